@@ -1,0 +1,1 @@
+"""The Dagster layer: thin assets over :mod:`din_core`."""

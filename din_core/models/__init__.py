@@ -1,0 +1,1 @@
+"""Networks. No optimizer and no I/O belongs here."""
