@@ -1,0 +1,177 @@
+"""What can be chosen, in one place: frozen dataclasses with the tutorial's defaults.
+
+Every option of the pipeline is a field here, with its unit and its range; the asset layer mirrors
+them as run configuration and the library takes them as they are. Nothing here does any work.
+Presets (a named set of choices) are the run-config files in ``din_assets/presets``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+NegativeSampling = Literal["uniform", "popularity", "same_category"]
+Split = Literal["leave_one_out", "temporal"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+Pooling = Literal["attention", "sum"]
+Attention = Literal["per_feature", "joint"]
+TrainingNegatives = Literal["redrawn", "fixed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """Where the interactions come from and what their columns are called.
+
+    Attributes:
+        path: A file or a glob: ``.csv``, ``.tsv``, ``.csv.gz``, ``.csv.zst`` or ``.parquet``.
+        user_col: Column of the user id (integer or string).
+        item_col: Column of the item id (integer or string).
+        time_col: Column of the time: integer seconds or ISO 8601.
+        item_attribute_cols: Columns that describe the item; the first plays the category's part.
+        user_attribute_cols: Columns that describe the user.
+        label_col: Column with 0/1; where the header has it, its rows are impressions and the
+            logged negatives are used instead of sampled ones.
+        drop_duplicates: Drop rows that equal an earlier row in every column (they are counted).
+    """
+
+    path: str
+    user_col: str = "user_id"
+    item_col: str = "item_id"
+    time_col: str = "time"
+    item_attribute_cols: tuple[str, ...] = ("cate_id",)
+    user_attribute_cols: tuple[str, ...] = ()
+    label_col: str = "label"
+    drop_duplicates: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceConfig:
+    """How events become samples.
+
+    Attributes:
+        max_history: Most recent events kept in a history, 1 or more.
+        min_interactions: Users with fewer interactions are left out (the tutorial's ``min_item``).
+        negatives_per_positive: Negatives drawn for each positive, 0 or more.
+        negative_sampling: ``uniform`` over the items the user never touched, by ``popularity``
+            (count to the power 0.75), or from the positive's category (``same_category``).
+        split: ``leave_one_out`` (last event test, the one before validation) or ``temporal``.
+        val_from: Temporal split: first moment of validation, in seconds or as a quantile in (0, 1).
+        test_from: Temporal split: first moment of test, in the same unit.
+        seed: Seed of the negative draw, below 2**30.
+    """
+
+    max_history: int = 50
+    min_interactions: int = 0
+    negatives_per_positive: int = 1
+    negative_sampling: NegativeSampling = "uniform"
+    split: Split = "leave_one_out"
+    val_from: float = 0.8
+    test_from: float = 0.9
+    seed: int = 2022
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network (defaults: the tutorial's).
+
+    Attributes:
+        embed_dim: Width of every embedding.
+        mlp_dims: Widths of the hidden layers of the final MLP.
+        attention_dims: Widths of the hidden layers of the activation unit.
+        activation: ``dice``, ``prelu``, ``relu`` or ``sigmoid``, in both MLPs.
+        use_softmax: Normalise the attention weights over the history.
+        pooling: ``attention`` is DIN; ``sum`` is the paper's BaseModel.
+        attention: One activation unit for each history feature, or one ``joint`` unit over the
+            concatenated item and attribute embeddings.
+        product_inputs: Feed the MLP also with attention output x target, the plain history sum
+            and history sum x target.
+        use_user: Give the MLP an embedding of the user id.
+        dropout: Probability of dropping a hidden unit of the final MLP.
+        embedding_init_std: Standard deviation of the normal initial embeddings.
+    """
+
+    embed_dim: int = 8
+    mlp_dims: tuple[int, ...] = (256, 128)
+    attention_dims: tuple[int, ...] = (256, 128)
+    activation: Literal["dice", "prelu", "relu", "sigmoid"] = "dice"
+    use_softmax: bool = False
+    pooling: Pooling = "attention"
+    attention: Attention = "per_feature"
+    product_inputs: bool = False
+    use_user: bool = True
+    dropout: float = 0.0
+    embedding_init_std: float = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The training loop (defaults: the tutorial's).
+
+    Attributes:
+        n_epoch: Passes over the training samples.
+        batch_size: Samples in a step.
+        learning_rate: Adam's step size.
+        weight_decay: Coupled L2 on dense weights and on the embedding rows that a batch touches.
+        embedding_l2: Further L2 on the embedding rows that a batch touches.
+        regularization: ``l2`` as above, or ``mini_batch_aware`` (paper, section 5.1) on embeddings.
+        negatives: ``redrawn`` every epoch, or ``fixed`` (those of the table ``negatives``).
+        negatives_per_positive: Redrawn negatives for each positive.
+        ema_decay: Decay of the exponential moving average of the weights that is evaluated and
+            kept; 0 switches it off.
+        earlystop_patience: Epochs without a better validation AUC before training stops.
+        seed: Seed of initial weights, order and redrawn negatives.
+        device: ``auto`` takes CUDA where there is one.
+        precision: ``auto`` takes bfloat16 where the processor multiplies in it.
+        fused: Use the compiled activation unit where a C++ compiler is at hand.
+        num_threads: Threads of a step; 0 leaves torch's choice.
+        checkpoint_seconds: Least time between two checkpoints; 0 writes none.
+    """
+
+    n_epoch: int = 5
+    batch_size: int = 4096
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    embedding_l2: float = 0.0
+    regularization: Literal["l2", "mini_batch_aware"] = "l2"
+    negatives: TrainingNegatives = "fixed"
+    negatives_per_positive: int = 1
+    ema_decay: float = 0.0
+    earlystop_patience: int = 2
+    seed: int = 2022
+    device: Device = "auto"
+    precision: Precision = "auto"
+    fused: bool = True
+    num_threads: int = 0
+    checkpoint_seconds: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticConfig:
+    """Shape of the seeded synthetic log.
+
+    Attributes:
+        n_users: Users in the log.
+        n_items: Items in the catalogue.
+        n_cates: Categories the items fall into.
+        mean_interactions: Mean events of a user.
+        interests_per_user: Most latent interests a user has.
+        seed: Seed of every draw.
+    """
+
+    n_users: int = 2_000
+    n_items: int = 1_000
+    n_cates: int = 50
+    mean_interactions: float = 30.0
+    interests_per_user: int = 4
+    seed: int = 2022
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    """All of the above, for a script that runs the whole road."""
+
+    source: SourceConfig
+    sequences: SequenceConfig = field(default_factory=SequenceConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
