@@ -1,0 +1,63 @@
+# make run [CSV=path] [PRESET=default|tutorial] · make test · make check · make ui · make bench
+#
+# Every target sets itself up: a virtual environment in .venv, and graphviz and Chromium by apt where
+# that is allowed, or a sentence that says what to install.
+
+PYTHON ?= python3
+PRESET ?= default
+CSV ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+SYSTEM := .make/graphviz
+SYSTEM_DEV := .make/chromium
+
+export PYTHONUNBUFFERED = 1
+
+.PHONY: run test check ui bench test-thorough test-spark clean
+
+run: $(INSTALLED) $(SYSTEM)
+	$(if $(CSV),DIN_CSV="$(abspath $(CSV))") $(BIN)/dagster asset materialize --select '*' \
+		-m din_assets.definitions -c din_assets/presets/$(PRESET).yaml
+
+ui: $(INSTALLED) $(SYSTEM)
+	$(if $(CSV),DIN_CSV="$(abspath $(CSV))") $(BIN)/dagster dev -w workspace.yaml
+
+test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV)
+	$(BIN)/pytest
+
+test-thorough: $(INSTALLED_DEV)
+	$(BIN)/pytest tests/sql --hypothesis-profile=thorough
+
+check: $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint sql
+	$(BIN)/dg check defs
+
+clean:
+	rm -rf $(VENV) .make .dagster
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(SYSTEM):
+	@.ci/system-package dot graphviz
+	@mkdir -p $(@D) && touch $@
+
+$(SYSTEM_DEV):
+	@.ci/system-package chromedriver chromium chromium-driver
+	@mkdir -p $(@D) && touch $@

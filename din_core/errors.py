@@ -1,0 +1,8 @@
+"""The root of the errors that explain themselves."""
+
+
+class DinError(Exception):
+    """Something that the user can put right; the message says what, where and how.
+
+    The asset layer shows the message of such an error without a stack trace.
+    """

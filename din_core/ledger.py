@@ -1,0 +1,88 @@
+"""What each result was made with: one row an asset, in the database beside the results.
+
+The ledger is how a later step learns the choices of an earlier one (the columns of the source, the
+length of a history) and where the current artifact of an asset lies, with no orchestrator at hand.
+It is written in the transaction that writes the result, so that the two never disagree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from din_core.errors import DinError
+
+_DDL = """
+create table if not exists ledger (
+    asset varchar primary key,
+    data_version varchar not null,
+    options varchar not null,
+    artifact varchar
+)
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One asset's row.
+
+    Attributes:
+        asset: Name of the asset.
+        data_version: Hash of its content.
+        options: The choices it was made with.
+        artifact: Its folder below the artifacts' root, for assets that are files.
+    """
+
+    asset: str
+    data_version: str
+    options: Mapping[str, Any]
+    artifact: str | None
+
+
+class NotMaterializedError(DinError, LookupError):
+    """A result that a later step needs has not been made yet."""
+
+
+def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
+    """Write or replace one asset's row, in the caller's transaction."""
+    con.execute(_DDL)
+    con.execute("delete from ledger where asset = ?", [entry.asset])
+    con.execute(
+        "insert into ledger values (?, ?, ?, ?)",
+        [
+            entry.asset,
+            entry.data_version,
+            json.dumps(dict(entry.options), sort_keys=True),
+            entry.artifact,
+        ],
+    )
+
+
+def entries(con: duckdb.DuckDBPyConnection) -> dict[str, Entry]:
+    """Return every row, by asset; none where nothing was made yet."""
+    known = con.execute(
+        "select count(*) from information_schema.tables where table_name = 'ledger'"
+    ).fetchone()
+    if known is None or known[0] == 0:
+        return {}
+    rows = con.execute("select asset, data_version, options, artifact from ledger").fetchall()
+    return {row[0]: Entry(row[0], row[1], json.loads(row[2]), row[3]) for row in rows}
+
+
+def entry(con: duckdb.DuckDBPyConnection, asset: str) -> Entry:
+    """Return one asset's row.
+
+    Raises:
+        NotMaterializedError: The asset has not been made yet.
+    """
+    found = entries(con).get(asset)
+    if found is None:
+        raise NotMaterializedError(
+            f"'{asset}' has not been materialized yet; materialize it first "
+            f"(dagster asset materialize --select '{asset}' -m din_assets.definitions)"
+        )
+    return found
