@@ -1,0 +1,229 @@
+"""Descriptions of the model's inputs: which columns there are and how wide their embeddings get.
+
+A feature is a frozen description and never holds an embedding: the tables live in the model, so
+two models built from the same features share nothing. Names and argument order are those of
+torch-rechub. Also here: the pairing of a history with its target, and a log's vocabulary sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SequencePooling = Literal["mean", "sum", "concat"]
+
+
+def auto_embed_dim(vocab_size: int) -> int:
+    """Width of an embedding by the rule of DCN (ADKDD 2017): ``floor(6 * vocab_size ** 0.25)``.
+
+    Example:
+        >>> auto_embed_dim(10_000)
+        60
+    """
+    return int(6 * vocab_size**0.25)
+
+
+@dataclass(frozen=True)
+class SparseFeature:
+    """One categorical id per sample.
+
+    Args:
+        name: Key of the input, usually the column's name.
+        vocab_size: Rows of the embedding table: the largest id plus one. Row 0 is padding or
+            unknown, stays zero and is never trained.
+        embed_dim: Width of the embedding; ``None`` takes :func:`auto_embed_dim`.
+        shared_with: Name of the feature whose table this one uses.
+        padding_idx: ``None`` or 0, the only padding there is here.
+
+    Raises:
+        ValueError: A size that no embedding table can have, or another padding index.
+    """
+
+    name: str
+    vocab_size: int
+    embed_dim: int | None = None
+    shared_with: str | None = None
+    padding_idx: int | None = None
+
+    def __post_init__(self) -> None:
+        _validate(self.name, self.vocab_size, self.embed_dim, self.shared_with, self.padding_idx)
+
+    @property
+    def dim(self) -> int:
+        """Width of the embedding, the automatic one resolved."""
+        return auto_embed_dim(self.vocab_size) if self.embed_dim is None else self.embed_dim
+
+    @property
+    def table(self) -> str:
+        """Name of the feature that owns the embedding table."""
+        return self.shared_with or self.name
+
+
+@dataclass(frozen=True)
+class SequenceFeature:
+    """A behaviour sequence: one id for each position of a user's history.
+
+    Args:
+        name: Key of the input, usually the column's name.
+        vocab_size: Rows of the embedding table: the largest id plus one; row 0 as above.
+        embed_dim: Width of the embedding; ``None`` takes :func:`auto_embed_dim`.
+        pooling: ``concat`` leaves the positions to the model, which is what target attention
+            needs; DIN refuses the other two.
+        shared_with: Name of the feature whose table this one uses: the target it is paired with.
+        padding_idx: ``None`` or 0, the only padding there is here.
+
+    Raises:
+        ValueError: As :class:`SparseFeature`, or an unknown pooling.
+    """
+
+    name: str
+    vocab_size: int
+    embed_dim: int | None = None
+    pooling: SequencePooling = "mean"
+    shared_with: str | None = None
+    padding_idx: int | None = None
+
+    def __post_init__(self) -> None:
+        _validate(self.name, self.vocab_size, self.embed_dim, self.shared_with, self.padding_idx)
+        if self.pooling not in ("mean", "sum", "concat"):
+            raise ValueError(
+                f"feature '{self.name}': pooling {self.pooling!r} is none of 'mean', 'sum', "
+                "'concat'; DIN takes 'concat'"
+            )
+
+    @property
+    def dim(self) -> int:
+        """Width of the embedding, the automatic one resolved."""
+        return auto_embed_dim(self.vocab_size) if self.embed_dim is None else self.embed_dim
+
+    @property
+    def table(self) -> str:
+        """Name of the feature that owns the embedding table."""
+        return self.shared_with or self.name
+
+
+Feature = SparseFeature | SequenceFeature
+
+
+def _validate(
+    name: str,
+    vocab_size: int,
+    embed_dim: int | None,
+    shared_with: str | None,
+    padding_idx: int | None,
+) -> None:
+    if not name:
+        raise ValueError("a feature needs a name: the key of its input")
+    if vocab_size < 1:
+        raise ValueError(
+            f"feature '{name}': vocab_size {vocab_size} leaves no row; it is the largest id plus "
+            "one, row 0 being padding"
+        )
+    if embed_dim is not None and embed_dim < 1:
+        raise ValueError(f"feature '{name}': embed_dim {embed_dim} must be 1 or more, or None")
+    if shared_with == name:
+        raise ValueError(
+            f"feature '{name}' is shared with itself; leave shared_with out for a table of its own"
+        )
+    if padding_idx not in (None, 0):
+        raise ValueError(
+            f"feature '{name}': padding_idx {padding_idx} is not 0; ids start at 1 here and 0 is "
+            "padding or unknown, so shift them"
+        )
+
+
+def pair_histories(
+    history_features: Sequence[SequenceFeature], target_features: Sequence[SparseFeature]
+) -> dict[str, str]:
+    """Find the target that each history attends to, by name and never by position in the list.
+
+    A history pairs with the target that its ``shared_with`` names, or else with the only target
+    that uses the same table.
+
+    Args:
+        history_features: Behaviour sequences.
+        target_features: Features of the candidate; those without a history are left alone.
+
+    Returns:
+        History name to target name, in the order of the histories.
+
+    Raises:
+        ValueError: A history without target, two histories of one target, or a pair that
+            disagrees in pooling, width or vocabulary. The sentence names both.
+    """
+    by_name = {target.name: target for target in target_features}
+    known = ", ".join(f"'{name}'" for name in by_name) or "none"
+    pairs: dict[str, str] = {}
+    for history in history_features:
+        if history.shared_with is None:
+            raise ValueError(
+                f"history '{history.name}' names no target; set shared_with to one of the "
+                f"target features ({known})"
+            )
+        target = by_name.get(history.shared_with)
+        if target is None:
+            same_table = [each for each in target_features if each.table == history.table]
+            if len(same_table) != 1:
+                raise ValueError(
+                    f"history '{history.name}' is shared with '{history.shared_with}', which is "
+                    f"not among the target features ({known}); add it there or correct shared_with"
+                )
+            target = same_table[0]
+        _require_same_shape(history, target)
+        if target.name in pairs.values():
+            other = next(name for name, paired in pairs.items() if paired == target.name)
+            raise ValueError(
+                f"histories '{other}' and '{history.name}' are both paired with target "
+                f"'{target.name}'; a target has one history"
+            )
+        pairs[history.name] = target.name
+    return pairs
+
+
+def _require_same_shape(history: SequenceFeature, target: SparseFeature) -> None:
+    both = f"history '{history.name}' and target '{target.name}'"
+    if history.pooling != "concat":
+        raise ValueError(
+            f"{both}: pooling {history.pooling!r} leaves nothing to attend to; use pooling='concat'"
+        )
+    if history.dim != target.dim:
+        raise ValueError(
+            f"{both} are {history.dim} and {target.dim} wide; they share one embedding table, so "
+            "give them the same embed_dim"
+        )
+    if history.vocab_size != target.vocab_size:
+        raise ValueError(
+            f"{both} have vocab_size {history.vocab_size} and {target.vocab_size}; they share one "
+            "embedding table, so give both the larger one"
+        )
+
+
+def _no_sizes() -> dict[str, int]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """How many ids of each kind a log knows; indices run 1…n and 0 is padding or unknown.
+
+    Attributes:
+        n_users: Known users.
+        n_items: Known items.
+        item_attributes: Known values by item attribute column, such as ``{"cate_id": 50}``.
+        user_attributes: Known values by user attribute column.
+    """
+
+    n_users: int
+    n_items: int
+    item_attributes: Mapping[str, int] = field(default_factory=_no_sizes)
+    user_attributes: Mapping[str, int] = field(default_factory=_no_sizes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they go into JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
+        """The inverse of :meth:`to_dict`."""
+        return cls(**values)
