@@ -1,0 +1,130 @@
+"""Embedding tables of a model, one for each group of features that share it.
+
+Shapes: D embedding width; an index tensor of any shape gives the same shape with D appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from din_core.features import Feature
+
+
+class EmbeddingTables(nn.Module):
+    """The tables of a list of features, and the look-up by feature.
+
+    Row 0 of every table (padding, or an id that training never saw) is zero and stays zero.
+    The table of feature ``x`` is the submodule ``x_table``, so that no column name can clash with
+    an attribute of ``nn.Module``.
+
+    Args:
+        features: Features to look up. A feature may occur twice if it is the same both times.
+        init_std: Standard deviation of the normal initial rows.
+        sparse: Give the weights sparse gradients, holding only the rows of a batch. Dense
+            optimizers such as ``torch.optim.Adam`` need ``False``.
+
+    Raises:
+        ValueError: Two different features of one name, or a table shared by features that
+            disagree about its size or that no feature owns.
+    """
+
+    def __init__(
+        self, features: Sequence[Feature], init_std: float = 1e-4, sparse: bool = False
+    ) -> None:
+        super().__init__()
+        by_name: dict[str, Feature] = {}
+        for feature in features:
+            if by_name.setdefault(feature.name, feature) != feature:
+                raise ValueError(
+                    f"two different features are called '{feature.name}': "
+                    f"{by_name[feature.name]} and {feature}; give one of them another name"
+                )
+        self._table_of = {name: _owner(feature, by_name) for name, feature in by_name.items()}
+        for name in dict.fromkeys(self._table_of.values()):
+            owner = by_name[name]
+            table = nn.Embedding(owner.vocab_size, owner.dim, padding_idx=0, sparse=sparse)
+            with torch.no_grad():
+                table.weight.normal_(0.0, init_std)
+                table.weight[0] = 0.0
+            self.add_module(_module_name(name), table)
+
+    def forward(self, feature: Feature, index: Tensor) -> Tensor:
+        """Look up a feature.
+
+        Args:
+            feature: One of the features given at construction.
+            index: Integer tensor of any shape, values from 0 to ``vocab_size - 1``.
+
+        Returns:
+            ``[*index.shape, D]``.
+
+        Raises:
+            TypeError: Not an integer tensor.
+            IndexError: An index outside the table (on a CPU; CUDA reports it later).
+        """
+        if index.is_floating_point() or index.dtype == torch.bool:
+            raise TypeError(
+                f"feature '{feature.name}': indices are {index.dtype}, which does not hold every "
+                "id; pass int64 or int32"
+            )
+        table = self.table(feature)
+        try:
+            return table(index)
+        except IndexError as error:
+            raise IndexError(
+                f"feature '{feature.name}': index {int(index.max())} or {int(index.min())} is "
+                f"outside 0…{table.num_embeddings - 1}; raise vocab_size, or map ids that the "
+                "vocabulary lacks to 0"
+            ) from error
+
+    def table(self, feature: Feature) -> nn.Embedding:
+        """The table behind a feature."""
+        table = self.get_submodule(_module_name(self._table_of[feature.name]))
+        assert isinstance(table, nn.Embedding)
+        return table
+
+    def tables(self) -> Iterator[tuple[str, nn.Embedding]]:
+        """Name of the owning feature and table, each table once."""
+        for name in dict.fromkeys(self._table_of.values()):
+            table = self.get_submodule(_module_name(name))
+            assert isinstance(table, nn.Embedding)
+            yield name, table
+
+    def use_sparse_gradients(self, sparse: bool) -> None:
+        """Switch the form of the gradients of all tables."""
+        for _, table in self.tables():
+            table.sparse = sparse
+
+
+def _module_name(feature_name: str) -> str:
+    # A dot would be read as a path into a submodule.
+    return feature_name.replace("%", "%25").replace(".", "%2E") + "_table"
+
+
+def _owner(feature: Feature, by_name: dict[str, Feature]) -> str:
+    """Follow ``shared_with`` to the feature that owns the table, checking sizes on the way."""
+    seen = [feature.name]
+    owner = feature
+    while owner.shared_with is not None:
+        following = by_name.get(owner.shared_with)
+        if following is None:
+            raise ValueError(
+                f"feature '{owner.name}' is shared with '{owner.shared_with}', which is not a "
+                f"feature of this model ({', '.join(sorted(by_name))})"
+            )
+        if following.name in seen:
+            raise ValueError(f"features share their table in a circle: {' → '.join(seen)}")
+        seen.append(following.name)
+        owner = following
+    if (owner.vocab_size, owner.dim) != (feature.vocab_size, feature.dim):
+        raise ValueError(
+            f"features '{feature.name}' and '{owner.name}' share one table but ask for "
+            f"{feature.vocab_size} x {feature.dim} and {owner.vocab_size} x {owner.dim}; give both "
+            "the same vocab_size and embed_dim"
+        )
+    return owner.name

@@ -1,0 +1,218 @@
+"""Deep Interest Network (Zhou et al., KDD 2018, arXiv 1706.06978) and its BaseModel.
+
+The forward pass in two halves: :meth:`DIN.embed` looks rows up (cheap, sparse gradients, never
+compiled) and :meth:`DIN.interact` is the dense rest. No optimizer, no loss and no input or output
+belong here. Shapes: B samples, P history positions of all of them, D embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from din_core.batches import Batch, batch_from_padded
+from din_core.features import SequenceFeature, SparseFeature, pair_histories
+from din_core.layers.attention import ActivationUnit, sum_by_row
+from din_core.layers.embedding import EmbeddingTables
+from din_core.layers.mlp import MLP
+
+if TYPE_CHECKING:
+    from din_core.config import Attention, Pooling
+
+
+class Embedded(NamedTuple):
+    """A batch after the look-up: what the dense half of the network starts from.
+
+    Attributes:
+        histories: For each attention group, embeddings of all positions ``[P, D]``.
+        targets: For each attention group, the candidate's embeddings ``[B, D]``.
+        others: Embeddings that no history belongs to, ``[B, D]`` each.
+        row: Sample of each position, int64 ``[P]``.
+        offsets: First position of each sample and P at the end, int64 ``[B + 1]``.
+    """
+
+    histories: list[Tensor]
+    targets: list[Tensor]
+    others: list[Tensor]
+    row: Tensor
+    offsets: Tensor
+
+
+class DIN(nn.Module):
+    """Click probability of a candidate, given what the user touched before.
+
+    The final MLP sees, in this order: for each history its pooled interest; with
+    ``product_inputs`` the products; the candidates that have a history; all other features. A
+    feature in both ``features`` and ``target_features`` enters once.
+
+    Args:
+        features: Features of user and context (and, as in torch-rechub's tutorial, possibly the
+            targets again).
+        history_features: Behaviour sequences with ``pooling="concat"``, each naming its target in
+            ``shared_with``.
+        target_features: Features of the candidate. Those without history are legal.
+        mlp_params: Arguments of the final :class:`MLP`: ``dims``, ``activation`` (Dice where left
+            out) and ``dropout``.
+        attention_mlp_params: Arguments of the :class:`ActivationUnit`: ``dims``, ``activation``
+            and ``use_softmax``.
+        pooling: ``attention`` is DIN; ``sum`` adds the history up and is the paper's BaseModel.
+        attention: ``per_feature``: one unit for each history, as torch-rechub; ``joint``: one unit
+            over the concatenated histories, as the paper's figure 2 and its authors' code.
+        product_inputs: Feed the MLP also, for each history, with interest x candidate, the plain
+            history sum, and history sum x candidate (what ``pooling="sum"`` has not already).
+        embedding_init_std: Standard deviation of the normal initial embeddings.
+        sparse_gradients: Sparse gradients for the embedding tables.
+
+    Raises:
+        ValueError: No history, a history without its target, features that disagree, an unknown
+            option. The sentence names the features.
+        TypeError: A sequence feature among the others, or an unknown key in the parameters.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[SparseFeature],
+        history_features: Sequence[SequenceFeature],
+        target_features: Sequence[SparseFeature],
+        mlp_params: Mapping[str, Any],
+        attention_mlp_params: Mapping[str, Any],
+        *,
+        pooling: Pooling = "attention",
+        attention: Attention = "per_feature",
+        product_inputs: bool = False,
+        embedding_init_std: float = 1e-4,
+        sparse_gradients: bool = False,
+    ) -> None:
+        super().__init__()
+        if pooling not in ("attention", "sum"):
+            raise ValueError(f"pooling {pooling!r} is none of 'attention', 'sum'")
+        if attention not in ("per_feature", "joint"):
+            raise ValueError(f"attention {attention!r} is none of 'per_feature', 'joint'")
+        if not history_features:
+            raise ValueError("history_features is empty; DIN needs one behaviour sequence or more")
+        for feature in (*features, *target_features):
+            if isinstance(feature, SequenceFeature):
+                raise TypeError(
+                    f"sequence feature '{feature.name}' is among features or target_features; "
+                    "sequences belong in history_features"
+                )
+        self.history_features = list(history_features)
+        self.target_features = list(target_features)
+        self.features = list(features)
+        self.pooling = pooling
+        self.attention = attention
+        self.product_inputs = product_inputs
+        everything = [*target_features, *features, *history_features]
+        self.embedding = EmbeddingTables(everything, embedding_init_std, sparse_gradients)
+
+        pairs = pair_histories(history_features, target_features)
+        self._groups = _attention_groups(history_features, target_features, pairs, attention)
+        self._others = [
+            feature
+            for feature in {each.name: each for each in (*target_features, *features)}.values()
+            if feature.name not in pairs.values()
+        ]
+        widths = [sum(history.dim for history in histories) for histories, _ in self._groups]
+        self.units = nn.ModuleList(
+            ActivationUnit(width, **attention_mlp_params)
+            for width in (widths if pooling == "attention" else [])
+        )
+        products = (3 if pooling == "attention" else 1) if product_inputs else 0
+        mlp_width = (2 + products) * sum(widths) + sum(each.dim for each in self._others)
+        self.mlp = MLP(mlp_width, **mlp_params)
+
+    @property
+    def input_features(self) -> list[SparseFeature | SequenceFeature]:
+        """All inputs, each once: candidates, then other features, then histories."""
+        everything = [*self.target_features, *self.features, *self.history_features]
+        return list({feature.name: feature for feature in everything}.values())
+
+    def forward(self, x: Batch | Mapping[str, Tensor]) -> Tensor:
+        """Predict click probabilities.
+
+        Args:
+            x: A batch, or the tutorial's padded inputs: feature name to int ``[B]``, and
+                ``[B, L]`` for the histories, where index 0 is padding and is masked.
+
+        Returns:
+            Probabilities ``[B]``.
+        """
+        return torch.sigmoid(self.logits(self.as_batch(x)))
+
+    def as_batch(self, x: Batch | Mapping[str, Tensor]) -> Batch:
+        """Flatten padded inputs; a batch is passed through."""
+        if isinstance(x, Batch):
+            return x
+        return batch_from_padded(x, [history.name for history in self.history_features])
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Log-odds of a click, ``[B]``: what the loss is taken on."""
+        return self.interact(self.embed(batch))
+
+    def embed(self, batch: Batch) -> Embedded:
+        """Look up every embedding of a batch.
+
+        Raises:
+            KeyError: A feature that the batch lacks.
+            IndexError: An index outside its table.
+            TypeError: An input that is not an integer tensor.
+        """
+        return Embedded(
+            [
+                torch.cat([self._look_up(f, batch.sequences) for f in hs], 1)
+                for hs, _ in self._groups
+            ],
+            [torch.cat([self._look_up(f, batch.sparse) for f in ts], 1) for _, ts in self._groups],
+            [self._look_up(feature, batch.sparse) for feature in self._others],
+            batch.row,
+            batch.offsets,
+        )
+
+    def interact(self, x: Embedded) -> Tensor:
+        """The dense half: attention, pooling and the final MLP.
+
+        Returns:
+            Logits ``[B]``.
+        """
+        interests: list[Tensor] = []
+        products: list[Tensor] = []
+        for group, (history, target) in enumerate(zip(x.histories, x.targets, strict=True)):
+            if self.pooling == "attention":
+                interest = self.units[group](target, history, x.row, x.offsets)
+                if self.product_inputs:
+                    total = sum_by_row(history, x.row, target.shape[0])
+                    products += [interest * target, total, total * target]
+            else:
+                interest = sum_by_row(history, x.row, target.shape[0])
+                if self.product_inputs:
+                    products.append(interest * target)
+            interests.append(interest)
+        return self.mlp(torch.cat([*interests, *products, *x.targets, *x.others], dim=1))
+
+    def _look_up(
+        self, feature: SparseFeature | SequenceFeature, inputs: Mapping[str, Tensor]
+    ) -> Tensor:
+        if feature.name not in inputs:
+            raise KeyError(f"no input for feature '{feature.name}'; there are {sorted(inputs)}")
+        return self.embedding(feature, inputs[feature.name])
+
+
+AttentionGroup = tuple[list[SequenceFeature], list[SparseFeature]]
+
+
+def _attention_groups(
+    history_features: Sequence[SequenceFeature],
+    target_features: Sequence[SparseFeature],
+    pairs: Mapping[str, str],
+    attention: Attention,
+) -> list[AttentionGroup]:
+    """Histories and their targets, as the activation units take them."""
+    target_named = {target.name: target for target in target_features}
+    histories = list(history_features)
+    targets = [target_named[pairs[history.name]] for history in histories]
+    if attention == "joint":
+        return [(histories, targets)]
+    return [([history], [target]) for history, target in zip(histories, targets, strict=True)]
