@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from din_core.batches import Batch, batch_from_padded
-from din_core.features import SequenceFeature, SparseFeature, pair_histories
+from din_core.features import Feature, SequenceFeature, SparseFeature, pair_histories
 from din_core.layers.attention import ActivationUnit, sum_by_row
 from din_core.layers.embedding import EmbeddingTables
 from din_core.layers.mlp import MLP
@@ -125,7 +125,7 @@ class DIN(nn.Module):
         self.mlp = MLP(mlp_width, **mlp_params)
 
     @property
-    def input_features(self) -> list[SparseFeature | SequenceFeature]:
+    def input_features(self) -> list[Feature]:
         """All inputs, each once: candidates, then other features, then histories."""
         everything = [*self.target_features, *self.features, *self.history_features]
         return list({feature.name: feature for feature in everything}.values())
@@ -161,12 +161,9 @@ class DIN(nn.Module):
             TypeError: An input that is not an integer tensor.
         """
         return Embedded(
-            [
-                torch.cat([self._look_up(f, batch.sequences) for f in hs], 1)
-                for hs, _ in self._groups
-            ],
-            [torch.cat([self._look_up(f, batch.sparse) for f in ts], 1) for _, ts in self._groups],
-            [self._look_up(feature, batch.sparse) for feature in self._others],
+            [self._side_by_side(histories, batch.sequences) for histories, _ in self._groups],
+            [self._side_by_side(targets, batch.sparse) for _, targets in self._groups],
+            [self._side_by_side([feature], batch.sparse) for feature in self._others],
             batch.row,
             batch.offsets,
         )
@@ -192,12 +189,13 @@ class DIN(nn.Module):
             interests.append(interest)
         return self.mlp(torch.cat([*interests, *products, *x.targets, *x.others], dim=1))
 
-    def _look_up(
-        self, feature: SparseFeature | SequenceFeature, inputs: Mapping[str, Tensor]
-    ) -> Tensor:
-        if feature.name not in inputs:
-            raise KeyError(f"no input for feature '{feature.name}'; there are {sorted(inputs)}")
-        return self.embedding(feature, inputs[feature.name])
+    def _side_by_side(self, features: Sequence[Feature], inputs: Mapping[str, Tensor]) -> Tensor:
+        """Embeddings of features, concatenated."""
+        for feature in features:
+            if feature.name not in inputs:
+                raise KeyError(f"no input for feature '{feature.name}'; there are {sorted(inputs)}")
+        rows = [self.embedding(feature, inputs[feature.name]) for feature in features]
+        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
 
 
 AttentionGroup = tuple[list[SequenceFeature], list[SparseFeature]]
