@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 _STAGING_PREFIX = ".staging-"
@@ -25,7 +25,7 @@ def digest(content: bytes) -> str:
 
 
 @contextlib.contextmanager
-def staging(root: Path, asset: str) -> Iterator[Path]:
+def staging(root: Path, asset: str) -> Generator[Path]:
     """Give a temporary folder beside the asset's versions; gone afterwards unless committed."""
     parent = root / asset
     parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,15 @@ Presets (a named set of choices) are the run-config files in ``din_assets/preset
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 NegativeSampling = Literal["uniform", "popularity", "same_category"]
 Split = Literal["leave_one_out", "temporal"]
@@ -175,3 +182,20 @@ class PipelineConfig:
     sequences: SequenceConfig = field(default_factory=SequenceConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def from_options(cls: type[T], options: Mapping[str, Any]) -> T:
+    """Build one of these from those of the options that it has fields for; lists become tuples.
+
+    Example:
+        >>> from_options(SequenceConfig, {"seed": 7, "unrelated": True}).seed
+        7
+    """
+    names = {each.name for each in dataclasses.fields(cls)}
+    return cls(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in options.items()
+            if name in names
+        }
+    )

@@ -1,0 +1,50 @@
+"""The choices that earlier steps recorded, put together into the configuration of a later one.
+
+An option belongs to one asset (the seed to ``negatives``, the length of a history to ``samples``);
+whoever needs it further down reads it here instead of being told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+
+from din_core import ledger
+from din_core.config import SequenceConfig, SourceConfig, SyntheticConfig, from_options
+
+
+def source_config(con: duckdb.DuckDBPyConnection) -> SourceConfig:
+    """Return how the source was read.
+
+    Raises:
+        NotMaterializedError: Nothing was ingested yet.
+    """
+    return from_options(SourceConfig, {"path": "", **ledger.entry(con, "interactions").options})
+
+
+def synthetic_config(con: duckdb.DuckDBPyConnection) -> SyntheticConfig | None:
+    """Return the shape of the synthetic log, or None where the source was a file.
+
+    Raises:
+        NotMaterializedError: Nothing was ingested yet.
+    """
+    shape = ledger.entry(con, "interactions").options.get("synthetic")
+    return None if shape is None else from_options(SyntheticConfig, shape)
+
+
+def sequence_config(
+    con: duckdb.DuckDBPyConnection, chosen: Mapping[str, Any] | None = None
+) -> SequenceConfig:
+    """Return how sequences are built: what was recorded, then the present step's own choices.
+
+    Args:
+        con: Connection to the pipeline's database.
+        chosen: The present step's options; they win.
+    """
+    merged: dict[str, Any] = {}
+    for asset in ("users", "negatives", "samples"):
+        if (entry := ledger.entries(con).get(asset)) is not None:
+            merged |= entry.options
+    return from_options(SequenceConfig, merged | dict(chosen or {}))
