@@ -1,0 +1,154 @@
+"""The analysts' file: an audited copy of the pipeline's database, swapped in whole.
+
+Analysts never open the file the pipeline writes. They get a snapshot that is complete, closed,
+checkpointed and read-only before anybody sees it under its name; whoever has the old file open
+keeps reading the old file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import duckdb
+
+from din_core import sql_files
+from din_core.warehouse_errors import WarehouseError, explain
+
+_READ_ONLY = 0o444
+
+
+def publish(
+    source: Path | str,
+    target: Path | str,
+    *,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+) -> dict[str, int]:
+    """Copy every table, view and comment of the pipeline's database into the analysts' file.
+
+    The copy is built beside the target and renamed over it, so a reader sees the old file or the
+    new one, never a part. The row counts of the copy are compared with the source's first. Call it
+    within the run lock, with no connection to ``source`` open for writing.
+
+    Args:
+        source: The pipeline's database.
+        target: The analysts' file. Mode 0444 afterwards.
+        memory_limit: DuckDB's limit while copying, as ``"6GB"``.
+        threads: DuckDB's threads while copying.
+
+    Returns:
+        Rows of each published table.
+
+    Raises:
+        WarehouseError: The source is missing or in use, the disk is full, the folder is read-only,
+            or the copy differs from the source; the old target is intact.
+    """
+    source, target = Path(source), Path(target)
+    if not source.exists():
+        raise WarehouseError(f"{source}: nothing to publish; run the pipeline first (make run)")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
+        work = Path(tempfile.mkdtemp(prefix=_work_prefix(target), dir=target.parent))
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    try:
+        built = work / target.name
+        rows = _copy(source, built, memory_limit=memory_limit, threads=threads)
+        _swap_in(built, target)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"{target}: not replaced, the copy of {source} failed: {explain(source, error)}"
+        ) from error
+    finally:
+        _remove(work)
+    return rows
+
+
+def _work_prefix(target: Path) -> str:
+    return f".{target.name}.publishing-"
+
+
+def _unwritable(target: Path, error: OSError) -> WarehouseError:
+    return WarehouseError(
+        f"{target}: not replaced, the file before stays as it was: {error.strerror or error}; "
+        f"make room in {target.parent} or make it writable, and run again"
+    )
+
+
+def _copy(
+    source: Path, built: Path, *, memory_limit: str | None, threads: int | None
+) -> dict[str, int]:
+    # Closing checkpoints the file, so that no write-ahead log belongs to it.
+    with contextlib.closing(duckdb.connect(":memory:")) as con:
+        con.execute(f"set temp_directory = {sql_files.literal(str(built.parent / 'spill'))}")
+        if memory_limit is not None:
+            con.execute(f"set memory_limit = {sql_files.literal(memory_limit)}")
+        if threads is not None:
+            con.execute(f"set threads = {int(threads)}")
+        con.execute(f"attach {sql_files.literal(str(source))} as pipeline (read_only)")
+        con.execute(f"attach {sql_files.literal(str(built))} as warehouse")
+        con.execute("copy from database pipeline to warehouse")
+        expected, found = _row_counts(con, "pipeline"), _row_counts(con, "warehouse")
+        if expected != found:
+            raise WarehouseError(
+                f"{built}: the copy holds {found} rows and the source {expected}; not published"
+            )
+        con.execute("checkpoint warehouse")
+        con.execute("detach warehouse")
+    return found
+
+
+def _row_counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, int]:
+    tables = con.execute(
+        "select table_name from duckdb_tables() where database_name = ? order by table_name",
+        [database],
+    ).fetchall()
+    counts: dict[str, int] = {}
+    for (table,) in tables:
+        counted = con.execute(f"select count(*) from {database}.{sql_files.quote(table)}")
+        counts[table] = int(counted.fetchall()[0][0])
+    return counts
+
+
+def _swap_in(built: Path, target: Path) -> None:
+    built.chmod(_READ_ONLY)
+    _sync(built)
+    # An analyst who opened the old file for writing may have left a log behind: beside the new file
+    # it would make that unreadable for everybody. Before the swap, so that no reader meets the new
+    # file with the old log; and after it, for one written in between.
+    stale_log = Path(f"{target}.wal")
+    stale_log.unlink(missing_ok=True)
+    built.replace(target)
+    stale_log.unlink(missing_ok=True)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Clear away what publications that were killed left behind."""
+    for leftover in target.parent.glob(f"{_work_prefix(target)}*"):
+        _remove(leftover)
+
+
+def _remove(work: Path) -> None:
+    # Nothing here may hide the error that brought us here; what stays is removed next time.
+    with contextlib.suppress(OSError):
+        for path in sorted(work.rglob("*"), reverse=True):
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+        work.rmdir()

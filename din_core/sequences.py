@@ -1,0 +1,248 @@
+"""From interactions to samples: which SQL files, in which order, with which options.
+
+The work is done by ``sql/sequences``. Here a configuration becomes the options of the templates,
+and :func:`build` makes all tables one after the other, for scripts and benchmarks; the asset layer
+makes them one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from din_core import sql_files, warehouse
+from din_core.config import SequenceConfig, SourceConfig
+
+# Tables in the order they build on each other, then the views over them.
+TABLES = (
+    "cates",
+    "attributes",
+    "users",
+    "items",
+    "events",
+    "user_sequences",
+    "negatives",
+)
+VIEWS = ("samples", "sample_bounds")
+
+# Columns that every log has; an attribute under one of these names could not be told apart.
+_TAKEN = {"user_id", "item_id", "time", "label", "file", "line"}
+_LIMIT = 1 << 30
+
+
+class OptionsError(ValueError):
+    """A configuration that cannot be built; the message names the field, its value, a way out."""
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Names that follow from an attribute column, each ready to stand in SQL.
+
+    Attributes:
+        name: The column of the source, as ``cate_id``.
+    """
+
+    name: str
+
+    @property
+    def stem(self) -> str:
+        """The name without ``_id``: ``cate``."""
+        return self.name.removesuffix("_id")
+
+    @property
+    def column(self) -> str:
+        """Column of ``interactions`` and of the vocabulary: ``cate_id``."""
+        return sql_files.quote(self.name)
+
+    @property
+    def index(self) -> str:
+        """Index column: ``cate_idx``."""
+        return sql_files.quote(f"{self.stem}_idx")
+
+    @property
+    def sequence(self) -> str:
+        """List column of ``user_sequences``: ``cates``."""
+        return sql_files.quote(f"{self.stem}s")
+
+    @property
+    def target(self) -> str:
+        """Column of ``samples``: ``target_cate_id``."""
+        return sql_files.quote(f"target_{self.name}")
+
+    @property
+    def history(self) -> str:
+        """Column of ``samples``: ``hist_cate_id``."""
+        return sql_files.quote(f"hist_{self.name}")
+
+    @property
+    def vocabulary(self) -> str:
+        """Name of the attribute's vocabulary inside a query."""
+        return sql_files.quote(f"{self.stem}_vocabulary")
+
+    @property
+    def decision(self) -> str:
+        """Name of the attribute's decided values inside a query."""
+        return sql_files.quote(f"decided_{self.stem}")
+
+    @property
+    def literal(self) -> str:
+        """The name as a string literal."""
+        return sql_files.literal(self.name)
+
+
+def options_from(
+    con: duckdb.DuckDBPyConnection, source: SourceConfig, sequences: SequenceConfig
+) -> dict[str, Any]:
+    """Turn a configuration into the options of the templates in ``sql/sequences``.
+
+    Args:
+        con: Connection with the table ``interactions``: whether it is labelled is read off its
+            columns, and quantiles of a temporal split are resolved to seconds on its rows.
+        source: Where the interactions came from.
+        sequences: How events become samples.
+
+    Returns:
+        Options for :func:`din_core.sql_files.render`, for every file of ``sql/sequences`` and
+        ``sql/checks``; ``variant`` is no option but see :func:`negatives_variant`.
+
+    Raises:
+        OptionsError: A field is out of range, or two columns would get one name.
+    """
+    _check_ranges(sequences)
+    item_attributes = tuple(Attribute(name) for name in source.item_attribute_cols)
+    user_attributes = tuple(Attribute(name) for name in source.user_attribute_cols)
+    _check_names(item_attributes, user_attributes)
+    if sequences.negative_sampling == "same_category" and not item_attributes:
+        raise OptionsError(
+            "negative_sampling is 'same_category', but item_attribute_cols is empty: name the "
+            "category's column there, or sample 'uniform'"
+        )
+    columns = {row[0] for row in con.execute("describe interactions").fetchall()}
+    if missing := [a.name for a in (*item_attributes, *user_attributes) if a.name not in columns]:
+        raise OptionsError(
+            f"interactions has no column {missing[0]!r}, only {sorted(columns)}: correct "
+            "item_attribute_cols or user_attribute_cols, or build interactions again"
+        )
+    options: dict[str, Any] = {
+        "item_attributes": item_attributes,
+        "user_attributes": user_attributes,
+        # All that have their vocabulary in the table `attributes`.
+        "further_attributes": (*item_attributes[1:], *user_attributes),
+        "labelled": "label" in columns,
+        "max_history": sequences.max_history,
+        "min_interactions": sequences.min_interactions,
+        "negatives_per_positive": sequences.negatives_per_positive,
+        "negative_sampling": sequences.negative_sampling,
+        "split": sequences.split,
+        "seed": sequences.seed,
+        "val_from": 0,
+        "test_from": 0,
+    }
+    if sequences.split == "temporal":
+        options["val_from"] = _moment(con, options, sequences.val_from)
+        options["test_from"] = _moment(con, options, sequences.test_from)
+    return options
+
+
+def negatives_variant(options: Mapping[str, Any]) -> str | None:
+    """Choose the file of the table ``negatives``.
+
+    Args:
+        options: From :func:`options_from`.
+
+    Returns:
+        ``logged`` for a labelled log, else the strategy; None is the uniform ``negatives.sql``.
+    """
+    if options["labelled"]:
+        return "logged"
+    sampling = options["negative_sampling"]
+    return None if sampling == "uniform" else str(sampling)
+
+
+def build(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    sequences: SequenceConfig,
+    *,
+    on_table: Callable[[str, int], None] | None = None,
+) -> dict[str, int]:
+    """Build every table of ``sql/sequences`` from the table ``interactions``.
+
+    Args:
+        con: Connection with the table ``interactions``.
+        source: Where the interactions came from.
+        sequences: How events become samples.
+        on_table: Called with name and rows as soon as a table is there.
+
+    Returns:
+        Rows of each table, in the order they were built. The views ``samples`` and
+        ``sample_bounds`` are made as well, without being counted.
+
+    Raises:
+        OptionsError: As :func:`options_from`.
+    """
+    options = options_from(con, source, sequences)
+    rows: dict[str, int] = {}
+    for table in TABLES:
+        variant = negatives_variant(options) if table == "negatives" else None
+        with warehouse.transaction(con):
+            rows[table] = warehouse.create_table(con, table, variant=variant, **options)
+        if on_table:
+            on_table(table, rows[table])
+    with warehouse.transaction(con):
+        for view in VIEWS:
+            warehouse.create_view(con, view, **options)
+    return rows
+
+
+def _moment(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any], value: float) -> int:
+    """Resolve the start of a split to seconds: a quantile of the event times, or a time as is."""
+    if not 0 < value < 1:
+        return int(value)
+    select = sql_files.render("split_moment", millionths=round(value * 1_000_000), **options)
+    moment = con.execute(select).fetchall()[0][0]
+    return 0 if moment is None else int(moment)
+
+
+def _check_ranges(sequences: SequenceConfig) -> None:
+    least = {"max_history": 1, "min_interactions": 0, "negatives_per_positive": 0, "seed": 0}
+    for name, lowest in least.items():
+        value = getattr(sequences, name)
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value < _LIMIT:
+            raise OptionsError(
+                f"{name} is {value!r}, must be an integer from {lowest} to {_LIMIT - 1}"
+            )
+    if sequences.split == "temporal" and not sequences.val_from <= sequences.test_from:
+        raise OptionsError(
+            f"val_from is {sequences.val_from}, test_from {sequences.test_from}: validation comes "
+            "before test, so val_from must not be the larger one"
+        )
+    if sequences.split == "temporal" and (sequences.val_from < 1) != (sequences.test_from < 1):
+        raise OptionsError(
+            f"val_from is {sequences.val_from}, test_from {sequences.test_from}: give both in "
+            "seconds, or both as quantiles in (0, 1)"
+        )
+
+
+def _check_names(
+    item_attributes: tuple[Attribute, ...], user_attributes: tuple[Attribute, ...]
+) -> None:
+    every = [attribute.name for attribute in (*item_attributes, *user_attributes)]
+    if clash := next((name for name in every if name.lower() in _TAKEN), None):
+        raise OptionsError(
+            f"attribute column {clash!r} has the name of one of the log's own columns; take it "
+            "out of item_attribute_cols and user_attribute_cols"
+        )
+    for kind, names in (
+        ("index", ["user_idx", "item_idx", *(str(Attribute(name).index) for name in every)]),
+        ("list", ["items", *(a.stem + "s" for a in item_attributes)]),
+    ):
+        lowered = [name.strip('"').lower() for name in names]
+        if double := next((name for name in lowered if lowered.count(name) > 1), None):
+            raise OptionsError(
+                f"two columns would become the {kind} column {double!r}: rename one of {every} "
+                "in the source, or leave it out"
+            )

@@ -1,0 +1,153 @@
+"""The database file: connections, transactions, and tables made from the SQL files.
+
+DuckDB lets one process write or many read. So a connection here is short, always closed, and
+explains itself when another process holds the file. Beside this module: :mod:`din_core.publishing`
+(the read-only copy for analysts), :mod:`din_core.run_lock` (one run at a time) and
+:mod:`din_core.content_versions` (the hash of a table's rows), whose names are importable from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+
+import duckdb
+
+from din_core import sql_files
+from din_core.content_versions import content_version
+from din_core.publishing import publish
+from din_core.run_lock import run_lock
+from din_core.warehouse_errors import WarehouseError, explain
+
+__all__ = [
+    "WarehouseError",
+    "connect",
+    "content_version",
+    "create_table",
+    "create_view",
+    "publish",
+    "run_lock",
+    "transaction",
+]
+
+
+@contextlib.contextmanager
+def connect(
+    path: Path | str,
+    *,
+    read_only: bool = False,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    temp_directory: Path | str | None = None,
+) -> Generator[duckdb.DuckDBPyConnection]:
+    """Open a database file, and close it whatever happens.
+
+    Args:
+        path: The file, or ``":memory:"``. Its folder is made when writing.
+        read_only: Open for reading; several processes may, as long as none writes.
+        memory_limit: DuckDB's limit, as ``"6GB"``; what does not fit goes to ``temp_directory``.
+        threads: DuckDB's threads.
+        temp_directory: Where DuckDB spills; by default beside the file.
+
+    Yields:
+        The open connection.
+
+    Raises:
+        WarehouseError: The file is missing, no database, or held by another process.
+    """
+    in_memory = str(path) == ":memory:"
+    if not in_memory:
+        path = Path(path)
+        if read_only and not path.exists():
+            raise WarehouseError(
+                f"{path}: no such database; run the pipeline once (make run) to create it"
+            )
+        if not read_only:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise WarehouseError(f"{path.parent}: {error.strerror}") from error
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.Error as error:
+        raise explain(path, error) from error
+    try:
+        settings = {
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "temp_directory": None if temp_directory is None else str(temp_directory),
+        }
+        for setting, value in settings.items():
+            if value is not None:
+                connection.execute(f"set {setting} = {sql_files.literal(str(value))}")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Generator[None]:
+    """Keep everything that happens inside, or, after an exception, nothing of it.
+
+    Args:
+        con: A connection without an open transaction.
+    """
+    con.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        # The engine may have given up the transaction by itself, as after a failed commit or on
+        # a full disk; what the caller must see is the first error.
+        with contextlib.suppress(duckdb.Error):
+            con.execute("rollback")
+        raise
+    con.execute("commit")
+
+
+def create_table(
+    con: duckdb.DuckDBPyConnection, name: str, *, variant: str | None = None, **options: object
+) -> int:
+    """Make a table from its SQL file, inside the caller's transaction, comments included.
+
+    Args:
+        con: The connection.
+        name: Name of the table and of its file.
+        variant: Variant of the file, as ``popularity`` of ``negatives``.
+        **options: The template's options.
+
+    Returns:
+        Rows of the table.
+    """
+    select = sql_files.render(name, variant=variant, **options)
+    answer = con.execute(f"create or replace table {sql_files.quote(name)} as\n{select}").fetchone()
+    _comment(con, name, kind="table")
+    return int(answer[0]) if answer else 0
+
+
+def create_view(
+    con: duckdb.DuckDBPyConnection, name: str, *, variant: str | None = None, **options: object
+) -> None:
+    """Make a view from its SQL file, inside the caller's transaction, comments included.
+
+    Args:
+        con: The connection.
+        name: Name of the view and of its file.
+        variant: Variant of the file.
+        **options: The template's options.
+    """
+    select = sql_files.render(name, variant=variant, **options)
+    con.execute(f"create or replace view {sql_files.quote(name)} as\n{select}")
+    _comment(con, name, kind="view")
+
+
+def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
+    described = sql_files.schema(name)
+    table = sql_files.quote(name)
+    if described.description:
+        con.execute(f"comment on {kind} {table} is {sql_files.literal(described.description)}")
+    for column, *_ in con.execute(f"describe {table}").fetchall():
+        if text := described.column(column):
+            con.execute(
+                f"comment on column {table}.{sql_files.quote(column)} is {sql_files.literal(text)}"
+            )

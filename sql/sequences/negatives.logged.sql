@@ -1,0 +1,55 @@
+-- Negative samples of a labelled log: the impressions that were not taken, as logged.
+-- Grain: one row per interaction with label 0 of a known user who has an earlier positive.
+-- position: the user's earlier positives, plus 1, so that the history before it is what the user
+-- had done when the impression was shown. k numbers the impressions at one position, from 1.
+with
+
+impressions as (
+    select
+        users.user_idx,
+        items.item_idx,
+{% for attribute in item_attributes %}
+        items.{{ attribute.index }},
+{% endfor %}
+        interactions.time,
+        interactions.file,
+        interactions.line,
+        cast(interactions.label as bigint) as label
+    from interactions
+    inner join users on interactions.user_id = users.user_id
+    inner join items on interactions.item_id = items.item_id
+),
+
+placed as (
+    select
+        user_idx,
+        item_idx,
+{% for attribute in item_attributes %}
+        {{ attribute.index }},
+{% endfor %}
+        time,
+        file,
+        line,
+        label,
+        1 + cast(
+            sum(label) over (
+                partition by user_idx
+                order by time, file, line
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as position
+    from impressions
+)
+
+select
+    user_idx,
+    position,
+    row_number() over (partition by user_idx, position order by time, file, line) as k,
+    item_idx,
+{% for attribute in item_attributes %}
+    {{ attribute.index }},
+{% endfor %}
+    time
+from placed
+where label = 0 and position >= 2
+order by user_idx, position, k

@@ -1,0 +1,182 @@
+-- Hard negative samples: uniform over the untouched items of the positive's own category.
+-- Grain: one row per event from position 2 on and k = 1 ... negatives_per_positive; none for a user
+-- who touched every item. The row takes the position and time of its positive.
+--
+-- Where the user has touched the whole category, or the category is unknown (0), that draw is from
+-- the whole catalogue, which is pool 0 here; other pools are the categories. Within a pool the
+-- items have ranks 0, 1, 2 ... and the draw works as in the uniform negatives, exactly and without
+-- rejection: below the j-th touched item of a pool lie pool_rank - (j - 1) untouched ones.
+{% from "macros/draw.jinja" import draws with context %}
+{% from "macros/numbers.jinja" import numbers with context %}
+{% set cate = item_attributes[0] %}
+with
+
+positives as (
+    select
+        user_idx,
+        position,
+        time,
+        {{ cate.index }} as category
+    from events
+    where position >= 2
+),
+
+{{ numbers() }}
+keys as (
+    select
+        positives.user_idx,
+        positives.position,
+        numbers.k,
+        positives.time,
+        positives.category
+    from positives
+    cross join numbers
+),
+
+{{ draws(["time", "category"]) }}
+pool_items as (
+    select
+        {{ cate.index }} as pool,
+        item_idx,
+        row_number() over (partition by {{ cate.index }} order by item_idx) - 1 as pool_rank
+    from items
+    where {{ cate.index }} >= 1
+    union all
+    select
+        0 as pool,
+        item_idx,
+        item_idx - 1 as pool_rank
+    from items
+),
+
+pool_sizes as (
+    select
+        pool,
+        count(*) as n_items
+    from pool_items
+    group by pool
+),
+
+touched_items as (
+    select distinct
+        user_idx,
+        item_idx
+    from events
+),
+
+touched_ranks as (
+    select
+        touched_items.user_idx,
+        pool_items.pool,
+        touched_items.item_idx,
+        pool_items.pool_rank - row_number() over (
+            partition by touched_items.user_idx, pool_items.pool
+            order by touched_items.item_idx
+        ) + 1 as free_rank
+    from touched_items
+    inner join pool_items on touched_items.item_idx = pool_items.item_idx
+),
+
+free_counts as (
+    select
+        touched_ranks.user_idx,
+        touched_ranks.pool,
+        pool_sizes.n_items - count(*) as n_free
+    from touched_ranks
+    inner join pool_sizes on touched_ranks.pool = pool_sizes.pool
+    group by touched_ranks.user_idx, touched_ranks.pool, pool_sizes.n_items
+),
+
+pooled_draws as (
+    -- The user has touched the positive itself, so each category drawn from is in free_counts.
+    select
+        draws.user_idx,
+        draws.position,
+        draws.k,
+        draws.time,
+        draws.draw,
+        case when own.n_free > 0 then draws.category else 0 end as pool
+    from draws
+    inner join free_counts as own
+        on draws.user_idx = own.user_idx and draws.category = own.pool
+),
+
+draw_keys as (
+    select
+        pooled_draws.user_idx,
+        pooled_draws.position,
+        pooled_draws.k,
+        pooled_draws.time,
+        pooled_draws.pool,
+        pooled_draws.draw * free_counts.n_free // 4294967296 as free_rank
+    from pooled_draws
+    inner join free_counts
+        on pooled_draws.user_idx = free_counts.user_idx and pooled_draws.pool = free_counts.pool
+    where free_counts.n_free > 0
+),
+
+merged_keys as (
+    -- A touched item stands before the draws of the same rank: they step over it. Its item_idx is
+    -- in the place of the position, which makes (free_rank, k, position) unique within a pool.
+    select
+        user_idx,
+        pool,
+        free_rank,
+        item_idx as touched_item,
+        item_idx as position,
+        0 as k,
+        cast(null as bigint) as time
+    from touched_ranks
+    union all
+    select
+        user_idx,
+        pool,
+        free_rank,
+        cast(null as bigint) as touched_item,
+        position,
+        k,
+        time
+    from draw_keys
+),
+
+stepped_over as (
+    select
+        user_idx,
+        position,
+        k,
+        time,
+        pool,
+        touched_item,
+        free_rank + count(touched_item) over (
+            partition by user_idx, pool
+            order by free_rank, k, position
+            rows between unbounded preceding and current row
+        ) as pool_rank
+    from merged_keys
+),
+
+drawn_items as (
+    select
+        stepped_over.user_idx,
+        stepped_over.position,
+        stepped_over.k,
+        stepped_over.time,
+        pool_items.item_idx
+    from stepped_over
+    inner join pool_items
+        on stepped_over.pool = pool_items.pool and stepped_over.pool_rank = pool_items.pool_rank
+    where stepped_over.touched_item is null
+)
+
+select
+    drawn_items.user_idx,
+    drawn_items.position,
+    drawn_items.k,
+    drawn_items.item_idx,
+{% for attribute in item_attributes %}
+    items.{{ attribute.index }},
+{% endfor %}
+    drawn_items.time
+from drawn_items
+inner join items on drawn_items.item_idx = items.item_idx
+order by drawn_items.user_idx, drawn_items.position, drawn_items.k

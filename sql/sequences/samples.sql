@@ -1,0 +1,90 @@
+-- The examples a model is trained, validated and tested on, with the behaviour sequence each sees.
+-- Grain: one row per event from position 2 on (label 1) and per negative (label 0).
+-- All ids are indices. A history holds the max_history most recent events before the position.
+-- This is a view: a history is a slice of user_sequences, never a stored copy.
+{% from "macros/split.jinja" import split_of with context %}
+with
+
+examples as (
+    select
+        user_idx,
+        position,
+        1 as label,
+        item_idx,
+{% for attribute in item_attributes %}
+        {{ attribute.index }},
+{% endfor %}
+        time
+    from events
+    where position >= 2
+    union all
+    select
+        user_idx,
+        position,
+        0 as label,
+        item_idx,
+{% for attribute in item_attributes %}
+        {{ attribute.index }},
+{% endfor %}
+        time
+    from negatives
+),
+
+sequences as (
+    select
+        user_idx,
+        items,
+{% for attribute in item_attributes %}
+        {{ attribute.sequence }},
+{% endfor %}
+        len(items) as n_events
+    from user_sequences
+),
+
+final as (
+    select
+        {{ split_of() }} as split,
+        examples.label,
+        examples.user_idx as user_id,
+        examples.item_idx as target_item_id,
+{% for attribute in item_attributes %}
+        examples.{{ attribute.index }} as {{ attribute.target }},
+{% endfor %}
+        sequences.items[
+            greatest(1, examples.position - {{ max_history }}) : examples.position - 1
+        ] as hist_item_id,
+{% for attribute in item_attributes %}
+        sequences.{{ attribute.sequence }}[
+            greatest(1, examples.position - {{ max_history }}) : examples.position - 1
+        ] as {{ attribute.history }},
+{% endfor %}
+{% for attribute in user_attributes %}
+        users.{{ attribute.index }} as {{ attribute.column }},
+{% endfor %}
+        examples.position,
+        examples.time
+    from examples
+    inner join sequences on examples.user_idx = sequences.user_idx
+{% if user_attributes %}
+    inner join users on examples.user_idx = users.user_idx
+{% endif %}
+)
+
+select
+    split,
+    label,
+    user_id,
+    target_item_id,
+{% for attribute in item_attributes %}
+    {{ attribute.target }},
+{% endfor %}
+    hist_item_id,
+{% for attribute in item_attributes %}
+    {{ attribute.history }},
+{% endfor %}
+{% for attribute in user_attributes %}
+    {{ attribute.column }},
+{% endfor %}
+    position,
+    time
+from final
