@@ -55,9 +55,7 @@ def run_lock(
             fcntl.flock(lock_file, fcntl.LOCK_EX)
         _write(
             lock_file,
-            json.dumps(
-                {"owner": owner, "pid": os.getpid(), "since": f"{_now():%Y-%m-%d %H:%M:%S}"}
-            ),
+            json.dumps({"owner": owner, "pid": os.getpid(), "since": _now()}),
         )
         try:
             yield
