@@ -1,0 +1,116 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+"""Parquet to the same text columns that delimited text gives: one way of judging values for both.
+
+NULL is the empty value, a timestamp its ISO 8601 form, a true or false 1 or 0, and a float that is
+a whole number (pandas makes one of every integer column with a gap) that number. The line of a row
+is its number in the file, from 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from din_core.csv_blocks import Rows
+from din_core.source_errors import SourceError
+
+_BATCH_ROWS = 1 << 17
+
+
+def open_parquet(path: Path) -> Any:
+    """Open a Parquet file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A ``pyarrow.parquet.ParquetFile``; a context manager.
+
+    Raises:
+        SourceError: The file is damaged.
+    """
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(f"{path}: no readable Parquet file ({error}); write it again") from error
+
+
+def read_parquet(path: Path, wanted: Mapping[str, str]) -> Iterator[Rows]:
+    """Read rows as text.
+
+    Args:
+        path: The file.
+        wanted: Name to give a column, to its name in the file.
+
+    Yields:
+        Rows; their ``line`` is the number of the row.
+
+    Raises:
+        SourceError: The file is damaged, or a column cannot be written as text.
+    """
+    line = 1
+    with open_parquet(path) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(wanted.values()))):
+            values = {
+                name: _as_text(batch.column(column), f"{path}: column '{column}'")
+                for name, column in wanted.items()
+            }
+            yield Rows(np.arange(line, line + batch.num_rows, dtype=np.int64), values)
+            line += batch.num_rows
+
+
+def _as_text(column: Any, where: str) -> Any:
+    kind = column.type
+    try:
+        if pa.types.is_dictionary(kind):
+            column = column.dictionary_decode()
+            kind = column.type
+        if pa.types.is_boolean(kind):
+            column = column.cast(pa.int8())
+        elif pa.types.is_floating(kind):
+            column = _whole_numbers(column)
+        return pc.fill_null(column.cast(pa.string()), "")
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SourceError(
+            f"{where} of type {kind} cannot be read as text ({error}); store it as an integer or "
+            "a string"
+        ) from error
+
+
+def _whole_numbers(column: Any) -> Any:
+    # The cast is exact or refused, so a column with one fraction stays as it is.
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column
+
+
+def raw_parquet(path: Path, lines: npt.NDArray[np.int64]) -> Iterator[tuple[int, str]]:
+    """Write some rows down whole, as comma-separated text.
+
+    Args:
+        path: The file.
+        lines: int64 [rows], numbers of the wanted rows, ascending.
+
+    Yields:
+        Line and text.
+    """
+    first = 1
+    with open_parquet(path) as file:
+        for batch in file.iter_batches(_BATCH_ROWS):
+            low, high = np.searchsorted(lines, [first, first + batch.num_rows])
+            here = lines[low:high]
+            for line, row in zip(here, batch.take(pa.array(here - first)).to_pylist(), strict=True):
+                text = io.StringIO()
+                csv.writer(text, lineterminator="").writerow(row.values())
+                yield int(line), text.getvalue()
+            first += batch.num_rows

@@ -1,0 +1,287 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+"""From files to the relation ``source_rows``: every row of the source, as text, with its line.
+
+:func:`stage` is the way in. It decides nothing about values: which rows are usable is said by
+``sql/macros/source_rows.jinja``, and :func:`stage` only asks it, to learn the types of the columns,
+to keep what will be rejected whole (``raw``), and to stop where no usable row is left.
+:func:`ingest` makes the two tables of it and accounts for every row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from din_core import sql_files, warehouse
+from din_core.config import SourceConfig
+from din_core.source_errors import SourceError
+from din_core.source_files import find_files
+from din_core.source_staging import Progress, load, read_layout, restore_raw
+
+__all__ = [
+    "IngestReport",
+    "Progress",
+    "Rejection",
+    "SourceError",
+    "SourceReport",
+    "ingest",
+    "options_of",
+    "stage",
+]
+
+_log = logging.getLogger(__name__)
+_SHOWN = 3
+# Columns of the tables, and of the queries on the way to them.
+_RESERVED = frozenset(
+    {"user_id", "item_id", "time", "label", "file", "line", "raw", "problem", "reason"}
+    | {"written_time", "integer_time", "moment", "offset_sign", "offset_hours", "offset_minutes"}
+    | {"user_idx", "item_idx", "position", "k", "split", "score"}
+)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A reason for which rows were rejected.
+
+    Attributes:
+        reason: The reason, as in ``rejected_rows``.
+        rows: How many rows.
+        examples: The first of them, as ``log.csv line 7: 1,2,yesterday,3``.
+    """
+
+    reason: str
+    rows: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceReport:
+    """What a source turned out to be.
+
+    Attributes:
+        files: Names of its files, as in the column ``file``.
+        bytes: Size on disk.
+        sha256: Hash of the content, in hexadecimal: of the decompressed text, or of the Parquet
+            file. It does not depend on names or places.
+        dialect: In words, as ``comma-separated, gzip``.
+        columns: All columns of the header.
+        has_label: Whether the label column is among them: the rows are labelled impressions.
+        lines_read: Rows after the header; blank lines are none, a record over several lines is one.
+        rejected: Rows that cannot be used.
+        rejections: The reasons, the most frequent first.
+        integer_columns: Those of ``user_id``, ``item_id`` and the attributes that hold only
+            canonical integers below 2**63 and so become BIGINT.
+    """
+
+    files: tuple[str, ...]
+    bytes: int
+    sha256: str
+    dialect: str
+    columns: tuple[str, ...]
+    has_label: bool
+    lines_read: int
+    rejected: int
+    rejections: tuple[Rejection, ...]
+    integer_columns: frozenset[str]
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Where every row of the source went.
+
+    ``lines_read == interactions + rejected + duplicates`` holds always.
+
+    Attributes:
+        source: What was read.
+        lines_read: Rows of the source.
+        interactions: Rows of ``interactions``.
+        rejected: Rows of ``rejected_rows``.
+        duplicates: Rows dropped because they equal an earlier one.
+    """
+
+    source: SourceReport
+    lines_read: int
+    interactions: int
+    rejected: int
+    duplicates: int
+
+
+def stage(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> SourceReport:
+    """Read a source into the temporary view ``source_rows``.
+
+    The view has ``file, line``, the columns ``user_id, item_id, time``, the attributes by their own
+    names and ``label`` where the source has it, all VARCHAR as they stand in the file (NULL in
+    Parquet is ''), and ``raw, problem``: ``raw`` is filled for each row that will be rejected,
+    ``problem`` where the reader could not take a row apart.
+
+    Args:
+        con: The connection; what is made is temporary and goes with it.
+        source: The source and the names of its columns.
+        on_progress: Told after each block how far it is.
+
+    Returns:
+        What was found.
+
+    Raises:
+        SourceError: The source as a whole cannot be used: it is missing, empty, not text, has not
+            the columns, or has not one usable row.
+    """
+    wanted = _wanted_columns(source)
+    files = find_files(source.path)
+    layout = read_layout(files, wanted, source.label_col)
+    loaded = load(con, layout, on_progress)
+    options = _options(source, layout.has_label, frozenset())
+    n_rows, n_rejected, integer_columns = _summarise(con, source, options)
+    if n_rejected:
+        restore_raw(con, layout, sql_files.render("rejected_rows", **options))
+    rejections = _rejections(con, options) if n_rejected else ()
+    where = source.path
+    if not n_rows:
+        raise SourceError(f"{where}: there is a header and no row below it; is the file complete?")
+    if n_rejected == n_rows:
+        reasons = "; ".join(f"{r.reason} ({r.rows} rows, {r.examples[0]})" for r in rejections[:3])
+        raise SourceError(
+            f"{where}: not one of {n_rows} rows can be used: {reasons}; check which column is "
+            "which, and what they hold"
+        )
+    for rejection in rejections:
+        _log.warning(
+            "%s: %d of %d rows rejected: %s, for example %s",
+            *(where, rejection.rows, n_rows, rejection.reason, rejection.examples[0]),
+        )
+    return SourceReport(
+        files=tuple(file.name for file in files),
+        bytes=sum(file.size for file in files),
+        sha256=loaded,
+        dialect=layout.dialect,
+        columns=layout.columns,
+        has_label=layout.has_label,
+        lines_read=n_rows,
+        rejected=n_rejected,
+        rejections=rejections,
+        integer_columns=integer_columns,
+    )
+
+
+def ingest(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Make the tables ``interactions`` and ``rejected_rows``, in the caller's transaction.
+
+    Args:
+        con: The connection.
+        source: The source and the names of its columns.
+        on_progress: Told after each block how far the reading is.
+
+    Returns:
+        The account of all rows.
+
+    Raises:
+        SourceError: As :func:`stage`.
+    """
+    report = stage(con, source, on_progress=on_progress)
+    options = options_of(source, report)
+    rejected = warehouse.create_table(con, "rejected_rows", **options)
+    interactions = warehouse.create_table(con, "interactions", **options)
+    return IngestReport(
+        source=report,
+        lines_read=report.lines_read,
+        interactions=interactions,
+        rejected=rejected,
+        duplicates=report.lines_read - interactions - rejected,
+    )
+
+
+def options_of(source: SourceConfig, report: SourceReport) -> dict[str, Any]:
+    """Return the template options of ``interactions`` and ``rejected_rows``.
+
+    Args:
+        source: The source's configuration.
+        report: What :func:`stage` found.
+    """
+    return _options(source, report.has_label, report.integer_columns)
+
+
+def _options(
+    source: SourceConfig, labelled: bool, integer_columns: frozenset[str]
+) -> dict[str, Any]:
+    return {
+        "labelled": labelled,
+        "drop_duplicates": source.drop_duplicates,
+        "user_id_is_integer": "user_id" in integer_columns,
+        "item_id_is_integer": "item_id" in integer_columns,
+        "attributes": [
+            {
+                "column": sql_files.quote(name),
+                "is_integer": name in integer_columns,
+                "empty_reason": sql_files.literal(f"empty {name}"),
+            }
+            for name in (*source.item_attribute_cols, *source.user_attribute_cols)
+        ],
+    }
+
+
+def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
+    """Map the name a column gets to its name in the source and the option that says so."""
+    wanted = {
+        "user_id": (source.user_col, "user_col"),
+        "item_id": (source.item_col, "item_col"),
+        "time": (source.time_col, "time_col"),
+    }
+    options = {
+        "item_attribute_cols": source.item_attribute_cols,
+        "user_attribute_cols": source.user_attribute_cols,
+    }
+    for option, names in options.items():
+        for name in names:
+            if name.casefold() in {taken.casefold() for taken in wanted} | _RESERVED:
+                raise SourceError(
+                    f"{option}: the column '{name}' cannot be an attribute: its name is taken by "
+                    "another column of the tables; rename it in the file"
+                )
+            wanted[name] = (name, option)
+    return wanted
+
+
+def _summarise(
+    con: duckdb.DuckDBPyConnection, source: SourceConfig, options: Mapping[str, Any]
+) -> tuple[int, int, frozenset[str]]:
+    names = ["user_id", "item_id", *source.item_attribute_cols, *source.user_attribute_cols]
+    row = con.execute(sql_files.render("source_summary", **options)).fetchone()
+    n_rows, n_rejected, *flags = row or (0, 0)
+    return n_rows, n_rejected, frozenset(n for n, flag in zip(names, flags, strict=True) if flag)
+
+
+def _rejections(
+    con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]
+) -> tuple[Rejection, ...]:
+    con.execute(
+        "create or replace temp table source_rejections as "
+        + sql_files.render("rejected_rows", **options)
+    )
+    counts = con.execute(
+        "select reason, count(*) from source_rejections group by reason order by 2 desc, 1"
+    ).fetchall()
+    examples: dict[str, list[str]] = {}
+    for reason, file, line, raw in con.execute(
+        "select reason, file, line, raw from source_rejections "
+        f"qualify row_number() over (partition by reason order by file, line) <= {_SHOWN} "
+        "order by file, line"
+    ).fetchall():
+        shown = raw.replace("\n", "\\n")
+        shown = shown if len(shown) <= 120 else shown[:117] + "..."
+        examples.setdefault(reason, []).append(f"{file} line {line}: {shown}")
+    con.execute("drop table source_rejections")
+    return tuple(Rejection(reason, rows, tuple(examples[reason])) for reason, rows in counts)

@@ -1,0 +1,63 @@
+-- The log: every row of the source that can be used, its values typed.
+-- Grain: one valid row of the source, `file` and `line` say which. An id or attribute column is
+-- BIGINT where each of its valid values is a canonical integer, else text (the whole column).
+-- With drop_duplicates, of rows equal in every column the earliest (file, line) stays.
+{% from "macros/source_rows.jinja" import judged_rows %}
+with
+
+{{ judged_rows(attributes, labelled) }}
+usable_rows as (
+    select
+        {{ "cast(user_id as bigint)" | safe if user_id_is_integer else quote("user_id") }} as user_id,
+        {{ "cast(item_id as bigint)" | safe if item_id_is_integer else quote("item_id") }} as item_id,
+        time,
+{% for attribute in attributes %}
+{% if attribute.is_integer %}
+        cast({{ attribute.column }} as bigint) as {{ attribute.column }},
+{% else %}
+        {{ attribute.column }},
+{% endif %}
+{% endfor %}
+{% if labelled %}
+        cast(label as integer) as label,
+{% endif %}
+        file,
+        line
+    from judged_rows
+    where reason is null
+),
+
+final as (
+    select *
+    from usable_rows
+{% if drop_duplicates %}
+    qualify row_number() over (
+        partition by
+            user_id,
+            item_id,
+            time
+{%- for attribute in attributes %},
+            {{ attribute.column }}
+{%- endfor %}
+{%- if labelled %},
+            label
+{%- endif %}
+
+        order by file, line
+    ) = 1
+{% endif %}
+)
+
+select
+    user_id,
+    item_id,
+    time,
+{% for attribute in attributes %}
+    {{ attribute.column }},
+{% endfor %}
+{% if labelled %}
+    label,
+{% endif %}
+    file,
+    line
+from final
