@@ -128,7 +128,8 @@ class ActivationUnit(nn.Module):
         t = target.unsqueeze(1)
         target_term = nn.functional.linear(t, of_target, self.mlp.first_layer.bias)
         x = torch.cat([history, t * history], dim=2)
-        weights = self.mlp.from_first_layer(nn.functional.linear(x, of_position) + target_term)
+        s = nn.functional.linear(x, of_position) + target_term
+        weights = self.mlp.from_first_layer(s.flatten(0, 1)).view(is_position.shape)
         mask = is_position.to(history.dtype)
         if self.use_softmax:
             # Far below every score, yet finite: a row of padding alone must not become NaN.
@@ -137,7 +138,9 @@ class ActivationUnit(nn.Module):
 
     def _first_layer(self) -> tuple[Tensor, Tensor]:
         """Weights on the target ``[H, D]``, and on ``[h, t * h]`` of a position ``[H, 2 D]``."""
-        w_t, w_h, w_d, w_p = self.mlp.first_layer.weight.chunk(4, dim=1)
+        weight, d = self.mlp.first_layer.weight, self.embed_dim
+        w_t, w_h = weight[:, :d], weight[:, d : 2 * d]
+        w_d, w_p = weight[:, 2 * d : 3 * d], weight[:, 3 * d :]
         return w_t + w_d, torch.cat([w_h - w_d, w_p], dim=1)
 
 

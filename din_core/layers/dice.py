@@ -66,7 +66,7 @@ class Dice(nn.Module):
         """Activate.
 
         Args:
-            s: Pre-activations ``[N, H]``; in evaluation any ``[…, H]``.
+            s: Pre-activations ``[N, H]``.
 
         Returns:
             Activations of the same shape and type.

@@ -58,7 +58,7 @@ class MLP(nn.Module):
         """Map features to one number a row.
 
         Args:
-            x: ``[N, input_dim]`` (any leading shape in evaluation).
+            x: ``[N, input_dim]``.
 
         Returns:
             ``[N]``.
@@ -78,7 +78,7 @@ class MLP(nn.Module):
         """Go on from the pre-activations of the first hidden layer, however they were computed.
 
         Args:
-            s: ``[N, dims[0]]`` (any leading shape in evaluation).
+            s: ``[N, dims[0]]``.
 
         Returns:
             ``[N]``.

@@ -66,6 +66,11 @@ class DIN(nn.Module):
         embedding_init_std: Standard deviation of the normal initial embeddings.
         sparse_gradients: Sparse gradients for the embedding tables.
 
+    Attributes:
+        groups: Histories and targets of each activation unit.
+        others: Features that enter the MLP without attention.
+        units: One :class:`ActivationUnit` a group; none with ``pooling="sum"``.
+
     Raises:
         ValueError: No history, a history without its target, features that disagree, an unknown
             option. The sentence names the features.
@@ -109,19 +114,19 @@ class DIN(nn.Module):
         self.embedding = EmbeddingTables(everything, embedding_init_std, sparse_gradients)
 
         pairs = pair_histories(history_features, target_features)
-        self._groups = _attention_groups(history_features, target_features, pairs, attention)
-        self._others = [
+        self.groups = _attention_groups(history_features, target_features, pairs, attention)
+        self.others = [
             feature
             for feature in {each.name: each for each in (*target_features, *features)}.values()
             if feature.name not in pairs.values()
         ]
-        widths = [sum(history.dim for history in histories) for histories, _ in self._groups]
+        widths = [sum(history.dim for history in histories) for histories, _ in self.groups]
         self.units = nn.ModuleList(
             ActivationUnit(width, **attention_mlp_params)
             for width in (widths if pooling == "attention" else [])
         )
         products = (3 if pooling == "attention" else 1) if product_inputs else 0
-        mlp_width = (2 + products) * sum(widths) + sum(each.dim for each in self._others)
+        mlp_width = (2 + products) * sum(widths) + sum(each.dim for each in self.others)
         self.mlp = MLP(mlp_width, **mlp_params)
 
     @property
@@ -129,6 +134,11 @@ class DIN(nn.Module):
         """All inputs, each once: candidates, then other features, then histories."""
         everything = [*self.target_features, *self.features, *self.history_features]
         return list({feature.name: feature for feature in everything}.values())
+
+    @property
+    def needs_totals(self) -> bool:
+        """Whether plain history sums enter the MLP."""
+        return self.product_inputs or self.pooling == "sum"
 
     def forward(self, x: Batch | Mapping[str, Tensor]) -> Tensor:
         """Predict click probabilities.
@@ -161,9 +171,9 @@ class DIN(nn.Module):
             TypeError: An input that is not an integer tensor.
         """
         return Embedded(
-            [self._side_by_side(histories, batch.sequences) for histories, _ in self._groups],
-            [self._side_by_side(targets, batch.sparse) for _, targets in self._groups],
-            [self._side_by_side([feature], batch.sparse) for feature in self._others],
+            [self.side_by_side(histories, batch.sequences) for histories, _ in self.groups],
+            [self.side_by_side(targets, batch.sparse) for _, targets in self.groups],
+            [self.side_by_side([feature], batch.sparse) for feature in self.others],
             batch.row,
             batch.offsets,
         )
@@ -174,28 +184,52 @@ class DIN(nn.Module):
         Returns:
             Logits ``[B]``.
         """
-        interests: list[Tensor] = []
-        products: list[Tensor] = []
-        for group, (history, target) in enumerate(zip(x.histories, x.targets, strict=True)):
-            if self.pooling == "attention":
-                interest = self.units[group](target, history, x.row, x.offsets)
-                if self.product_inputs:
-                    total = sum_by_row(history, x.row, target.shape[0])
-                    products += [interest * target, total, total * target]
-            else:
-                interest = sum_by_row(history, x.row, target.shape[0])
-                if self.product_inputs:
-                    products.append(interest * target)
-            interests.append(interest)
-        return self.mlp(torch.cat([*interests, *products, *x.targets, *x.others], dim=1))
+        n_samples = x.targets[0].shape[0]
+        totals = [
+            sum_by_row(history, x.row, n_samples) if self.needs_totals else history[:0]
+            for history in x.histories
+        ]
+        interests = totals
+        if self.pooling == "attention":
+            interests = [
+                unit(target, history, x.row, x.offsets)
+                for unit, target, history in zip(self.units, x.targets, x.histories, strict=True)
+            ]
+        return self.classify(interests, totals, x.targets, x.others)
 
-    def _side_by_side(self, features: Sequence[Feature], inputs: Mapping[str, Tensor]) -> Tensor:
+    def classify(
+        self,
+        interests: Sequence[Tensor],
+        totals: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        others: Sequence[Tensor],
+    ) -> Tensor:
+        """The final MLP on what is one vector a sample by now.
+
+        Args:
+            interests: Pooled interest of each attention group, ``[B, D]``.
+            totals: Plain history sum of each group, read only where :attr:`needs_totals`.
+            targets: Candidate embeddings of each group.
+            others: Embeddings of all other features.
+
+        Returns:
+            Logits ``[B]``.
+        """
+        products: list[Tensor] = []
+        if self.product_inputs:
+            for interest, total, target in zip(interests, totals, targets, strict=True):
+                products.append(interest * target)
+                if self.pooling == "attention":
+                    products += [total, total * target]
+        return self.mlp(torch.cat([*interests, *products, *targets, *others], dim=1))
+
+    def side_by_side(self, features: Sequence[Feature], inputs: Mapping[str, Tensor]) -> Tensor:
         """Embeddings of features, concatenated."""
         for feature in features:
             if feature.name not in inputs:
                 raise KeyError(f"no input for feature '{feature.name}'; there are {sorted(inputs)}")
         rows = [self.embedding(feature, inputs[feature.name]) for feature in features]
-        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=-1)
 
 
 AttentionGroup = tuple[list[SequenceFeature], list[SparseFeature]]

@@ -1,0 +1,226 @@
+"""ONNX export for serving, and the proof that the exported graph predicts what torch predicts.
+
+This is the one place with padded histories, because servers send rectangles: in the graph, index
+0 is padding and is masked. Shapes: B samples, L padded length; both are free in the exported file,
+0 positions and one sample included.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from din_core.checkpoint import replacing
+from din_core.features import SequenceFeature
+from din_core.layers.attention import ActivationUnit, plain_formula
+from din_core.models import DIN
+
+_log = logging.getLogger(__name__)
+
+OUTPUT_NAME = "probability"
+OPSET = 20
+LARGEST_FILE = 2**31 - 2**24  # protobuf's limit, less room for the graph itself
+
+
+class PaddedDIN(nn.Module):
+    """A DIN on padded histories: the same parameters, the same predictions, rectangles only.
+
+    Evaluation only. Every input is an int64 tensor, in the order of :attr:`input_names`: ``[B]``
+    for a single id and ``[B, L]`` for a history. A position is padding where every history is 0.
+
+    Args:
+        model: The model whose parameters are used, not copied.
+    """
+
+    def __init__(self, model: DIN) -> None:
+        super().__init__()
+        self.model = model
+        self.input_names = [feature.name for feature in model.input_features]
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Predict click probabilities ``[B]``."""
+        model = self.model
+        values = dict(zip(self.input_names, inputs, strict=True))
+        histories = [values[history.name] for history in model.history_features]
+        is_position = histories[0] != 0
+        for history in histories[1:]:
+            is_position = is_position | (history != 0)
+        targets = [model.side_by_side(features, values) for _, features in model.groups]
+        sequences = [model.side_by_side(features, values) for features, _ in model.groups]
+        totals = [(each * is_position.unsqueeze(2).to(each.dtype)).sum(1) for each in sequences]
+        interests = totals
+        if model.pooling == "attention":
+            interests = [
+                cast("ActivationUnit", unit).pool_padded(target, history, is_position)
+                for unit, target, history in zip(model.units, targets, sequences, strict=True)
+            ]
+        others = [model.side_by_side([feature], values) for feature in model.others]
+        return torch.sigmoid(model.classify(interests, totals, targets, others))
+
+
+def export_onnx(model: DIN, path: Path | str) -> Path:
+    """Write the model as one ONNX file with free batch size and sequence length.
+
+    Inputs are named as the features and are int64; the output is ``probability``, float32 ``[B]``.
+    The file carries no trace of the machine it was made on, and the same weights give the same
+    bytes on the same machine.
+
+    Args:
+        model: Left as it is: mode, device and kernels are restored.
+        path: The file; its directory is made where it does not exist.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: The weights do not fit into one ONNX file.
+        onnx.checker.ValidationError: The exported graph is not valid ONNX.
+    """
+    path = Path(path)
+    n_bytes = sum(each.numel() * each.element_size() for each in model.state_dict().values())
+    if n_bytes > LARGEST_FILE:
+        raise ValueError(
+            f"{path}: the weights take {n_bytes / 2**30:.1f} GiB and an ONNX file holds 2 GiB; "
+            "train with a smaller embed_dim or without the user's embedding"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exported = _without_traces(_export_program(model))
+    onnx.checker.check_model(exported, full_check=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(exported.SerializeToString(deterministic=True))
+    _log.info("wrote %s, %.1f kB", path, path.stat().st_size / 1e3)
+    return path
+
+
+def parity(
+    model: DIN,
+    path: Path | str,
+    batch_sizes: Sequence[int] = (1, 7, 512),
+    lengths: Sequence[int] = (0, 1, 50),
+    seed: int = 2022,
+) -> float:
+    """Compare the exported graph in onnxruntime with the model on flat histories in torch.
+
+    Args:
+        model: The model that was exported.
+        path: What :func:`export_onnx` wrote.
+        batch_sizes: Values of B to try.
+        lengths: Values of L to try, each with every B.
+        seed: Seed of the random inputs, a third of whose positions are padding.
+
+    Returns:
+        The largest absolute difference of two probabilities.
+    """
+    # One thread: a session per export is short-lived, and the sums stay in one order.
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(seed)
+    largest = 0.0
+    with _ready_for_export(model) as model, torch.no_grad():
+        for n_samples in batch_sizes:
+            for length in lengths:
+                inputs = random_inputs(model, n_samples, length, random)
+                expected = model({name: torch.from_numpy(each) for name, each in inputs.items()})
+                outputs = cast("list[np.ndarray[Any, Any]]", session.run([OUTPUT_NAME], inputs))
+                difference = np.abs(outputs[0] - expected.numpy())
+                largest = max(largest, float(difference.max(initial=0.0)))
+    return largest
+
+
+def random_inputs(
+    model: DIN, n_samples: int, length: int, random: np.random.Generator
+) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Padded inputs with ids from the whole of every table and a third of the positions padded.
+
+    Args:
+        model: Names the inputs and their vocabularies.
+        n_samples: B.
+        length: L.
+        random: Where the ids come from.
+
+    Returns:
+        Feature name to int64 ``[B]`` or ``[B, L]``.
+    """
+    is_padding = random.random((n_samples, length)) < 1 / 3
+    inputs: dict[str, np.ndarray[Any, np.dtype[np.int64]]] = {}
+    for feature in model.input_features:
+        is_sequence = isinstance(feature, SequenceFeature)
+        shape = (n_samples, length) if is_sequence else (n_samples,)
+        inputs[feature.name] = random.integers(0, feature.vocab_size, shape, dtype=np.int64)
+        if is_sequence:
+            inputs[feature.name][is_padding] = 0
+    return inputs
+
+
+def _export_program(model: DIN) -> onnx.ModelProto:
+    with _ready_for_export(model) as model, _without_exporter_noise():
+        twin = PaddedDIN(model).eval()
+        example = random_inputs(model, 2, 3, np.random.default_rng(0))
+        batch = torch.export.Dim("batch", min=1)
+        length = torch.export.Dim("length", min=0)
+        shapes = [{0: batch, 1: length} if v.ndim == 2 else {0: batch} for v in example.values()]
+        program = torch.onnx.export(
+            twin,
+            tuple(torch.from_numpy(example[name]) for name in twin.input_names),
+            dynamo=True,
+            dynamic_shapes=(tuple(shapes),),
+            input_names=twin.input_names,
+            output_names=[OUTPUT_NAME],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+@contextmanager
+def _without_exporter_noise() -> Generator[None]:
+    """Keep quiet what torch 2.13's exporter says about itself and nobody here can act on."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registration.level
+    with warnings.catch_warnings():
+        # Said of every input that shares "batch" with the first one: as intended here.
+        warnings.filterwarnings("ignore", r"# The axis name: \w+ will not be used", UserWarning)
+        # Its own use of its own deprecated class.
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+        # One line for each operator of torchvision, which no model here uses.
+        registration.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            registration.setLevel(level)
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop what the exporter notes down about its sources, such as paths of this machine."""
+    graph = model.graph
+    parts = (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info)
+    for part in (*parts, *graph.initializer, *model.functions):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for node in graph.node:
+        assert not any(each.HasField("g") for each in node.attribute), "a subgraph keeps its traces"
+    return model
+
+
+@contextmanager
+def _ready_for_export(model: DIN) -> Generator[DIN]:
+    """The model in evaluation mode, on the CPU and without kernels, and back as it was."""
+    was_training = model.training
+    device = next(model.parameters()).device
+    try:
+        with plain_formula(model):
+            yield model.eval().cpu()
+    finally:
+        model.train(was_training).to(device)

@@ -1,0 +1,145 @@
+"""The exported graph predicts what torch predicts, for every shape a server may send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from din_core import export
+from din_core.config import ModelConfig
+from din_core.export import export_onnx, parity
+from din_core.features import Vocabulary
+from din_core.models import build_model
+
+VOCABULARY = Vocabulary(
+    n_users=7, n_items=9, item_attributes={"cate_id": 3}, user_attributes={"gender": 2}
+)
+
+
+def make_model(**options):
+    torch.manual_seed(0)
+    config = ModelConfig(mlp_dims=(6, 5), attention_dims=(5, 4), embedding_init_std=1.0, **options)
+    model = build_model(config, VOCABULARY)
+    random = np.random.default_rng(1)
+    inputs = export.random_inputs(model, 20, 6, random)
+    for _ in range(3):  # running statistics and slopes that are not the initial ones
+        model({name: torch.from_numpy(each) for name, each in inputs.items()})
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("alpha"):
+                parameter.uniform_(-0.5, 0.5)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    model = make_model()
+    return model, export_onnx(model, tmp_path_factory.mktemp("onnx") / "sub" / "model.onnx")
+
+
+def run(path, inputs):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(["probability"], inputs)[0]
+
+
+def test_graph_agrees_with_torch_for_every_batch_size_and_length(exported):
+    model, path = exported
+    assert parity(model, path) < 1e-6
+    assert parity(model, path, batch_sizes=(2, 3), lengths=(0, 2, 200)) < 1e-6
+
+
+def test_parity_notices_other_weights(exported):
+    _, path = exported
+    other = make_model()
+    with torch.no_grad():
+        other.mlp.output.bias += 0.1
+    assert parity(other, path) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_softmax": True, "activation": "prelu"},
+        {"attention": "joint", "product_inputs": True, "use_user": False},
+        {"pooling": "sum", "product_inputs": True, "activation": "relu"},
+    ],
+    ids=["softmax", "joint with products", "base model"],
+)
+def test_every_variant_agrees_with_torch(tmp_path, options):
+    model = make_model(**options)
+    path = export_onnx(model, tmp_path / "model.onnx")
+    assert parity(model, path) < 1e-6
+
+
+def test_inputs_are_the_features_as_int64_and_free_in_batch_and_length(exported):
+    _, path = exported
+    graph = onnx.load(path).graph
+    shapes = {
+        each.name: [axis.dim_param for axis in each.type.tensor_type.shape.dim]
+        for each in graph.input
+    }
+    assert shapes == {
+        "target_item_id": ["batch"],
+        "target_cate_id": ["batch"],
+        "user_id": ["batch"],
+        "gender": ["batch"],
+        "hist_item_id": ["batch", "length"],
+        "hist_cate_id": ["batch", "length"],
+    }
+    types = {each.type.tensor_type.elem_type for each in graph.input}
+    assert types == {onnx.TensorProto.INT64}
+    assert [each.name for each in graph.output] == ["probability"]
+
+
+def test_padding_on_either_side_does_not_change_a_prediction(exported):
+    _, path = exported
+    single = {name: np.array([1]) for name in ("target_item_id", "target_cate_id", "gender")}
+    single["user_id"] = np.array([2])
+
+    def predict(items, cates):
+        history = {"hist_item_id": np.array([items]), "hist_cate_id": np.array([cates])}
+        return run(path, {**single, **history})[0]
+
+    expected = predict([4, 5], [1, 2])
+    assert predict([4, 5, 0, 0, 0], [1, 2, 0, 0, 0]) == pytest.approx(expected, abs=1e-7)
+    assert predict([0, 4, 0, 5], [0, 1, 0, 2]) == pytest.approx(expected, abs=1e-7)
+    assert abs(predict([4, 5, 6], [1, 2, 3]) - expected) > 1e-4
+
+
+def test_file_carries_no_path_and_no_trace(exported):
+    _, path = exported
+    content = path.read_bytes()
+    assert str(Path(export.__file__).parent).encode() not in content
+    assert b".py" not in content
+    assert [each.name for each in path.parent.iterdir()] == ["model.onnx"]
+
+
+def test_same_weights_give_the_same_bytes(exported, tmp_path):
+    _, path = exported
+    again = export_onnx(make_model(), tmp_path / "another_name.onnx")
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_export_leaves_the_model_as_it_was(exported, tmp_path):
+    model = make_model().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def kernel(*arguments):
+        raise AssertionError("the exported graph is the plain formula")
+
+    model.units[0].kernel = kernel
+    export_onnx(model, tmp_path / "model.onnx")
+    assert model.training
+    assert model.units[0].kernel is kernel
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_weights_beyond_the_format_are_refused_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "LARGEST_FILE", 100)
+    with pytest.raises(ValueError, match=r"ONNX file holds 2 GiB; train with a smaller embed_dim"):
+        export_onnx(make_model(), tmp_path / "model.onnx")
