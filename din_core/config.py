@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -194,7 +194,7 @@ def from_options(cls: type[T], options: Mapping[str, Any]) -> T:
     names = {each.name for each in dataclasses.fields(cls)}
     return cls(
         **{
-            name: tuple(value) if isinstance(value, list) else value
+            name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
             for name, value in options.items()
             if name in names
         }

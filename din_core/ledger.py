@@ -20,27 +20,33 @@ _DDL = """
 create table if not exists ledger (
     asset varchar primary key,
     data_version varchar not null,
+    code_version varchar not null,
     options varchar not null,
+    inputs varchar not null,
     artifact varchar
 )
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One asset's row.
 
     Attributes:
         asset: Name of the asset.
         data_version: Hash of its content.
+        code_version: Hash of the SQL or the modules that made it.
         options: The choices it was made with.
+        inputs: Data version of each result it was made from, by asset.
         artifact: Its folder below the artifacts' root, for assets that are files.
     """
 
     asset: str
     data_version: str
+    code_version: str
     options: Mapping[str, Any]
-    artifact: str | None
+    inputs: Mapping[str, str]
+    artifact: str | None = None
 
 
 class NotMaterializedError(DinError, LookupError):
@@ -52,11 +58,13 @@ def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
     con.execute(_DDL)
     con.execute("delete from ledger where asset = ?", [entry.asset])
     con.execute(
-        "insert into ledger values (?, ?, ?, ?)",
+        "insert into ledger values (?, ?, ?, ?, ?, ?)",
         [
             entry.asset,
             entry.data_version,
+            entry.code_version,
             json.dumps(dict(entry.options), sort_keys=True),
+            json.dumps(dict(entry.inputs), sort_keys=True),
             entry.artifact,
         ],
     )
@@ -69,8 +77,20 @@ def entries(con: duckdb.DuckDBPyConnection) -> dict[str, Entry]:
     ).fetchone()
     if known is None or known[0] == 0:
         return {}
-    rows = con.execute("select asset, data_version, options, artifact from ledger").fetchall()
-    return {row[0]: Entry(row[0], row[1], json.loads(row[2]), row[3]) for row in rows}
+    rows = con.execute(
+        "select asset, data_version, code_version, options, inputs, artifact from ledger"
+    ).fetchall()
+    return {
+        asset: Entry(
+            asset=asset,
+            data_version=data_version,
+            code_version=code_version,
+            options=json.loads(options),
+            inputs=json.loads(inputs),
+            artifact=artifact,
+        )
+        for asset, data_version, code_version, options, inputs, artifact in rows
+    }
 
 
 def entry(con: duckdb.DuckDBPyConnection, asset: str) -> Entry:

@@ -184,18 +184,43 @@ def build(
     Raises:
         OptionsError: As :func:`options_from`.
     """
-    options = options_from(con, source, sequences)
     rows: dict[str, int] = {}
     for table in TABLES:
-        variant = negatives_variant(options) if table == "negatives" else None
         with warehouse.transaction(con):
-            rows[table] = warehouse.create_table(con, table, variant=variant, **options)
+            build_table(con, table, source, sequences)
+        rows[table] = warehouse.row_count(con, table)
         if on_table:
             on_table(table, rows[table])
     with warehouse.transaction(con):
+        build_table(con, "samples", source, sequences)
+    return rows
+
+
+def build_table(
+    con: duckdb.DuckDBPyConnection, name: str, source: SourceConfig, sequences: SequenceConfig
+) -> dict[str, Any]:
+    """Build one table of ``sql/sequences`` from those before it, in the caller's transaction.
+
+    Args:
+        con: Connection with the tables before it.
+        name: One of :data:`TABLES`, or ``samples``, which makes all of :data:`VIEWS`.
+        source: Where the interactions came from.
+        sequences: How events become samples.
+
+    Returns:
+        The options of the templates, which the checks of ``sql/checks`` take as well.
+
+    Raises:
+        OptionsError: As :func:`options_from`.
+    """
+    options = options_from(con, source, sequences)
+    if name == "samples":
         for view in VIEWS:
             warehouse.create_view(con, view, **options)
-    return rows
+    else:
+        variant = negatives_variant(options) if name == "negatives" else None
+        warehouse.create_table(con, name, variant=variant, **options)
+    return options
 
 
 def _moment(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any], value: float) -> int:

@@ -27,6 +27,7 @@ __all__ = [
     "create_table",
     "create_view",
     "publish",
+    "row_count",
     "run_lock",
     "transaction",
 ]
@@ -151,3 +152,8 @@ def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
             con.execute(
                 f"comment on column {table}.{sql_files.quote(column)} is {sql_files.literal(text)}"
             )
+
+
+def row_count(con: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Count the rows of a table or view."""
+    return int(con.execute(f"select count(*) from {sql_files.quote(name)}").fetchall()[0][0])
