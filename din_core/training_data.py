@@ -1,0 +1,251 @@
+"""What the training loop reads of the pipeline's database: flat columns, nothing twice.
+
+:func:`load` goes from the tables to NumPy through Arrow. A history is a slice of ``event_items``,
+so memory grows with the events and not with their histories; attributes are looked up by item.
+Shapes: E events, N samples of a split, U users, I items. No tensors here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from din_core.errors import DinError
+from din_core.features import Vocabulary
+from din_core.sql_files import literal, quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+_OWN_COLUMNS = {"split", "label", "user_id", "position", "time"}
+
+
+class TrainingDataError(DinError, LookupError):
+    """The database lacks what training reads; the message names it and says what to run."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of one split, ordered by user, position and k.
+
+    Attributes:
+        user: Index of the user, int32 ``[N]``.
+        position: Position of the positive in the user's sequence, int32 ``[N]``.
+        k: 0 for the positive, 1 … n for its negatives, int32 ``[N]``.
+        label: 1 or 0, int8 ``[N]``.
+        item: Index of the candidate, int32 ``[N]``.
+        start: Row of ``event_items`` where the history begins, int64 ``[N]``.
+        end: Row after its last event, int64 ``[N]``; equal to ``start`` for an empty history.
+    """
+
+    user: Int32
+    position: Int32
+    k: Int32
+    label: npt.NDArray[np.int8]
+    item: Int32
+    start: Int64
+    end: Int64
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.user)
+
+    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> Samples:
+        """Some of the samples, in the order asked for."""
+        return Samples(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A log, ready for training.
+
+    Attributes:
+        vocabulary: How many ids there are of each kind.
+        event_items: Item of each event, ordered by user and position, int32 ``[E]``.
+        user_offsets: Events of user *u* are rows ``user_offsets[u - 1] … user_offsets[u] - 1``,
+            int64 ``[U + 1]``.
+        item_attributes: By attribute column, its index for each item, int32 ``[I + 1]``; entry 0
+            is 0.
+        user_attributes: By attribute column, its index for each user, int32 ``[U + 1]``.
+        samples: By split.
+        labelled: Whether the negatives are logged impressions, which nothing may redraw.
+    """
+
+    vocabulary: Vocabulary
+    event_items: Int32
+    user_offsets: Int64
+    item_attributes: Mapping[str, Int32]
+    user_attributes: Mapping[str, Int32]
+    samples: Mapping[SplitName, Samples]
+    labelled: bool = False
+
+    def fingerprint(self) -> str:
+        """SHA-256 of everything in it: two equal ones train the same model."""
+        digest = hashlib.sha256(repr((self.vocabulary.to_dict(), self.labelled)).encode())
+        for columns in (self.item_attributes, self.user_attributes):
+            for name, values in columns.items():
+                digest.update(name.encode() + b"\0")
+                digest.update(np.ascontiguousarray(values).data)
+        for split in SPLITS:
+            for field in fields(Samples):
+                values = getattr(self.samples[split], field.name)
+                digest.update(f"{split}.{field.name}.{len(values)}\0".encode())
+                digest.update(np.ascontiguousarray(values).data)
+        digest.update(self.event_items.data)
+        digest.update(self.user_offsets.data)
+        return digest.hexdigest()
+
+
+def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
+    """Read a log from the pipeline's tables.
+
+    Args:
+        con: Connection with ``users``, ``items``, ``cates``, ``attributes``, ``events`` and the
+            views ``samples`` and ``sample_bounds``.
+
+    Returns:
+        The log; attribute columns are those that ``samples`` has.
+
+    Raises:
+        TrainingDataError: One of the tables is missing.
+    """
+    try:
+        return _load(con)
+    except duckdb.CatalogException as error:
+        first_line = str(error).splitlines()[0]
+        raise TrainingDataError(
+            f"training reads tables that are not all there ({first_line}); materialize the assets "
+            "up to samples first"
+        ) from error
+
+
+def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
+    n_users, n_items = _count(con, "users"), _count(con, "items")
+    item_columns, user_columns = _attribute_columns(con)
+    events_of_user = _columns(
+        con,
+        "select user_idx, max(position) as n_events from events group by user_idx",
+        {"user_idx": np.int32, "n_events": np.int64},
+    )
+    n_events = np.zeros(n_users + 1, dtype=np.int64)
+    n_events[events_of_user["user_idx"]] = events_of_user["n_events"]
+    offsets = np.cumsum(n_events)
+    return TrainingData(
+        vocabulary=Vocabulary(
+            n_users=n_users,
+            n_items=n_items,
+            item_attributes={name: _attribute_size(con, name) for name in item_columns},
+            user_attributes={name: _attribute_size(con, name) for name in user_columns},
+        ),
+        event_items=_columns(
+            con, "select item_idx from events order by user_idx, position", {"item_idx": np.int32}
+        )["item_idx"],
+        user_offsets=offsets,
+        item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
+        user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
+        samples={split: _samples(con, split, offsets) for split in SPLITS},
+        labelled="label" in _described(con, "interactions"),
+    )
+
+
+def _samples(con: duckdb.DuckDBPyConnection, split: SplitName, offsets: Int64) -> Samples:
+    types: dict[str, type[np.integer]] = {
+        "user_idx": np.int32,
+        "position": np.int32,
+        "k": np.int32,
+        "label": np.int8,
+        "item_idx": np.int32,
+        "history_start": np.int32,
+    }
+    rows = _columns(
+        con,
+        f"select {', '.join(types)} from sample_bounds where split = {literal(split)} "
+        "order by user_idx, position, k",
+        types,
+    )
+    first_row = offsets[rows["user_idx"] - 1]
+    return Samples(
+        user=rows["user_idx"],
+        position=rows["position"],
+        k=rows["k"],
+        label=rows["label"],
+        item=rows["item_idx"],
+        # Positions count from 1, and the history ends before the sample's own.
+        start=first_row + (rows["history_start"] - 1),
+        end=first_row + (rows["position"] - 1),
+    )
+
+
+def _attribute_columns(con: duckdb.DuckDBPyConnection) -> tuple[list[str], list[str]]:
+    """Names of item and of user attributes, read off the columns of ``samples``."""
+    columns = _described(con, "samples")
+    item = [
+        name.removeprefix("hist_")
+        for name in columns
+        if name.startswith("hist_") and f"target_{name.removeprefix('hist_')}" in columns
+    ]
+    theirs = {f"{side}_{name}" for name in item for side in ("hist", "target")}
+    user = [name for name in columns if name not in theirs | _OWN_COLUMNS]
+    return [name for name in item if name != "item_id"], user
+
+
+def _attribute_size(con: duckdb.DuckDBPyConnection, name: str) -> int:
+    if name in _described(con, "cates"):
+        return _count(con, "cates")
+    return _one(con, f"select count(*) from attributes where attribute = {literal(name)}")
+
+
+def _attributes(
+    con: duckdb.DuckDBPyConnection, table: str, index: str, names: list[str], size: int
+) -> dict[str, Int32]:
+    found: dict[str, Int32] = {}
+    for name in names:
+        column = quote(f"{name.removesuffix('_id')}_idx")
+        rows = _columns(
+            con,
+            f"select {index} as owner, coalesce({column}, 0) as value from {table}",
+            {"owner": np.int32, "value": np.int32},
+        )
+        found[name] = np.zeros(size + 1, dtype=np.int32)
+        found[name][rows["owner"]] = rows["value"]
+    return found
+
+
+def _columns(
+    con: duckdb.DuckDBPyConnection, select: str, types: Mapping[str, type[np.integer]]
+) -> dict[str, npt.NDArray[Any]]:
+    """Run a query and stream its integer columns into arrays of just the right size and type."""
+    n_rows = _one(con, f"select count(*) from ({select.partition(' order by ')[0]})")
+    arrays = {name: np.empty(n_rows, dtype=dtype) for name, dtype in types.items()}
+    filled = 0
+    reader = cast("pa.RecordBatchReader", con.sql(select).to_arrow_reader(1 << 20))
+    for batch in reader:
+        for name, array in arrays.items():
+            array[filled : filled + batch.num_rows] = batch.column(name).to_numpy()
+        filled += batch.num_rows
+    assert filled == n_rows, f"{filled} rows came instead of {n_rows}"
+    return arrays
+
+
+def _described(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    return [row[0] for row in con.execute(f"describe {quote(table)}").fetchall()]
+
+
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    return _one(con, f"select count(*) from {quote(table)}")
+
+
+def _one(con: duckdb.DuckDBPyConnection, select: str) -> int:
+    return cast("int", con.execute(select).fetchall()[0][0])
