@@ -133,9 +133,7 @@ def load_model(directory: Path | str) -> SavedModel:
             header: dict[str, str] = file.metadata() or {}
         tensors = load_file(path)
     except SafetensorError as error:
-        raise CheckpointError(
-            f"{path}: no whole safetensors file ({error}); train again"
-        ) from error
+        raise CheckpointError(f"{path}: not a whole model file ({error}); train again") from error
     description: dict[str, Any] = json.loads(header.get("din", "{}"))
     if description.get("format") != FORMAT:
         raise CheckpointError(
