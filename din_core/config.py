@@ -157,12 +157,28 @@ class TrainingConfig:
 class SyntheticConfig:
     """Shape of the seeded synthetic log.
 
+    A user has a few of the ``n_interests`` latent interests, and an interaction follows one of
+    them: with ``p(item | interest) ~ item_rank ** -popularity_exponent * exp(affinity * cosine)``,
+    the cosine being that of the item's and the interest's latent vectors. An item's vector is made
+    of its category, of a style that runs across categories, and of something of its own.
+
     Attributes:
         n_users: Users in the log.
         n_items: Items in the catalogue.
-        n_cates: Categories the items fall into.
-        mean_interactions: Mean events of a user.
-        interests_per_user: Most latent interests a user has.
+        n_cates: Categories the items fall into; their sizes follow a power law.
+        mean_interactions: Mean events of a user, at least 3; no user has fewer than 3.
+        interests_per_user: Most latent interests a user has; each has from half of that on.
+        n_interests: Latent interests in all, shared by the users.
+        n_styles: Styles that run across the categories.
+        style_weight: Weight of the style beside the category's 1 in an item's vector. The larger,
+            the less the category says about what a user likes.
+        own_weight: Weight of the item's own part: taste that only the item's id can carry.
+        affinity: Inverse temperature of an interest: 0 makes popularity all there is.
+        popularity_exponent: Exponent of the power law of the items' popularity, 0 is uniform.
+        exploration: Share of interactions that follow popularity alone, in [0, 1).
+        drift: How strongly the focus wanders between a user's interests over time: amplitude of
+            the log-weight of an interest, 0 keeps them all alive at any time.
+        focus_period: Interactions after which the focus comes back, for ``drift``.
         seed: Seed of every draw.
     """
 
@@ -171,6 +187,15 @@ class SyntheticConfig:
     n_cates: int = 50
     mean_interactions: float = 30.0
     interests_per_user: int = 4
+    n_interests: int = 150
+    n_styles: int = 12
+    style_weight: float = 0.8
+    own_weight: float = 0.4
+    affinity: float = 12.0
+    popularity_exponent: float = 0.55
+    exploration: float = 0.05
+    drift: float = 0.5
+    focus_period: float = 20.0
     seed: int = 2022
 
 
