@@ -12,6 +12,7 @@ window that is read record by record. Both ways follow the same rules:
 - A quote that is not closed rejects its own line and nothing else; reading goes on with the next
   line. The same holds where a record over several lines has not as many fields as the header, or
   goes on after a closing quote: then the quote was a slip, not a quoted line break.
+- Blanks around a value are dropped, also inside quotes.
 - Blank lines are no rows, but they count as lines.
 """
 
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from din_core.csv_header import Header
@@ -143,6 +145,8 @@ class _Reader(RecordRules):
         ]
         good = np.delete(lines_of_rows, [row for row, _ in ragged]) if ragged else lines_of_rows
         values = {name: table.column(i) for i, name in enumerate(self.wanted)}
+        if b" " in block or b"\t" in block or quoted:
+            values = {name: without_blanks(value) for name, value in values.items()}
         return Rows(good + first_line, values, bad)
 
     def ragged(self, found: int) -> str:
@@ -209,8 +213,14 @@ class _Walk:
     bad: list[BadRow]
 
     def rows(self) -> Rows:
-        values = {name: pa.array(column, pa.string()) for name, column in self.values.items()}
+        arrays = {name: pa.array(column, pa.string()) for name, column in self.values.items()}
+        values = {name: without_blanks(array) for name, array in arrays.items()}
         return Rows(np.asarray(self.lines, dtype=np.int64), values, self.bad)
+
+
+def without_blanks(values: Any) -> Any:
+    """Strip spaces, tabs and line ends around each value of a string array."""
+    return pc.call_function("ascii_trim_whitespace", [values])
 
 
 def _is_utf8(block: bytes) -> bool:

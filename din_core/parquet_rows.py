@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from din_core.csv_blocks import Rows
+from din_core.csv_blocks import Rows, without_blanks
 from din_core.source_errors import SourceError
 
 _BATCH_ROWS = 1 << 17
@@ -78,7 +78,7 @@ def _as_text(column: Any, where: str) -> Any:
             column = column.cast(pa.int8())
         elif pa.types.is_floating(kind):
             column = _whole_numbers(column)
-        return pc.fill_null(column.cast(pa.string()), "")
+        return without_blanks(pc.fill_null(column.cast(pa.string()), ""))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
             f"{where} of type {kind} cannot be read as text ({error}); store it as an integer or "

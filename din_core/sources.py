@@ -119,9 +119,9 @@ def stage(
     """Read a source into the temporary view ``source_rows``.
 
     The view has ``file, line``, the columns ``user_id, item_id, time``, the attributes by their own
-    names and ``label`` where the source has it, all VARCHAR as they stand in the file (NULL in
-    Parquet is ''), and ``raw, problem``: ``raw`` is filled for each row that will be rejected,
-    ``problem`` where the reader could not take a row apart.
+    names and ``label`` where the source has it, all VARCHAR as they stand in the file but for
+    blanks around them (NULL in Parquet is ''), and ``raw, problem``: ``raw`` is filled for each
+    row that will be rejected, ``problem`` where the reader could not take a row apart.
 
     Args:
         con: The connection; what is made is temporary and goes with it.
