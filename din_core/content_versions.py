@@ -7,6 +7,7 @@ such and nothing below it has to be rebuilt.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ import pyarrow.compute as pc
 from din_core import sql_files
 
 Words = npt.NDArray[np.uint64]
+Nulls = npt.NDArray[np.bool_] | None
 
 # Rows hashed at a time: the working arrays of one batch stay in the processor's cache.
 _BATCH_ROWS = 65_536
@@ -62,34 +64,30 @@ def content_version(con: duckdb.DuckDBPyConnection, table: str) -> str:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     described = con.execute(f"describe {sql_files.quote(table)}").fetchall()
     names = [str(row[0]) for row in described]
-    words = [
-        expression
-        for name, kind in ((row[0], str(row[1])) for row in described)
-        for expression in _as_words(sql_files.quote(name), kind)
-    ]
+    wanted = [_as_column(sql_files.quote(row[0]), str(row[1])) for row in described]
     # A relation streams its rows; a DB-API result would copy them once more.
-    query = f"select {', '.join(words)} from {sql_files.quote(table)}"
+    query = f"select {', '.join(wanted)} from {sql_files.quote(table)}"
     reader = con.sql(query).to_arrow_reader(_BATCH_ROWS)
     rows = 0
     totals = [0, 0]
     for batch in reader:
         for part in _slices(batch):
             rows += part.num_rows
-            columns = [_to_words(column) for column in part.columns]
+            columns = [pair for column in part.columns for pair in _to_words(column)]
             for lane in range(len(_LANES)):
                 totals[lane] = (totals[lane] + _sum_of_rows(columns, lane)) % 2**64
     text = "\0".join([*names, str(rows), *map(str, totals)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _as_words(column: str, kind: str) -> list[str]:
-    if kind in _INTEGERS:
-        return [column if kind != "BOOLEAN" else f"cast({column} as tinyint)"]
+def _as_column(column: str, kind: str) -> str:
+    """Write a column as one of the three kinds that are hashed: integers, floats, text."""
+    if kind in _INTEGERS or kind == "VARCHAR":
+        return column if kind != "BOOLEAN" else f"cast({column} as tinyint)"
     if kind in _FLOATS:
         # Adding zero makes -0.0 equal to 0.0, as SQL compares them.
-        return [f"cast({column} as double) + 0.0"]
-    text = column if kind == "VARCHAR" else f"cast({column} as varchar)"
-    return [f"md5_number_lower({text})", f"md5_number_upper({text})"]
+        return f"cast({column} as double) + 0.0"
+    return f"cast({column} as varchar)"
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -97,20 +95,37 @@ def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, _BATCH_ROWS)
 
 
-def _to_words(column: pa.Array) -> tuple[Words, npt.NDArray[np.bool_] | None]:
+def _to_words(column: pa.Array) -> list[tuple[Words, Nulls]]:
+    """Bring a column to words of 64 bits: one for numbers, two for text."""
     nulls = None
     if column.null_count:
         nulls = pc.is_null(column).to_numpy(zero_copy_only=False)
+    if pa.types.is_string(column.type):
+        return [(words, nulls) for words in _text_words(column)]
+    if nulls is not None:
         column = pc.fill_null(column, 0)
     values = column.to_numpy(zero_copy_only=False)
-    if values.dtype.kind == "f":
-        return values.view(np.uint64), nulls
+    if values.dtype.kind == "f" or values.dtype == np.uint64:
+        return [(values.view(np.uint64), nulls)]
     # Through int64, so that a negative number has the same bits at every width.
-    signed = values if values.dtype == np.uint64 else values.astype(np.int64, copy=False)
-    return signed.view(np.uint64), nulls
+    return [(values.astype(np.int64, copy=False).view(np.uint64), nulls)]
 
 
-def _sum_of_rows(columns: list[tuple[Words, npt.NDArray[np.bool_] | None]], lane: int) -> int:
+def _text_words(column: pa.Array) -> tuple[Words, Words]:
+    """Both halves of each text's MD5; texts that repeat within a batch are hashed once."""
+    encoded = column.dictionary_encode()
+    digests = [_md5(text) for text in encoded.dictionary.to_pylist()] or [bytes(16)]
+    halves = np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, 2)
+    chosen = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
+    return halves[chosen, 0], halves[chosen, 1]
+
+
+@functools.lru_cache(maxsize=1 << 18)
+def _md5(text: str) -> bytes:
+    return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+
+
+def _sum_of_rows(columns: list[tuple[Words, Nulls]], lane: int) -> int:
     start, multiplier, null_word = (np.uint64(word) for word in _LANES[lane])
     length = len(columns[0][0])
     state = np.full(length, start, dtype=np.uint64)

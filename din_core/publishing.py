@@ -26,7 +26,7 @@ def publish(
     *,
     memory_limit: str | None = None,
     threads: int | None = None,
-) -> dict[str, int]:
+) -> int:
     """Copy every table, view and comment of the pipeline's database into the analysts' file.
 
     The copy is built beside the target and renamed over it, so a reader sees the old file or the
@@ -40,7 +40,7 @@ def publish(
         threads: DuckDB's threads while copying.
 
     Returns:
-        Rows of each published table.
+        Size of the published file, in bytes.
 
     Raises:
         WarehouseError: The source is missing or in use, the disk is full, the folder is read-only,
@@ -57,7 +57,8 @@ def publish(
         raise _unwritable(target, error) from error
     try:
         built = work / target.name
-        rows = _copy(source, built, memory_limit=memory_limit, threads=threads)
+        _copy(source, built, memory_limit=memory_limit, threads=threads)
+        size = built.stat().st_size
         _swap_in(built, target)
     except OSError as error:
         raise _unwritable(target, error) from error
@@ -67,7 +68,7 @@ def publish(
         ) from error
     finally:
         _remove(work)
-    return rows
+    return size
 
 
 def _work_prefix(target: Path) -> str:
@@ -81,9 +82,7 @@ def _unwritable(target: Path, error: OSError) -> WarehouseError:
     )
 
 
-def _copy(
-    source: Path, built: Path, *, memory_limit: str | None, threads: int | None
-) -> dict[str, int]:
+def _copy(source: Path, built: Path, *, memory_limit: str | None, threads: int | None) -> None:
     # Closing checkpoints the file, so that no write-ahead log belongs to it.
     with contextlib.closing(duckdb.connect(":memory:")) as con:
         con.execute(f"set temp_directory = {sql_files.literal(str(built.parent / 'spill'))}")
@@ -101,7 +100,6 @@ def _copy(
             )
         con.execute("checkpoint warehouse")
         con.execute("detach warehouse")
-    return found
 
 
 def _row_counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, int]:

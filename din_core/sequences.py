@@ -15,6 +15,7 @@ import duckdb
 
 from din_core import sql_files, warehouse
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.errors import DinError
 
 # Tables in the order they build on each other, then the views over them.
 TABLES = (
@@ -33,7 +34,7 @@ _TAKEN = {"user_id", "item_id", "time", "label", "file", "line"}
 _LIMIT = 1 << 30
 
 
-class OptionsError(ValueError):
+class OptionsError(DinError):
     """A configuration that cannot be built; the message names the field, its value, a way out."""
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import duckdb
 
+from din_core.errors import DinError
+
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
-class WarehouseError(RuntimeError):
+class WarehouseError(DinError):
     """A database file cannot be opened, written or published; the message says the way out."""
 
 

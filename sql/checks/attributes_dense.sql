@@ -1,0 +1,31 @@
+-- asset: attributes
+-- severity: error
+-- Within each attribute the indices run 1 ... n without gap or repetition: they are rows of an
+-- embedding table.
+with
+
+counted as (
+    select
+        attribute,
+        count(*) as n_rows,
+        count(distinct value_idx) as n_indices,
+        count(distinct value) as n_values,
+        min(value_idx) as first_index,
+        max(value_idx) as last_index
+    from attributes
+    group by attribute
+)
+
+select
+    attribute,
+    n_rows,
+    n_indices,
+    n_values,
+    first_index,
+    last_index
+from counted
+where
+    n_indices <> n_rows
+    or n_values <> n_rows
+    or first_index <> 1
+    or last_index <> n_rows

@@ -1,0 +1,41 @@
+-- asset: items
+-- severity: warn
+-- Items that the log gives more than one value of an attribute. They are decided by majority, then
+-- by the smallest value; many of them mean that the attribute describes the interaction, not the
+-- item, or that the source is inconsistent.
+with
+
+{% for attribute in item_attributes %}
+{{ attribute.vocabulary }} as (
+    select
+        {{ attribute.literal }} as attribute,
+        item_id,
+        count(distinct {{ attribute.column }}) as n_values
+    from interactions
+    group by item_id
+    having count(distinct {{ attribute.column }}) > 1
+),
+
+{% endfor %}
+final as (
+    select
+        cast(null as varchar) as attribute,
+        cast(null as varchar) as item_id,
+        cast(null as bigint) as n_values
+    where false
+{% for attribute in item_attributes %}
+    union all
+    select
+        attribute,
+        cast(item_id as varchar) as item_id,
+        n_values
+    from {{ attribute.vocabulary }}
+{% endfor %}
+)
+
+select
+    attribute,
+    item_id,
+    n_values
+from final
+order by n_values desc, attribute, item_id

@@ -1,0 +1,28 @@
+-- asset: negatives
+-- severity: warn
+-- Users who have touched every item: no negative exists for them, their positives are kept alone.
+-- Some in a tiny catalogue are no harm; many leave too few negatives to learn from.
+with
+
+catalogue as (
+    select count(*) as n_items
+    from items
+),
+
+touched as (
+    select
+        user_idx,
+        count(distinct item_idx) as n_items
+    from events
+    group by user_idx
+)
+
+select
+    touched.user_idx,
+    touched.n_items
+from touched
+inner join catalogue on touched.n_items = catalogue.n_items
+{% if labelled or negatives_per_positive == 0 %}
+where false
+{% endif %}
+order by touched.user_idx

@@ -1,0 +1,40 @@
+-- asset: negatives
+-- severity: error
+-- users: 200000
+-- A sampled negative is an item its user never touched: one that the user did touch would teach the
+-- model the opposite of what the log says. (Logged negatives are what was shown: not checked.)
+{% from "macros/checked_users.jinja" import checked_users with context %}
+with
+
+{{ checked_users() }}
+checked_negatives as (
+    select
+        negatives.user_idx,
+        negatives.position,
+        negatives.k,
+        negatives.item_idx
+    from negatives
+    inner join checked_users on negatives.user_idx = checked_users.user_idx
+),
+
+checked_events as (
+    select distinct
+        events.user_idx,
+        events.item_idx
+    from events
+    inner join checked_users on events.user_idx = checked_users.user_idx
+)
+
+select
+    checked_negatives.user_idx,
+    checked_negatives.position,
+    checked_negatives.k,
+    checked_negatives.item_idx
+from checked_negatives
+inner join checked_events
+    on
+        checked_negatives.user_idx = checked_events.user_idx
+        and checked_negatives.item_idx = checked_events.item_idx
+{% if labelled %}
+where false
+{% endif %}

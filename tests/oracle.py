@@ -1,0 +1,203 @@
+"""What the tables of ``sql/sequences`` must hold, computed the slow and obvious way.
+
+Plain loops over lists of dictionaries, no windows, no joins, no shared code with ``din_core``.
+Negatives are found by writing out the list of what may be drawn and indexing into it.
+"""
+
+import math
+from collections import Counter
+
+
+def build(rows, source, config):
+    """Rows of every table, in the tables' order, from ``rows`` of interactions.
+
+    Args:
+        rows: Dictionaries with user_id, item_id, time, file, line, attributes, perhaps label.
+        source: SourceConfig.
+        config: SequenceConfig.
+    """
+    labelled = any("label" in row for row in rows)
+    positives = [row for row in rows if not labelled or row["label"] == 1]
+    tables = {}
+
+    vocabularies = {
+        column: {
+            value: number
+            for number, value in enumerate(
+                sorted({row[column] for row in rows if row[column] is not None}), start=1
+            )
+        }
+        for column in (*source.item_attribute_cols, *source.user_attribute_cols)
+    }
+    first, further = source.item_attribute_cols[:1], source.item_attribute_cols[1:]
+    tables["cates"] = [
+        (number, value) for column in first for value, number in vocabularies[column].items()
+    ]
+    tables["attributes"] = sorted(
+        (column, number, str(value))
+        for column in (*further, *source.user_attribute_cols)
+        for value, number in vocabularies[column].items()
+    )
+
+    def decided(key, value, column):
+        votes = Counter(
+            row[column] for row in rows if row[key] == value and row[column] is not None
+        )
+        if not votes:
+            return 0
+        winner = sorted(votes, key=lambda candidate: (-votes[candidate], candidate))[0]
+        return vocabularies[column][winner]
+
+    def is_kept(user):
+        return sum(row["user_id"] == user for row in positives) >= config.min_interactions
+
+    user_ids = sorted({row["user_id"] for row in rows if is_kept(row["user_id"])})
+    users = {user: number for number, user in enumerate(user_ids, start=1)}
+    user_attributes = {
+        number: tuple(decided("user_id", user, column) for column in source.user_attribute_cols)
+        for user, number in users.items()
+    }
+    tables["users"] = [(number, user, *user_attributes[number]) for user, number in users.items()]
+
+    item_ids = sorted({row["item_id"] for row in rows})
+    items = {item: number for number, item in enumerate(item_ids, start=1)}
+    item_attributes = {
+        number: tuple(decided("item_id", item, column) for column in source.item_attribute_cols)
+        for item, number in items.items()
+    }
+    tables["items"] = [(number, item, *item_attributes[number]) for item, number in items.items()]
+
+    def in_order(some_rows, user):
+        mine = [row for row in some_rows if row["user_id"] == user]
+        return sorted(mine, key=lambda row: (row["time"], row["file"], row["line"]))
+
+    sequences = {
+        number: [(items[row["item_id"]], row["time"]) for row in in_order(positives, user)]
+        for user, number in users.items()
+    }
+    tables["events"] = [
+        (user, position, item, *item_attributes[item], time)
+        for user, sequence in sequences.items()
+        for position, (item, time) in enumerate(sequence, start=1)
+    ]
+    tables["user_sequences"] = [
+        (
+            user,
+            [item for item, _ in sequence],
+            *(
+                [item_attributes[item][number] for item, _ in sequence]
+                for number in range(len(source.item_attribute_cols))
+            ),
+        )
+        for user, sequence in sequences.items()
+        if sequence
+    ]
+
+    if labelled:
+        negatives = logged_negatives(rows, users, items, in_order)
+    else:
+        negatives = sampled_negatives(sequences, item_attributes, config)
+    tables["negatives"] = [
+        (user, position, k, item, *item_attributes[item], time)
+        for user, position, k, item, time in negatives
+    ]
+
+    val_from, test_from = moments(sequences, config)
+    examples = [
+        (user, position, 0, 1, item, time)
+        for user, sequence in sequences.items()
+        for position, (item, time) in enumerate(sequence, start=1)
+        if position >= 2
+    ] + [(user, position, k, 0, item, time) for user, position, k, item, time in negatives]
+    tables["samples"], tables["sample_bounds"] = [], []
+    for user, position, k, label, item, time in sorted(examples):
+        sequence = sequences[user]
+        if config.split == "temporal":
+            split = "train" if time < val_from else "val" if time < test_from else "test"
+        elif position >= len(sequence):
+            split = "test"
+        else:
+            split = "val" if position == len(sequence) - 1 else "train"
+        history = [past for past, _ in sequence[: position - 1]][-config.max_history :]
+        targets_and_histories = [item]
+        targets_and_histories += item_attributes[item]
+        histories = [
+            [item_attributes[past][number] for past in history]
+            for number in range(len(source.item_attribute_cols))
+        ]
+        tables["samples"].append(
+            (
+                split,
+                label,
+                user,
+                *targets_and_histories,
+                history,
+                *histories,
+                *user_attributes[user],
+                position,
+                time,
+            )
+        )
+        tables["sample_bounds"].append(
+            (user, position, k, label, item, split, position - len(history))
+        )
+    return tables
+
+
+def logged_negatives(rows, users, items, in_order):
+    found = []
+    for user, number in users.items():
+        position, k = 1, 0
+        for row in in_order(rows, user):
+            if row["label"] == 1:
+                position, k = position + 1, 0
+            elif position >= 2:
+                k += 1
+                found.append((number, position, k, items[row["item_id"]], row["time"]))
+    return found
+
+
+def sampled_negatives(sequences, item_attributes, config):
+    counts = Counter(item for sequence in sequences.values() for item, _ in sequence)
+    found = []
+    for user, sequence in sequences.items():
+        touched = {item for item, _ in sequence}
+        free = [item for item in sorted(item_attributes) if item not in touched]
+        for position, (item, time) in enumerate(sequence, start=1):
+            if position < 2 or not free:
+                continue
+            pool = free
+            if config.negative_sampling == "popularity":
+                pool = [item for item in free for _ in range(weight(counts[item]))]
+            if config.negative_sampling == "same_category":
+                cate = item_attributes[item][0]
+                same = [other for other in free if item_attributes[other][0] == cate]
+                pool = same if same and cate != 0 else free
+            for k in range(1, config.negatives_per_positive + 1):
+                rank = draw(config.seed, user, position, k) * len(pool) // 2**32
+                found.append((user, position, k, pool[rank], time))
+    return found
+
+
+def weight(count):
+    return max(1, math.floor(16 * count**0.75 + 0.5))
+
+
+def draw(seed, user, position, k):
+    x = (seed * 668265263 + user * 374761393 + position * 1274126177 + k * 1812433253) % 2**32
+    x = (x ^ (x >> 16)) * 0x7FEB352D % 2**32
+    x = (x ^ (x >> 15)) * 0x846CA68B % 2**32
+    return x ^ (x >> 16)
+
+
+def moments(sequences, config):
+    """First moments of validation and test: as given, or the quantiles of the event times."""
+    times = sorted(time for sequence in sequences.values() for _, time in sequence)
+
+    def moment(value):
+        if not 0 < value < 1:
+            return value
+        later = [time for done, time in enumerate(times, start=1) if done > value * len(times)]
+        return later[0] if later else 0
+
+    return moment(config.val_from), moment(config.test_from)
