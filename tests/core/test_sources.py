@@ -1,0 +1,312 @@
+"""A source that cannot be used at all says so in one sentence: what, where, and the way out."""
+
+import gzip
+import random
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from din_core.config import SourceConfig
+from din_core.errors import DinError
+from din_core.sources import IngestReport, SourceError, ingest, stage
+
+HEADER = "user_id,item_id,time,cate_id\n"
+
+
+@pytest.fixture
+def con():
+    with duckdb.connect() as connection:
+        yield connection
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def ingested(con, path, **config) -> IngestReport:
+    return ingest(con, SourceConfig(path=path, **config))
+
+
+def refused(con, path, **config) -> str:
+    with pytest.raises(SourceError) as caught:
+        ingested(con, path, **config)
+    return str(caught.value)
+
+
+def rows(con, columns="user_id, item_id, time, cate_id"):
+    return con.execute(f"select {columns} from interactions order by file, line").fetchall()
+
+
+def rejected(con):
+    return con.execute("select line, reason, raw from rejected_rows order by file, line").fetchall()
+
+
+def test_source_error_is_shown_without_a_stack_trace_and_is_a_value_error():
+    assert issubclass(SourceError, DinError)
+    assert issubclass(SourceError, ValueError)
+
+
+def test_missing_file_is_named(con, tmp_path):
+    assert refused(con, f"{tmp_path}/no.csv").startswith(
+        f"{tmp_path}/no.csv: there is no such file"
+    )
+
+
+def test_folder_is_refused_with_a_glob_to_use_instead(con, tmp_path):
+    message = refused(con, str(tmp_path))
+    assert "this is a folder" in message
+    assert f"'{tmp_path}/*.csv'" in message
+
+
+def test_glob_without_match_is_refused(con, tmp_path):
+    assert "no file matches this pattern" in refused(con, f"{tmp_path}/*.csv")
+
+
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["plain", "gzip"])
+def test_empty_file_is_refused(con, tmp_path, content):
+    assert "the file is empty" in refused(con, write(tmp_path / "log.csv", content))
+
+
+def test_file_of_blank_lines_is_refused(con, tmp_path):
+    assert "only blank lines" in refused(con, write(tmp_path / "log.csv", "\n\r\n\n"))
+
+
+def test_header_alone_is_refused(con, tmp_path):
+    assert "no row below it" in refused(con, write(tmp_path / "log.csv", HEADER + "\n"))
+
+
+def test_values_in_place_of_a_header_are_recognised(con, tmp_path):
+    message = refused(con, write(tmp_path / "log.csv", "1,2,1400457600,3\n1,3,1400457601,3\n"))
+    assert "line 1 is no header, it holds values (1, 2, 1400457600, 3)" in message
+    assert "user_id,item_id,time,cate_id" in message
+
+
+def test_missing_column_is_refused_with_the_closest_name_and_its_option(con, tmp_path):
+    path = write(tmp_path / "log.csv", "userId,item_id,timestamp,cate_id\n1,2,3,4\n")
+    message = refused(con, path)
+    assert "the columns 'user_id' and 'time' are not in the header" in message
+    assert "(userId, item_id, timestamp, cate_id)" in message
+    assert "user_col=userId, time_col=timestamp" in message
+    report = ingested(con, path, user_col="userId", time_col="timestamp")
+    assert report.interactions == 1
+
+
+def test_column_that_stands_twice_is_refused(con, tmp_path):
+    path = write(tmp_path / "log.csv", "user_id,item_id,time,cate_id,time\n1,2,3,4,5\n")
+    assert "the column 'time' 2 times" in refused(con, path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_with_the_command_that_converts_it(con, tmp_path, encoding):
+    message = refused(con, write(tmp_path / "log.csv", (HEADER + "1,2,3,4\n").encode(encoding)))
+    assert "UTF-8 is expected" in message
+    assert "iconv -f UTF-16 -t UTF-8 log.csv" in message
+
+
+def test_header_that_is_not_utf_8_is_refused(con, tmp_path):
+    message = refused(con, write(tmp_path / "log.csv", "user_id,é,time\n1,2,3".encode("latin-1")))
+    assert "the header (line 1) is not UTF-8" in message
+
+
+def test_spreadsheet_is_refused(con, tmp_path):
+    assert "spreadsheet" in refused(con, write(tmp_path / "log.csv", b"PK\x03\x04..."))
+
+
+def test_old_mac_line_ends_are_refused(con, tmp_path):
+    message = refused(con, write(tmp_path / "log.csv", "user_id,item_id,time,cate_id\r1,2,3,4\r"))
+    assert "bare carriage returns" in message
+
+
+def test_cut_off_gzip_is_refused(con, tmp_path):
+
+    noise = "".join(f"{random.Random(i).random()},2,3,4\n" for i in range(3_000))
+    packed = gzip.compress((HEADER + noise).encode())
+    path = write(tmp_path / "log.csv.gz", packed[: len(packed) // 2])
+    assert "damaged or cut off" in refused(con, path)
+
+
+def test_damaged_parquet_is_refused(con, tmp_path):
+    assert "no readable Parquet" in refused(con, write(tmp_path / "log.parquet", b"PAR1oops"))
+
+
+def test_files_of_a_glob_with_different_columns_are_refused(con, tmp_path):
+    write(tmp_path / "a.csv", HEADER + "1,2,3,4\n")
+    write(tmp_path / "b.csv", "user_id,item_id,time,cate_id,label\n1,2,3,4,1\n")
+    message = refused(con, f"{tmp_path}/*.csv")
+    assert "b.csv: its columns differ from those of a.csv (label)" in message
+
+
+def test_log_without_one_usable_row_is_refused_with_its_reasons(con, tmp_path):
+    path = write(tmp_path / "log.csv", HEADER + "1,2,yesterday,4\n1,2,,4\n1,2,today,4\n")
+    message = refused(con, path)
+    assert "not one of 3 rows can be used" in message
+    assert (
+        "time is neither an integer nor ISO 8601 (2 rows, log.csv line 2: 1,2,yesterday,4)"
+        in message
+    )
+    assert "empty time (1 rows, log.csv line 3: 1,2,,4)" in message
+
+
+def test_attribute_with_the_name_of_another_column_is_refused(con, tmp_path):
+    path = write(tmp_path / "log.csv", HEADER + "1,2,3,4\n")
+    for name in ("User_ID", "line"):
+        assert f"'{name}' cannot be an attribute" in refused(con, path, item_attribute_cols=(name,))
+
+
+def test_bad_rows_are_kept_whole_with_line_and_reason_and_the_rest_goes_on(con, tmp_path):
+    path = write(
+        tmp_path / "log.csv",
+        HEADER.encode()
+        + b"1,2,3,4\n"
+        + b",2,3,4\n"  # 3
+        + b"1, ,3,4\n"  # 4
+        + b"1,2,yesterday,4\n"  # 5
+        + b"1,2,-3,4\n"  # 6
+        + b"1,2,3\n"  # 7
+        + b"1,2,3,4,5\n"  # 8
+        + b"1,\xe9,3,4\n"  # 9
+        + b"\n"  # 10
+        + b"1,2,3,\n"  # 11
+        + b'1,"2,3,4\n'  # 12
+        + b"1,2,,4\n"  # 13
+        + b"5,6,7,8",  # 14, no line end
+    )
+    report = ingested(con, path)
+    assert rows(con) == [(1, 2, 3, 4), (5, 6, 7, 8)]
+    assert rejected(con) == [
+        (3, "empty user_id", ",2,3,4"),
+        (4, "empty item_id", "1, ,3,4"),
+        (5, "time is neither an integer nor ISO 8601", "1,2,yesterday,4"),
+        (6, "negative time", "1,2,-3,4"),
+        (7, "expected 4 fields, found 3", "1,2,3"),
+        (8, "expected 4 fields, found 5", "1,2,3,4,5"),
+        (9, "not UTF-8 (byte 0xe9)", r"1,\xe9,3,4"),
+        (11, "empty cate_id", "1,2,3,"),
+        (12, "a quote is opened and not closed", '1,"2,3,4'),
+        (13, "empty time", "1,2,,4"),
+    ]
+    assert (report.lines_read, report.interactions, report.rejected) == (12, 2, 10)
+    assert {r.reason: r.rows for r in report.source.rejections}["negative time"] == 1
+    assert report.source.rejections[0].examples[0].startswith("log.csv line ")
+
+
+def test_reason_names_the_first_examples(con, tmp_path, caplog):
+    path = write(tmp_path / "log.csv", HEADER + "1,2,3,4\n" + ",2,3,4\n" * 5)
+    (reason,) = ingested(con, path).source.rejections
+    assert (reason.reason, reason.rows) == ("empty user_id", 5)
+    assert reason.examples == tuple(f"log.csv line {line}: ,2,3,4" for line in (3, 4, 5))
+    assert "5 of 6 rows rejected: empty user_id, for example log.csv line 3" in caplog.text
+
+
+def test_label_column_makes_the_rows_impressions(con, tmp_path):
+    path = write(
+        tmp_path / "log.csv",
+        "user_id,item_id,time,cate_id,label\n1,2,3,4,1\n1,3,3,4,0\n1,4,3,4,2\n1,4,3,4,\n",
+    )
+    report = ingested(con, path)
+    assert report.source.has_label
+    assert rows(con, "item_id, label") == [(2, 1), (3, 0)]
+    assert [reason for _, reason, _ in rejected(con)] == ["label is neither 0 nor 1"] * 2
+
+
+def test_exact_duplicates_are_counted_and_dropped_when_asked(con, tmp_path):
+    path = write(
+        tmp_path / "log.csv", HEADER + "1,2,3,4\n1,2,4,4\n1,2,3,4\n1,2,3,5\n1, 2,3,4\n,,,\n"
+    )
+    kept = ingested(con, path)
+    assert (kept.interactions, kept.duplicates) == (5, 0)
+    report = ingested(con, path, drop_duplicates=True)
+    assert rows(con, "time, cate_id, line") == [(3, 4, 2), (4, 4, 3), (3, 5, 5)]
+    assert (report.lines_read, report.interactions, report.rejected, report.duplicates) == (
+        *(6, 3, 1, 2),
+    )
+
+
+def test_glob_reads_all_files_and_a_row_says_which(con, tmp_path):
+    write(tmp_path / "b.csv", HEADER + "3,1,1,1\n3,1,x,1\n")
+    write(tmp_path / "a.csv", HEADER + "1,1,1,1\n")
+    (tmp_path / "c.csv").mkdir()
+    report = ingested(con, f"{tmp_path}/*.csv")
+    assert report.source.files == ("a.csv", "b.csv")
+    assert rows(con, "user_id, file, line") == [(1, "a.csv", 2), (3, "b.csv", 2)]
+    assert con.execute("select file, line, raw from rejected_rows").fetchall() == [
+        ("b.csv", 3, "3,1,x,1")
+    ]
+
+
+def test_files_of_one_name_are_told_apart_without_the_machines_path(con, tmp_path):
+    for day in ("mon", "tue"):
+        (tmp_path / day).mkdir()
+        write(tmp_path / day / "log.csv", HEADER + "1,1,1,1\n")
+    assert ingested(con, f"{tmp_path}/*/log.csv").source.files == ("mon/log.csv", "tue/log.csv")
+
+
+def test_file_whose_name_looks_like_a_glob_is_read(con, tmp_path):
+    assert ingested(con, write(tmp_path / "log[1].csv", HEADER + "1,1,1,1\n")).interactions == 1
+
+
+def test_fingerprint_depends_on_content_alone(con, tmp_path):
+    text = (HEADER + "1,2,3,4\n").encode()
+    plain = ingested(con, write(tmp_path / "a.csv", text)).source.sha256
+    packed = ingested(con, write(tmp_path / "b.csv.gz", gzip.compress(text))).source.sha256
+    other = ingested(con, write(tmp_path / "c.csv", text + b"1,2,3,5\n")).source.sha256
+    assert plain == packed != other
+
+
+def test_progress_tells_bytes_and_rows(con, tmp_path):
+    path = write(tmp_path / "log.csv", HEADER + "1,2,3,4\n" * 10)
+    seen = []
+    stage(con, SourceConfig(path=path), on_progress=seen.append)
+    assert (seen[-1].bytes_read, seen[-1].bytes_total, seen[-1].rows) == (109, 109, 10)
+
+
+def test_staging_again_replaces_what_was_staged(con, tmp_path):
+    first = write(tmp_path / "a.csv", HEADER + "1,2,3,4\n")
+    second = write(tmp_path / "b.csv", HEADER + "7,8,9,1\n7,8,9,2\n")
+    stage(con, SourceConfig(path=first))
+    stage(con, SourceConfig(path=second))
+    assert con.execute("select count(*), min(user_id) from source_rows").fetchall() == [(2, "7")]
+
+
+def test_source_is_read_inside_an_open_transaction(con, tmp_path):
+    con.execute("begin")
+    ingested(con, write(tmp_path / "a.csv", HEADER + "1,2,3,4\n1,2,x,4\n"))
+    con.execute("commit")
+    assert rows(con) == [(1, 2, 3, 4)]
+
+
+def test_no_attributes_and_many_attributes(con, tmp_path):
+    path = write(tmp_path / "log.csv", 'user_id,item_id,time,"a ""b""",age\n1,2,3,x,30\n')
+    ingested(con, path, item_attribute_cols=())
+    assert [row[0] for row in con.execute("describe interactions").fetchall()] == [
+        *("user_id", "item_id", "time", "file", "line")
+    ]
+    ingested(con, path, item_attribute_cols=('a "b"',), user_attribute_cols=("age",))
+    assert rows(con, '"a ""b""", age') == [("x", 30)]
+
+
+def test_parquet_gives_the_same_rows_as_text(con, tmp_path):
+    table = pa.table(
+        {
+            "user_id": pa.array(["u1", None, "u3"]),
+            "item_id": pa.array([2**62, 5, 6], pa.int64()),
+            "time": pa.array([0, 1, 1_000_000_500], pa.timestamp("ms", tz="UTC")),
+            "cate_id": pa.array([1.0, 2.0, None]),
+            "label": pa.array([True, False, True]),
+        }
+    )
+    pq.write_table(table, tmp_path / "log.parquet")
+    report = ingested(con, f"{tmp_path}/log.parquet")
+    assert rows(con, "user_id, item_id, time, cate_id, label, line") == [("u1", 2**62, 0, 1, 1, 1)]
+    assert [row[:2] for row in rejected(con)] == [(2, "empty user_id"), (3, "empty cate_id")]
+    assert rejected(con)[1][2].startswith("u3,6,")
+    assert report.lines_read == 3
+
+
+def test_parquet_column_that_is_no_value_is_refused(con, tmp_path):
+    table = pa.table({"user_id": [[1]], "item_id": [1], "time": [1], "cate_id": [1]})
+    pq.write_table(table, tmp_path / "log.parquet")
+    assert "column 'user_id' of type list" in refused(con, f"{tmp_path}/log.parquet")
