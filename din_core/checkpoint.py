@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from din_core.config import ModelConfig
+from din_core.errors import DinError
 from din_core.features import Vocabulary
 from din_core.models import DIN, build_model
 
@@ -31,7 +32,7 @@ DESCRIPTION_FILE = "model.json"
 FORMAT = 1
 
 
-class CheckpointError(ValueError):
+class CheckpointError(DinError, ValueError):
     """A saved model is missing, damaged or of another format; the message says which and where."""
 
 

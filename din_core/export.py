@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from din_core.checkpoint import replacing
+from din_core.errors import DinError
 from din_core.features import SequenceFeature
 from din_core.layers.attention import ActivationUnit, plain_formula
 from din_core.models import DIN
@@ -30,6 +31,10 @@ _log = logging.getLogger(__name__)
 OUTPUT_NAME = "probability"
 OPSET = 20
 LARGEST_FILE = 2**31 - 2**24  # protobuf's limit, less room for the graph itself
+
+
+class ExportError(DinError, ValueError):
+    """A model cannot be written as ONNX; the message says why and what to change."""
 
 
 class PaddedDIN(nn.Module):
@@ -83,13 +88,13 @@ def export_onnx(model: DIN, path: Path | str) -> Path:
         The path.
 
     Raises:
-        ValueError: The weights do not fit into one ONNX file.
+        ExportError: The weights do not fit into one ONNX file.
         onnx.checker.ValidationError: The exported graph is not valid ONNX.
     """
     path = Path(path)
     n_bytes = sum(each.numel() * each.element_size() for each in model.state_dict().values())
     if n_bytes > LARGEST_FILE:
-        raise ValueError(
+        raise ExportError(
             f"{path}: the weights take {n_bytes / 2**30:.1f} GiB and an ONNX file holds 2 GiB; "
             "train with a smaller embed_dim or without the user's embedding"
         )
