@@ -164,8 +164,9 @@ class _Lines:
     def _split(self) -> Iterator[bytes]:
         total = self.path.stat().st_size
         with self.path.open("rb") as compressed, gzip.open(compressed) as content:
-            rest = b""
-            while block := content.read(_BLOCK):
+            rest, told = b"", 0
+            # read1 hands out what is there: where the data breaks off, all before it was read.
+            while block := content.read1(_BLOCK):
                 *lines, rest = (rest + block).split(b"\n")
                 for line in lines:
                     self._number += 1
@@ -177,12 +178,18 @@ class _Lines:
                         f"{self.path}: line {self._number + 1:,} is longer than "
                         f"{_LONGEST_LINE:,} bytes; this is not a file of Amazon Reviews 2014"
                     )
-                if self._on_progress is not None:
-                    self._on_progress(self.path.name, compressed.tell(), total)
+                if compressed.tell() - told >= _BLOCK:
+                    told = self._tell(compressed.tell(), total)
+            self._tell(total, total)
             if rest.strip():
                 self._number += 1
                 self.read += 1
                 yield rest
+
+    def _tell(self, done: int, total: int) -> int:
+        if self._on_progress is not None:
+            self._on_progress(self.path.name, done, total)
+        return done
 
     def reject(self, line: bytes, reason: str) -> None:
         """Keep the line that was given out last, whole, with its place and the reason."""
