@@ -158,7 +158,7 @@ class _Reader(RecordRules):
         while walk.position < end:
             stop = min(len(text), walk.position + LONGEST_RECORD_BYTES)
             record_end = self.record_end(text, walk.position, stop)
-            if record_end is None and stop == len(text) and not at_end:
+            if record_end in (None, len(text)) and stop == len(text) and not at_end:
                 break  # the record may go on in what has not been read yet
             self._take(text, record_end, walk)
         return walk
