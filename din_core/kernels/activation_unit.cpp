@@ -1,0 +1,77 @@
+// The C interface of the fused activation unit: number format and activation become types here.
+//
+// Built on the user's machine by build.py and called through ctypes by activation_unit.py, which
+// owns all memory. A result is always written completely or added to zeros of the caller.
+#include "backward.hpp"
+#include "forward.hpp"
+
+namespace {
+
+// Calls body with the types that a unit asks for.
+template <class Body>
+void dispatch(const Unit& u, const Body& body) {
+#if defined(__AVX512BF16__)
+    if (u.bfloat16) {
+        if (u.dice) body(BFloat16(), std::true_type());
+        else body(BFloat16(), std::false_type());
+        return;
+    }
+#endif
+    if (u.dice) body(Float32(), std::true_type());
+    else body(Float32(), std::false_type());
+}
+
+template <class F>
+typename F::Unit* as(void* z2, F) {
+    return static_cast<typename F::Unit*>(z2);
+}
+
+}  // namespace
+
+extern "C" {
+
+// Bytes of one kept z2 number for a precision; 0 where this build lacks the precision.
+int64_t din_number_bytes(int64_t bfloat16) {
+#if defined(__AVX512BF16__)
+    return bfloat16 ? 2 : 4;
+#else
+    return bfloat16 ? 0 : 4;
+#endif
+}
+
+void din_moments(const Unit* u, double* mean, double* covariance) {
+    moments(*u, mean, covariance);
+}
+
+void din_hidden(const Unit* u, float* centre, int64_t find_centre, void* z2, double* sums2) {
+    dispatch(*u, [&](auto format, auto dice) {
+        hidden<decltype(format), dice.value>(*u, centre, find_centre, as(z2, format), sums2);
+    });
+}
+
+void din_pool(const Unit* u, void* z2, float* scores, float* pooled) {
+    dispatch(*u, [&](auto format, auto dice) {
+        pool<decltype(format), dice.value>(*u, as(z2, format), scores, pooled);
+    });
+}
+
+void din_output_gradients(const Unit* u, void* z2, const float* d_pooled, float* d_scores,
+                          double* sums2) {
+    dispatch(*u, [&](auto format, auto dice) {
+        output_gradients<decltype(format), dice.value>(*u, as(z2, format), d_pooled, d_scores,
+                                                       sums2);
+    });
+}
+
+void din_hidden_gradients(const Unit* u, void* z2, const Gradients* out) {
+    dispatch(*u, [&](auto format, auto dice) {
+        hidden_gradients<decltype(format), dice.value>(*u, as(z2, format), *out);
+    });
+}
+
+void din_statistics_gradients(const Unit* u, const float* matrix, const float* constant,
+                              float* d_target, float* d_history) {
+    statistics_gradients(*u, matrix, constant, d_target, d_history);
+}
+
+}  // extern "C"

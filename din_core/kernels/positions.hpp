@@ -1,0 +1,170 @@
+// DIN's activation unit with two hidden layers of Dice (or PReLU), forward and backward.
+//
+// What belongs here: what the passes over the history positions share. For position p of sample b = row[p]
+//     x  = [t_b, h_p, t_b * h_p]                          3 D
+//     z1 = W1 x + b1         a1 = f(z1)                   H1
+//     z2 = W2 a1 + b2        a2 = f(z2)                   H2
+//     s  = w3 . a2 + b3      pooled_b = sum_p s_p h_p
+// Dice:  f(z) = z * slope(z),  slope = alpha + (1 - alpha) p,  p = sigmoid(zn),  zn = (z - m) / sd
+// PReLU is the same with p = [z > 0]. The derivative of f, statistics held fixed, is
+//     f'(z) = slope + q / sd,  q = (1 - alpha) p (1 - p) z            (q = 0 for PReLU)
+// and the statistics of the batch take their share of it: with e = df/da,
+//     dz = e f'(z) - (mean(e q) + zn mean(e q zn)) / sd               (means over all positions)
+//
+// Each pass cuts the positions into chunks that stay in the cache, and computes z1, a1 again
+// instead of keeping them: [P, H1] never exists. Only z2 is kept, because Dice must have seen all
+// of it before the first a2. activation_unit.py holds the algebra between the passes.
+//
+// Threads own whole samples and sum up on their own; the sums are then added in order, so the
+// result depends on the number of threads but not on their timing.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+#include <vector>
+
+#include "vectors.hpp"
+
+namespace {
+
+#ifndef CHUNK
+#define CHUNK 128
+#endif
+
+struct Layer {
+    const float* start;    // b - (centre of what is computed): the product starts from it
+    const float* offset;   // mean - centre: what a stored z still lacks to be centred
+    const float* mean;     // m, zero for PReLU
+    const float* inverse;  // 1 / sd, zero for PReLU
+    const float* alpha;
+};
+
+struct Unit {
+    int64_t samples, positions, dim, hidden1, hidden2, threads, dice, bfloat16;
+    const float *target, *history;
+    const int64_t* row;
+    const float* input_mean;  // subtracted from x: batch mean for Dice in training, else zero
+    const float *w1, *w2, *w3, *b3;
+    Layer layer1, layer2;
+
+    int64_t inputs() const { return round_up(3 * dim, WIDTH_STEP); }
+    int64_t width1() const { return round_up(hidden1, WIDTH_STEP); }
+    int64_t width2() const { return round_up(hidden2, WIDTH_STEP); }
+    // First position of a thread's share, moved on to where a sample begins.
+    int64_t boundary(int64_t share) const {
+        int64_t p = positions * share / threads;
+        while (p > 0 && p < positions && row[p] == row[p - 1]) ++p;
+        return p;
+    }
+};
+
+// Runs body(share, first position, end) for every thread's share.
+template <class Body>
+void for_shares(const Unit& u, const Body& body) {
+#pragma omp parallel for schedule(static, 1) num_threads((int)u.threads)
+    for (int64_t share = 0; share < u.threads; ++share)
+        body(share, u.boundary(share), u.boundary(share + 1));
+}
+
+// Several sums for every channel: float within a chunk, double across chunks and threads.
+struct Sums {
+    int64_t n;
+    Buffer<float> chunk;
+    Buffer<double> total;
+    Sums(int64_t sums, int64_t width) : n(sums * width), chunk(n), total(n) {}
+    void flush() {
+        for (int64_t i = 0; i < n; ++i) total[i] += chunk[i], chunk[i] = 0;
+    }
+    void add_to(double* out) const {
+        for (int64_t i = 0; i < n; ++i) out[i] += total[i];
+    }
+};
+
+INLINE void add(float* p, V v) { store(p, load(p) + v); }
+
+Buffer<float> padded(const float* values, int64_t n, int64_t width) {
+    Buffer<float> copy(width);
+    if (values) std::copy(values, values + n, copy.get());
+    return copy;
+}
+
+// A layer's constants, padded with channels that stay zero, and f for LANES channels at a time.
+template <bool DICE, bool SHORT>
+struct Activation {
+    Buffer<float> start, offset, mean, inverse, alpha;
+    Activation(const Layer& l, int64_t n, int64_t width)
+        : start(padded(l.start, n, width)), offset(padded(l.offset, n, width)),
+          mean(padded(l.mean, n, width)), inverse(padded(l.inverse, n, width)),
+          alpha(padded(l.alpha, n, width)) {}
+
+    struct Channels {
+        V offset, mean, inverse, alpha, beta;
+        struct Value {
+            V z, zn, p, slope;
+        };
+        INLINE Value at(V computed) const {
+            Value value;
+            const V centred = computed - offset;
+            value.z = centred + mean;
+            value.zn = centred * inverse;
+            if (DICE) value.p = sigmoid<SHORT>(value.zn);
+            else value.p = value.z > all(0) ? all(1) : all(0);
+            value.slope = alpha + beta * value.p;
+            return value;
+        }
+        INLINE V q(const Value& value) const {
+            return DICE ? beta * value.p * (1.f - value.p) * value.z : all(0);
+        }
+    };
+    INLINE Channels channels(int64_t c) const {
+        const V a = load(&alpha[c]);
+        return {load(&offset[c]), load(&mean[c]), load(&inverse[c]), a, 1.f - a};
+    }
+};
+
+// x - mean of a chunk: by rows, and with the positions as k of a product. Rows after the last are zero.
+template <class F>
+struct Inputs {
+    const Unit& u;
+    int64_t width, ld;
+    Buffer<typename F::Unit> rows, pairs;
+    Buffer<float> x, mean;
+    explicit Inputs(const Unit& unit)
+        : u(unit), width(unit.inputs()), ld(width / F::PER_UNIT), rows(CHUNK * ld),
+          pairs(CHUNK / F::PER_UNIT * width), x(2 * width),
+          mean(padded(unit.input_mean, 3 * unit.dim, width)) {}
+
+    void fill(int64_t first, int64_t n) {
+        for (int64_t i = 0; i < round_up(n, TILE_ROWS); i += 2) {
+            for (int64_t k = 0; k < 2; ++k)
+                if (i + k < n) one(&x[k * width], first + i + k);
+                else std::memset(&x[k * width], 0, width * sizeof(float));
+            for (int64_t c = 0; c < width; c += LANES) {
+                const V v0 = load(&x[c]), v1 = load(&x[width + c]);
+                F::row(&rows[i * ld], c, v0);
+                F::row(&rows[(i + 1) * ld], c, v1);
+                F::pair(&pairs[c], width, i, v0, v1);
+            }
+        }
+    }
+    void one(float* to, int64_t p) const {
+        const float *t = u.target + u.row[p] * u.dim, *h = u.history + p * u.dim;
+        for (int64_t d = 0; d < u.dim; ++d) {
+            to[d] = t[d];
+            to[u.dim + d] = h[d];
+            to[2 * u.dim + d] = t[d] * h[d];
+        }
+        for (int64_t c = 0; c < width; c += LANES) store(to + c, load(to + c) - load(&mean[c]));
+    }
+    // Gradient of x back to t and h.
+    void scatter(const float* dx, int64_t p, float* dt, float* dh) const {
+        const float *t = u.target + u.row[p] * u.dim, *h = u.history + p * u.dim;
+        const float *dx_h = dx + u.dim, *dx_product = dx + 2 * u.dim;
+        for (int64_t d = 0; d < u.dim; ++d) {
+            dt[d] += dx[d] + dx_product[d] * h[d];
+            dh[d] += dx_h[d] + dx_product[d] * t[d];
+        }
+    }
+};
+
+}  // namespace

@@ -1,0 +1,193 @@
+// Vectors, number formats and the one matrix product that the fused kernels are made of.
+//
+// What belongs here: everything that depends on the instruction set. The compiler lowers the
+// vector types below to AVX-512, AVX2 or SSE; intrinsics appear only where it has no word for it.
+//
+// A matrix product computes a tile of TILE_ROWS x (nv * LANES) numbers that stays in registers:
+//     C[i, j] = init[i, j] + sum_k A[i, k] * B[k, j]
+// Both operands are arrays of 32-bit *units*: one float, or a pair of bfloat16 that are neighbours
+// along k (the processor's dot product takes two at a time). B lies in panels of nv * LANES
+// columns, so that a panel is read front to back.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16, TILE_ROWS = 8;
+#elif defined(__AVX__)
+constexpr int LANES = 8, TILE_ROWS = 4;
+#else
+constexpr int LANES = 4, TILE_ROWS = 4;
+#endif
+constexpr int WIDTH_STEP = 16;  // widths are padded to a multiple of this
+
+#define INLINE inline __attribute__((always_inline))
+
+typedef float V __attribute__((vector_size(4 * LANES)));
+typedef int32_t I __attribute__((vector_size(4 * LANES)));
+typedef float UnalignedV __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t UnalignedI __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+INLINE V load(const float* p) { return *reinterpret_cast<const UnalignedV*>(p); }
+INLINE void store(float* p, V v) { *reinterpret_cast<UnalignedV*>(p) = v; }
+INLINE V all(float x) { return V{} + x; }
+INLINE float sum(V v) {
+    float total = 0;
+    for (int i = 0; i < LANES; ++i) total += v[i];
+    return total;
+}
+
+constexpr int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+// Zeroed, 64-byte aligned memory.
+template <class T>
+struct Buffer {
+    struct Free {
+        void operator()(void* p) const { std::free(p); }
+    };
+    std::unique_ptr<T, Free> memory;
+    explicit Buffer(int64_t n) {
+        const size_t bytes = round_up((n > 0 ? n : 1) * sizeof(T), 64);
+        memory.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+        std::memset(static_cast<void*>(memory.get()), 0, bytes);
+    }
+    T* get() const { return memory.get(); }
+    T& operator[](int64_t i) const { return memory.get()[i]; }
+};
+
+// sigmoid(x) = 1 / (1 + 2^(-x log2 e)). 2^y = 2^n 2^f with n the nearest integer: the addition of
+// 1.5 * 2^23 leaves n in the low bits of the mantissa, from where it goes into the exponent.
+// Absolute error below 2e-7, or below 5e-5 in the short form that goes with bfloat16.
+template <bool SHORT>
+INLINE V sigmoid(V x) {
+    V y = x * -1.44269504f;
+    y = y < all(-126.f) ? all(-126.f) : y;
+    y = y > all(126.f) ? all(126.f) : y;
+    const V shifted = y + 12582912.f;
+    const V f = y - (shifted - 12582912.f);
+    V e;  // 2^f on [-1/2, 1/2], minimax
+    if (SHORT) {
+        e = 0.99992807f + f * (0.69326099f + f * (0.24261112f + f * 0.05517166f));
+    } else {
+        e = 1.00000007f + f * (0.69314697f + f * (0.24022120f +
+            f * (0.05550713f + f * (0.00967554f + f * 0.00132765f))));
+    }
+    e = (V)((I)e + ((I)shifted << 23));
+    const V d = 1.f + e;
+#if defined(__AVX512F__)
+    V r = (V)_mm512_rcp14_ps((__m512)d);
+    if (!SHORT) r = r * (2.f - d * r);
+    return r;
+#else
+    return 1.f / d;
+#endif
+}
+
+// The two number formats. `row` writes LANES channels of one position; `pair` writes LANES
+// channels of two neighbouring positions so that the position can be the k of a product.
+struct Float32 {
+    typedef float Unit;
+    static constexpr int PER_UNIT = 1;
+    static constexpr bool SHORT = false;
+    static INLINE V dot(V c, const Unit* a, const Unit* b) { return c + *a * load(b); }
+    static INLINE void row(Unit* p, int64_t channel, V v) { store(p + channel, v); }
+    static INLINE void pair(Unit* p, int64_t ld, int64_t position, V v0, V v1) {
+        store(p + position * ld, v0);
+        store(p + (position + 1) * ld, v1);
+    }
+    static INLINE V read(const Unit* p, int64_t channel) { return load(p + channel); }
+    static Unit unit(float a, float) { return a; }
+};
+
+#if defined(__AVX512BF16__)
+struct BFloat16 {
+    typedef uint32_t Unit;
+    static constexpr int PER_UNIT = 2;
+    static constexpr bool SHORT = true;
+    static INLINE V dot(V c, const Unit* a, const Unit* b) {
+        return (V)_mm512_dpbf16_ps((__m512)c, (__m512bh)_mm512_loadu_si512(b),
+                                   (__m512bh)_mm512_set1_epi32((int)*a));
+    }
+    static INLINE void row(Unit* p, int64_t channel, V v) {
+        _mm256_storeu_si256((__m256i*)((uint16_t*)p + channel),
+                            (__m256i)_mm512_cvtneps_pbh((__m512)v));
+    }
+    static INLINE void pair(Unit* p, int64_t ld, int64_t position, V v0, V v1) {
+        const I low = (I)_mm512_srli_epi32((__m512i)((I)v0 + 0x8000), 16);
+        const I high = ((I)v1 + 0x8000) & (int32_t)0xffff0000;
+        *reinterpret_cast<UnalignedI*>(p + position / 2 * ld) = low | high;
+    }
+    static INLINE V read(const Unit* p, int64_t channel) {
+        const __m256i half = _mm256_loadu_si256((const __m256i*)((const uint16_t*)p + channel));
+        return (V)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+    }
+    static uint32_t rounded(float x) {
+        uint32_t bits;
+        std::memcpy(&bits, &x, 4);
+        return (bits + 0x8000) >> 16;
+    }
+    static Unit unit(float a, float b) { return rounded(a) | rounded(b) << 16; }
+};
+#endif
+
+// One tile; BY_ROWS: A is [rows, k] with `ld` units from row to row, otherwise [k, rows] with `ld`
+// units from k to k. `init_ld` 0 starts every row from the same numbers (a bias).
+template <class F, int NV, bool BY_ROWS>
+INLINE void tile(const float* init, int64_t init_ld, const typename F::Unit* a, int64_t ld,
+                 const typename F::Unit* b, int64_t k_units, float* c, int64_t c_ld) {
+    V acc[TILE_ROWS][NV];
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; ++i)
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; ++v) acc[i][v] = load(init + i * init_ld + v * LANES);
+    for (int64_t k = 0; k < k_units; ++k) {
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_ROWS; ++i)
+#pragma GCC unroll 2
+            for (int v = 0; v < NV; ++v)
+                acc[i][v] = F::dot(acc[i][v], BY_ROWS ? a + i * ld + k : a + k * ld + i,
+                                   b + k * (NV * LANES) + v * LANES);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; ++i)
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; ++v) store(c + i * c_ld + v * LANES, acc[i][v]);
+}
+
+INLINE int vectors_per_panel(int64_t width) { return width % (2 * LANES) ? 1 : 2; }
+
+// A matrix [k, width] in panels.
+template <class F>
+struct Panels {
+    int nv;
+    int64_t k_units, count, columns;
+    Buffer<typename F::Unit> data;
+
+    Panels(int64_t k, int64_t width)
+        : nv(vectors_per_panel(width)), k_units(round_up(k, F::PER_UNIT) / F::PER_UNIT),
+          count(width / (nv * LANES)), columns(nv * LANES), data(k_units * width) {}
+
+    // From w[k * k_stride + j * j_stride], k < k_valid, j < j_valid; zero elsewhere.
+    void pack(const float* w, int64_t k_valid, int64_t k_stride, int64_t j_valid, int64_t j_stride) {
+        for (int64_t k = 0; k < k_valid; k += F::PER_UNIT)
+            for (int64_t j = 0; j < j_valid; ++j) {
+                const float* at = w + k * k_stride + j * j_stride;
+                panel(j / columns)[k / F::PER_UNIT * columns + j % columns] =
+                    F::unit(at[0], k + 1 < k_valid ? at[k_stride] : 0.f);
+            }
+    }
+    typename F::Unit* panel(int64_t j) const { return data.get() + j * k_units * columns; }
+
+    template <bool BY_ROWS>
+    INLINE void multiply(const float* init, int64_t init_ld, const typename F::Unit* a, int64_t ld,
+                         int64_t j, int64_t used_k_units, float* c, int64_t c_ld) const {
+        if (nv == 2) tile<F, 2, BY_ROWS>(init, init_ld, a, ld, panel(j), used_k_units, c, c_ld);
+        else tile<F, 1, BY_ROWS>(init, init_ld, a, ld, panel(j), used_k_units, c, c_ld);
+    }
+};

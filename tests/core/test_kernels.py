@@ -1,0 +1,265 @@
+"""The fused activation unit equals the plain formula: values, gradients, running statistics."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from din_core import kernels
+from din_core.kernels import build
+from din_core.layers.attention import ActivationUnit, plain_formula
+from din_core.layers.dice import ActivationName, Dice
+
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
+
+needs_kernel = pytest.mark.skipif(
+    not kernels.available(), reason=f"the plain formula runs here: {kernels.why_not()}"
+)
+needs_bfloat16 = pytest.mark.skipif(
+    not kernels.multiplies_in_bfloat16(), reason="no bfloat16 products on this processor"
+)
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_unit(dim: int, dims: tuple[int, ...], activation: ActivationName) -> ActivationUnit:
+    torch.manual_seed(1)
+    unit = ActivationUnit(dim, dims, activation)
+    with torch.no_grad():
+        for layer in unit.mlp.activations:
+            if isinstance(layer, Dice):
+                layer.alpha.uniform_(-0.3, 0.5)
+                layer.running_mean.normal_()
+                layer.running_var.uniform_(0.5, 2.0)
+    return unit
+
+
+def make_inputs(lengths: list[int], dim: int, scale: float = 1.0) -> Inputs:
+    generator = torch.Generator().manual_seed(2)
+    offsets = torch.tensor([0, *lengths]).cumsum(0)
+    row = torch.repeat_interleave(torch.arange(len(lengths)), offsets.diff())
+    target = scale * (0.3 + torch.randn(len(lengths), dim, generator=generator))
+    history = scale * (torch.randn(len(row), dim, generator=generator) - 0.2)
+    return target, history, row, offsets
+
+
+def gradients(unit: ActivationUnit, inputs: Inputs, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Everything a training step takes from a unit, by name."""
+    unit = copy.deepcopy(unit).to(dtype)
+    target, history = (x.to(dtype, copy=True).requires_grad_() for x in inputs[:2])
+    pooled = unit(target, history, *inputs[2:])
+    weights = torch.randn(pooled.shape, generator=torch.Generator().manual_seed(3))
+    (pooled * weights.to(dtype)).sum().backward()
+    found = {"pooled": pooled.detach(), "target": target.grad, "history": history.grad}
+    found |= {name: p.grad for name, p in unit.named_parameters() if p.grad is not None}
+    return found | dict(unit.named_buffers())
+
+
+def fused(unit: ActivationUnit, precision: kernels.KernelPrecision = "float32") -> ActivationUnit:
+    unit = copy.deepcopy(unit)
+    assert kernels.use_fused_units(unit, precision) == 1
+    return unit
+
+
+def assert_close(
+    ours: dict[str, Tensor], reference: dict[str, Tensor], tolerance: float, floor: float = 1e-9
+) -> None:
+    """Compare by the length of the difference, relative to the length of the reference."""
+    assert ours.keys() == reference.keys()
+    for name, expected in reference.items():
+        difference = (ours[name].double() - expected.double()).norm()
+        assert difference <= tolerance * expected.double().norm() + floor, (name, difference)
+
+
+LENGTHS = [3, 0, 50, 1, 7, 0, 12, 33, 0, 90, 41, 5, 28, 0]  # spans chunks; empty ones at the end
+
+
+@needs_kernel
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("activation", ["dice", "prelu", "relu"])
+@pytest.mark.parametrize(("dim", "dims"), [(8, (256, 128)), (5, (36, 20)), (64, (64, 32))])
+def test_float32_equals_the_plain_formula_in_float64(dim, dims, activation, training):
+    unit = make_unit(dim, dims, activation).train(training)
+    inputs = make_inputs(LENGTHS, dim)
+    reference = gradients(unit, inputs, torch.float64)
+    assert_close(gradients(fused(unit), inputs, torch.float32), reference, 1e-5)
+
+
+@needs_kernel
+@needs_bfloat16
+@pytest.mark.parametrize(("activation", "tolerance"), [("dice", 0.02), ("relu", 0.05)])
+def test_bfloat16_differs_by_its_rounding(activation, tolerance):
+    unit, inputs = make_unit(8, (256, 128), activation), make_inputs(LENGTHS, 8)
+    reference = gradients(unit, inputs, torch.float64)
+    ours = gradients(fused(unit, "bfloat16"), inputs, torch.float32)
+    assert_close(ours, reference, tolerance)
+
+
+@needs_kernel
+def test_tiny_fresh_embeddings_are_normalised_exactly():
+    """Embeddings of 1e-4 give variances near eps beside biases of 0.3: the hard case of Dice."""
+    unit, inputs = make_unit(8, (32, 16), "dice"), make_inputs(LENGTHS, 8, scale=1e-4)
+    reference = gradients(unit, inputs, torch.float64)
+    assert_close(gradients(fused(unit), inputs, torch.float32), reference, 1e-4)
+
+
+@needs_kernel
+@pytest.mark.parametrize("name", ["mlp.layers.0.weight", "mlp.activations.0.alpha", "history"])
+def test_gradient_equals_difference_quotient(name):
+    """Independently of autograd: the loss really changes at the rate that backward says."""
+    unit, (target, history, row, offsets) = make_unit(4, (16, 16), "dice"), make_inputs([5, 9], 4)
+    unit = fused(unit)
+    found = gradients(unit, (target, history, row, offsets), torch.float32)
+    at = dict(unit.named_parameters()).get(name, history).data
+    weights = torch.randn(2, 4, generator=torch.Generator().manual_seed(3))
+    direction = found[name] / found[name].norm()
+    with torch.no_grad():
+        at += 1e-2 * direction
+        after = (unit(target, history, row, offsets) * weights).sum().double()
+        at -= 2e-2 * direction
+        before = (unit(target, history, row, offsets) * weights).sum().double()
+    assert ((after - before) / 2e-2).item() == pytest.approx(found[name].norm().item(), rel=1e-2)
+
+
+@needs_kernel
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0, 0], [1], [0, 1, 0], [2], [300]])
+@pytest.mark.parametrize("training", [True, False])
+def test_few_positions_and_samples(lengths, training):
+    unit = make_unit(8, (32, 16), "dice").train(training)
+    inputs = make_inputs(lengths, 8)
+    reference = gradients(unit, inputs, torch.float64)
+    # With one or two positions Dice divides next to nothing by sqrt(eps), which costs digits.
+    ours = gradients(fused(unit), inputs, torch.float32)
+    assert_close(ours, reference, 1e-5, floor=1e-5)
+
+
+@needs_kernel
+def test_equal_positions_have_no_variance_and_stay_finite():
+    unit = make_unit(8, (32, 16), "dice")
+    target, history, row, offsets = make_inputs([4, 4], 8)
+    inputs = target[:1].expand(2, 8), history[:1].expand(8, 8), row, offsets
+    for precision in ("float32", "bfloat16"):
+        found = gradients(fused(unit, precision), inputs, torch.float32)
+        assert all(value.isfinite().all() for value in found.values())
+
+
+@needs_kernel
+def test_nan_is_passed_on():
+    unit, (target, history, row, offsets) = make_unit(8, (32, 16), "relu"), make_inputs([3, 2], 8)
+    history[4, 0] = torch.nan
+    pooled = fused(unit)(target, history, row, offsets)
+    assert pooled[0].isfinite().all()
+    assert pooled[1].isnan().all()
+
+
+@needs_kernel
+def test_results_depend_on_thread_count_within_rounding_only_and_not_on_timing():
+    unit, inputs = fused(make_unit(8, (256, 128), "dice")), make_inputs(LENGTHS * 4, 8)
+    found: dict[int, dict[str, Tensor]] = {}
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        found[threads] = gradients(unit, inputs, torch.float32)
+        again = gradients(unit, inputs, torch.float32)
+        assert all(torch.equal(found[threads][name], again[name]) for name in again)
+    assert_close(found[2], found[1], 1e-5)
+    assert_close(found[5], found[1], 1e-5)
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("dims", "activation", "use_softmax"),
+    [((16, 8), "dice", True), ((16,), "dice", False), ((16, 8), "sigmoid", False)],
+)
+def test_units_it_was_not_made_for_keep_the_plain_formula(dims, activation, use_softmax, caplog):
+    unit = ActivationUnit(4, dims, activation, use_softmax)
+    with caplog.at_level("INFO"):
+        assert kernels.use_fused_units(unit) == 0
+    assert "plain formula" in caplog.text
+    assert unit.kernel is None
+
+
+@needs_kernel
+def test_float64_inputs_take_the_plain_formula():
+    unit, inputs = make_unit(4, (16, 8), "dice").eval().double(), make_inputs([3, 2], 4)
+    inputs = inputs[0].double(), inputs[1].double(), *inputs[2:]
+    expected = unit(*inputs)
+    unit.kernel = kernels.FusedKernel()
+    assert torch.equal(unit(*inputs), expected)
+
+
+@needs_kernel
+def test_fused_model_can_be_copied_pickled_and_drawn_plain():
+    unit, inputs = fused(make_unit(4, (16, 8), "dice").eval()), make_inputs([3, 2], 4)
+    expected = unit(*inputs)
+    assert torch.equal(pickle.loads(pickle.dumps(unit))(*inputs), expected)
+    with plain_formula(unit):
+        assert unit.kernel is None
+
+
+def test_missing_compiler_is_said_and_the_plain_formula_runs(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    unit, inputs = make_unit(4, (16, 8), "dice").eval(), make_inputs([3, 2], 4)
+    expected = unit(*inputs)
+    cache = tmp_path / "cache"
+    assert not kernels.available(cache)
+    assert "no C++ compiler on the PATH" in str(kernels.why_not(cache))
+    with caplog.at_level("WARNING"):
+        assert kernels.use_fused_units(unit, cache_dir=cache) == 0
+    assert "no C++ compiler on the PATH" in caplog.text
+    assert torch.equal(unit(*inputs), expected)
+
+
+def test_failing_compiler_is_quoted(monkeypatch, tmp_path):
+    compiler = tmp_path / "c++"
+    compiler.write_text("#!/bin/sh\necho 'cannot open the licence' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert "cannot open the licence" in str(kernels.why_not(tmp_path / "cache"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_other_processors_are_refused_by_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(build.platform, "machine", lambda: "arm64")
+    assert "arm64" in str(kernels.why_not(tmp_path))
+
+
+@pytest.fixture
+def compiled(monkeypatch, tmp_path) -> list[Path]:
+    """Put the library of this machine in the place of a compilation, and count."""
+    library = Path(build.load()._name)
+    made: list[Path] = []
+
+    def copy_library(_: str, to: Path) -> None:
+        shutil.copyfile(library, to)
+        made.append(to)
+
+    monkeypatch.setattr(build, "compile_library", copy_library)
+    return made
+
+
+@needs_kernel
+def test_compiled_once_and_found_again(compiled, tmp_path):
+    for _ in range(2):
+        build.load.cache_clear()
+        assert kernels.available(tmp_path)
+    assert len(compiled) == 1
+    assert list(tmp_path.iterdir()) == compiled
+
+
+@needs_kernel
+def test_unwritable_cache_folder_does_not_stop_it(compiled, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert kernels.available(tmp_path / "file" / "cache")
+    assert len(compiled) == 1
