@@ -30,7 +30,7 @@ TABLES = (
 VIEWS = ("samples", "sample_bounds")
 
 # Columns that every log has; an attribute under one of these names could not be told apart.
-_TAKEN = {"user_id", "item_id", "time", "label", "file", "line"}
+_TAKEN = {"user_id", "item_id", "time", "label", "file", "line", "position", "split"}
 _LIMIT = 1 << 30
 
 

@@ -23,14 +23,14 @@ final as (
         cast(null as varchar) as item_id,
         cast(null as bigint) as n_values
     where false
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     union all
     select
         attribute,
         cast(item_id as varchar) as item_id,
         n_values
     from {{ attribute.vocabulary }}
-{% endfor %}
+    {% endfor %}
 )
 
 select
@@ -38,4 +38,4 @@ select
     item_id,
     n_values
 from final
-order by n_values desc, attribute, item_id
+order by n_values desc, attribute asc, item_id asc

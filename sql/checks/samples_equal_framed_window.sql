@@ -12,11 +12,10 @@ framed as (
     select
         events.user_idx,
         events.position,
+        {% for attribute in item_attributes %}
+        list(events.{{ attribute.index }}) over history as {{ attribute.history }},
+        {% endfor %}
         list(events.item_idx) over history as hist_item_id
-{%- for attribute in item_attributes %},
-        list(events.{{ attribute.index }}) over history as {{ attribute.history }}
-{%- endfor %}
-
     from events
     inner join checked_users on events.user_idx = checked_users.user_idx
     window
@@ -32,11 +31,10 @@ checked_samples as (
         samples.user_id,
         samples.position,
         samples.label,
+        {% for attribute in item_attributes %}
+        samples.{{ attribute.history }},
+        {% endfor %}
         samples.hist_item_id
-{%- for attribute in item_attributes %},
-        samples.{{ attribute.history }}
-{%- endfor %}
-
     from samples
     inner join checked_users on samples.user_id = checked_users.user_idx
 )
@@ -52,6 +50,6 @@ inner join framed
     on checked_samples.user_id = framed.user_idx and checked_samples.position = framed.position
 where
     checked_samples.hist_item_id is distinct from framed.hist_item_id
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     or checked_samples.{{ attribute.history }} is distinct from framed.{{ attribute.history }}
-{% endfor %}
+    {% endfor %}

@@ -5,16 +5,6 @@
 -- from `events` and the moments, not from the expression that splits the samples.
 with
 
-{% if split == "leave_one_out" %}
-lengths as (
-    select
-        user_idx,
-        max(position) as last_position
-    from events
-    group by user_idx
-),
-
-{% endif %}
 positives as (
     select
         user_idx,
@@ -24,12 +14,20 @@ positives as (
     where label = 1
 ),
 
+{% if split == "leave_one_out" %}
+lengths as (
+    select
+        user_idx,
+        max(position) as last_position
+    from events
+    group by user_idx
+),
+
 judged as (
     select
         positives.user_idx,
         positives.position,
         positives.split,
-{% if split == "leave_one_out" %}
         case
             when positives.position < lengths.last_position - 1 then 'train'
             when positives.position < lengths.last_position then 'val'
@@ -37,7 +35,13 @@ judged as (
         end as expected_split
     from positives
     inner join lengths on positives.user_idx = lengths.user_idx
+)
 {% else %}
+judged as (
+    select
+        positives.user_idx,
+        positives.position,
+        positives.split,
         case
             when events.time >= {{ test_from }} then 'test'
             when events.time >= {{ val_from }} then 'val'
@@ -46,8 +50,8 @@ judged as (
     from positives
     inner join events
         on positives.user_idx = events.user_idx and positives.position = events.position
-{% endif %}
 )
+{% endif %}
 
 select
     user_idx,

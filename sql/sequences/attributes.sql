@@ -24,14 +24,14 @@ final as (
         cast(null as bigint) as value_idx,
         cast(null as varchar) as value
     where false
-{% for attribute in further_attributes %}
+    {% for attribute in further_attributes %}
     union all
     select
         attribute,
         value_idx,
         value
     from {{ attribute.vocabulary }}
-{% endfor %}
+    {% endfor %}
 )
 
 select

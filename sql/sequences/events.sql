@@ -12,18 +12,18 @@ positives as (
         file,
         line
     from interactions
-{% if labelled %}
+    {% if labelled %}
     where label = 1
-{% endif %}
+    {% endif %}
 ),
 
 indexed_events as (
     select
         users.user_idx,
         items.item_idx,
-{% for attribute in item_attributes %}
+        {% for attribute in item_attributes %}
         items.{{ attribute.index }},
-{% endfor %}
+        {% endfor %}
         positives.time,
         positives.file,
         positives.line
@@ -37,9 +37,9 @@ ordered_events as (
         user_idx,
         row_number() over (partition by user_idx order by time, file, line) as position,
         item_idx,
-{% for attribute in item_attributes %}
+        {% for attribute in item_attributes %}
         {{ attribute.index }},
-{% endfor %}
+        {% endfor %}
         time
     from indexed_events
 )
@@ -48,9 +48,9 @@ select
     user_idx,
     position,
     item_idx,
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     {{ attribute.index }},
-{% endfor %}
+    {% endfor %}
     time
 from ordered_events
 order by user_idx, position

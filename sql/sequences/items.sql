@@ -3,6 +3,7 @@
 -- 0 means unknown.
 -- An attribute is decided here, once, for everything below: the value most interactions with the
 -- item agree on, then the smallest; 0 where none of them says.
+-- sqlfluff:exclude_rules:LT02,RF04,ST06
 {% from "macros/decided_value.jinja" import decided_values %}
 with
 
@@ -24,12 +25,12 @@ numbered_items as (
 select
     numbered_items.item_idx,
     numbered_items.item_id
-{%- for attribute in item_attributes %}
-{% if loop.first %},
+    {%- for attribute in item_attributes %}
+    {% if loop.first %},
     coalesce(cates.{{ attribute.index }}, 0) as {{ attribute.index }}
-{%- else %},
+    {%- else %},
     coalesce({{ attribute.vocabulary }}.value_idx, 0) as {{ attribute.index }}
-{%- endif %}
+    {%- endif %}
 {%- endfor %}
 
 from numbered_items

@@ -8,9 +8,9 @@ impressions as (
     select
         users.user_idx,
         items.item_idx,
-{% for attribute in item_attributes %}
+        {% for attribute in item_attributes %}
         items.{{ attribute.index }},
-{% endfor %}
+        {% endfor %}
         interactions.time,
         interactions.file,
         interactions.line,
@@ -24,9 +24,9 @@ placed as (
     select
         user_idx,
         item_idx,
-{% for attribute in item_attributes %}
+        {% for attribute in item_attributes %}
         {{ attribute.index }},
-{% endfor %}
+        {% endfor %}
         time,
         file,
         line,
@@ -46,9 +46,9 @@ select
     position,
     row_number() over (partition by user_idx, position order by time, file, line) as k,
     item_idx,
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     {{ attribute.index }},
-{% endfor %}
+    {% endfor %}
     time
 from placed
 where label = 0 and position >= 2

@@ -230,9 +230,9 @@ select
     covered.position,
     covered.k,
     covered.item_idx,
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     items.{{ attribute.index }},
-{% endfor %}
+    {% endfor %}
     covered.time
 from covered
 inner join items on covered.item_idx = items.item_idx

@@ -173,9 +173,9 @@ select
     drawn_items.position,
     drawn_items.k,
     drawn_items.item_idx,
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     items.{{ attribute.index }},
-{% endfor %}
+    {% endfor %}
     drawn_items.time
 from drawn_items
 inner join items on drawn_items.item_idx = items.item_idx

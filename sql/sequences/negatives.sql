@@ -113,9 +113,9 @@ select
     stepped_over.position,
     stepped_over.k,
     stepped_over.item_idx,
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     items.{{ attribute.index }},
-{% endfor %}
+    {% endfor %}
     stepped_over.time
 from stepped_over
 inner join items on stepped_over.item_idx = items.item_idx

@@ -2,6 +2,7 @@
 -- Grain: one row per event from position 2 on (label 1) and per negative (label 0).
 -- All ids are indices. A history holds the max_history most recent events before the position.
 -- This is a view: a history is a slice of user_sequences, never a stored copy.
+{% from "macros/history.jinja" import history_of with context %}
 {% from "macros/split.jinja" import split_of with context %}
 with
 
@@ -11,9 +12,9 @@ examples as (
         position,
         1 as label,
         item_idx,
-{% for attribute in item_attributes %}
+        {% for attribute in item_attributes %}
         {{ attribute.index }},
-{% endfor %}
+        {% endfor %}
         time
     from events
     where position >= 2
@@ -23,9 +24,9 @@ examples as (
         position,
         0 as label,
         item_idx,
-{% for attribute in item_attributes %}
+        {% for attribute in item_attributes %}
         {{ attribute.index }},
-{% endfor %}
+        {% endfor %}
         time
     from negatives
 ),
@@ -34,10 +35,10 @@ sequences as (
     select
         user_idx,
         items,
-{% for attribute in item_attributes %}
+        {% for attribute in item_attributes %}
         {{ attribute.sequence }},
-{% endfor %}
-        len(items) as n_events
+        {% endfor %}
+        array_length(items) as n_events
     from user_sequences
 ),
 
@@ -47,27 +48,23 @@ final as (
         examples.label,
         examples.user_idx as user_id,
         examples.item_idx as target_item_id,
-{% for attribute in item_attributes %}
+        {% for attribute in item_attributes %}
         examples.{{ attribute.index }} as {{ attribute.target }},
-{% endfor %}
-        sequences.items[
-            greatest(1, examples.position - {{ max_history }}) : examples.position - 1
-        ] as hist_item_id,
-{% for attribute in item_attributes %}
-        sequences.{{ attribute.sequence }}[
-            greatest(1, examples.position - {{ max_history }}) : examples.position - 1
-        ] as {{ attribute.history }},
-{% endfor %}
-{% for attribute in user_attributes %}
+        {% endfor %}
+        {{ history_of(quote("items")) }} as hist_item_id,
+        {% for attribute in item_attributes %}
+        {{ history_of(attribute.sequence) }} as {{ attribute.history }},
+        {% endfor %}
+        {% for attribute in user_attributes %}
         users.{{ attribute.index }} as {{ attribute.column }},
-{% endfor %}
+        {% endfor %}
         examples.position,
         examples.time
     from examples
     inner join sequences on examples.user_idx = sequences.user_idx
-{% if user_attributes %}
+    {% if user_attributes %}
     inner join users on examples.user_idx = users.user_idx
-{% endif %}
+    {% endif %}
 )
 
 select
@@ -75,16 +72,16 @@ select
     label,
     user_id,
     target_item_id,
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     {{ attribute.target }},
-{% endfor %}
+    {% endfor %}
     hist_item_id,
-{% for attribute in item_attributes %}
+    {% for attribute in item_attributes %}
     {{ attribute.history }},
-{% endfor %}
-{% for attribute in user_attributes %}
+    {% endfor %}
+    {% for attribute in user_attributes %}
     {{ attribute.column }},
-{% endfor %}
+    {% endfor %}
     position,
     time
 from final

@@ -9,9 +9,9 @@ positives as (
         user_id,
         time
     from interactions
-{% if labelled %}
+    {% if labelled %}
     where label = 1
-{% endif %}
+    {% endif %}
 ),
 
 kept_users as (

@@ -9,11 +9,11 @@ kept_users as (
     select user_id
     from interactions
     group by user_id
-{% if labelled %}
+    {% if labelled %}
     having count(case when label = 1 then 1 end) >= {{ min_interactions }}
-{% else %}
+    {% else %}
     having count(*) >= {{ min_interactions }}
-{% endif %}
+    {% endif %}
 ),
 
 {% for attribute in user_attributes %}
@@ -29,7 +29,7 @@ numbered_users as (
 select
     numbered_users.user_idx,
     numbered_users.user_id
-{%- for attribute in user_attributes %},
+    {%- for attribute in user_attributes %},
     coalesce({{ attribute.vocabulary }}.value_idx, 0) as {{ attribute.index }}
 {%- endfor %}
 
