@@ -1,0 +1,251 @@
+"""`interactions` and `rejected_rows`: what is usable, typed how, and where every row went."""
+
+import csv
+import gzip
+import io
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from din_core.config import SourceConfig
+from din_core.sources import SourceError, ingest
+
+NAMES = ("user_id", "item_id", "time", "cate_id")
+
+
+@pytest.fixture
+def con():
+    with duckdb.connect() as connection:
+        yield connection
+
+
+def ingest_rows(con, tmp_path, rows, names=NAMES, **config):
+    path = tmp_path / "log.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([names, *rows])
+    return ingest(con, SourceConfig(path=str(path), **config))
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("0", 0),
+        ("1400457600", 1_400_457_600),
+        ("007", 7),
+        ("+7", 7),
+        ("1400457600000", 1_400_457_600_000),
+        ("1970-01-02", 86_400),
+        ("2024-02-29", 1_709_164_800),
+        ("2024-02-29T00:00", 1_709_164_800),
+        ("2024-02-29 00:00:01", 1_709_164_801),
+        ("2024-02-29T00:00:01Z", 1_709_164_801),
+        ("2024-02-29T00:00:01.999", 1_709_164_801),
+        ("2024-02-29T00:00:01,5Z", 1_709_164_801),
+        ("2024-02-29T00:00:01.123456789+00:00", 1_709_164_801),
+        ("2024-02-29T01:00:01+01:00", 1_709_164_801),
+        ("2024-02-29T01:00+0100", 1_709_164_800),
+        ("2024-02-28 18:30:01 -05:30", 1_709_164_801),
+        ("2024-02-28T22:00:01-02", 1_709_164_801),
+    ],
+)
+def test_time_is_read_as_seconds_utc(con, tmp_path, written, seconds):
+    con.execute("set timezone = 'America/New_York'")  # must not matter
+    ingest_rows(con, tmp_path, [("1", "2", written, "3")])
+    assert con.execute("select time from interactions").fetchall() == [(seconds,)]
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("yesterday", "time is neither an integer nor ISO 8601"),
+        ("1.5", "time is neither an integer nor ISO 8601"),
+        ("1e9", "time is neither an integer nor ISO 8601"),
+        ("9223372036854775808", "time is neither an integer nor ISO 8601"),
+        ("2023-02-29", "time is neither an integer nor ISO 8601"),
+        ("2024-13-01", "time is neither an integer nor ISO 8601"),
+        ("2024-01-01T25:00", "time is neither an integer nor ISO 8601"),
+        ("01/02/2024", "time is neither an integer nor ISO 8601"),
+        ("20240102T", "time is neither an integer nor ISO 8601"),
+        ("-1", "negative time"),
+        ("1969-12-31", "negative time"),
+        ("1969-12-31T23:59:59.9Z", "negative time"),
+        ("", "empty time"),
+        ("  ", "empty time"),
+    ],
+)
+def test_other_times_are_rejected(con, tmp_path, written, reason):
+    ingest_rows(con, tmp_path, [("1", "2", "3", "4"), ("1", "2", written, "4")])
+    assert con.execute("select line, reason, raw from rejected_rows").fetchall() == [
+        (3, reason, f"1,2,{written},4")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (("7", "0", "-3", str(2**63 - 1)), "BIGINT"),
+        ((" 7 ", "8"), "BIGINT"),
+        (("7", "007"), "VARCHAR"),
+        (("7", "+8"), "VARCHAR"),
+        (("7", "-0"), "VARCHAR"),
+        (("7", "1e3"), "VARCHAR"),
+        (("7", "7.0"), "VARCHAR"),
+        (("7", str(2**63)), "VARCHAR"),
+        (("B00YQ6X8EO", "7"), "VARCHAR"),
+    ],
+)
+def test_ids_are_integers_only_where_each_is_a_canonical_one(con, tmp_path, ids, kind):
+    report = ingest_rows(con, tmp_path, [(i, "1", "1", i) for i in ids])
+    types = {row[0]: row[1] for row in con.execute("describe interactions").fetchall()}
+    assert (types["user_id"], types["cate_id"]) == (kind, kind)
+    assert (types["item_id"], types["time"]) == ("BIGINT", "BIGINT")
+    assert ("user_id" in report.source.integer_columns) == (kind == "BIGINT")
+    found = con.execute("select user_id::varchar from interactions order by line").fetchall()
+    assert [row[0] for row in found] == [i.strip() for i in ids]
+
+
+def test_rejected_rows_have_no_say_in_the_types(con, tmp_path):
+    ingest_rows(con, tmp_path, [("7", "1", "1", "1"), ("seven", "1", "x", "1")])
+    assert con.execute("select typeof(user_id) from interactions").fetchall() == [("BIGINT",)]
+
+
+def test_of_equal_rows_the_earliest_by_file_and_line_stays(con, tmp_path):
+    for name, lines in {"b": "1,1,1,1\n", "a": "2,2,2,2\n1,1,1,1\n1,1,1,1\n"}.items():
+        (tmp_path / f"{name}.csv").write_text("user_id,item_id,time,cate_id\n" + lines)
+    source = SourceConfig(path=f"{tmp_path}/*.csv", drop_duplicates=True)
+    assert ingest(con, source).duplicates == 2
+    assert con.execute("select file, line, user_id from interactions order by all").fetchall() == [
+        ("a.csv", 2, 2),
+        ("a.csv", 3, 1),
+    ]
+
+
+def test_rows_that_differ_in_label_or_time_notation_alone(con, tmp_path):
+    names = (*NAMES, "label")
+    rows = [(*"1234", "0"), (*"1234", "1"), ("1", "2", "1970-01-01T00:00:03", "4", "1")]
+    report = ingest_rows(con, tmp_path, rows, names, drop_duplicates=True)
+    # The label makes a difference; how the same second was written does not.
+    assert (report.interactions, report.duplicates) == (2, 1)
+
+
+def test_columns_of_both_tables_are_commented(con, tmp_path):
+    ingest_rows(con, tmp_path, [("1", "2", "3", "4")])
+    comments = con.execute(
+        "select comment from duckdb_columns() where table_name in ('interactions', 'rejected_rows')"
+    ).fetchall()
+    assert len(comments) == 10
+    assert all(comment for (comment,) in comments)
+
+
+def as_csv(rows, delimiter=",", line_end="\n", quoting=csv.QUOTE_MINIMAL):
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
+    writer.writerows([NAMES, *rows])
+    return text.getvalue().encode()
+
+
+VALID = [("u1", "1", "5", "x, y"), ('u"2"', "2", "2024-01-01", "é"), ("u3", "3", "7", "a|b;c")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        as_csv(VALID),
+        as_csv(VALID, delimiter="\t"),
+        as_csv(VALID, delimiter=";"),
+        as_csv(VALID, delimiter="|"),
+        as_csv(VALID, quoting=csv.QUOTE_ALL),
+        as_csv(VALID, line_end="\r\n"),
+        b"\xef\xbb\xbf" + as_csv(VALID),
+        as_csv(VALID).rstrip(b"\n"),
+        gzip.compress(as_csv(VALID)),
+        gzip.compress(as_csv(VALID)[:40]) + gzip.compress(as_csv(VALID)[40:]),
+        pa.compress(as_csv(VALID), "zstd", asbytes=True),
+    ],
+    ids=[
+        *("comma", "tab", "semicolon", "pipe", "quoted", "crlf", "bom", "no_end"),
+        *("gzip", "gzip_members", "zstd"),
+    ],
+)
+def test_every_dialect_gives_the_same_rows(con, tmp_path, content):
+    (tmp_path / "log.csv").write_bytes(content)
+    ingest(con, SourceConfig(path=f"{tmp_path}/log.csv"))
+    assert con.execute(
+        "select user_id, item_id, time, cate_id, line from interactions order by line"
+    ).fetchall() == [
+        ("u1", 1, 5, "x, y", 2),
+        ('u"2"', 2, 1_704_067_200, "é", 3),
+        ("u3", 3, 7, "a|b;c", 4),
+    ]
+
+
+def test_parquet_gives_the_same_interactions_as_csv(con, tmp_path):
+    table = pa.Table.from_pylist([dict(zip(NAMES, row, strict=True)) for row in VALID])
+    pq.write_table(table, tmp_path / "log.parquet")
+    (tmp_path / "log.csv").write_bytes(as_csv(VALID))
+    answers = []
+    for name in ("log.parquet", "log.csv"):
+        ingest(con, SourceConfig(path=f"{tmp_path}/{name}"))
+        answers.append(con.execute("select * exclude (file, line) from interactions").fetchall())
+    assert answers[0] == answers[1]
+
+
+value = st.one_of(
+    st.sampled_from(["", " ", "1", "2", "3", "-1", "007", "a", 'q"q', "é", "two\nlines", "x,y"]),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=4),
+)
+time = st.sampled_from(["1", "2", "3", "x", "", "-4", "2024-01-01", "1969-01-01"])
+row = st.one_of(
+    st.tuples(st.sampled_from(["1", "2"]), st.sampled_from(["1", "2"]), time, st.just("1")),
+    st.tuples(value, value, time, value),
+    # Without line breaks: a ragged record over several lines counts as the lines it spans.
+    st.lists(value.filter(lambda v: "\n" not in v), min_size=1, max_size=6).filter(
+        lambda some: len(some) != 4
+    ),
+)
+
+
+@settings(max_examples=max(40, settings.default.max_examples // 4))
+@given(rows=st.lists(row, max_size=15), drop_duplicates=st.booleans())
+def test_every_row_is_accounted_for(tmp_path_factory, rows, drop_duplicates):
+    folder = tmp_path_factory.mktemp("source")
+    with duckdb.connect() as con:
+        try:
+            report = ingest_rows(con, folder, rows, drop_duplicates=drop_duplicates)
+        except SourceError:
+            assert not any(usable(some) for some in rows)
+            return
+        found = con.execute(
+            "select file, line, user_id::varchar, item_id::varchar, time, cate_id::varchar "
+            "from interactions order by line"
+        ).fetchall()
+        rejected = con.execute("select line, reason, raw from rejected_rows").fetchall()
+    expected = [usable(some) for some in rows]
+    good = [some for some in expected if some]
+    if drop_duplicates:
+        good = list(dict.fromkeys(good))
+    assert [some[2:] for some in found] == good
+    assert report.lines_read == len(rows) == len(found) + len(rejected) + report.duplicates
+    assert (report.interactions, report.rejected) == (len(found), len(rejected))
+    assert len({some[1] for some in found} | {some[0] for some in rejected}) == len(found) + len(
+        rejected
+    )
+    # Each rejected row is kept whole: it reads back as the row that was written.
+    written = {tuple(some) for some in rows}
+    for _, reason, raw in rejected:
+        assert reason
+        assert tuple(next(csv.reader([raw], strict=False))) in written
+
+
+def usable(fields):
+    """The rules of `sql/macros/source_rows.jinja` for the times that this test draws, slowly."""
+    blanks = " \t\n\v\f\r"
+    if len(fields) != 4:
+        return None
+    user, item, written, cate = (field.strip(blanks) for field in fields)
+    seconds = {"1": 1, "2": 2, "3": 3, "2024-01-01": 1_704_067_200}.get(written)
+    return (user, item, seconds, cate) if user and item and cate and seconds else None
