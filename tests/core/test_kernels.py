@@ -142,7 +142,7 @@ def test_few_positions_and_samples(lengths, training):
     reference = gradients(unit, inputs, torch.float64)
     # With one or two positions Dice divides next to nothing by sqrt(eps), which costs digits.
     ours = gradients(fused(unit), inputs, torch.float32)
-    assert_close(ours, reference, 1e-5, floor=1e-5)
+    assert_close(ours, reference, 1e-4, floor=1e-4 if len(inputs[1]) < 3 else 1e-9)
 
 
 @needs_kernel
