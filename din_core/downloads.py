@@ -21,7 +21,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
-from din_core.partial_files import DownloadError, Origin, PartialFile, open_part
+from din_core.partial_files import DownloadError, Origin, PartialFile, forget_part, open_part
 
 __all__ = ["DownloadError", "fetch"]
 
@@ -89,6 +89,7 @@ def fetch(
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
         raise DownloadError(f"{url}: not an http or https address; check base_url")
     if target.is_file() and (sha256 is None or _sha256(target) == sha256.lower()):
+        forget_part(target)
         return target
     with open_part(target) as part:
         failures, furthest = 0, part.size

@@ -22,7 +22,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DownloadError(DinError, RuntimeError):
-    """A file could not be fetched: which, what was received instead, and the way out."""
+    """A file could not be fetched or written: which, what came instead, and the way out."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PartialFile:
     def __init__(self, target: Path, descriptor: int) -> None:
         self.target = target
         self.path = _part_of(target)
-        self._note = target.with_name(f"{target.name}.part.json")
+        self._note = _note_of(target)
         self._descriptor = descriptor
         self.size = os.fstat(descriptor).st_size
         self.origin = self._read_note() if self.size else None
@@ -117,6 +117,17 @@ class PartialFile:
 
 def _part_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.part")
+
+
+def _note_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part.json")
+
+
+def forget_part(target: Path) -> None:
+    """Remove the note that a kill between the last two steps of publishing leaves behind."""
+    with explained(target):
+        if not _part_of(target).exists():
+            _note_of(target).unlink(missing_ok=True)
 
 
 @contextmanager

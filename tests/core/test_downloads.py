@@ -178,6 +178,13 @@ def test_part_that_was_complete_before_a_kill_needs_no_request(
     assert len(server.ranges) == 1
 
 
+def test_note_that_outlived_a_kill_is_cleared_away(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "data.gz").write_bytes(PACKED)
+    (tmp_path / "data.gz.part.json").write_text("{}")
+    fetch(server.url, tmp_path / "data.gz")
+    assert names(tmp_path) == {"data.gz"}
+
+
 @pytest.mark.parametrize("note", ["", "[]", '{"url": "x"}', None])
 def test_part_without_a_readable_note_is_not_continued(
     server: Server, tmp_path: Path, note: str | None
