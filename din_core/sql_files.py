@@ -76,6 +76,8 @@ def literal(text: str) -> str:
 
 def _only_safe(value: object) -> object:
     """Let through what cannot change the meaning of a query: integers and quoted text."""
+    if isinstance(value, jinja2.Undefined):
+        return value  # Jinja's own error names the variable better.
     if isinstance(value, Markup) or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise SqlFileError(

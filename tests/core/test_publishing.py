@@ -1,0 +1,139 @@
+"""The analysts' file is swapped whole, read-only, and survives whatever goes wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from din_core import publishing, warehouse
+from tests.core.other_processes import kill, run_python
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    path = tmp_path / "pipeline.duckdb"
+    with warehouse.connect(path) as con:
+        con.execute("create table t as select range as a from range(5)")
+        con.execute("comment on column t.a is 'counts'")
+        con.execute("create view v as select a + 1 as b from t")
+        con.execute("comment on view v is 'shifted'")
+    return path
+
+
+def change(pipeline, rows):
+    with warehouse.connect(pipeline) as con:
+        con.execute(f"create or replace table t as select range as a from range({rows})")
+
+
+def rows_in(path):
+    with warehouse.connect(path, read_only=True) as con:
+        return con.execute("select count(*) from v").fetchall()[0][0]
+
+
+def test_tables_views_and_comments_arrive_read_only(pipeline, tmp_path):
+    target = tmp_path / "published" / "warehouse.duckdb"
+    size = warehouse.publish(pipeline, target)
+    assert size == target.stat().st_size
+    assert target.stat().st_mode & 0o777 == 0o444
+    with warehouse.connect(target, read_only=True) as con:
+        assert con.execute("select max(b) from v").fetchall() == [(5,)]
+        comments = "select comment from duckdb_{}() where comment is not null"
+        assert con.execute(comments.format("columns")).fetchall() == [("counts",)]
+        assert con.execute(comments.format("views")).fetchall() == [("shifted",)]
+    assert [path.name for path in target.parent.iterdir()] == ["warehouse.duckdb"]
+
+
+def test_an_open_reader_keeps_the_old_file_and_a_new_one_sees_the_new(pipeline, tmp_path):
+    target = tmp_path / "warehouse.duckdb"
+    warehouse.publish(pipeline, target)
+    with warehouse.connect(target, read_only=True) as con:
+        change(pipeline, rows=9)
+        warehouse.publish(pipeline, target)
+        assert con.execute("select count(*) from v").fetchall() == [(5,)]
+    assert rows_in(target) == 9
+
+
+def test_the_log_of_an_analyst_who_wrote_and_died_does_no_harm(pipeline, tmp_path):
+    target = tmp_path / "warehouse.duckdb"
+    warehouse.publish(pipeline, target)
+    analyst = run_python(
+        "import duckdb, os, sys, time\n"
+        "os.chmod(sys.argv[1], 0o644)\n"
+        "con = duckdb.connect(sys.argv[1])\n"
+        "con.execute('create table mine as select 1 as a')\n"
+        "print('written', flush=True)\n"
+        "time.sleep(60)",
+        target,
+    )
+    kill(analyst)
+    assert Path(f"{target}.wal").exists()
+    change(pipeline, rows=9)
+    warehouse.publish(pipeline, target)
+    assert not Path(f"{target}.wal").exists()
+    assert rows_in(target) == 9
+
+
+def test_what_a_killed_publication_left_is_cleared_away(pipeline, tmp_path):
+    target = tmp_path / "warehouse.duckdb"
+    leftover = tmp_path / ".warehouse.duckdb.publishing-abc"
+    (leftover / "spill").mkdir(parents=True)
+    (leftover / "warehouse.duckdb").write_text("half")
+    warehouse.publish(pipeline, target)
+    assert not leftover.exists()
+
+
+def test_a_copy_that_differs_is_not_published(pipeline, tmp_path, monkeypatch):
+    target = tmp_path / "warehouse.duckdb"
+    warehouse.publish(pipeline, target)
+    change(pipeline, rows=9)
+    counts = iter([{"t": 9}, {"t": 8}])
+    monkeypatch.setattr(publishing, "_row_counts", lambda con, database: next(counts))
+    with pytest.raises(warehouse.WarehouseError, match="not published"):
+        warehouse.publish(pipeline, target)
+    monkeypatch.undo()
+    assert rows_in(target) == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "pipeline.duckdb",
+        "warehouse.duckdb",
+    ]
+
+
+def test_a_full_disk_keeps_the_old_file(pipeline, tmp_path, monkeypatch):
+    target = tmp_path / "warehouse.duckdb"
+    warehouse.publish(pipeline, target)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publishing, "_sync", full)
+    with pytest.raises(warehouse.WarehouseError, match=r"No space left.*make room"):
+        warehouse.publish(pipeline, target)
+    monkeypatch.undo()
+    assert rows_in(target) == 5
+
+
+def test_a_folder_that_cannot_be_written_is_named(pipeline, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(warehouse.WarehouseError, match="not replaced"):
+        warehouse.publish(pipeline, blocked / "warehouse.duckdb")
+
+
+def test_nothing_to_publish_says_so(tmp_path):
+    with pytest.raises(warehouse.WarehouseError, match="nothing to publish"):
+        warehouse.publish(tmp_path / "none.duckdb", tmp_path / "warehouse.duckdb")
+
+
+def test_a_source_that_is_being_written_is_not_copied(pipeline, tmp_path):
+    writer = run_python(
+        "import duckdb, sys, time\n"
+        "con = duckdb.connect(sys.argv[1])\n"
+        "print('open', flush=True)\n"
+        "time.sleep(60)",
+        pipeline,
+    )
+    try:
+        with pytest.raises(warehouse.WarehouseError, match=f"process {writer.pid}"):
+            warehouse.publish(pipeline, tmp_path / "warehouse.duckdb")
+    finally:
+        kill(writer)
+    assert not (tmp_path / "warehouse.duckdb").exists()

@@ -1,0 +1,119 @@
+"""SQL files are found, rendered safely, fingerprinted and described."""
+
+import jinja2
+import pytest
+
+from din_core import sql_files
+from din_core.sequences import Attribute
+
+EVERYTHING = {
+    "item_attributes": (Attribute("cate_id"),),
+    "user_attributes": (),
+    "further_attributes": (),
+    "labelled": False,
+    "max_history": 50,
+    "min_interactions": 0,
+    "negatives_per_positive": 1,
+    "negative_sampling": "uniform",
+    "split": "leave_one_out",
+    "val_from": 0,
+    "test_from": 0,
+    "seed": 1,
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An own ``sql/`` with one table ``toys`` and a macro."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros" / "colour.jinja").write_text("{% macro red() %}1{% endmacro %}")
+    (tmp_path / "shop" / "toys.sql").write_text(
+        '{% from "macros/colour.jinja" import red %}\nselect {{ red() }} as {{ column }}'
+    )
+    monkeypatch.setattr(sql_files, "SQL_ROOT", tmp_path)
+    sql_files._environment.cache_clear()
+    yield tmp_path
+    sql_files._environment.cache_clear()
+
+
+def test_a_quoted_name_cannot_end_its_quotes():
+    assert sql_files.quote('a" from users; --') == '"a"" from users; --"'
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_what_cannot_be_a_name_is_refused(name):
+    with pytest.raises(ValueError, match="cannot name a column"):
+        sql_files.quote(name)
+
+
+def test_a_literal_cannot_end_its_quotes():
+    assert sql_files.literal("'; drop table users; --") == "'''; drop table users; --'"
+
+
+def test_a_template_may_print_quoted_names_and_what_macros_return(folder):
+    select = sql_files.render("toys", column=sql_files.quote("x"))
+    assert select.strip() == 'select 1 as "x"'
+
+
+@pytest.mark.parametrize("value", ["x", 1.5, True, None])
+def test_a_template_may_not_print_anything_unquoted(folder, value):
+    with pytest.raises(sql_files.SqlFileError, match="through quote"):
+        sql_files.render("toys", column=value)
+
+
+def test_a_missing_option_is_named(folder):
+    with pytest.raises(sql_files.SqlFileError, match=r"toys\.sql: 'column' is undefined"):
+        sql_files.render("toys")
+
+
+def test_a_missing_file_names_the_variants_there_are():
+    with pytest.raises(sql_files.SqlFileError, match=r"negatives\.popularity\.sql"):
+        sql_files.render("negatives", variant="popular")
+
+
+def test_one_name_in_two_folders_is_refused(folder):
+    (folder / "other").mkdir()
+    (folder / "other" / "toys.sql").write_text("select 1")
+    with pytest.raises(sql_files.SqlFileError, match="other and shop"):
+        sql_files.render("toys", column=1)
+
+
+def test_the_fingerprint_follows_the_file_its_variants_and_its_macros(folder):
+    seen = {sql_files.fingerprint("toys")}
+    (folder / "shop" / "toys.blue.sql").write_text("select 2")
+    seen.add(sql_files.fingerprint("toys"))
+    (folder / "macros" / "colour.jinja").write_text("{% macro red() %}3{% endmacro %}")
+    seen.add(sql_files.fingerprint("toys"))
+    (folder / "shop" / "dolls.sql").write_text("select 4")
+    assert sql_files.fingerprint("toys") in seen
+    assert len(seen) == 3
+
+
+def test_another_table_with_the_same_beginning_is_not_a_variant():
+    # `users_left_out.sql` must not change the version of `users`.
+    assert sql_files.path_of("users").name == "users.sql"
+    assert sql_files.fingerprint("users") != sql_files.fingerprint("users_left_out")
+
+
+@pytest.mark.parametrize("path", sorted(sql_files.SQL_ROOT.glob("sequences/*.sql")), ids=str)
+def test_every_sequence_file_says_its_grain_and_is_one_statement(path):
+    name, _, variant = path.name.removesuffix(".sql").partition(".")
+    select = sql_files.render(name, variant=variant or None, millionths=1, **EVERYTHING)
+    assert select.startswith("-- ")
+    assert "-- Grain: one row" in select
+    assert ";" not in "\n".join(
+        line for line in select.splitlines() if not line.lstrip().startswith("--")
+    )
+
+
+def test_a_column_is_described_by_its_name_before_a_pattern():
+    samples = sql_files.schema("samples")
+    assert samples.column("target_item_id").startswith("Index of the candidate item")
+    assert samples.column("target_brand").startswith("Index of the candidate's attribute")
+    assert sql_files.schema("no_such_table").description == ""
+
+
+def test_templates_cannot_leave_their_folder():
+    with pytest.raises(jinja2.TemplateNotFound):
+        sql_files._environment().get_template("../pyproject.toml")
