@@ -1,0 +1,382 @@
+"""The cases: which sides meet on what, in which order, and the entry that comes of it.
+
+Sides run alternately, so that a slow minute of the machine hits both. An entry holds medians over
+the repeats; seconds are those of the work (without interpreter and imports), ``*_process_seconds``
+those of the whole process, ``*_cpu_seconds`` processor time over all threads and the whole process.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.machine import describe_machine, load_average
+from benchmarks.processes import ROOT, Run, run_side
+
+Entry = dict[str, Any]
+Tell = Callable[[str], None]
+
+SEQUENCES = ("sequences_grocery", "sequences_electronics")
+SCALE = ("scale_1m", "scale_10m", "scale_100m")
+TRAINING = ("training_tutorial", "training_best")
+EVERY = (*SEQUENCES, *SCALE, *TRAINING)
+DEFAULT = (*SEQUENCES, *TRAINING)
+
+_SCALE_MEMORY_LIMIT = "6GB"
+_PEAK_LIMIT_MB = 10 * 1024
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Counts of a log.
+
+    Attributes:
+        users: Users.
+        items: Items.
+        cates: Categories.
+        rows: Events.
+        least: Fewest events of a user.
+    """
+
+    users: int
+    items: int
+    cates: int
+    rows: int
+    least: int
+
+
+GROCERY = Shape(users=14_681, items=8_687, cates=56, rows=121_892, least=3)
+ELECTRONICS = Shape(users=192_403, items=63_001, cates=801, rows=1_690_000, least=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What can be chosen for a run.
+
+    Attributes:
+        grocery: The real log; None generates one of its shape.
+        repeats: Runs of each side; None takes each case's own.
+        threads: Threads of each side.
+        timeout_seconds: When a side is stopped.
+        memory_limit_mb: Most address space of a side.
+        quick: Tiny logs and few steps, to see that all works: the figures say nothing.
+    """
+
+    grocery: Path | None = None
+    repeats: int | None = None
+    threads: int = 2
+    timeout_seconds: float = 20 * 60
+    memory_limit_mb: int = 20 * 1024
+    quick: bool = False
+
+
+def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
+    """Run one case.
+
+    Args:
+        case: One of :data:`EVERY`.
+        settings: What was chosen.
+        tell: Takes a sentence on what has just happened.
+
+    Returns:
+        Its entries: one, or for training one for each precision.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        bench = _Bench(Path(folder), settings, tell)
+        if case in SEQUENCES:
+            return [bench.sequences(case)]
+        if case in SCALE:
+            return [bench.scale(case)]
+        return bench.training(case)
+
+
+class _Bench:
+    """One case under way, in a folder of its own."""
+
+    def __init__(self, folder: Path, settings: Settings, tell: Tell) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.tell = tell
+
+    def sequences(self, case: str) -> Entry:
+        """CSV to arrays, ours and theirs."""
+        log, shape = self._log(case)
+        ours, theirs = self._alternate(
+            {
+                "ours": ("ours_sequences", {"csv": str(log), "threads": self.settings.threads}),
+                "theirs": ("theirs_sequences", {"csv": str(log)}),
+            },
+            default_repeats=5 if case == "sequences_grocery" else 2,
+        ).values()
+        entry = {"case": case, "log": shape, **_compare(ours, theirs)}
+        for name, runs in (("ours", ours), ("theirs", theirs)):
+            if done := _finished(runs):
+                entry[f"{name}_samples"] = done[-1].report["samples"]
+        if done := _finished(ours):
+            entry["rows"] = done[-1].report["rows"]
+            entry["ours_stages"] = _median_stages(done)
+        return entry
+
+    def scale(self, case: str) -> Entry:
+        """CSV to arrays at a size where nobody else is asked."""
+        millions = int(case.removeprefix("scale_").removesuffix("m"))
+        rows = millions * (10_000 if self.settings.quick else 1_000_000)
+        share = rows / 100_000_000
+        shape = {
+            "users": max(10, round(1_000_000 * share)),
+            "items": max(50, round(4_000_000 * share)),
+            "cates": max(5, round(9_439 * share)),
+            "rows": rows,
+        }
+        log = self.folder / "log.csv"
+        self._prepare("write_scale_log", {"path": str(log), "seed": 2022, **shape})
+        options = {
+            "csv": str(log),
+            "threads": self.settings.threads,
+            "memory_limit": _SCALE_MEMORY_LIMIT,
+        }
+        runs = self._alternate({"ours": ("ours_sequences", options)}, default_repeats=1)["ours"]
+        entry = {
+            "case": case,
+            "log": shape,
+            "rows": rows,
+            "csv_mb": round(log.stat().st_size / 2**20, 1),
+            "memory_limit": _SCALE_MEMORY_LIMIT,
+            **_side("ours", runs),
+        }
+        if done := _finished(runs):
+            entry["ours_microseconds_per_row"] = round(entry["ours_seconds"] / rows * 1e6, 3)
+            entry["ours_samples"] = done[-1].report["samples"]
+            entry["ours_stages"] = _median_stages(done)
+            entry["disk_mb"] = round(max(run.report["disk_mb"] for run in done), 1)
+            entry["within_10_gib"] = entry["ours_peak_mb"] <= _PEAK_LIMIT_MB
+        return entry
+
+    def training(self, case: str) -> list[Entry]:
+        """Training steps, ours in both precisions where the processor has them, and theirs."""
+        preset = case.removeprefix("training_")
+        options = read_preset(preset)
+        if self.settings.quick:
+            options["batch_size"] = 512
+        log, shape = self._log("sequences_grocery")
+        database, arrays = self.folder / "prepared", self.folder / "arrays.npz"
+        database.mkdir()
+        self._prepare(
+            "ours_sequences",
+            {"csv": str(log), "folder": str(database), "threads": self.settings.threads},
+        )
+        theirs_log = self._prepare("theirs_sequences", {"csv": str(log), "save_to": str(arrays)})
+        batch = options.get("batch_size", 4096)
+        ours = {
+            "database": str(database / "pipeline.duckdb"),
+            "model": options,
+            "epochs": 2 if self.settings.quick else 4,
+        }
+        sides = {
+            precision: (
+                "ours_training",
+                {**ours, "training": {**options, "device": "cpu", "precision": precision}},
+            )
+            for precision in _precisions()
+        }
+        sides["theirs"] = (
+            "theirs_training",
+            {
+                "arrays": str(arrays),
+                "vocabulary": theirs_log.report["vocabulary"],
+                "model": options,
+                "training": options,
+                "steps": 2 if self.settings.quick else max(4, -(-32_768 // batch)),
+            },
+        )
+        runs = self._alternate(sides, default_repeats=2)
+        theirs = runs.pop("theirs")
+        return [
+            {
+                "case": f"{case}_{precision}",
+                "log": shape,
+                "preset": preset,
+                "options": _plain(options),
+                **_compare(these, theirs, rate=True),
+            }
+            for precision, these in runs.items()
+        ]
+
+    def _log(self, case: str) -> tuple[Path, Mapping[str, Any]]:
+        """Find or write the log of a case; return it with what it is."""
+        real = case == "sequences_grocery" and self.settings.grocery
+        if real and not self.settings.quick:
+            return real, {"source": "amazon_grocery.csv"}
+        shape = GROCERY if case == "sequences_grocery" else ELECTRONICS
+        if self.settings.quick:
+            shape = Shape(users=300, items=200, cates=10, rows=3_000, least=5)
+        log = self.folder / "log.csv"
+        self._prepare("write_log", {"path": str(log), "seed": 2022, **asdict(shape)})
+        return log, {"source": "generated", **asdict(shape)}
+
+    def _prepare(self, side: str, options: Mapping[str, Any]) -> Run:
+        """Run something that is not measured."""
+        run = self._run(side, options)
+        if run.outcome != "ok":
+            raise RuntimeError(f"{side} did not work ({run.outcome}):\n{run.message}")
+        return run
+
+    def _run(self, side: str, options: Mapping[str, Any]) -> Run:
+        chosen = self.settings
+        return run_side(
+            side,
+            options,
+            threads=chosen.threads,
+            timeout_seconds=chosen.timeout_seconds,
+            memory_limit_mb=chosen.memory_limit_mb,
+        )
+
+    def _alternate(
+        self, sides: Mapping[str, tuple[str, Mapping[str, Any]]], default_repeats: int
+    ) -> dict[str, list[Run]]:
+        """Run the sides in turn, some times; one that once did not finish is not asked again."""
+        repeats = 1 if self.settings.quick else (self.settings.repeats or default_repeats)
+        runs: dict[str, list[Run]] = {name: [] for name in sides}
+        for number in range(repeats):
+            for name, (side, options) in sides.items():
+                if runs[name] and runs[name][-1].outcome != "ok":
+                    continue
+                fresh = Path(tempfile.mkdtemp(dir=self.folder))
+                needed = {"folder": str(fresh)} if side == "ours_sequences" else {}
+                run = self._run(side, {**options, **needed})
+                shutil.rmtree(fresh)
+                runs[name].append(run)
+                self.tell(f"  {number + 1}/{repeats} {name}: {_in_words(run)}")
+        return runs
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """Return the options of the asset ``din_model`` in a preset of ``din_assets/presets``.
+
+    Raises:
+        FileNotFoundError: There is no such preset.
+    """
+    preset = yaml.safe_load((ROOT / "din_assets" / "presets" / f"{name}.yaml").read_text())
+    return dict(preset["ops"]["din_model"]["config"])
+
+
+def _precisions() -> tuple[str, ...]:
+    native = {"avx512_bf16", "amx_bf16"} & set(describe_machine()["isa"])
+    return ("float32", "bfloat16") if native else ("float32",)
+
+
+def _compare(ours: Sequence[Run], theirs: Sequence[Run], *, rate: bool = False) -> Entry:
+    """Both sides beside each other; ``ratio`` is how many times faster ours is.
+
+    Where theirs did not finish, the ratio is a lower bound from the time it was given, or missing.
+    """
+    entry = {**_side("ours", ours, rate=rate), **_side("theirs", theirs, rate=rate)}
+    figure = "samples_per_s" if rate else "seconds"
+    if f"ours_{figure}" in entry and f"theirs_{figure}" in entry:
+        pair = (entry[f"ours_{figure}"], entry[f"theirs_{figure}"])
+        entry["ratio"] = round(pair[0] / pair[1] if rate else pair[1] / pair[0], 1)
+        entry["cpu_ratio"] = None if rate else _cpu_ratio(ours, theirs)
+        entry["memory_ratio"] = round(entry["theirs_peak_mb"] / entry["ours_peak_mb"], 1)
+    elif f"ours_{figure}" in entry and not rate and theirs[-1].outcome == "timeout":
+        bound = theirs[-1].process_seconds / entry["ours_seconds"]
+        entry["ratio"], entry["ratio_is_lower_bound"] = round(bound, 1), True
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _cpu_ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
+    """Ratio of the processor time of the work: what other load on the machine hardly moves."""
+    mine, other = (
+        statistics.median(run.report["work_cpu_seconds"] for run in _finished(runs))
+        for runs in (ours, theirs)
+    )
+    return round(other / mine, 1)
+
+
+def _side(name: str, runs: Sequence[Run], *, rate: bool = False) -> Entry:
+    """Medians of a side's finished runs, under names that begin with the side's."""
+    done = _finished(runs)
+    if not done:
+        last = runs[-1]
+        return {
+            f"{name}_outcome": last.outcome,
+            f"{name}_peak_mb": round(last.peak_mb, 1),
+            f"{name}_gave_up_after_s": round(last.process_seconds, 1),
+            **({f"{name}_message": last.message} if last.outcome == "failed" else {}),
+        }
+    medians = {
+        "seconds": None if rate else [run.report["work_seconds"] for run in done],
+        "process_seconds": [run.process_seconds for run in done],
+        "cpu_seconds": [run.cpu_seconds for run in done],
+        "peak_mb": [run.peak_mb for run in done],
+        "import_mb": [run.report["import_mb"] for run in done],
+        "work_cpu_seconds": [run.report["work_cpu_seconds"] for run in done],
+    }
+    entry: Entry = {
+        f"{name}_{figure}": round(statistics.median(values), 3)
+        for figure, values in medians.items()
+        if values
+    }
+    if rate:
+        entry |= _training_figures(name, done)
+    entry[f"{name}_all"] = [
+        round(run.report["samples_per_s" if rate else "work_seconds"], 3) for run in done
+    ]
+    entry[f"{name}_outcome"] = "ok"
+    if name == "ours":
+        entry["load_average"] = load_average()
+    return entry
+
+
+def _training_figures(name: str, done: Sequence[Run]) -> Entry:
+    figures = ("samples_per_s", "time_to_first_step_s", "matmul_share", "matmul_flops")
+    medians = {figure: statistics.median(run.report[figure] for run in done) for figure in figures}
+    entry: Entry = {
+        f"{name}_samples_per_s": round(medians["samples_per_s"], 1),
+        f"{name}_time_to_first_step_s": round(medians["time_to_first_step_s"], 2),
+        f"{name}_matmul_gflops": round(medians["matmul_flops"] / 1e9, 1),
+        f"{name}_mean_history": round(done[-1].report["mean_history"], 2),
+    }
+    share, precision = round(medians["matmul_share"], 4), done[-1].report["precision"]
+    if name != "ours":
+        return {**entry, f"{name}_matmul_share": share, f"{name}_precision": precision}
+    return {
+        **entry,
+        "matmul_share": share,
+        "precision": precision,
+        "activation_unit": done[-1].report["activation_unit"],
+    }
+
+
+def _finished(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.outcome == "ok"]
+
+
+def _median_stages(done: Sequence[Run]) -> dict[str, float]:
+    names = done[0].report["stages"]
+    return {
+        name: round(statistics.median(run.report["stages"][name] for run in done), 3)
+        for name in names
+    }
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in sorted(options)}
+
+
+def _in_words(run: Run) -> str:
+    if run.outcome != "ok":
+        last = f" ({run.message.splitlines()[-1]})" if run.message else ""
+        return f"{run.outcome} after {run.process_seconds:.1f} s at {run.peak_mb:,.0f} MB{last}"
+    rate = run.report.get("samples_per_s")
+    figure = f"{rate:,.0f} samples/s, " if rate else ""
+    return (
+        f"{figure}{run.report['work_seconds']:.2f} s of work "
+        f"({run.report['work_cpu_seconds']:.2f} s CPU), {run.peak_mb:,.0f} MB"
+    )
