@@ -1,0 +1,69 @@
+"""Asset checks, made from the files in ``sql/checks``, one file an invariant.
+
+The checks of a table run on the connection that built it, before the commit: a table that breaks an
+invariant is never committed, and its asset is not recorded as materialized.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from din_core import checks
+
+
+def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
+    """Return the specification of each check of an asset."""
+    return [
+        dg.AssetCheckSpec(
+            name=check.name,
+            asset=asset,
+            description=check.description,
+            blocking=check.severity == "error",
+        )
+        for check in checks.checks_of(asset)
+    ]
+
+
+def run_checks(
+    con: duckdb.DuckDBPyConnection, asset: str, options: Mapping[str, Any]
+) -> list[dg.AssetCheckResult]:
+    """Run every check of an asset and return what Dagster shows of it."""
+    return [
+        _as_dagster(checks.run_check(con, check.name, **options))
+        for check in checks.checks_of(asset)
+    ]
+
+
+def blocks(result: dg.AssetCheckResult) -> bool:
+    """Say whether a result forbids the commit."""
+    return not result.passed and result.severity == dg.AssetCheckSeverity.ERROR
+
+
+def _as_dagster(result: checks.CheckResult) -> dg.AssetCheckResult:
+    severity = (
+        dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN
+    )
+    metadata: dict[str, Any] = {"offending_rows": result.failing_rows}
+    if result.examples:
+        metadata["examples"] = dg.MetadataValue.md(markdown_table(result.examples))
+    return dg.AssetCheckResult(
+        passed=result.passed,
+        asset_key=result.asset,
+        check_name=result.name,
+        severity=severity,
+        metadata=metadata,
+        description=result.description,
+    )
+
+
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a Markdown table, as the Dagster UI shows it."""
+    columns = list(rows[0])
+    lines = [
+        "| " + " | ".join(columns) + " |",
+        "|" + "---|" * len(columns),
+        *("| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""The code location: everything put together, nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from din_assets import delivery, evaluation, ingest, jobs, sequences, training
+from din_assets.resources import WarehouseResource
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Put the assets, jobs and resources together.
+
+    Args:
+        resource_overrides: Resources that take the place of the defaults, as a test wants them.
+
+    Returns:
+        The definitions. Steps run one after another in one process: the database has one writer,
+        and torch is imported once.
+    """
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery]),
+        jobs=[jobs.all_assets],
+        resources={"warehouse": WarehouseResource(), **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+        loggers={"console": dg.colored_console_logger},
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,122 @@
+"""What leaves the pipeline: the architecture graph, the ONNX model, the database for analysts."""
+
+import dagster as dg
+
+from din_assets import versions
+from din_assets.materialization import (
+    OWNERS,
+    clear_failures,
+    current_artifact,
+    materialize_artifact,
+    picture,
+    record,
+)
+from din_assets.resources import WarehouseResource
+from din_core import artifacts, ledger
+from din_core import warehouse as database
+
+
+@dg.asset(
+    group_name="delivery",
+    deps=["din_model"],
+    kinds={"pytorch", "graphviz"},
+    owners=OWNERS,
+    code_version=versions.of_modules("pictures", "layers", "models"),
+    description="The network's computation graph as PNG (300 dpi) and SVG, drawn by torchviz.",
+)
+def architecture_graph(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """Draw the graph of the current model."""
+    from din_core import checkpoint, pictures
+
+    with clear_failures():
+        with warehouse.connection() as con:
+            model = checkpoint.load_model(current_artifact(con, warehouse, "din_model")).model
+        with artifacts.staging(warehouse.artifacts_root, "architecture_graph") as folder:
+            png, svg = pictures.architecture_graph(model, folder / "din", dpi=300)
+            version = artifacts.digest(pictures.canonical_graph(svg.read_bytes()))
+            thumbnail = pictures.thumbnail(png)
+            return materialize_artifact(
+                context,
+                warehouse,
+                folder,
+                version,
+                metadata={"graph": picture(thumbnail, "computation graph of DIN")},
+            )
+
+
+@dg.asset(
+    group_name="delivery",
+    deps=["din_model"],
+    kinds={"onnx", "pytorch"},
+    owners=OWNERS,
+    code_version=versions.of_modules("export", "layers", "models"),
+    description="The model for serving: free batch and sequence length, index 0 is padding, equal "
+    "to PyTorch at batch 1, 7, 512 and lengths 0, 1, 50.",
+)
+def onnx_model(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """Export the current model and check that it answers as PyTorch does."""
+    from din_core import checkpoint, export
+
+    with clear_failures():
+        with warehouse.connection() as con:
+            model = checkpoint.load_model(current_artifact(con, warehouse, "din_model")).model
+        with artifacts.staging(warehouse.artifacts_root, "onnx_model") as folder:
+            file = folder / "din.onnx"
+            export.export_onnx(model, file)
+            difference = export.parity(model, file)
+            return materialize_artifact(
+                context,
+                warehouse,
+                folder,
+                artifacts.digest(file.read_bytes()),
+                metadata={
+                    "largest_difference_to_torch": difference,
+                    "size_kb": file.stat().st_size / 1000,
+                },
+            )
+
+
+@dg.asset(
+    name="warehouse",
+    group_name="delivery",
+    deps=[
+        "rejected_rows",
+        "cates",
+        "samples",
+        "test_predictions",
+        "test_auc",
+    ],
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version=versions.of_modules("publishing"),
+    description="The database that analysts open (read-only): a closed snapshot of every table, "
+    "swapped in at once.",
+)
+def published_warehouse(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """Publish a snapshot of the pipeline's database."""
+    with clear_failures():
+        with warehouse.transaction() as con:
+            published = sorted(
+                (entry.asset, entry.data_version)
+                for entry in ledger.entries(con).values()
+                if entry.asset != "warehouse"
+            )
+            version = artifacts.digest(repr(published).encode())
+            record(context, con, "warehouse", version)
+        size = database.publish(warehouse.pipeline_path, warehouse.published_path)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(version),
+        metadata={
+            "path": dg.MetadataValue.path(str(warehouse.published_path)),
+            "size_mb": size / 1e6,
+            "how_to_read": dg.MetadataValue.md(
+                f'`duckdb -readonly {warehouse.published_path} "from samples limit 5"`'
+            ),
+        },
+    )

@@ -1,0 +1,221 @@
+"""How a result is made: build, check, commit, record; or roll back and say what was wrong.
+
+Every asset goes through here, so that the order (the checks before the commit), the versions and
+the metadata are the same for all of them.
+"""
+
+import base64
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from din_assets import checks
+from din_assets.resources import WarehouseResource
+from din_core import artifacts, ledger, sql_files, warehouse
+from din_core.errors import DinError
+
+OWNERS = ["team:recommendations"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What came out of building tables, besides the tables.
+
+    Attributes:
+        metadata: What the UI shows of each table, beyond its rows and columns.
+        check_options: Options of the SQL files in ``sql/checks``.
+        inputs: Data versions of what they were made from that is no result of this pipeline.
+    """
+
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    check_options: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+Build = Callable[[duckdb.DuckDBPyConnection], Built]
+
+
+@contextlib.contextmanager
+def clear_failures() -> Generator[None]:
+    """Turn an error that the library explains into a failure that shows just the explanation."""
+    try:
+        yield
+    except DinError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+
+
+def materialize_tables(
+    context: dg.AssetExecutionContext,
+    resource: WarehouseResource,
+    names: tuple[str, ...],
+    *,
+    options: Mapping[str, Any],
+    build: Build,
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Build tables in one transaction and commit them if their blocking checks pass.
+
+    Args:
+        context: The step's context.
+        resource: The warehouse.
+        names: The tables, each an asset of this step.
+        options: The choices they are made with; kept in the ledger and shown as metadata.
+        build: Makes the tables on the given connection.
+
+    Yields:
+        What was materialized, with its checks; where a blocking check failed only the checks.
+
+    Raises:
+        dg.Failure: A blocking check failed (nothing was committed), or the input is unusable.
+    """
+    outputs: list[dg.MaterializeResult] = []
+    results: list[dg.AssetCheckResult] = []
+    with clear_failures():
+        try:
+            with resource.transaction() as con:
+                built = build(con)
+                for name in names:
+                    of_table = checks.run_checks(con, name, built.check_options)
+                    results += of_table
+                    outputs.append(_result(context, con, name, of_table, options, built))
+                _refuse_if_blocked(results)
+        except _BlockedError as blocked:
+            yield from results
+            raise dg.Failure(
+                description=f"Nothing was committed. {blocked}",
+                metadata={str(r.check_name): r.metadata["offending_rows"] for r in blocked.failed},
+                allow_retries=False,
+            ) from blocked
+    yield from outputs
+
+
+def _refuse_if_blocked(results: list[dg.AssetCheckResult]) -> None:
+    if failed := [result for result in results if checks.blocks(result)]:
+        raise _BlockedError(failed)
+
+
+class _BlockedError(Exception):
+    """A blocking check failed: leave the transaction, and with it everything that was built."""
+
+    def __init__(self, failed: list[dg.AssetCheckResult]) -> None:
+        self.failed = failed
+        super().__init__("; ".join(f"{r.check_name}: {r.description}" for r in failed))
+
+
+def materialize_artifact(
+    context: dg.AssetExecutionContext,
+    resource: WarehouseResource,
+    folder: Path,
+    version: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any],
+) -> dg.MaterializeResult:
+    """Commit a staged folder under its version, record it and say where it lies.
+
+    Args:
+        context: The step's context; its asset is the artifact's.
+        resource: The warehouse.
+        folder: The staged folder (see :mod:`din_core.artifacts`).
+        version: Hash of its content.
+        options: The choices it was made with.
+        metadata: What the UI shows of it.
+    """
+    final = artifacts.commit(folder, version)
+    asset = context.asset_key.to_user_string()
+    with resource.transaction() as con:
+        record(context, con, asset, version, options=options, artifact=f"{asset}/{version}")
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(version),
+        metadata={
+            "path": dg.MetadataValue.path(str(final)),
+            **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
+            **metadata,
+        },
+    )
+
+
+def current_artifact(
+    con: duckdb.DuckDBPyConnection, resource: WarehouseResource, asset: str
+) -> Path:
+    """Return the folder of an asset's current artifact.
+
+    Raises:
+        NotMaterializedError: The asset has not been made yet.
+    """
+    return resource.artifacts_root / (ledger.entry(con, asset).artifact or "")
+
+
+def record(
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    asset: str,
+    version: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    artifact: str | None = None,
+) -> None:
+    """Write an asset's row of the ledger: its version and those of its code and its inputs."""
+    key = dg.AssetKey(asset)
+    known = ledger.entries(con)
+    upstream = [dep.to_user_string() for dep in context.assets_def.asset_deps[key]]
+    ledger.record(
+        con,
+        ledger.Entry(
+            asset=asset,
+            data_version=version,
+            code_version=context.assets_def.code_versions_by_key[key] or "",
+            options=options or {},
+            inputs={
+                **{name: known[name].data_version for name in upstream if name in known},
+                **(inputs or {}),
+            },
+            artifact=artifact,
+        ),
+    )
+
+
+def _result(
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    check_results: list[dg.AssetCheckResult],
+    options: Mapping[str, Any],
+    built: Built,
+) -> dg.MaterializeResult:
+    version = warehouse.content_version(con, name)
+    record(context, con, name, version, options=options, inputs=built.inputs)
+    return dg.MaterializeResult(
+        asset_key=name,
+        data_version=dg.DataVersion(version),
+        check_results=check_results,
+        metadata={
+            "dagster/row_count": warehouse.row_count(con, name),
+            "dagster/column_schema": column_schema(con, name),
+            **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
+            **built.metadata.get(name, {}),
+        },
+    )
+
+
+def column_schema(con: duckdb.DuckDBPyConnection, name: str) -> dg.TableSchema:
+    """Return a table's columns with their types and descriptions."""
+    described = sql_files.schema(name)
+    columns = con.execute(f"describe {sql_files.quote(name)}").fetchall()
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name=row[0], type=row[1], description=described.column(row[0]) or None)
+            for row in columns
+        ]
+    )
+
+
+def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
+    """Return a small PNG as metadata that the UI shows."""
+    encoded = base64.b64encode(png).decode("ascii")
+    return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{encoded})")

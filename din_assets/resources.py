@@ -1,0 +1,102 @@
+"""The warehouse as a resource: the pipeline's database, its artifacts, and the lock of a run."""
+
+import contextlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+from pydantic import Field
+
+from din_assets import paths
+from din_core import artifacts, warehouse
+
+
+class WarehouseResource(dg.ConfigurableResource):
+    """The pipeline's own database (``pipeline.duckdb``) and all that lies beside it.
+
+    DuckDB lets one process write. A run therefore holds ``pipeline.lock`` from its first step to
+    its last, and a second run says for whom it waits. Analysts read ``warehouse.duckdb``, which the
+    asset ``warehouse`` publishes, and never this file.
+    """
+
+    home: str = Field(
+        default_factory=lambda: str(paths.home()),
+        description="Folder of all results; relative paths start at the project's root.",
+    )
+    memory_limit: str | None = Field(
+        default=None,
+        description="DuckDB's memory limit, such as '6GB'; by default 80 % of all memory.",
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="DuckDB's threads; by default one a core."
+    )
+
+    @property
+    def folder(self) -> Path:
+        """Folder of all results."""
+        return paths.resolve(self.home)
+
+    @property
+    def pipeline_path(self) -> Path:
+        """The pipeline's own database file."""
+        return self.folder / "pipeline.duckdb"
+
+    @property
+    def published_path(self) -> Path:
+        """The database file that analysts open."""
+        return self.folder / "warehouse.duckdb"
+
+    @property
+    def artifacts_root(self) -> Path:
+        """Root of the content-addressed files."""
+        return self.folder / "artifacts"
+
+    @property
+    def checkpoints_root(self) -> Path:
+        """Where an interrupted training finds itself again."""
+        return self.folder / "checkpoints"
+
+    @contextlib.contextmanager
+    def yield_for_execution(
+        self, context: dg.InitResourceContext
+    ) -> Generator["WarehouseResource"]:
+        """Hold the run's lock around all of its steps."""
+        log = context.log or dg.get_dagster_logger()
+        if context.instance is not None and context.instance.is_ephemeral:
+            log.warning(
+                "This run leaves no history: no dagster.yaml was found in the working directory. "
+                f"Start it in {paths.project_root()}, or set DAGSTER_HOME to that folder."
+            )
+        owner = f"Dagster run {context.run_id}" if context.run_id else "a Dagster resource"
+        with self.locked(owner, on_wait=log.warning):
+            for leftover in artifacts.sweep(self.artifacts_root):
+                log.info(f"removed what a killed run left behind: {leftover.name}")
+            yield self
+
+    @contextlib.contextmanager
+    def locked(
+        self, owner: str, *, on_wait: Callable[[str], object] = lambda _: None
+    ) -> Generator[None]:
+        """Be the only one who writes; where another does, say for whom one waits, and wait."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self.folder / "pipeline.lock"
+        with warehouse.run_lock(lock, owner=owner, on_wait=on_wait):
+            yield
+
+    @contextlib.contextmanager
+    def connection(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """Open the pipeline's database for the length of a step."""
+        with warehouse.connect(
+            self.pipeline_path,
+            memory_limit=self.memory_limit,
+            threads=self.threads,
+            temp_directory=self.folder / "pipeline.tmp",
+        ) as con:
+            yield con
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """Open the pipeline's database in a transaction: all of a step's changes, or none."""
+        with self.connection() as con, warehouse.transaction(con):
+            yield con

@@ -1,0 +1,87 @@
+"""The assets between the raw log and the model: vocabularies, events, sequences, samples.
+
+Each is one SQL file in ``sql/sequences``, made by the same few lines; what differs is what it
+depends on and what can be chosen. An option belongs to one asset, so that changing it touches that
+asset and what lies below it, and nothing above.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import duckdb
+
+from din_assets import versions
+from din_assets.checks import check_specs
+from din_assets.materialization import OWNERS, Built, materialize_tables
+from din_assets.resources import WarehouseResource
+from din_assets.run_config import mirror
+from din_core import recorded_options, sql_files
+from din_core.config import SequenceConfig
+from din_core.sequences import build_table
+
+#: What can be chosen about each table of this module.
+CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
+
+Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
+
+
+def sequence_table(
+    name: str, *, deps: list[str], options: tuple[str, ...] = (), views: tuple[str, ...] = ()
+) -> dg.AssetsDefinition:
+    """Make the asset of one table of ``sql/sequences``.
+
+    Args:
+        name: The table, its file and the asset.
+        deps: The assets that the file reads.
+        options: Fields of ``SequenceConfig`` that belong to this asset.
+        views: Further views that are made with it.
+    """
+    config_class = CONFIG_CLASSES[name] = mirror(
+        f"{name.title().replace('_', '')}Config",
+        SequenceConfig,
+        only=options,
+        doc=f"What can be chosen about `{name}`.",
+    )
+
+    def materialize(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: dg.Config
+    ) -> Results:
+        chosen = config.model_dump()
+
+        def build(con: duckdb.DuckDBPyConnection) -> Built:
+            source = recorded_options.source_config(con)
+            sequence = recorded_options.sequence_config(con, chosen)
+            return Built(check_options=build_table(con, name, source, sequence))
+
+        yield from materialize_tables(context, warehouse, (name,), options=chosen, build=build)
+
+    materialize.__annotations__["config"] = config_class
+    return dg.asset(
+        name=name,
+        group_name="sequences",
+        deps=deps,
+        kinds={"duckdb", "sql"},
+        owners=OWNERS,
+        code_version=versions.of_sql(name, *views),
+        check_specs=check_specs(name),
+        description=sql_files.schema(name).description,
+    )(materialize)
+
+
+users = sequence_table("users", deps=["interactions"], options=("min_interactions",))
+items = sequence_table("items", deps=["interactions", "cates", "attributes"])
+cates = sequence_table("cates", deps=["interactions"])
+attributes = sequence_table("attributes", deps=["interactions"])
+events = sequence_table("events", deps=["interactions", "users", "items"])
+user_sequences = sequence_table("user_sequences", deps=["events"])
+negatives = sequence_table(
+    "negatives",
+    deps=["events", "items"],
+    options=("negatives_per_positive", "negative_sampling", "seed"),
+)
+samples = sequence_table(
+    "samples",
+    deps=["events", "user_sequences", "negatives", "users", "items"],
+    options=("max_history", "split", "val_from", "test_from"),
+    views=("sample_bounds",),
+)

@@ -1,0 +1,82 @@
+"""The asset ``din_model``: the trained network, its curve, its figures on validation."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from din_assets import versions
+from din_assets.materialization import OWNERS, clear_failures, materialize_artifact, picture
+from din_assets.resources import WarehouseResource
+from din_assets.run_config import mirror
+from din_core import artifacts
+from din_core.config import ModelConfig, TrainingConfig, from_options
+
+if TYPE_CHECKING:
+    from din_core.training import EpochReport
+
+#: What differs from the tutorial's choices in the preset ``default``; the values were selected on
+#: validation only (benchmarks/search_best.py).
+DEFAULT_PRESET: dict[str, Any] = {}
+
+DinModelConfig = mirror(
+    "DinModelConfig",
+    ModelConfig,
+    TrainingConfig,
+    defaults=DEFAULT_PRESET,
+    doc="The network and its training; the defaults are the preset `default`.",
+)
+
+
+@dg.asset(
+    group_name="training",
+    deps=["samples", "negatives", "events", "users", "items"],
+    kinds={"pytorch", "duckdb"},
+    owners=OWNERS,
+    code_version=versions.of_modules(
+        "batches", "features", "layers", "models", "optimizers", "training", "training_data"
+    ),
+    description="The Deep Interest Network, trained with early stopping on the validation AUC; the "
+    "best weights are kept.",
+)
+def din_model(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DinModelConfig
+) -> dg.MaterializeResult:
+    """Train the network on the split 'train' and keep the weights that are best on 'val'."""
+    from din_core import checkpoint, pictures, training, training_data
+
+    options = config.model_dump()
+    model_config = from_options(ModelConfig, options)
+    training_config = from_options(TrainingConfig, options)
+    with clear_failures(), warehouse.connection() as con:
+        data = training_data.load(con)
+    with clear_failures():
+        trained = training.train(
+            model_config,
+            training_config,
+            data,
+            on_epoch=lambda report: _report_epoch(context, report),
+            checkpoint_dir=warehouse.checkpoints_root / "din_model",
+        )
+    for warning in trained.warnings:
+        context.log.warning(warning)
+    with clear_failures(), artifacts.staging(warehouse.artifacts_root, "din_model") as folder:
+        checkpoint.save_model(folder, trained.model, model_config, data.vocabulary)
+        return materialize_artifact(
+            context,
+            warehouse,
+            folder,
+            checkpoint.tensors_hash(trained.model.state_dict()),
+            options=options,
+            metadata={
+                **trained.figures(),
+                "training_curve": picture(
+                    pictures.training_curve(trained.history), "training curve"
+                ),
+            },
+        )
+
+
+def _report_epoch(context: dg.AssetExecutionContext, report: "EpochReport") -> None:
+    """Show an epoch in the terminal and, while the run goes on, in the UI."""
+    context.log.info(report.sentence())
+    context.log_event(dg.AssetObservation(asset_key="din_model", metadata=report.figures()))

@@ -1,0 +1,68 @@
+-- Grain: one test sample. What the model answered, beside what an analyst wants to slice it by.
+-- `model_scores` are the answers as they come from the model: (user_idx, position, k, score).
+-- A position is unique within its user, k = 0 is the positive and k = 1, 2, ... its negatives.
+with
+
+bounds as (
+    select
+        user_idx,
+        position,
+        k,
+        label,
+        item_idx
+    from sample_bounds
+    where split = 'test'
+),
+
+held_out as (
+    select
+        user_idx,
+        position
+    from sample_bounds
+    where split in ('val', 'test') and label = 1
+),
+
+-- How often an item was touched in what training may see: the popularity baseline's score.
+popularity as (
+    select
+        events.item_idx,
+        count(*) as n_interactions
+    from events
+    left join held_out
+        on
+            events.user_idx = held_out.user_idx
+            and events.position = held_out.position
+    where held_out.position is null
+    group by events.item_idx
+),
+
+final as (
+    select
+        bounds.user_idx as user_id,
+        bounds.item_idx as target_item_id,
+        bounds.label,
+        model_scores.score,
+        bounds.position,
+        bounds.k,
+        least(bounds.position - 1, {{ max_history }}) as history_length,
+        coalesce(popularity.n_interactions, 0) as item_popularity
+    from bounds
+    inner join model_scores
+        on
+            bounds.user_idx = model_scores.user_idx
+            and bounds.position = model_scores.position
+            and bounds.k = model_scores.k
+    left join popularity on bounds.item_idx = popularity.item_idx
+)
+
+select
+    user_id,
+    target_item_id,
+    label,
+    score,
+    position,
+    k,
+    history_length,
+    item_popularity
+from final
+order by user_id, position, k

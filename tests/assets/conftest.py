@@ -1,0 +1,116 @@
+"""A small pipeline that runs in a few seconds: its source, its configuration, its runs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from din_assets.definitions import build_defs
+from din_assets.resources import WarehouseResource
+from din_core import ledger
+
+SMALL_RUN: dict[str, Any] = {
+    "ops": {
+        "interactions": {
+            "config": {"synthetic": {"n_users": 60, "n_items": 80, "n_cates": 6, "seed": 7}}
+        },
+        "din_model": {
+            "config": {
+                "embed_dim": 4,
+                "mlp_dims": [8],
+                "attention_dims": [8],
+                "n_epoch": 2,
+                "batch_size": 256,
+                "num_threads": 1,
+            }
+        },
+    },
+    "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+}
+
+
+@dataclass
+class Pipeline:
+    """A pipeline in a folder of its own."""
+
+    home: Path
+    instance: dg.DagsterInstance
+    config: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SMALL_RUN))
+
+    def run(
+        self, *selection: str, config: Mapping[str, Any] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize the selection, or everything."""
+        definitions = build_defs(
+            resource_overrides={"warehouse": WarehouseResource(home=str(self.home))}
+        )
+        job = definitions.resolve_job_def("all_assets")
+        run_config = dict(config or self.config)
+        names = {
+            definitions.resolve_assets_def(dg.AssetKey(name)).op.name for name in selection
+        } or set(run_config["ops"])
+        run_config["ops"] = {k: v for k, v in run_config["ops"].items() if k in names}
+        return job.execute_in_process(
+            asset_selection=[dg.AssetKey(name) for name in selection] or None,
+            run_config=run_config,
+            instance=self.instance,
+            raise_on_error=False,
+        )
+
+    def versions(self) -> dict[str, str]:
+        """Data version of each asset, by the ledger."""
+        with duckdb.connect(str(self.home / "pipeline.duckdb"), read_only=True) as con:
+            return {name: entry.data_version for name, entry in ledger.entries(con).items()}
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the pipeline's own database."""
+        with duckdb.connect(str(self.home / "pipeline.duckdb"), read_only=True) as con:
+            return con.execute(sql).fetchall()
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIN_CSV", raising=False)
+    monkeypatch.delenv("DIN_HOME", raising=False)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    with dg.instance_for_test() as instance:
+        yield Pipeline(tmp_path / "data", instance)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline after one complete run; read it, do not change it."""
+    with dg.instance_for_test() as instance:
+        pipeline = Pipeline(tmp_path_factory.mktemp("finished"), instance)
+        assert pipeline.run().success
+        yield pipeline
+
+
+@pytest.fixture
+def write_csv(tmp_path: Path) -> Callable[..., Path]:
+    """Write lines to a CSV file with the tutorial's header."""
+
+    def write(*lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:
+        path = tmp_path / "log.csv"
+        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """The description of the failure that ended a run."""
+    assert not result.success
+    event = next(e for e in result.all_events if e.event_type_value == "STEP_FAILURE")
+    data = event.step_failure_data
+    return data.user_failure_data.description if data.user_failure_data else str(data.error)

@@ -1,0 +1,174 @@
+"""The whole road on a small log: results, versions, and what happens when something is wrong."""
+
+import json
+
+import duckdb
+import pytest
+
+from din_core import ledger, sql_files
+from tests.assets.conftest import failure_of
+
+ABOVE_NEGATIVES = {
+    "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
+    "user_sequences",
+}  # fmt: skip
+
+
+def materializations(result):
+    return {
+        event.asset_key.to_user_string(): event.materialization
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def test_complete_run_leaves_model_graph_onnx_and_warehouse(finished):
+    with duckdb.connect(str(finished.home / "pipeline.duckdb"), read_only=True) as con:
+        made = ledger.entries(con)
+    for asset, file in [
+        ("din_model", "model.safetensors"),
+        ("architecture_graph", "din.png"),
+        ("architecture_graph", "din.svg"),
+        ("onnx_model", "din.onnx"),
+    ]:
+        assert (finished.home / "artifacts" / made[asset].artifact / file).stat().st_size > 0
+    published = finished.home / "warehouse.duckdb"
+    assert published.stat().st_mode & 0o222 == 0
+    with duckdb.connect(str(published), read_only=True) as con:
+        assert len(con.execute("from samples limit 5").fetchall()) == 5
+        figures = dict(con.execute("select metric, value from metrics").fetchall())
+    assert 0 <= figures["auc"] <= 1
+    assert figures["oracle_auc"] > figures["popularity_auc"]
+
+
+def test_metadata_shows_rows_columns_options_and_pictures(pipeline):
+    made = materializations(pipeline.run())
+    samples = made["samples"].metadata
+    assert (
+        samples["dagster/row_count"].value == pipeline.query("select count(*) from samples")[0][0]
+    )
+    columns = {column.name: column for column in samples["dagster/column_schema"].schema.columns}
+    assert "index" in columns["hist_item_id"].description
+    assert samples["options"].data["max_history"] == 50
+    assert "data:image/png;base64," in made["din_model"].metadata["training_curve"].md_str
+    assert "data:image/png;base64," in made["architecture_graph"].metadata["graph"].md_str
+    assert made["onnx_model"].metadata["largest_difference_to_torch"].value < 1e-5
+
+
+def test_epochs_are_observed_while_training_goes_on(pipeline):
+    result = pipeline.run()
+    observed = [e for e in result.all_events if e.event_type_value == "ASSET_OBSERVATION"]
+    assert len(observed) == 2
+    assert {"epoch", "val_auc"} <= set(
+        observed[0].asset_observation_data.asset_observation.metadata
+    )
+
+
+def test_same_source_code_and_configuration_give_the_same_versions(finished, pipeline):
+    assert pipeline.run().success
+    assert pipeline.versions() == finished.versions()
+
+
+def test_another_seed_changes_negatives_and_what_is_below_and_nothing_above(finished, pipeline):
+    pipeline.config["ops"]["negatives"] = {"config": {"seed": 1}}
+    assert pipeline.run().success
+    before, after = finished.versions(), pipeline.versions()
+    changed = {asset for asset in before if before[asset] != after[asset]}
+    assert changed.isdisjoint(ABOVE_NEGATIVES)
+    assert {"negatives", "samples", "test_predictions", "test_auc", "warehouse"} <= changed
+
+
+def test_failed_check_leaves_the_old_table_and_no_materialization(pipeline, tmp_path, monkeypatch):
+    assert pipeline.run("interactions", "rejected_rows", "cates", "attributes", "users").success
+    before = pipeline.query("from users order by 1")
+    # The same files, but for a vocabulary that starts at 2.
+    broken = tmp_path / "sql"
+    for source in sql_files.SQL_ROOT.rglob("*"):
+        if source.is_file():
+            target = broken / source.relative_to(sql_files.SQL_ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(source.read_text())
+    users = broken / "sequences" / "users.sql"
+    users.write_text(
+        users.read_text().replace(
+            "row_number() over (order by user_id)", "1 + row_number() over (order by user_id)"
+        )
+    )
+    monkeypatch.setattr(sql_files, "SQL_ROOT", broken)
+    sql_files._environment.cache_clear()
+    try:
+        result = pipeline.run("users")
+    finally:
+        monkeypatch.undo()
+        sql_files._environment.cache_clear()
+    assert "Nothing was committed" in failure_of(result)
+    assert "users" not in materializations(result)
+    evaluations = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+    assert False in evaluations.values()
+    assert pipeline.query("from users order by 1") == before
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "log.csv"),
+        (b"", "empty"),
+        (b"user_id,item_id,time,cate_id\n", "no row"),
+        (b"user_id,item_id,when,cate_id\n1,2,3,4\n", "time"),
+        (b"1,2,3,4\n5,6,7,8\n", "user_id"),
+        ("user_id,item_id,time,cate_id\n1,2,3,4\n".encode("utf-16"), "UTF-16"),
+        (b"user_id,item_id,time,cate_id\n1,2,yesterday,4\n", "yesterday"),
+    ],
+    ids=["missing", "empty", "header only", "column missing", "no header", "utf-16", "no good row"],
+)
+def test_unusable_source_ends_in_a_sentence(pipeline, tmp_path, monkeypatch, content, says):
+    path = tmp_path / "log.csv"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("DIN_CSV", str(path))
+    message = failure_of(pipeline.run("interactions", "rejected_rows"))
+    assert "log.csv" in message
+    assert says in message
+    assert "Traceback" not in message
+
+
+def test_directory_as_source_ends_in_a_sentence(pipeline, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIN_CSV", str(tmp_path))
+    assert "director" in failure_of(pipeline.run("interactions", "rejected_rows"))
+
+
+def test_bad_rows_are_kept_and_the_run_goes_on(pipeline, write_csv, monkeypatch):
+    good = [f"{u},{i},{10 * u + i},{i % 2}" for u in range(1, 5) for i in range(1, 6)]
+    path = write_csv(*good, "1,2,yesterday,1", ",3,7,1", "1,2,3", "1,2,-5,1")
+    monkeypatch.setenv("DIN_CSV", str(path))
+    assert pipeline.run("interactions", "rejected_rows").success
+    rejected = pipeline.query("select line, raw from rejected_rows order by line")
+    assert [row[0] for row in rejected] == [22, 23, 24, 25]
+    assert rejected[0][1] == "1,2,yesterday,1"
+    assert pipeline.query("select count(*) from interactions") == [(20,)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [f"1,{i},{i},1" for i in range(1, 9)],
+        [f"{u},1,{u},1" for u in range(1, 9)],
+        ["1,1,1,1"],
+        [f"1,{i},{i},1" for i in range(1, 6)] + [f"2,{i},{i},1" for i in range(1, 4)],
+    ],
+    ids=["one user", "one item", "one row", "a user who touched every item"],
+)
+def test_log_too_small_to_learn_from_ends_green(pipeline, write_csv, monkeypatch, rows):
+    monkeypatch.setenv("DIN_CSV", str(write_csv(*rows)))
+    result = pipeline.run()
+    assert result.success
+    assert (pipeline.home / "warehouse.duckdb").is_file()
+
+
+def test_missing_input_says_what_to_materialize(pipeline):
+    assert "'interactions' has not been materialized" in failure_of(pipeline.run("cates"))
+
+
+def test_ledger_names_no_place_of_this_machine(finished):
+    with duckdb.connect(str(finished.home / "pipeline.duckdb"), read_only=True) as con:
+        content = json.dumps([vars(entry) for entry in ledger.entries(con).values()])
+    assert str(finished.home) not in content

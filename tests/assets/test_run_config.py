@@ -1,0 +1,70 @@
+"""Run configuration: derived from the library's options, described, bounded, typo-proof."""
+
+import dataclasses
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from pydantic import ValidationError
+
+import din_assets
+from din_assets import training
+from din_assets.definitions import build_defs
+from din_assets.run_config import BOUNDS, descriptions, mirror
+from din_core import config
+
+PRESETS = sorted((Path(din_assets.__file__).parent / "presets").glob("*.yaml"))
+OPTIONS = [
+    config.SourceConfig, config.SequenceConfig, config.ModelConfig, config.TrainingConfig,
+    config.SyntheticConfig,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", OPTIONS, ids=lambda cls: cls.__name__)
+def test_every_option_is_described_and_every_number_bounded(cls):
+    described = descriptions(cls)
+    for field in dataclasses.fields(cls):
+        assert described.get(field.name), f"{cls.__name__}.{field.name} has no description"
+        is_number = isinstance(field.default, int | float) and not isinstance(field.default, bool)
+        assert not is_number or field.name in BOUNDS, f"{cls.__name__}.{field.name} has no range"
+
+
+def test_bounds_name_only_options_that_exist():
+    known = {field.name for cls in OPTIONS for field in dataclasses.fields(cls)}
+    assert set(BOUNDS) <= known
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_preset_is_a_valid_run_configuration(preset):
+    job = build_defs().resolve_job_def("all_assets")
+    dg.validate_run_config(job, yaml.safe_load(preset.read_text()))
+
+
+def test_typo_is_refused_before_the_run():
+    job = build_defs().resolve_job_def("all_assets")
+    with pytest.raises(dg.DagsterInvalidConfigError, match="max_histori"):
+        dg.validate_run_config(job, {"ops": {"samples": {"config": {"max_histori": 3}}}})
+
+
+def test_value_out_of_range_is_refused():
+    with pytest.raises(ValidationError, match="dropout"):
+        training.DinModelConfig(dropout=1.0)
+
+
+def test_tutorial_preset_is_the_library_default():
+    # The dataclasses' defaults are the tutorial's, so its preset must spell out just those.
+    preset = yaml.safe_load(next(p for p in PRESETS if p.stem == "tutorial").read_text())
+    spelled = preset["ops"]["din_model"]["config"]
+    for cls in (config.ModelConfig, config.TrainingConfig):
+        for field in dataclasses.fields(cls):
+            if field.name in spelled:
+                default = field.default
+                assert spelled[field.name] == (
+                    list(default) if isinstance(default, tuple) else default
+                ), field.name
+
+
+def test_mirrored_class_takes_only_what_it_is_told():
+    cls = mirror("Some", config.SequenceConfig, only=("seed",), defaults={"seed": 3}, doc="Some.")
+    assert cls().model_dump() == {"seed": 3}
