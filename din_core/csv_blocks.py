@@ -35,7 +35,7 @@ from din_core.source_errors import SourceError
 from din_core.source_files import ByteStream
 
 BLOCK_BYTES = 1 << 24
-WINDOW_BYTES = 1 << 16
+WINDOW_BYTES = 1 << 12
 LONGEST_RECORD_BYTES = 1 << 20
 
 

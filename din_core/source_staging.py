@@ -167,9 +167,35 @@ def load(
         finished += file.size
         if on_progress is not None:
             on_progress(Progress(finished, total, rows_read))
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    return _together(digests)
+
+
+def content_hash(files: Sequence[SourceFile]) -> str:
+    """Hash the content of files as :func:`load` does, without looking at the rows.
+
+    Args:
+        files: The files.
+
+    Returns:
+        SHA-256 in hexadecimal.
+    """
+    digests: list[str] = []
+    for file in files:
+        if file.kind == "parquet":
+            with file.path.open("rb") as content:
+                digests.append(hashlib.file_digest(content, "sha256").hexdigest())
+        else:
+            with open_text(file) as stream:
+                while stream.read(BLOCK_BYTES):
+                    pass
+                digests.append(stream.sha256.hexdigest())
+    return _together(digests)
+
+
+def _together(digests: Sequence[str]) -> str:
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )
 
 
 def _positions(layout: Layout, header: Header) -> dict[str, int]:

@@ -20,7 +20,7 @@ from din_core import sql_files, warehouse
 from din_core.config import SourceConfig
 from din_core.source_errors import SourceError
 from din_core.source_files import find_files
-from din_core.source_staging import Progress, load, read_layout, restore_raw
+from din_core.source_staging import Progress, content_hash, load, read_layout, restore_raw
 
 __all__ = [
     "IngestReport",
@@ -28,6 +28,7 @@ __all__ = [
     "Rejection",
     "SourceError",
     "SourceReport",
+    "fingerprint",
     "ingest",
     "options_of",
     "stage",
@@ -202,6 +203,21 @@ def ingest(
         rejected=rejected,
         duplicates=report.lines_read - interactions - rejected,
     )
+
+
+def fingerprint(path: str) -> str:
+    """Hash the content of a source without reading its rows.
+
+    Args:
+        path: A file or a glob, as :attr:`din_core.config.SourceConfig.path`.
+
+    Returns:
+        What :attr:`SourceReport.sha256` will be.
+
+    Raises:
+        SourceError: There is no such file, or it cannot be read.
+    """
+    return content_hash(find_files(path))
 
 
 def options_of(source: SourceConfig, report: SourceReport) -> dict[str, Any]:

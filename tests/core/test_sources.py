@@ -10,7 +10,7 @@ import pytest
 
 from din_core.config import SourceConfig
 from din_core.errors import DinError
-from din_core.sources import IngestReport, SourceError, ingest, stage
+from din_core.sources import IngestReport, SourceError, fingerprint, ingest, stage
 
 HEADER = "user_id,item_id,time,cate_id\n"
 
@@ -254,6 +254,9 @@ def test_fingerprint_depends_on_content_alone(con, tmp_path):
     packed = ingested(con, write(tmp_path / "b.csv.gz", gzip.compress(text))).source.sha256
     other = ingested(con, write(tmp_path / "c.csv", text + b"1,2,3,5\n")).source.sha256
     assert plain == packed != other
+    assert fingerprint(f"{tmp_path}/b.csv.gz") == plain
+    both = f"{tmp_path}/[ac].csv"
+    assert fingerprint(both) == ingested(con, both).source.sha256
 
 
 def test_progress_tells_bytes_and_rows(con, tmp_path):
