@@ -1,7 +1,7 @@
 """The tables of sql/sequences, row for row, against the slow oracle, on random logs."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from din_core import checks, sequences, warehouse
@@ -27,7 +27,7 @@ def con():
 
 
 def log_rows(interactions):
-    """Interactions as a SQL `values` list, numbered as lines of two files."""
+    """Interactions, numbered as lines of two files."""
     return [
         {**row, "file": f"{number % 2}.csv", "line": number // 2 + 2}
         for number, row in enumerate(interactions)
@@ -123,6 +123,13 @@ def test_every_table_equals_the_oracle(con, log):
     # The view promises no order, and rows of several negatives may be equal.
     assert sorted(found["samples"], key=repr) == sorted(expected["samples"], key=repr)
 
+
+@settings(max_examples=20)
+@given(logs())
+def test_no_error_check_finds_fault_with_any_log(con, log):
+    rows, source, config = log
+    create_interactions(con, rows, list(rows[0]))
+    sequences.build(con, source, config)
     options = sequences.options_from(con, source, config)
     for check in checks.all_checks():
         if check.severity == "error":

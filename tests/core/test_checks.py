@@ -1,0 +1,207 @@
+"""Every check of sql/checks finds what it is there for, and nothing in a healthy build."""
+
+import pytest
+
+from din_core import checks, sequences, sql_files, warehouse
+from din_core.config import SequenceConfig, SourceConfig
+
+SOURCE = SourceConfig(path="", item_attribute_cols=("cate_id", "brand"))
+CONFIG = SequenceConfig(max_history=3, negatives_per_positive=2)
+
+
+def build(con, *, labelled=False, **changes):
+    """Twenty users, each with 2 to 8 events; 30 items in 3 categories of 2 brands."""
+    con.execute(
+        """
+        create table interactions as
+        select
+            user_number + 100 as user_id,
+            (user_number * 7 + place * 11) % 30 as item_id,
+            (user_number * 7 + place * 11) % 30 % 3 as cate_id,
+            'brand ' || (user_number * 7 + place * 11) % 30 % 2 as brand,
+            place % 3 % 2 as label,
+            1000 * user_number + 10 * place as time,
+            'log.csv' as file,
+            row_number() over (order by user_number, place) as line
+        from range(20) as users (user_number), range(8) as places (place)
+        where place < 2 + user_number % 7
+        """
+    )
+    if not labelled:
+        con.execute("alter table interactions drop column label")
+    config = SequenceConfig(**{"max_history": 3, "negatives_per_positive": 2, **changes})
+    sequences.build(con, SOURCE, config)
+    return sequences.options_from(con, SOURCE, config)
+
+
+@pytest.fixture
+def con():
+    with warehouse.connect(":memory:") as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("split", ["leave_one_out", "temporal"])
+def test_a_healthy_build_passes_every_error_check(con, labelled, split):
+    options = build(con, labelled=labelled, split=split)
+    results = [checks.run_check(con, check.name, **options) for check in checks.all_checks()]
+    assert [
+        result.name for result in results if result.severity == "error" if not result.passed
+    ] == []
+
+
+def leaky_view(con, view, expression):
+    """Put a view in the place of ``view`` in which one column is computed otherwise."""
+    con.execute(f"create table honest as from {view}")
+    con.execute(f"drop view {view}")
+    con.execute(f"create view {view} as select * replace ({expression}) from honest")
+
+
+SABOTAGE = {
+    "users_dense": "update users set user_idx = 40 where user_idx = 3",
+    "items_dense": "update items set item_id = 5 where item_id = 6",
+    "cates_dense": "delete from cates where cate_idx = 1",
+    "attributes_dense": "update attributes set value_idx = 3 where value_idx = 2",
+    "events_in_order": "update events set time = 0 where user_idx = 5 and position = 4",
+    "sequences_complete": "update user_sequences set cates = cates[2:] where user_idx = 7",
+    "negatives_untouched": """
+        update negatives set item_idx = (
+            select item_idx from events where user_idx = 2 and position = 1
+        ) where user_idx = 2 and position = 2 and k = 2
+    """,
+    "negatives_complete": "delete from negatives where user_idx = 2 and position = 2 and k = 1",
+    "samples_no_leak": ("sample_bounds", "'train' as split"),
+    "samples_every_split": (
+        "sample_bounds",
+        "case when user_idx = 6 and split = 'val' then 'train' else split end as split",
+    ),
+    "samples_history_earlier": (
+        "samples",
+        "list_append(hist_item_id, target_item_id) as hist_item_id",
+    ),
+    "samples_equal_framed_window": ("samples", "list_reverse(hist_cate_id) as hist_cate_id"),
+    "samples_match_bounds": ("samples", "0 as label"),
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_an_error_check_finds_what_it_is_there_for(con, name):
+    options = build(con)
+    sabotage = SABOTAGE[name]
+    if isinstance(sabotage, str):
+        con.execute(sabotage)
+    else:
+        leaky_view(con, *sabotage)
+    result = checks.run_check(con, name, **options)
+    assert not result.passed
+    assert result.severity == "error"
+    assert result.failing_rows >= len(result.examples) >= 1
+    assert result.description
+
+
+def test_every_error_check_has_its_sabotage():
+    errors = {check.name for check in checks.all_checks() if check.severity == "error"}
+    # The checks of ingestion are tested with it.
+    assert errors & {path.stem for path in sql_files.SQL_ROOT.glob("checks/*.sql")} >= set(SABOTAGE)
+    ours = {"users", "items", "cates", "attributes", "events", "user_sequences", "negatives"}
+    ours |= {"samples"}
+    assert {c.name for c in checks.all_checks() if c.asset in ours and c.name in errors} == set(
+        SABOTAGE
+    )
+
+
+def test_the_temporal_split_is_judged_by_the_clock(con):
+    options = build(con, split="temporal", val_from=0.6, test_from=0.8)
+    assert checks.run_check(con, "samples_no_leak", **options).passed
+    earlier = {**options, "val_from": options["val_from"] - 1000}
+    result = checks.run_check(con, "samples_no_leak", **earlier)
+    assert {row["split"] for row in result.examples} == {"train"}
+
+
+def test_conflicting_attributes_are_counted_by_item(con):
+    options = build(con)
+    con.execute("update interactions set brand = 'other' where line in (1, 2)")
+    con.execute("update interactions set brand = 'third' where line = 3")
+    result = checks.run_check(con, "items_conflicting_attributes", **options)
+    assert result.severity == "warn"
+    assert result.failing_rows == 3
+    assert {row["attribute"] for row in result.examples} == {"brand"}
+
+
+@pytest.mark.parametrize(("n_ties", "passes"), [(5, True), (6, False)])
+def test_ties_warn_above_half_of_the_neighbours(con, n_ties, passes):
+    # Ten events after the first one; the first n_ties of them share a second.
+    con.execute(
+        "create table events as select 1 as user_idx, range + 1 as position, 1 as item_idx, "
+        f"greatest(range, {n_ties}) as time from range(11)"
+    )
+    con.execute("create table users as select 1 as user_idx")
+    assert checks.run_check(con, "events_ties_in_time").passed is passes
+
+
+def test_a_user_without_free_items_is_reported_once(con):
+    options = build(con)
+    con.execute(
+        "delete from items where item_idx not in (select item_idx from events where user_idx = 7)"
+    )
+    result = checks.run_check(con, "negatives_impossible", **options)
+    assert {"user_idx": 7, "n_items": 8} in result.examples
+
+
+def test_no_negatives_are_missed_where_none_were_asked_for(con):
+    options = build(con, negatives_per_positive=0)
+    assert checks.run_check(con, "negatives_complete", **options).passed
+    balance = checks.run_check(con, "samples_balance", **options)
+    assert [row["finding"] for row in balance.examples] == ["no negatives"] * 3
+
+
+def test_an_empty_split_is_a_finding(con):
+    options = build(con, split="temporal", val_from=10**9, test_from=10**9)
+    balance = checks.run_check(con, "samples_balance", **options)
+    assert sorted(row["split"] for row in balance.examples) == ["test", "val"]
+    assert {row["finding"] for row in balance.examples} == {"no samples"}
+
+
+def test_a_split_of_another_balance_is_a_finding(con):
+    options = build(con)
+    # Ten negatives for each test positive, two for the others.
+    con.execute(
+        """
+        insert into negatives
+        select negatives.* replace (k + 2 * copy as k)
+        from negatives, range(1, 5) as copies (copy)
+        where position = (
+            select max(position) from events where events.user_idx = negatives.user_idx
+        )
+        """
+    )
+    balance = checks.run_check(con, "samples_balance", **options)
+    assert [(row["split"], row["n_samples"], row["n_positives"]) for row in balance.examples] == [
+        ("test", 220, 20)
+    ]
+
+
+def test_expensive_checks_look_at_a_sample_of_users(con, monkeypatch):
+    options = build(con)
+    con.execute("update negatives set item_idx = 1000")
+    everything = checks.run_check(con, "negatives_complete", **options).failing_rows
+    spec = checks.spec("negatives_complete")
+    assert spec.max_users == 20000
+    part = checks.run_check(con, "negatives_complete", one_user_in=4, **options).failing_rows
+    assert 0 < part < everything
+
+
+def test_a_check_without_its_head_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "bare.sql").write_text("-- asset: users\nselect 1")
+    monkeypatch.setattr(sql_files, "SQL_ROOT", tmp_path)
+    with pytest.raises(sql_files.SqlFileError, match=r"bare\.sql: the head needs"):
+        checks.all_checks()
+
+
+def test_checks_are_found_by_asset():
+    assert {check.name for check in checks.checks_of("events")} == {
+        "events_in_order",
+        "events_ties_in_time",
+    }
+    assert checks.checks_of("no_such_asset") == []

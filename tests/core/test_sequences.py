@@ -1,0 +1,142 @@
+"""A configuration becomes options, or a sentence that says what is wrong with it."""
+
+import pytest
+
+from din_core import sequences, warehouse
+from din_core.config import SequenceConfig, SourceConfig
+
+
+@pytest.fixture
+def con():
+    with warehouse.connect(":memory:") as connection:
+        connection.execute(
+            "create table interactions (user_id bigint, item_id bigint, time bigint, "
+            "cate_id bigint, brand varchar, cate varchar, age varchar, file varchar, line bigint)"
+        )
+        yield connection
+
+
+def log(con, *rows):
+    """Interactions given as (user, item, time)."""
+    for line, (user, item, time) in enumerate(rows, start=2):
+        con.execute(
+            "insert into interactions values (?, ?, ?, 1, 'x', 'y', 'z', 'log.csv', ?)",
+            [user, item, time, line],
+        )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_history", 0),
+        ("max_history", 2.5),
+        ("min_interactions", -1),
+        ("negatives_per_positive", -1),
+        ("seed", -1),
+        ("seed", 2**30),
+    ],
+)
+def test_a_field_out_of_range_is_named_with_its_value(con, field, value):
+    with pytest.raises(sequences.OptionsError, match=f"{field} is {value}"):
+        sequences.options_from(con, SourceConfig(path=""), SequenceConfig(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"item_attribute_cols": ("cate_id", "cate")}, "index column 'cate_idx'"),
+        ({"item_attribute_cols": ("item_id",)}, "one of the log's own columns"),
+        ({"item_attribute_cols": ("item",)}, "index column 'item_idx'"),
+        ({"user_attribute_cols": ("Position",)}, "one of the log's own columns"),
+        ({"item_attribute_cols": ("colour",)}, "no column 'colour'"),
+    ],
+)
+def test_attributes_that_cannot_be_told_apart_are_refused(con, columns, message):
+    with pytest.raises(sequences.OptionsError, match=message):
+        sequences.options_from(con, SourceConfig(path="", **columns), SequenceConfig())
+
+
+def test_same_category_needs_a_category(con):
+    source = SourceConfig(path="", item_attribute_cols=())
+    config = SequenceConfig(negative_sampling="same_category")
+    with pytest.raises(sequences.OptionsError, match="item_attribute_cols is empty"):
+        sequences.options_from(con, source, config)
+
+
+@pytest.mark.parametrize(("val_from", "test_from"), [(0.9, 0.8), (200, 100), (0.8, 100)])
+def test_moments_in_the_wrong_order_or_unit_are_refused(con, val_from, test_from):
+    config = SequenceConfig(split="temporal", val_from=val_from, test_from=test_from)
+    with pytest.raises(sequences.OptionsError, match=f"val_from is {val_from}"):
+        sequences.options_from(con, SourceConfig(path=""), config)
+
+
+def moments(con, **config):
+    options = sequences.options_from(
+        con, SourceConfig(path=""), SequenceConfig(split="temporal", **config)
+    )
+    return options["val_from"], options["test_from"]
+
+
+def test_quantiles_become_the_seconds_at_which_the_share_has_passed(con):
+    log(con, *[(1, 1, 100 * number) for number in range(1, 11)])
+    # Train keeps at most half of ten events: those before the sixth.
+    assert moments(con, val_from=0.5, test_from=0.8) == (600, 900)
+
+
+def test_moments_in_seconds_are_taken_as_they_are(con):
+    log(con, (1, 1, 100))
+    assert moments(con, val_from=50, test_from=70) == (50, 70)
+
+
+def test_quantiles_are_of_the_users_that_are_kept(con):
+    log(con, (1, 1, 100), (1, 2, 200), (1, 3, 300), (2, 1, 9000))
+    assert moments(con, val_from=0.5, test_from=0.9, min_interactions=2) == (200, 300)
+
+
+def test_quantiles_of_an_empty_log_do_not_fail(con):
+    assert moments(con, val_from=0.5, test_from=0.9) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "labelled", "variant"),
+    [
+        ("uniform", False, None),
+        ("popularity", False, "popularity"),
+        ("same_category", False, "same_category"),
+        ("popularity", True, "logged"),
+    ],
+)
+def test_the_log_and_the_strategy_choose_the_file(sampling, labelled, variant):
+    options = {"negative_sampling": sampling, "labelled": labelled}
+    assert sequences.negatives_variant(options) == variant
+
+
+def test_build_reports_every_table_as_it_is_made(con):
+    log(con, (1, 1, 100), (1, 2, 200), (1, 3, 300), (2, 4, 100))
+    seen = []
+    rows = sequences.build(
+        con,
+        SourceConfig(path=""),
+        SequenceConfig(),
+        on_table=lambda name, count: seen.append((name, count)),
+    )
+    assert rows == dict(seen)
+    assert rows == {
+        "cates": 1,
+        "attributes": 0,
+        "users": 2,
+        "items": 4,
+        "events": 4,
+        "user_sequences": 2,
+        "negatives": 2,
+    }
+    assert con.execute("select count(*) from samples").fetchall() == [(4,)]
+
+
+def test_a_failed_table_leaves_the_one_before(con):
+    log(con, (1, 1, 100), (1, 2, 200))
+    sequences.build(con, SourceConfig(path=""), SequenceConfig())
+    con.execute("alter table interactions rename column line to row")
+    with pytest.raises(Exception, match="line"):
+        sequences.build(con, SourceConfig(path=""), SequenceConfig())
+    assert con.execute("select count(*) from events").fetchall() == [(2,)]

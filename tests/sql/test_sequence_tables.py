@@ -1,0 +1,286 @@
+"""The rules of the tables, one by one, on logs small enough to check by hand."""
+
+import pytest
+
+from din_core import sequences, warehouse
+from din_core.config import SequenceConfig, SourceConfig
+
+
+@pytest.fixture
+def con():
+    with warehouse.connect(":memory:") as connection:
+        yield connection
+
+
+def build(con, rows, *, columns="user_id, item_id, time", attributes=(), users=(), **config):
+    """Build from rows of (user, item, time, ...), which are lines 2, 3, ... of one file."""
+    values = ", ".join(
+        f"({', '.join('null' if value is None else repr(value) for value in row)}, 'a.csv', {line})"
+        for line, row in enumerate(rows, start=2)
+    )
+    con.execute(
+        f"create or replace table interactions as "
+        f"select * from (values {values}) as log ({columns}, file, line)"
+    )
+    source = SourceConfig(path="", item_attribute_cols=attributes, user_attribute_cols=users)
+    return sequences.build(con, source, SequenceConfig(**config))
+
+
+def test_events_are_ordered_by_time_then_by_line(con):
+    build(con, [(1, 30, 5), (1, 20, 5), (1, 10, 4)])
+    assert con.execute("select position, item_idx, time from events").fetchall() == [
+        (1, 1, 4),
+        (2, 3, 5),
+        (3, 2, 5),
+    ]
+
+
+def test_numbers_are_ordered_as_numbers_and_text_as_text(con):
+    build(con, [(10, "10", 1), (9, "9", 2)])
+    assert con.execute("select user_id from users order by user_idx").fetchall() == [(9,), (10,)]
+    assert con.execute("select item_id from items order by item_idx").fetchall() == [
+        ("10",),
+        ("9",),
+    ]
+
+
+def test_ids_up_to_the_largest_are_kept_exactly(con):
+    largest = 2**63 - 1
+    build(con, [(largest, largest, 1), (largest - 1, largest - 1, 2)])
+    assert con.execute("select user_id from users order by user_idx").fetchall() == [
+        (largest - 1,),
+        (largest,),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("n_events", "splits"),
+    [(1, []), (2, ["test"]), (3, ["val", "test"]), (4, ["train", "val", "test"])],
+)
+def test_the_last_event_is_test_and_the_one_before_val(con, n_events, splits):
+    build(con, [(1, item, item) for item in range(n_events)])
+    found = con.execute("select split from samples order by position").fetchall()
+    assert [split for (split,) in found] == splits
+
+
+def test_heavy_user_keeps_every_split_and_the_most_recent_history(con):
+    build(con, [(1, item, item) for item in range(1, 61)] + [(2, 99, 1)], max_history=50)
+    rows = con.execute(
+        "select split, hist_item_id from samples where label = 1 and position >= 58 "
+        "order by position"
+    ).fetchall()
+    assert [split for split, _ in rows] == ["train", "val", "test"]
+    assert rows[2][1] == list(range(10, 60))
+
+
+def test_a_negative_shares_split_and_history_with_its_positive(con):
+    build(con, [(1, item, 10 * item) for item in range(1, 5)] + [(2, 9, 1)])
+    rows = con.execute(
+        "select position, label, split, target_item_id, hist_item_id, time from samples "
+        "order by position, label"
+    ).fetchall()
+    # User 1 touched items 1 to 4 of five: the only negative is item 5.
+    assert rows == [
+        (2, 0, "train", 5, [1], 20),
+        (2, 1, "train", 2, [1], 20),
+        (3, 0, "val", 5, [1, 2], 30),
+        (3, 1, "val", 3, [1, 2], 30),
+        (4, 0, "test", 5, [1, 2, 3], 40),
+        (4, 1, "test", 4, [1, 2, 3], 40),
+    ]
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
+def test_a_user_who_touched_every_item_keeps_the_positives_alone(con, sampling):
+    build(con, [(1, 1, 1), (1, 2, 2), (2, 1, 1)], negative_sampling=sampling)
+    assert con.execute("select user_id, label from samples").fetchall() == [(1, 1)]
+
+
+def test_users_under_the_least_are_left_out_and_their_items_stay(con):
+    rows = build(con, [(1, 1, 1), (1, 2, 2), (2, 3, 1)], min_interactions=2)
+    assert (rows["users"], rows["items"], rows["events"]) == (1, 3, 2)
+    # Item 3 was touched by nobody who is left: it is what can be drawn.
+    assert con.execute("select item_idx from negatives").fetchall() == [(3,)]
+
+
+def test_an_item_s_attribute_is_the_majority_s_then_the_smallest(con):
+    build(
+        con,
+        [(1, 1, 1, 7), (1, 1, 2, 7), (2, 1, 3, 5), (1, 2, 4, 7), (2, 2, 5, 5), (2, 3, 6, None)],
+        columns="user_id, item_id, time, cate_id",
+        attributes=("cate_id",),
+    )
+    assert con.execute("from cates").fetchall() == [(1, 5), (2, 7)]
+    assert con.execute("from items").fetchall() == [(1, 1, 2), (2, 2, 1), (3, 3, 0)]
+    assert con.execute("select cate_idx from events where user_idx = 2").fetchall() == [
+        (2,),
+        (1,),
+        (0,),
+    ]
+
+
+def test_further_attributes_have_their_columns_and_one_vocabulary(con):
+    build(
+        con,
+        [(1, 1, 1, 7, "b", "old"), (1, 2, 2, 7, "a", "old"), (2, 1, 3, 7, "b", None)],
+        columns="user_id, item_id, time, cate_id, brand, age",
+        attributes=("cate_id", "brand"),
+        users=("age",),
+        negatives_per_positive=0,
+    )
+    assert con.execute("from attributes").fetchall() == [
+        ("age", 1, "old"),
+        ("brand", 1, "a"),
+        ("brand", 2, "b"),
+    ]
+    assert con.execute("from users").fetchall() == [(1, 1, 1), (2, 2, 0)]
+    columns = [row[0] for row in con.execute("describe samples").fetchall()]
+    assert columns == [
+        "split", "label", "user_id", "target_item_id", "target_cate_id", "target_brand",
+        "hist_item_id", "hist_cate_id", "hist_brand", "age", "position", "time",
+    ]  # fmt: skip
+    assert con.execute("from samples").fetchall() == [
+        ("test", 1, 1, 2, 1, 1, [1], [1], [2], 1, 2, 2)
+    ]
+
+
+def test_without_attributes_there_is_no_category_anywhere(con):
+    build(con, [(1, 1, 1), (1, 2, 2), (2, 3, 3)])
+    assert con.execute("from cates").fetchall() == []
+    for table in ("items", "events", "negatives", "user_sequences", "samples"):
+        columns = [row[0] for row in con.execute(f"describe {table}").fetchall()]
+        assert not [column for column in columns if "cate" in column]
+
+
+def test_an_attribute_may_have_any_name(con):
+    build(
+        con,
+        [(1, 1, 1, "x"), (1, 2, 2, "y"), (2, 3, 3, "y")],
+        columns='user_id, item_id, time, "the ""best"" brand"',
+        attributes=('the "best" brand',),
+    )
+    found = con.execute('select "hist_the ""best"" brand" from samples where label = 1').fetchall()
+    assert found == [([1],)]
+
+
+def test_hard_negatives_come_from_the_positive_s_category(con):
+    # Category 1 holds items 1, 2, 3; category 2 holds items 4, 5. Nobody touches 3 and 5.
+    rows = [(1, 1, 1, 1), (1, 2, 2, 1), (1, 4, 3, 2), (2, 3, 1, 1), (2, 5, 2, 2)]
+    build(
+        con,
+        rows,
+        columns="user_id, item_id, time, cate_id",
+        attributes=("cate_id",),
+        negative_sampling="same_category",
+    )
+    assert con.execute(
+        "select position, item_idx from negatives where user_idx = 1 order by position"
+    ).fetchall() == [(2, 3), (3, 5)]
+
+
+def test_a_category_touched_whole_falls_back_to_the_catalogue(con):
+    rows = [(1, 1, 1, 1), (1, 2, 2, 1), (2, 3, 1, 2)]
+    build(
+        con,
+        rows,
+        columns="user_id, item_id, time, cate_id",
+        attributes=("cate_id",),
+        negative_sampling="same_category",
+    )
+    assert con.execute("select user_idx, item_idx from negatives").fetchall() == [(1, 3)]
+
+
+def test_popular_items_are_drawn_more_often(con):
+    # Item 1 has 16 events (weight 128), item 2 one (weight 16); users 100 to 299 touch 3 and 4.
+    rows = [(user, 1, 1) for user in range(16)] + [(50, 2, 1)]
+    rows += [(user, item, item) for user in range(100, 300) for item in (3, 4)]
+    build(con, rows, negative_sampling="popularity", negatives_per_positive=5)
+    counts = dict(
+        con.execute("select item_idx, count(*) from negatives group by item_idx").fetchall()
+    )
+    assert set(counts) == {1, 2}
+    # 1000 draws, 8/9 of them expected on item 1: 889 with a standard deviation of 10.
+    assert 840 < counts[1] < 940
+
+
+def test_another_seed_draws_others_and_leaves_the_events(con):
+    rows = [(user, (user * 7 + place) % 50, place) for user in range(10) for place in range(5)]
+    versions = []
+    for seed in (1, 2, 1):
+        build(con, rows, seed=seed)
+        versions.append(
+            [warehouse.content_version(con, name) for name in ("events", "negatives", "samples")]
+        )
+    assert versions[0] == versions[2]
+    assert versions[0][0] == versions[1][0]
+    assert versions[0][1] != versions[1][1]
+    assert versions[0][2] != versions[1][2]
+
+
+def test_logged_negatives_see_the_positives_before_them(con):
+    rows = [
+        (1, 1, 1, 0),  # before any positive: no history, left out
+        (1, 2, 2, 1),
+        (1, 3, 3, 0),
+        (1, 4, 3, 0),
+        (1, 5, 4, 1),
+        (1, 6, 9, 0),  # after the last positive
+    ]
+    build(con, rows, columns="user_id, item_id, time, label")
+    assert con.execute("select position, k, item_idx, time from negatives").fetchall() == [
+        (2, 1, 3, 3),
+        (2, 2, 4, 3),
+        (3, 1, 6, 9),
+    ]
+    assert con.execute(
+        "select split, label, target_item_id, hist_item_id from samples order by time, label"
+    ).fetchall() == [
+        ("test", 0, 3, [2]),
+        ("test", 0, 4, [2]),
+        ("test", 1, 5, [2]),
+        ("test", 0, 6, [2, 5]),
+    ]
+
+
+def test_a_temporal_split_goes_by_the_clock_of_each_row(con):
+    rows = [(1, 1, 10, 1), (1, 2, 20, 1), (1, 3, 29, 0), (1, 4, 30, 1), (1, 5, 40, 1)]
+    build(
+        con,
+        rows,
+        columns="user_id, item_id, time, label",
+        split="temporal",
+        val_from=29,
+        test_from=40,
+    )
+    assert con.execute("select target_item_id, split from samples order by time").fetchall() == [
+        (2, "train"),
+        (3, "val"),
+        (4, "val"),
+        (5, "test"),
+    ]
+
+
+def test_bounds_say_where_a_history_begins(con):
+    build(con, [(1, item, item) for item in range(1, 6)], max_history=2)
+    assert con.execute(
+        "select position, history_start from sample_bounds where k = 0 order by position"
+    ).fetchall() == [(2, 1), (3, 1), (4, 2), (5, 3)]
+
+
+def test_the_samples_version_follows_the_length_of_histories(con):
+    rows = [(1, item, item) for item in range(1, 6)]
+    versions = {}
+    for max_history in (2, 4, 50):
+        build(con, rows, max_history=max_history)
+        versions[max_history] = warehouse.content_version(con, "samples")
+    assert versions[2] != versions[4]
+    # No history is longer than four: the rows are the same.
+    assert versions[4] == versions[50]
+
+
+def test_no_log_at_all_gives_empty_tables(con):
+    build(con, [(1, 1, 1)])
+    con.execute("delete from interactions")
+    rows = sequences.build(con, SourceConfig(path="", item_attribute_cols=()), SequenceConfig())
+    assert set(rows.values()) == {0}
+    assert con.execute("from samples").fetchall() == []
