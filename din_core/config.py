@@ -24,6 +24,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Pooling = Literal["attention", "sum"]
 Attention = Literal["per_feature", "joint"]
 TrainingNegatives = Literal["redrawn", "fixed"]
+LearningRateSchedule = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,8 @@ class TrainingConfig:
         n_epoch: Passes over the training samples.
         batch_size: Samples in a step.
         learning_rate: Adam's step size.
+        learning_rate_schedule: ``constant``, or ``cosine`` from the step size down to zero over
+            the planned epochs.
         weight_decay: Coupled L2 on dense weights and on the embedding rows that a batch touches.
         embedding_l2: Further L2 on the embedding rows that a batch touches.
         regularization: ``l2`` as above, or ``mini_batch_aware`` (paper, section 5.1) on embeddings.
@@ -138,6 +141,7 @@ class TrainingConfig:
     n_epoch: int = 5
     batch_size: int = 4096
     learning_rate: float = 1e-3
+    learning_rate_schedule: LearningRateSchedule = "constant"
     weight_decay: float = 1e-3
     embedding_l2: float = 0.0
     regularization: Literal["l2", "mini_batch_aware"] = "l2"

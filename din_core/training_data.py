@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import duckdb
 import numpy as np
@@ -19,9 +19,6 @@ import numpy.typing as npt
 from din_core.errors import DinError
 from din_core.features import Vocabulary
 from din_core.sql_files import literal, quote
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -230,7 +227,7 @@ def _columns(
     n_rows = _one(con, f"select count(*) from ({select.partition(' order by ')[0]})")
     arrays = {name: np.empty(n_rows, dtype=dtype) for name, dtype in types.items()}
     filled = 0
-    reader = cast("pa.RecordBatchReader", con.sql(select).to_arrow_reader(1 << 20))
+    reader: Any = con.sql(select).to_arrow_reader(1 << 20)  # pyarrow has no types
     for batch in reader:
         for name, array in arrays.items():
             array[filled : filled + batch.num_rows] = batch.column(name).to_numpy()

@@ -1,0 +1,93 @@
+"""Which device trains, and in which precision.
+
+Decided by the configuration and by what the hardware says of itself, never by a clock, so that the
+same machine always decides alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import torch
+
+from din_core.errors import DinError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from din_core.config import Device, Precision
+
+#: What ``auto`` has become.
+ChosenPrecision: TypeAlias = Literal["float32", "bfloat16"]
+
+#: Training samples over all epochs from which `precision="auto"` takes bfloat16 on a processor. A
+#: shorter training is over in seconds anyway, and keeps the reproducible float32 of every machine.
+WORTH_BFLOAT16 = 2_000_000
+
+
+class HardwareError(DinError, RuntimeError):
+    """Hardware was asked for that is not there."""
+
+
+def choose_device(device: Device) -> torch.device:
+    """Turn the option into a device.
+
+    Raises:
+        HardwareError: ``cuda`` where torch finds no CUDA device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise HardwareError(
+            "device 'cuda': torch finds no CUDA device (this build of torch: "
+            f"{torch.__version__}); set device to 'auto' or 'cpu'"
+        )
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device has matrix products in bfloat16, and does not emulate them."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
+def choose_precision(precision: Precision, device: torch.device, n_samples: int) -> ChosenPrecision:
+    """Turn the option into a precision.
+
+    Args:
+        precision: The option.
+        device: Where training runs.
+        n_samples: Training samples over all epochs.
+    """
+    if precision != "auto":
+        return precision
+    worth_it = device.type == "cuda" or n_samples >= WORTH_BFLOAT16
+    return "bfloat16" if worth_it and multiplies_bfloat16(device) else "float32"
+
+
+def autocast(precision: ChosenPrecision, device: torch.device) -> AbstractContextManager[object]:
+    """Context in which products run in the precision; weights stay float32."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+@contextmanager
+def seeded(seed: int, num_threads: int = 0) -> Generator[None]:
+    """Seed torch and set its threads for a while; the caller's own state comes back afterwards.
+
+    Args:
+        seed: Seed of every generator of torch.
+        num_threads: Threads of an operation; 0 leaves them as they are.
+    """
+    before = torch.get_num_threads()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if num_threads:
+            torch.set_num_threads(num_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

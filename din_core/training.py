@@ -1,0 +1,333 @@
+"""The training loop: mini-batches, early stopping, the best weights kept, checkpoints on the way.
+
+:func:`train` is all that others call. What an epoch holds is :mod:`din_core.epochs`'s business, how
+weights move :mod:`din_core.optimizers`'s, what is written to disk :mod:`din_core.training_state`'s.
+Shapes: B samples of a step, M samples of an epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from din_core import metrics, processes
+from din_core.batches import BatchGatherer
+from din_core.config import ModelConfig, TrainingConfig
+from din_core.epochs import EpochPlan, EpochPlanner
+from din_core.errors import DinError
+from din_core.hardware import ChosenPrecision, choose_device, choose_precision, seeded
+from din_core.learner import Learner
+from din_core.models import build_model
+from din_core.prediction import score
+from din_core.regularization import occurrences
+from din_core.training_data import TrainingData
+from din_core.training_reports import EpochReport, TrainedModel, event_writer, warnings_about
+from din_core.training_state import (
+    TrainingState,
+    clear_state,
+    fingerprint,
+    load_state,
+    save_state,
+)
+
+__all__ = ["EpochReport", "TrainedModel", "TrainingError", "train"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class TrainingError(DinError, RuntimeError):
+    """Training cannot go on; the message says where it was and what to change."""
+
+
+def train(
+    model_config: ModelConfig,
+    training_config: TrainingConfig,
+    data: TrainingData,
+    *,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    checkpoint_dir: Path | str | None = None,
+    tensorboard_dir: Path | str | None = None,
+) -> TrainedModel:
+    """Train a network on a log.
+
+    The same arguments give the same weights, bit for bit, on the same machine with the same number
+    of threads; also when the run was killed on the way and started again with the same
+    ``checkpoint_dir``.
+
+    Args:
+        model_config: The network.
+        training_config: The loop.
+        data: The log.
+        on_epoch: Called after each epoch (not again for those before a restart).
+        checkpoint_dir: Where the run keeps its state; ``None`` keeps none.
+        tensorboard_dir: Where TensorBoard event files go; ``None`` writes none.
+
+    Returns:
+        The model with the weights of the epoch with the best validation AUC.
+
+    Raises:
+        TrainingError: An option out of its range, or a loss that is not finite.
+        HardwareError: A device that is not there.
+    """
+    _check(training_config)
+    with seeded(training_config.seed, training_config.num_threads):
+        directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
+        run = _Run(model_config, training_config, data, directory)
+        with event_writer(tensorboard_dir) as write:
+
+            def tell(report: EpochReport) -> None:
+                write(report)
+                if on_epoch is not None:
+                    on_epoch(report)
+
+            run.train(tell)
+        return run.result()
+
+
+@dataclass
+class _Progress:
+    """Where a run is: JSON types only, for the state's header."""
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_auc: float | None = None
+    history: list[EpochReport] = field(default_factory=list[EpochReport])
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> _Progress:
+        history = [EpochReport(**each) for each in values["history"]]
+        progress = cls(**{name: value for name, value in values.items() if name != "history"})
+        progress.history = history
+        return progress
+
+
+class _Run:
+    """A training run: where it is, what was best so far, and the state it can go on from."""
+
+    def __init__(
+        self,
+        model_config: ModelConfig,
+        config: TrainingConfig,
+        data: TrainingData,
+        directory: Path | None,
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.planner = EpochPlanner(data, config)
+        self.device = choose_device(config.device)
+        self.precision: ChosenPrecision = choose_precision(
+            config.precision, self.device, len(data.samples["train"]) * config.n_epoch
+        )
+        self.gatherer = BatchGatherer(data, self.device)
+        model = build_model(model_config, data.vocabulary).to(self.device)
+        self.learner = Learner(model, config, self.precision)
+        self.progress = _Progress()
+        self.best_weights: dict[str, Tensor] = {}
+        self.losses = torch.zeros(0, device=self.device)
+        self.directory = directory
+        self.fingerprint = "" if directory is None else self._fingerprint(model_config)
+        self.saved_at = time.monotonic()
+        if directory is not None:
+            self._resume(directory)
+
+    def train(self, tell: Callable[[EpochReport], None]) -> None:
+        """Run the epochs that are left."""
+        while not self._is_over():
+            started = time.monotonic()
+            epoch = self.progress.epoch
+            plan = self.planner.plan(epoch)
+            if self.config.regularization == "mini_batch_aware":
+                self.learner.begin_epoch(occurrences(self.data, plan))
+            self._run_steps(plan)
+            trained = time.monotonic()
+            with self.learner.evaluated_weights():
+                self._close_epoch(plan, trained - started, started)
+            tell(self.progress.history[-1])
+
+    def _run_steps(self, plan: EpochPlan) -> None:
+        """Run the steps of an epoch that are left."""
+        columns = {
+            name: torch.as_tensor(getattr(plan, name)).to(self.device)
+            for name in ("user", "item", "label", "start", "end")
+        }
+        positions_before = np.concatenate([[0], np.cumsum(plan.end - plan.start)])
+        steps = list(
+            plan.steps(self.config.batch_size, processes.n_processes(), processes.this_process())
+        )
+        if self.progress.step == 0:
+            self.losses = torch.zeros(len(steps), device=self.device)
+        for step in range(self.progress.step, len(steps)):
+            rows, n_samples = steps[step]
+            batch = self.gatherer.gather(
+                **{name: column[rows] for name, column in columns.items()},
+                n_positions=int(positions_before[rows.stop] - positions_before[rows.start]),
+            )
+            share = (self.progress.epoch + step / len(steps)) / self.config.n_epoch
+            self.losses[step] = self.learner.step(batch, n_samples, self._learning_rate(share))
+            self.progress.step = step + 1
+            if self.device.type == "cpu":  # on a GPU this would wait for the step
+                self._check_losses(step)
+            self._save_if_due()
+        self._check_losses(0)
+        processes.sum_over_processes(self.losses)
+
+    def _close_epoch(self, plan: EpochPlan, seconds: float, started: float) -> None:
+        """Measure the weights, keep them if they are the best, and go on to the next epoch."""
+        samples, progress = self.data.samples["val"], self.progress
+        scores = score(self.learner.model, self.gatherer, samples, self.device)
+        val_auc = metrics.auc(samples.label, scores)
+        is_best = val_auc is None or progress.best_auc is None or val_auc > progress.best_auc
+        progress.epoch += 1
+        progress.step = 0
+        if is_best:
+            progress.best_auc, progress.best_epoch = val_auc, progress.epoch
+            self.best_weights = _copy(self.learner.model.state_dict())
+        duration = time.monotonic() - started
+        progress.history.append(
+            EpochReport(
+                epoch=progress.epoch,
+                n_epoch=self.config.n_epoch,
+                train_loss=self._mean_loss(len(plan)),
+                val_auc=val_auc,
+                val_logloss=metrics.logloss(samples.label, scores),
+                samples_per_second=len(plan) / seconds,
+                seconds=duration,
+                eta_seconds=duration * (self.config.n_epoch - progress.epoch),
+                is_best=is_best,
+            )
+        )
+
+    def _is_over(self) -> bool:
+        progress = self.progress
+        return (
+            self.planner.n_samples == 0
+            or progress.epoch >= self.config.n_epoch
+            or progress.epoch - progress.best_epoch >= self.config.earlystop_patience
+        )
+
+    def result(self) -> TrainedModel:
+        """Give the model its best weights; the state on disk has done its duty."""
+        model = self.learner.model
+        if self.best_weights:
+            model.load_state_dict(self.best_weights)
+        if self.directory is not None and processes.this_process() == 0:
+            clear_state(self.directory)
+        history = self.progress.history
+        seconds = sum(report.seconds for report in history)
+        samples = [report.samples_per_second for report in history]
+        return TrainedModel(
+            model=model.cpu().eval(),
+            history=history,
+            best_epoch=self.progress.best_epoch,
+            seconds=seconds,
+            samples_per_second=float(np.median(samples)) if samples else 0.0,
+            precision=self.precision,
+            device=str(self.device),
+            warnings=warnings_about(self.data, self.config, self.planner.redraws),
+        )
+
+    def _learning_rate(self, share: float) -> float:
+        """Step size after a share of the planned steps, from 0 to 1."""
+        if self.config.learning_rate_schedule == "cosine":
+            return self.config.learning_rate * (1 + math.cos(math.pi * share)) / 2
+        return self.config.learning_rate
+
+    def _mean_loss(self, n_samples: int) -> float:
+        """Mean over the samples; each step's loss is a mean over its own."""
+        size = self.config.batch_size * processes.n_processes()
+        weights = torch.full_like(self.losses, size)
+        weights[-1] = n_samples - size * (len(weights) - 1)
+        return float((self.losses.double() * weights).sum() / n_samples)
+
+    def _check_losses(self, first: int) -> None:
+        """Stop where the loss of a finished step is no number."""
+        done = self.losses[first : self.progress.step]
+        if bool(torch.isfinite(done).all()):
+            return
+        step = first + int((~torch.isfinite(done)).nonzero()[0])
+        raise TrainingError(
+            f"epoch {self.progress.epoch + 1}, step {step + 1} of {len(self.losses)}: the loss is "
+            f"{float(self.losses[step])} (learning_rate {self.config.learning_rate}, precision "
+            f"{self.precision}); lower learning_rate"
+            + (", or set precision to 'float32'" if self.precision != "float32" else "")
+        )
+
+    def _fingerprint(self, model_config: ModelConfig) -> str:
+        circumstances = {
+            "device": str(self.device),
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "processes": processes.n_processes(),
+        }
+        return fingerprint(model_config, self.config, self.data.fingerprint(), circumstances)
+
+    def _save_if_due(self) -> None:
+        due = self.saved_at + self.config.checkpoint_seconds
+        if self.directory is None or not self.config.checkpoint_seconds or time.monotonic() < due:
+            return
+        self._check_losses(0)
+        if processes.this_process() == 0:
+            tensors = {**self.learner.state(), "losses": self.losses, "rng": torch.get_rng_state()}
+            if self.device.type == "cuda":
+                tensors["cuda_rng"] = torch.cuda.get_rng_state()
+            tensors |= {f"best.{name}": each for name, each in self.best_weights.items()}
+            state = TrainingState(tensors, asdict(self.progress))
+            save_state(self.directory, state, self.fingerprint)
+        self.saved_at = time.monotonic()
+
+    def _resume(self, directory: Path) -> None:
+        state = load_state(directory, self.fingerprint)
+        if state is None:
+            return
+        self.learner.restore(state.tensors)
+        self.progress = _Progress.from_values(dict(state.values))
+        self.losses = state.tensors["losses"].to(self.device)
+        self.best_weights = {
+            name.removeprefix("best."): each.to(self.device)
+            for name, each in state.tensors.items()
+            if name.startswith("best.")
+        }
+        torch.set_rng_state(state.tensors["rng"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state.tensors["cuda_rng"])
+        _LOG.info(
+            "going on at epoch %d, step %d, from %s",
+            self.progress.epoch + 1,
+            self.progress.step + 1,
+            directory,
+        )
+
+
+def _copy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: each.detach().clone() for name, each in tensors.items()}
+
+
+def _check(config: TrainingConfig) -> None:
+    """Refuse options that would fail later and less clearly."""
+    wrong = {
+        "n_epoch": config.n_epoch < 1,
+        "batch_size": config.batch_size < 1,
+        "learning_rate": not config.learning_rate > 0,
+        "ema_decay": not 0 <= config.ema_decay < 1,
+        "earlystop_patience": config.earlystop_patience < 1,
+        "negatives_per_positive": config.negatives_per_positive < 0,
+        "weight_decay": config.weight_decay < 0,
+        "embedding_l2": config.embedding_l2 < 0,
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise TrainingError(
+                f"{name} is {getattr(config, name)}; its range is in the description of "
+                "TrainingConfig"
+            )

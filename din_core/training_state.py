@@ -1,0 +1,116 @@
+"""A training run on disk, whole at any moment, so that a killed one goes on where it was.
+
+One safetensors file: all tensors of the run, and its position and history in the header. It is
+written under a temporary name and renamed. It belongs to one run: :func:`fingerprint` covers
+whatever decides the result, and a file with another one is left alone and not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from din_core.checkpoint import replacing
+from din_core.config import ModelConfig, TrainingConfig
+
+STATE_FILE = "training_state.safetensors"
+FORMAT = 1
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A moment of a training run.
+
+    Attributes:
+        tensors: Everything that is a tensor, by name.
+        values: Everything else; JSON types.
+    """
+
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+
+def fingerprint(
+    model_config: ModelConfig,
+    training_config: TrainingConfig,
+    data_fingerprint: str,
+    circumstances: Mapping[str, Any],
+) -> str:
+    """Hash whatever decides the weights that come out, bit for bit.
+
+    Args:
+        model_config: The network.
+        training_config: The loop; how often a checkpoint is written does not matter.
+        data_fingerprint: Of the log.
+        circumstances: Device, precision, threads and the like.
+    """
+    training = {k: v for k, v in asdict(training_config).items() if k != "checkpoint_seconds"}
+    decisive = [asdict(model_config), training, data_fingerprint, dict(circumstances)]
+    text = json.dumps([*decisive, torch.__version__, FORMAT], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save_state(directory: Path, state: TrainingState, fingerprint: str) -> None:
+    """Put a state in the place of the one before.
+
+    Args:
+        directory: Made where it does not exist.
+        state: The moment.
+        fingerprint: Of the run.
+
+    Raises:
+        OSError: The directory cannot be written to.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    header = json.dumps({"fingerprint": fingerprint, "values": state.values})
+    # Separate copies: safetensors refuses tensors that share memory.
+    tensors = {name: each.detach().cpu().clone() for name, each in state.tensors.items()}
+    with replacing(directory / STATE_FILE) as temporary:
+        save_file(tensors, temporary, metadata={"din": header})
+
+
+def load_state(directory: Path, fingerprint: str) -> TrainingState | None:
+    """Read the state of this run, if there is one.
+
+    Args:
+        directory: Where :func:`save_state` put it.
+        fingerprint: Of the run.
+
+    Returns:
+        The state, or ``None`` (with a sentence in the log where a file had to be passed over).
+    """
+    path = directory / STATE_FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("din", "{}"))
+            if header.get("fingerprint") != fingerprint:
+                _LOG.info(
+                    "%s belongs to a training run with other data, options or circumstances; "
+                    "this one starts anew",
+                    path,
+                )
+                return None
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        _LOG.warning("%s cannot be read (%s); training starts anew", path, error)
+        return None
+    return TrainingState(tensors, header["values"])
+
+
+def clear_state(directory: Path) -> None:
+    """Remove the state of a run that is over."""
+    (directory / STATE_FILE).unlink(missing_ok=True)
