@@ -12,10 +12,10 @@ from pydantic import Field
 
 from din_assets import paths, versions
 from din_assets.checks import check_specs
-from din_assets.materialization import OWNERS, Built, materialize_tables
+from din_assets.materialization import OWNERS, Built, clear_failures, materialize_tables
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import sources, sql_files
+from din_core import amazon_reviews, sources, sql_files
 from din_core.config import SourceConfig, SyntheticConfig, from_options
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
@@ -38,6 +38,15 @@ class InteractionsConfig(_SourceColumns):
         default=None,
         description="A file or a glob (.csv, .tsv, .csv.gz, .csv.zst, .parquet); relative paths "
         "start at the project's root. By default DIN_CSV, and without it the synthetic log.",
+    )
+    amazon_category: str | None = Field(
+        default=None,
+        description="A category of Amazon Reviews 2014, such as 'Electronics' (the data of the DIN "
+        "paper): its files are fetched, once, and read instead of a path.",
+    )
+    amazon_base_url: str = Field(
+        default=amazon_reviews.BASE_URL,
+        description="Where the files of Amazon Reviews 2014 are fetched from.",
     )
     synthetic: SyntheticLogConfig = Field(
         default_factory=SyntheticLogConfig, description="The synthetic log, where no path is given."
@@ -75,8 +84,9 @@ def interactions(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: InteractionsConfig
 ) -> Results:
     """Read the source once: usable rows to one table, the others with their reason to the other."""
-    source, recorded = _source(context, warehouse.folder, config)
-    report_progress = _ProgressLog(context)
+    with clear_failures():
+        source, recorded = _source(context, warehouse.folder, config)
+    report_progress = _ReadingLog(context)
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         report = sources.ingest(con, source, on_progress=report_progress)
@@ -107,43 +117,82 @@ def interactions(
 
 def recorded_options(config: InteractionsConfig) -> dict[str, Any]:
     """Return what the ledger keeps of a configuration: nothing that names the machine."""
-    synthetic = not (config.path or paths.source_csv())
-    return config.model_dump(exclude={"path"} if synthetic else {"path", "synthetic"})
+    places = {"path", "amazon_base_url"}
+    synthetic = config.amazon_category is None and _named_file(config) is None
+    return config.model_dump(exclude=places if synthetic else {*places, "synthetic"})
 
 
-def source_fingerprint(config: InteractionsConfig) -> str | None:
-    """Return the hash of the source's content, or None for the synthetic log."""
-    if path := config.path or paths.source_csv():
-        return sources.fingerprint(str(paths.resolve(path)))
-    return None
+def source_fingerprint(config: InteractionsConfig, folder: Path) -> str | None:
+    """Return the hash of the source's content, or None where it follows from the options.
+
+    Args:
+        config: The step's configuration.
+        folder: Folder of all results, where a fetched source lies.
+    """
+    if config.amazon_category is not None:
+        return sources.fingerprint(str(_fetched(folder, config.amazon_category)))
+    file = _named_file(config)
+    return None if file is None else sources.fingerprint(str(file))
+
+
+def _named_file(config: InteractionsConfig) -> Path | None:
+    path = config.path or paths.source_csv()
+    return paths.resolve(path) if path else None
+
+
+def _fetched(folder: Path, category: str) -> Path:
+    return folder / "downloads" / f"amazon_{category}.csv"
 
 
 def _source(
     context: dg.AssetExecutionContext, folder: Path, config: InteractionsConfig
 ) -> tuple[SourceConfig, dict[str, Any]]:
-    """Decide what is read, generating it where it is the synthetic log."""
+    """Decide what is read; fetch it or generate it where it is not there yet."""
     recorded = recorded_options(config)
-    if path := config.path or paths.source_csv():
-        return from_options(SourceConfig, {**recorded, "path": str(paths.resolve(path))}), recorded
-    from din_core import synthetic
+    file = _named_file(config)
+    if config.amazon_category is not None:
+        file = amazon_reviews.prepare(
+            config.amazon_category,
+            folder / "downloads",
+            base_url=config.amazon_base_url,
+            on_progress=_DownloadLog(context),
+        )
+    elif file is None:
+        from din_core import synthetic
 
-    file = folder / "synthetic" / "interactions.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    context.log.info("no source is named (DIN_CSV): generating the synthetic log")
-    shape = from_options(SyntheticConfig, recorded["synthetic"])
-    synthetic.write_csv(synthetic.generate(shape), file)
+        file = folder / "synthetic" / "interactions.csv"
+        context.log.info("no source is named (DIN_CSV): generating the synthetic log")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shape = from_options(SyntheticConfig, recorded["synthetic"])
+        synthetic.write_csv(synthetic.generate(shape), file)
     return from_options(SourceConfig, {**recorded, "path": str(file)}), recorded
 
 
-class _ProgressLog:
-    """Says every few seconds how far the reading is."""
+class _Periodically:
+    """Lets a message through every few seconds."""
 
     def __init__(self, context: dg.AssetExecutionContext, *, seconds: float = 5.0) -> None:
         self._log = context.log
         self._seconds = seconds
         self._said = time.monotonic()
 
-    def __call__(self, progress: sources.Progress) -> None:
+    def say(self, message: str) -> None:
         if time.monotonic() - self._said >= self._seconds:
             self._said = time.monotonic()
-            self._log.info(progress.sentence())
+            self._log.info(message)
+
+
+class _ReadingLog(_Periodically):
+    """Says how far the reading of the source is."""
+
+    def __call__(self, progress: sources.Progress) -> None:
+        share = progress.bytes_read / max(1, progress.bytes_total)
+        self.say(f"read {progress.rows:,} rows, {share:.0%} of the source")
+
+
+class _DownloadLog(_Periodically):
+    """Says how far a download is."""
+
+    def __call__(self, name: str, done: int, total: int | None) -> None:
+        of = f" of {total / 1e6:,.0f}" if total else ""
+        self.say(f"{name}: {done / 1e6:,.0f}{of} MB")

@@ -144,7 +144,7 @@ def _reasons(
             yield f"{dep} has new content"
     if definition.op.name == "interactions":
         config = _config_of(run_config, "ops", "interactions", "config")
-        now = ingest.source_fingerprint(ingest.InteractionsConfig(**config))
+        now = ingest.source_fingerprint(ingest.InteractionsConfig(**config), resource.folder)
         if now is not None and entry.inputs.get(ingest.SOURCE) != now:
             yield "the source has new content"
     if asset == "warehouse" and not resource.published_path.is_file():

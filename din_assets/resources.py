@@ -65,8 +65,8 @@ class WarehouseResource(dg.ConfigurableResource):
         log = context.log or dg.get_dagster_logger()
         if context.instance is not None and context.instance.is_ephemeral:
             log.warning(
-                "This run leaves no history: no dagster.yaml was found in the working directory. "
-                f"Start it in {paths.project_root()}, or set DAGSTER_HOME to that folder."
+                "This run leaves no history: its instance is a temporary one. Dagster reads "
+                f"dagster.yaml from the working directory: start it in {paths.project_root()}."
             )
         owner = f"Dagster run {context.run_id}" if context.run_id else "a Dagster resource"
         with self.locked(owner, on_wait=log.warning):

@@ -99,7 +99,7 @@ def evaluate_test(con: duckdb.DuckDBPyConnection) -> Evaluation:
 
     Where the source was the synthetic log, its true propensities give the oracle's AUC.
     """
-    rows = con.execute(sql_files.render("scored_test_samples")).to_arrow_table()
+    rows = con.sql(sql_files.render("scored_test_samples")).to_arrow_table()
     label = rows["label"].to_numpy()
     values: dict[str, float | None] = {
         "auc": metrics.auc(label, rows["score"].to_numpy()),
