@@ -192,19 +192,26 @@ def _export_program(model: DIN) -> onnx.ModelProto:
 @contextmanager
 def _without_exporter_noise() -> Generator[None]:
     """Keep quiet what torch 2.13's exporter says about itself and nobody here can act on."""
-    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = registration.level
+    levels = {
+        # One line for each operator of torchvision, which no model here uses.
+        "torch.onnx._internal.exporter._registration": logging.ERROR,
+        # One line for each node that stays as it is.
+        "onnxscript": logging.WARNING,
+        "onnx_ir": logging.WARNING,
+    }
+    before = {name: logging.getLogger(name).level for name in levels}
     with warnings.catch_warnings():
         # Said of every input that shares "batch" with the first one: as intended here.
         warnings.filterwarnings("ignore", r"# The axis name: \w+ will not be used", UserWarning)
         # Its own use of its own deprecated class.
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
-        # One line for each operator of torchvision, which no model here uses.
-        registration.setLevel(logging.ERROR)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         try:
             yield
         finally:
-            registration.setLevel(level)
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -64,15 +64,31 @@ def architecture_graph(model: DIN, path_stem: Path | str, dpi: int = 300) -> tup
         PictureError: Graphviz is not installed.
     """
     stem = Path(path_stem)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    source = graph_source(model)
-    paths: list[Path] = []
-    for ending in ("png", "svg"):
-        path = stem.with_name(f"{stem.name}.{ending}")
-        with replacing(path) as temporary:
-            temporary.write_bytes(_rendered(source, ending, dpi))
-        paths.append(path)
-    return paths[0], paths[1]
+    png, svg = (stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg"))
+    for path in (png, svg):
+        save_graph(model, path, dpi)
+    return png, svg
+
+
+def save_graph(model: DIN, path: Path | str, dpi: int = 300) -> None:
+    """Draw the computation graph into one file; see :func:`architecture_graph`.
+
+    Args:
+        model: The network.
+        path: A file ending in ``.png``, ``.svg`` or ``.pdf``.
+        dpi: Resolution of a PNG.
+
+    Raises:
+        ValueError: Another ending.
+        PictureError: Graphviz is not installed.
+    """
+    path = Path(path)
+    ending = path.suffix.removeprefix(".")
+    if ending not in ("png", "svg", "pdf"):
+        raise ValueError(f"{path}: pictures are .png, .svg or .pdf, not '{path.suffix}'")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(_rendered(graph_source(model), ending, dpi))
 
 
 def graph_source(model: DIN) -> str:

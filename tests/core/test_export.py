@@ -141,7 +141,5 @@ def test_export_leaves_the_model_as_it_was(exported, tmp_path):
 
 def test_weights_beyond_the_format_are_refused_in_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "LARGEST_FILE", 100)
-    with pytest.raises(
-        export.ExportError, match=r"ONNX file holds 2 GiB; train with a smaller embed_dim"
-    ):
+    with pytest.raises(export.ExportError, match="ONNX file holds 2 GiB; train with"):
         export_onnx(make_model(), tmp_path / "model.onnx")

@@ -1,0 +1,34 @@
+"""The names of torch-rechub's DIN tutorial, with its parameters and defaults, on this library.
+
+For people who port a script. Thin: the sequences are built by the project's SQL, the network is
+:class:`din_core.models.DIN`, files are written by :mod:`din_core.export` and
+:mod:`din_core.pictures`. Where the original is known to be wrong, these are right, and their
+docstrings say what differs. The pipeline itself uses none of this: it trains on flat histories
+(:mod:`din_core.training`), which is faster.
+"""
+
+from din_core.features import SequenceFeature, SparseFeature
+from din_core.models import DIN
+from din_core.tutorial.delivery import ONNXExporter, visualize_model
+from din_core.tutorial.frames import (
+    df_to_dict,
+    generate_seq_feature,
+    pad_sequences,
+    vocabulary_sizes,
+)
+from din_core.tutorial.loaders import DataGenerator
+from din_core.tutorial.trainer import CTRTrainer
+
+__all__ = [
+    "DIN",
+    "CTRTrainer",
+    "DataGenerator",
+    "ONNXExporter",
+    "SequenceFeature",
+    "SparseFeature",
+    "df_to_dict",
+    "generate_seq_feature",
+    "pad_sequences",
+    "visualize_model",
+    "vocabulary_sizes",
+]
