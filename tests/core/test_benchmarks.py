@@ -1,0 +1,184 @@
+"""The harness of the benchmarks: what it measures and how it tells, on logs of a few rows.
+
+Nothing here needs torch-rechub; its own sides run in ``make bench`` only.
+"""
+
+import json
+
+import pytest
+
+from benchmarks import cases, report
+from benchmarks.arithmetic import needed_flops
+from benchmarks.logs import write_shaped_log
+from benchmarks.processes import Run, run_side
+from din_core.config import ModelConfig
+
+
+def finished(seconds: float, *, cpu: float = 1.0, peak_mb: float = 100.0, **figures: object) -> Run:
+    figures = {
+        "work_seconds": seconds,
+        "work_cpu_seconds": cpu,
+        "import_mb": 50.0,
+        "rows": 10,
+        "samples": 16,
+        "stages": {"interactions": seconds},
+        **figures,
+    }
+    return Run(
+        outcome="ok", process_seconds=seconds + 1, cpu_seconds=cpu, peak_mb=peak_mb, report=figures
+    )
+
+
+def gave_up(outcome: str, after: float) -> Run:
+    return Run(outcome=outcome, process_seconds=after, cpu_seconds=after, peak_mb=900.0)
+
+
+def trained(rate: float, precision: str = "float32") -> Run:
+    return finished(
+        4.0,
+        samples_per_s=rate,
+        time_to_first_step_s=0.5,
+        matmul_share=0.25,
+        matmul_flops=100e9,
+        mean_history=7.0,
+        precision=precision,
+        activation_unit="fused",
+    )
+
+
+def test_ratio_is_that_of_the_medians():
+    ours = [finished(1.0, cpu=2.0), finished(9.0, cpu=2.0), finished(2.0, cpu=2.0)]
+    theirs = [finished(60.0, cpu=50.0, peak_mb=1000.0)]
+    entry = cases._compare(ours, theirs)
+    assert entry["ours_seconds"] == 2.0
+    assert entry["ratio"] == 30.0
+    assert entry["cpu_ratio"] == 25.0
+    assert entry["memory_ratio"] == 10.0
+
+
+def test_rates_compare_the_other_way_round():
+    entry = cases._compare([trained(8000.0)], [trained(400.0)], rate=True)
+    assert entry["ratio"] == 20.0
+    assert entry["ours_samples_per_s"] == 8000.0
+    assert entry["theirs_matmul_share"] == 0.25
+    assert "ours_seconds" not in entry
+
+
+def test_timeout_of_the_other_side_is_a_lower_bound():
+    entry = cases._compare([finished(10.0)], [gave_up("timeout", 1200.0)])
+    assert entry["theirs_outcome"] == "timeout"
+    assert (entry["ratio"], entry["ratio_is_lower_bound"]) == (120.0, True)
+
+
+def test_out_of_memory_of_the_other_side_gives_no_ratio():
+    entry = cases._compare([finished(10.0)], [gave_up("out_of_memory", 30.0)])
+    assert entry["theirs_outcome"] == "out_of_memory"
+    assert "ratio" not in entry
+
+
+def test_page_tells_every_outcome():
+    generated = {"source": "generated", "users": 5, "items": 4}
+    pages = {
+        "sequences_grocery": cases._compare([finished(1.0)], [finished(30.0)]),
+        "sequences_electronics": cases._compare([finished(1.0)], [gave_up("timeout", 1200.0)]),
+    }
+    entries = []
+    for case, compared in pages.items():
+        extra = {"ours_samples": 16, "theirs_samples": 12, "rows": 10}
+        entries.append({"case": case, "log": generated, **extra, **compared})
+    compared = cases._compare([trained(8000.0)], [gave_up("out_of_memory", 9.0)], rate=True)
+    entries.append({"case": "training_best_float32", "preset": "best", **compared})
+    page = report.render({"cases": entries})
+    assert "**30.0 x**" in page
+    assert "stopped after 1,200 s" in page
+    assert "**≥ 1,200.0 x**" in page
+    assert "out of memory after 9 s" in page
+    assert "8,000 / s" in page
+
+
+def test_partial_run_replaces_its_own_cases_only(tmp_path):
+    path = tmp_path / "results.json"
+    report.add_entries([{"case": "scale_1m", "rows": 1}, {"case": "sequences_grocery"}], path)
+    report.add_entries([{"case": "scale_1m", "rows": 2}], path)
+    results = json.loads(path.read_text())
+    assert [entry["case"] for entry in results["cases"]] == ["sequences_grocery", "scale_1m"]
+    assert results["cases"][1]["rows"] == 2
+    assert set(results) == {"machine", "versions", "date", "cases"}
+    assert {"cpu", "cores", "memory_gb", "isa"} <= set(results["machine"])
+    assert "torch" in results["versions"]
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_committed_figures_are_those_of_the_page():
+    assert report.PAGE.read_text() == report.render(report.read_results())
+
+
+def test_generated_log_has_exactly_its_shape(tmp_path):
+    log = tmp_path / "log.csv"
+    write_shaped_log(log, users=7, items=9, cates=3, rows=60, least=5, seed=1)
+    header, *lines = log.read_text().splitlines()
+    rows = [tuple(map(int, line.split(","))) for line in lines]
+    assert header == "user_id,item_id,time,cate_id"
+    assert len(rows) == 60
+    assert {row[0] for row in rows} == set(range(1, 8))
+    assert {row[1] for row in rows} == set(range(1, 10))
+    assert len({row[3] for row in rows}) == 3
+    assert min([row[0] for row in rows].count(user) for user in range(1, 8)) >= 5
+    assert len({(row[1], row[3]) for row in rows}) == 9  # an item has one category
+
+
+def test_impossible_shape_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="ask for more rows"):
+        write_shaped_log(tmp_path / "log.csv", 7, 9, 3, rows=30, least=5, seed=1)
+
+
+def test_flops_are_those_counted_by_hand():
+    config = ModelConfig(embed_dim=2, attention_dims=(3,), mlp_dims=(5,), use_user=True)
+    # Two units: target 2*3, and for each of 4 positions 2*2*3 + 3*1. MLP: 5 embeddings of 2 to 5,
+    # then to 1. Twice for multiply and add, three times for forward and backward.
+    by_hand = 6 * (2 * (2 * 3 + 4 * (2 * 2 * 3 + 3)) + (5 * 2) * 5 + 5)
+    counted = needed_flops(config, mean_history=4.0, item_features=2, other_features=1)
+    assert counted == by_hand
+
+
+def test_sides_run_in_their_own_process_and_report(tmp_path):
+    log, database = tmp_path / "log.csv", tmp_path / "db"
+    database.mkdir()
+    write_shaped_log(log, users=6, items=8, cates=2, rows=40, least=4, seed=1)
+    run = run_side(
+        "ours_sequences",
+        {"csv": str(log), "folder": str(database), "threads": 1},
+        threads=1,
+        timeout_seconds=120,
+        memory_limit_mb=8192,
+    )
+    assert run.outcome == "ok", run.message
+    assert run.report["rows"] == 40
+    assert run.report["samples"] == 2 * (40 - 6)  # a positive and a negative from position 2 on
+    assert set(run.report["stages"]) >= {"interactions", "events", "negatives", "load"}
+    assert 0 < run.report["work_seconds"] < run.process_seconds
+    assert 0 < run.report["import_mb"] <= run.peak_mb
+
+
+def test_side_that_takes_too_long_is_stopped(tmp_path):
+    options = {"path": str(tmp_path / "x"), "rows": 5, "users": 1, "items": 1, "cates": 1}
+    run = run_side(
+        "write_log",
+        {**options, "least": 1, "seed": 1},
+        threads=1,
+        timeout_seconds=0.02,
+        memory_limit_mb=8192,
+    )
+    assert run.outcome == "timeout"
+
+
+def test_side_above_its_memory_is_told_apart(tmp_path):
+    shape = {"users": 2, "items": 2, "cates": 1, "rows": 2_000_000_000, "least": 2, "seed": 1}
+    run = run_side(
+        "write_log",
+        {"path": str(tmp_path / "x"), **shape},
+        threads=1,
+        timeout_seconds=120,
+        memory_limit_mb=4096,
+    )
+    assert run.outcome == "out_of_memory", run.message
