@@ -32,7 +32,7 @@ _WIDTH_STEP = 16  # as in vectors.hpp
 
 
 class _Layer(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("start", "offset", "mean", "inverse", "alpha")]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("offset", "mean", "inverse", "alpha")]
 
 
 class _Unit(ctypes.Structure):
@@ -52,7 +52,17 @@ class _Unit(ctypes.Structure):
         ),
         *(
             (name, ctypes.c_void_p)
-            for name in ("target", "history", "row", "input_mean", "w1", "w2", "w3", "b3")
+            for name in (
+                "target",
+                "history",
+                "row",
+                "input_mean",
+                "target_term",
+                "w1",
+                "w2",
+                "w3",
+                "b3",
+            )
         ),
         ("layer1", _Layer),
         ("layer2", _Layer),
@@ -69,6 +79,7 @@ class _Gradients(ctypes.Structure):
             "mean_eq",
             "mean_eq_zn",
             "d_target",
+            "d_target_term",
             "d_history",
             "d_w1",
             "d_w2",
@@ -103,14 +114,13 @@ class Settings:
 class _Constants:
     """A layer as the kernel wants it: float32 and contiguous, kept alive while it runs."""
 
-    start: Tensor
     offset: Tensor
     mean: Tensor
     inverse: Tensor
     alpha: Tensor
 
     def struct(self) -> _Layer:
-        fields = (self.start, self.offset, self.mean, self.inverse, self.alpha)
+        fields = (self.offset, self.mean, self.inverse, self.alpha)
         return _Layer(*(tensor.data_ptr() for tensor in fields))
 
 
@@ -142,8 +152,6 @@ class FusedActivationUnit(torch.autograd.Function):
         library = settings.library
         of_batch = settings.dice and settings.statistics is None
         n_positions, dim = history.shape
-        width2 = _padded(w2.shape[0])
-        nothing = torch.zeros(0)
         unit = _Unit(
             target.shape[0],
             n_positions,
@@ -153,31 +161,17 @@ class FusedActivationUnit(torch.autograd.Function):
             settings.dice,
             settings.bfloat16,
         )
-        input_mean = torch.zeros(3 * dim)
-        for name, tensor in (
-            ("target", target),
-            ("history", history),
-            ("row", row),
-            ("input_mean", input_mean),
-            ("w1", w1),
-            ("w2", w2),
-            ("w3", w3),
-            ("b3", b3),
-        ):
-            setattr(unit, name, tensor.data_ptr())
+        tensors = {"target": target, "history": history, "row": row}
+        _point(unit, tensors | {"w1": w1, "w2": w2, "w3": w3, "b3": b3})
 
-        covariance = nothing
-        mean1 = var1 = mean2 = var2 = nothing
+        # The first layer, whose statistics are known before it is computed.
+        covariance = mean1 = var1 = mean2 = var2 = torch.zeros(0)
+        input_mean = torch.zeros(3 * dim)
         if of_batch:
-            width0 = _padded(3 * dim)
-            mean_x = torch.zeros(width0, dtype=torch.float64)
-            padded_covariance = torch.zeros(width0, width0, dtype=torch.float64)
-            library.din_moments(ctypes.byref(unit), _at(mean_x), None)
-            input_mean.copy_(mean_x[: 3 * dim])
-            library.din_moments(ctypes.byref(unit), None, _at(padded_covariance))
-            covariance = padded_covariance[: 3 * dim, : 3 * dim]
+            mean_x, covariance = _moments(unit, library, target, history, row)
+            input_mean.copy_(mean_x)
             wide = w1.double()
-            mean1 = wide @ mean_x[: 3 * dim] + b1
+            mean1 = wide @ mean_x + b1
             var1 = ((wide @ covariance) * wide).sum(1)
             start1 = torch.zeros_like(b1)
         elif settings.statistics is not None:
@@ -185,24 +179,26 @@ class FusedActivationUnit(torch.autograd.Function):
             start1 = b1 - mean1
         else:
             start1 = b1
-        layer1 = _constants(start1, mean1, var1, alpha1, settings)
+        layer1 = _constants(mean1, var1, alpha1, settings)
+        w_target = _padded_rows(w1[:, :dim])
+        target_term = torch.addmm(_padded_rows(start1), target - input_mean[:dim], w_target.T)
+        _point(unit, {"input_mean": input_mean, "target_term": target_term})
         unit.layer1 = layer1.struct()
 
         # z2 is kept as z2 - centre, with the centre near (or at) the mean.
-        centre = mean2.float().contiguous() if len(mean2) else torch.zeros_like(b2)
-        layer2 = _constants(b2 if of_batch else b2 - centre, mean2, var2, alpha2, settings)
-        unit.layer2 = layer2.struct()
-        z2 = torch.empty(
-            n_positions, width2, dtype=torch.bfloat16 if settings.bfloat16 else torch.float32
-        )
+        width2 = _padded(w2.shape[0])
+        number = torch.bfloat16 if settings.bfloat16 else torch.float32
+        z2 = torch.empty(n_positions, width2, dtype=number)
         sums2 = torch.zeros(2, width2, dtype=torch.float64)
-        library.din_hidden(ctypes.byref(unit), _at(centre), of_batch, _at(z2), _at(sums2))
+        centre = mean2.float().contiguous() if len(mean2) else torch.zeros_like(b2)
+        library.din_hidden(ctypes.byref(unit), _at(b2), _at(centre), of_batch, _at(z2), _at(sums2))
         if of_batch:
-            shift, squares = sums2[:, : len(b2)] / n_positions
-            mean2, var2 = centre + shift, (squares - shift.square()).clamp(min=0)
-            layer2 = _constants(b2, mean2, var2, alpha2, settings)
-            layer2.offset = shift.float()
-            unit.layer2 = layer2.struct()
+            offset, squares = sums2[:, : len(b2)] / n_positions
+            mean2, var2 = centre + offset, (squares - offset.square()).clamp(min=0)
+            layer2 = _constants(mean2, var2, alpha2, settings, offset.float())
+        else:
+            layer2 = _constants(mean2, var2, alpha2, settings)
+        unit.layer2 = layer2.struct()
 
         scores = torch.empty(n_positions)
         pooled = torch.zeros_like(target)
@@ -210,9 +206,9 @@ class FusedActivationUnit(torch.autograd.Function):
 
         ctx.save_for_backward(target, history, row, w1, w2, w3, b3, z2, scores)
         # The structure holds addresses: what it points to must live as long.
-        ctx.unit, ctx.alive = unit, (input_mean, layer1, layer2)
+        ctx.unit, ctx.alive = unit, (input_mean, target_term, layer1, layer2)
         ctx.covariance, ctx.settings, ctx.of_batch = covariance, settings, of_batch
-        statistics = (mean1, var1, mean2, var2) if of_batch else (nothing,) * 4
+        statistics = (mean1, var1, mean2, var2)
         ctx.mark_non_differentiable(*statistics)
         return pooled, *statistics
 
@@ -226,7 +222,9 @@ class FusedActivationUnit(torch.autograd.Function):
             "tuple[Tensor, ...]", ctx.saved_tensors
         )
         unit, library = ctypes.byref(ctx.unit), ctx.settings.library
-        input_mean, layer1, layer2 = cast("tuple[Tensor, _Constants, _Constants]", ctx.alive)
+        input_mean, target_term, layer1, layer2 = cast(
+            "tuple[Tensor, Tensor, _Constants, _Constants]", ctx.alive
+        )
         of_batch = bool(ctx.of_batch)
         d_pooled = cast("Tensor", grad_outputs[0]).float().contiguous()
         n_positions, (hidden2, hidden1) = len(history), w2.shape
@@ -239,14 +237,31 @@ class FusedActivationUnit(torch.autograd.Function):
         e_slope, _, d_alpha2, eq, eq_zn = sums2[:, :hidden2] * w3.flatten()
         d_b2 = e_slope if of_batch else e_slope + eq * layer2.inverse
 
+        dim = history.shape[1]
         d_target, d_history = torch.zeros_like(target), torch.empty_like(history)
-        d_w1, d_w2 = torch.zeros_like(w1), torch.zeros_like(w2)
-        mean_eq = (eq / n_positions).float() if of_batch else torch.zeros(hidden2)
-        mean_eq_zn = (eq_zn / n_positions).float() if of_batch else torch.zeros(hidden2)
+        d_w1, d_w2 = torch.zeros(hidden1, 2 * dim), torch.zeros_like(w2)
+        d_target_term = torch.zeros_like(target_term)
         sums1 = torch.zeros(5, _padded(hidden1), dtype=torch.float64)
-        arguments = (d_scores, d_pooled, scores, mean_eq, mean_eq_zn, d_target, d_history, d_w1)
-        gradients = _Gradients(*(tensor.data_ptr() for tensor in (*arguments, d_w2, sums1)))
+        share = 1 / n_positions if of_batch else 0.0
+        out = {
+            "d_scores": d_scores,
+            "d_pooled": d_pooled,
+            "scores": scores,
+            "mean_eq": (eq * share).float(),
+            "mean_eq_zn": (eq_zn * share).float(),
+            "d_target": d_target,
+            "d_target_term": d_target_term,
+            "d_history": d_history,
+            "d_w1": d_w1,
+            "d_w2": d_w2,
+            "sums1": sums1,
+        }
+        gradients = _Gradients()
+        _point(gradients, out)
         library.din_hidden_gradients(unit, _at(z2), ctypes.byref(gradients))
+        d_target_term = d_target_term[:, :hidden1]
+        d_target.addmm_(d_target_term, w1[:, :dim])
+        d_w1 = torch.cat([d_target_term.T @ (target - input_mean[:dim]), d_w1], dim=1)
         e_slope, _, d_alpha1, eq, eq_zn = sums1[:, :hidden1]
         d_b1 = e_slope if of_batch else e_slope + eq * layer1.inverse
 
@@ -277,19 +292,45 @@ class FusedActivationUnit(torch.autograd.Function):
         )
 
 
+def _moments(
+    unit: _Unit, library: ctypes.CDLL, target: Tensor, history: Tensor, row: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean ``[3 D]`` and covariance ``[3 D, 3 D]`` of x over all positions, in float64."""
+    # Sums about a value near the mean lose no digits; the first positions give one.
+    t, h = target[row[:128]], history[:128]
+    near = torch.cat([t, h, t * h], dim=1).mean(0)
+    n_inputs, width = len(near), _padded(len(near))
+    sum_x = torch.zeros(width, dtype=torch.float64)
+    sum_xx = torch.zeros(width, width, dtype=torch.float64)
+    _point(unit, {"input_mean": near})
+    library.din_moments(ctypes.byref(unit), _at(sum_x), _at(sum_xx))
+    offset = sum_x[:n_inputs] / len(history)
+    covariance = sum_xx[:n_inputs, :n_inputs] / len(history) - torch.outer(offset, offset)
+    return near + offset, covariance
+
+
 def _constants(
-    start: Tensor, mean: Tensor, var: Tensor, alpha: Tensor, settings: Settings
+    mean: Tensor, var: Tensor, alpha: Tensor, settings: Settings, offset: Tensor | None = None
 ) -> _Constants:
-    zero = torch.zeros_like(start)
+    zero = torch.zeros_like(alpha)
     known = settings.dice and len(mean) > 0
-    inverse = (var.double() + settings.eps).rsqrt().float() if known else zero
     return _Constants(
-        start.float().contiguous(),
-        zero,
+        zero if offset is None else offset,
         mean.float().contiguous() if known else zero,
-        inverse.contiguous(),
-        alpha.detach().float().contiguous(),
+        (var.double() + settings.eps).rsqrt().float() if known else zero,
+        alpha.detach().contiguous(),
     )
+
+
+def _point(struct: ctypes.Structure, tensors: dict[str, Tensor]) -> None:
+    """Enter the addresses of tensors, which the caller keeps alive."""
+    for name, tensor in tensors.items():
+        setattr(struct, name, tensor.data_ptr())
+
+
+def _padded_rows(x: Tensor) -> Tensor:
+    padding = [0, 0] * (x.dim() - 1) + [0, _padded(len(x)) - len(x)]
+    return torch.nn.functional.pad(x, padding)
 
 
 def _padded(width: int) -> int:

@@ -5,54 +5,65 @@
 
 namespace {
 
-// Mean of x (where `covariance` is null), or the covariance of x about u.input_mean: what the
-// statistics of z1 = W1 x + b1 follow from.
-void moments(const Unit& u, double* mean, double* covariance) {
-    const int64_t width = u.inputs(), rows = covariance ? width : 1;
-    std::vector<Sums> sums;
-    for (int64_t s = 0; s < u.threads; ++s) sums.emplace_back(rows, width);
+// Sums of x - input_mean and of its outer product with itself: what the statistics of
+// z1 = W1 x + b1 follow from.
+void moments(const Unit& u, double* sum_x, double* sum_xx) {
+    const int64_t width = round_up(3 * u.dim, WIDTH_STEP);
+    std::vector<Sums> first_order, second_order;
+    for (int64_t s = 0; s < u.threads; ++s) {
+        first_order.emplace_back(1, width);
+        second_order.emplace_back(width, width);
+    }
     for_shares(u, [&](int64_t share, int64_t begin, int64_t end) {
-        Inputs<Float32> inputs(u);
+        Inputs<Float32> inputs(u, true);
         Panels<Float32> right(CHUNK, width);
-        float* to = sums[share].chunk.get();
+        float *to = first_order[share].chunk.get(), *to_squares = second_order[share].chunk.get();
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t n = std::min<int64_t>(CHUNK, end - first);
             inputs.fill(first, n);
-            for (int64_t i = 0; i < n; ++i)
-                for (int64_t c = 0; c < width; c += LANES) {
+            for (int64_t c = 0; c < width; c += LANES) {
+                float* panel = right.panel(c / right.columns) + c % right.columns;
+                V total = all(0);
+                for (int64_t i = 0; i < n; ++i) {
                     const V x = load(&inputs.rows[i * width + c]);
-                    if (!covariance) add(to + c, x);
-                    else store(right.panel(c / right.columns) + i * right.columns +
-                                   c % right.columns, x);
+                    store(panel + i * right.columns, x);
+                    total += x;
                 }
-            for (int64_t j = 0; covariance && j < right.count; ++j)
-                for (int64_t i = 0; i < width; i += TILE_ROWS) {
-                    float* c = to + i * width + j * right.columns;
+                add(to + c, total);
+            }
+            for (int64_t j = 0; j < right.count; ++j)
+                for (int64_t i = 0; i < inputs.n; i += TILE_ROWS) {
+                    float* c = to_squares + i * width + j * right.columns;
                     right.multiply<false>(c, width, &inputs.rows[i], width, j, n, c, width);
                 }
-            sums[share].flush();
+            first_order[share].flush();
+            second_order[share].flush();
         }
     });
-    for (const Sums& s : sums) s.add_to(covariance ? covariance : mean);
-    for (int64_t i = 0; i < rows * width; ++i) (covariance ? covariance : mean)[i] /= u.positions;
+    for (const Sums& s : first_order) s.add_to(sum_x);
+    for (const Sums& s : second_order) s.add_to(sum_xx);
 }
 
 // First pass: z2 of every position, stored as z2 - centre, and the sums of it and of its square.
-// Where `centre` is not given, it becomes the mean over the first chunk: close to the mean, so
+// With `find_centre`, the centre becomes the mean over the first chunk: close to the mean, so
 // that neither the storage in bfloat16 nor the variance from sums loses digits.
 template <class F, bool DICE>
-void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2, double* sums2) {
-    const int64_t width1 = u.width1(), width2 = u.width2(), z2_ld = width2 / F::PER_UNIT;
+void hidden(const Unit& u, const float* b2, float* centre, bool find_centre,
+            typename F::Unit* z2, double* sums2) {
+    const int64_t width1 = u.width1(), width2 = u.width2();
+    const int64_t a1_ld = width1 / F::PER_UNIT, z2_ld = width2 / F::PER_UNIT;
     const Activation<DICE, F::SHORT> f1(u.layer1, u.hidden1, width1);
-    Panels<F> w1(3 * u.dim, width1), w2(width1, width2);
-    w1.pack(u.w1, 3 * u.dim, 1, u.hidden1, 3 * u.dim);
+    const Buffer<float> zero(width1);
+    Panels<F> w1(2 * u.dim, width1), w2(width1, width2);
+    w1.pack(u.w1 + u.dim, 2 * u.dim, 1, u.hidden1, 3 * u.dim);
     w2.pack(u.w2, u.hidden1, 1, u.hidden2, u.hidden1);
-    Buffer<float> start2 = padded(u.layer2.start, u.hidden2, width2);
+    Buffer<float> start2 = padded(b2, u.hidden2, width2);
+    if (!find_centre)
+        for (int64_t c = 0; c < u.hidden2; ++c) start2[c] -= centre[c];
 
     const auto run = [&](int64_t begin, int64_t end, Sums& sums) {
-        Inputs<F> inputs(u);
-        Buffer<typename F::Unit> a1(CHUNK * width1 / F::PER_UNIT);
-        const int64_t a1_ld = width1 / F::PER_UNIT;
+        Inputs<F> inputs(u, false);
+        Buffer<typename F::Unit> a1(CHUNK * a1_ld);
         alignas(64) float z[TILE_ROWS * 2 * LANES];
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t n = std::min<int64_t>(CHUNK, end - first);
@@ -60,14 +71,17 @@ void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2
             for (int64_t j = 0; j < w1.count; ++j)
                 for (int64_t i = 0; i < n; i += TILE_ROWS) {
                     const int64_t column = j * w1.columns;
-                    w1.template multiply<true>(&f1.start[column], 0, &inputs.rows[i * inputs.ld],
+                    w1.template multiply<true>(zero.get(), 0, &inputs.rows[i * inputs.ld],
                                                inputs.ld, j, w1.k_units, z, w1.columns);
-                    for (int64_t c = 0; c < w1.columns; c += LANES) {
-                        const auto f = f1.channels(column + c);
-                        for (int64_t k = 0; k < TILE_ROWS; ++k) {
-                            const auto value = f.at(load(z + k * w1.columns + c));
-                            F::row(&a1[(i + k) * a1_ld], column + c, value.z * value.slope);
-                        }
+                    for (int64_t c = column; c < column + w1.columns; c += LANES) {
+                        const auto f = f1.channels(c);
+                        const float* z_c = z + c - column;
+                        const auto a = [&](int64_t k) {
+                            const float* of_target = u.target_term + inputs.sample[i + k] * width1;
+                            return f.at(load(z_c + k * w1.columns) + load(of_target + c)).a();
+                        };
+                        for (int64_t k = 0; k < TILE_ROWS; k += 2)
+                            F::rows(&a1[(i + k) * a1_ld], a1_ld, c, F::round(a(k), a(k + 1)));
                     }
                 }
             for (int64_t j = 0; j < w2.count; ++j)
@@ -113,16 +127,22 @@ void pool(const Unit& u, const typename F::Unit* z2, float* scores, float* poole
     const Activation<DICE, F::SHORT> f2(u.layer2, u.hidden2, width2);
     const Buffer<float> w3 = padded(u.w3, u.hidden2, width2);
     for_shares(u, [&](int64_t, int64_t begin, int64_t end) {
-        for (int64_t p = begin; p < end; ++p) {
-            V weighted = all(0);
+        for (int64_t first = begin; first < end; first += BLOCK) {
+            const int64_t n = std::min<int64_t>(BLOCK, end - first);
+            V weighted[BLOCK];
+            for (V& w : weighted) w = all(0);
             for (int64_t c = 0; c < width2; c += LANES) {
-                const auto value = f2.channels(c).at(F::read(z2 + p * z2_ld, c));
-                weighted += load(&w3[c]) * value.z * value.slope;
+                const auto f = f2.channels(c);
+                for (int64_t i = 0; i < n; ++i)
+                    weighted[i] += load(&w3[c]) * f.at(F::read(z2 + (first + i) * z2_ld, c)).a();
             }
-            scores[p] = sum(weighted) + *u.b3;
-            const float* h = u.history + p * u.dim;
-            float* to = pooled + u.row[p] * u.dim;
-            for (int64_t d = 0; d < u.dim; ++d) to[d] += scores[p] * h[d];
+            for (int64_t i = 0; i < n; ++i) {
+                const int64_t p = first + i;
+                scores[p] = sum(weighted[i]) + *u.b3;
+                const float* h = u.history + p * u.dim;
+                float* to = pooled + u.row[p] * u.dim;
+                for (int64_t d = 0; d < u.dim; ++d) to[d] += scores[p] * h[d];
+            }
         }
     });
 }

@@ -30,10 +30,10 @@ namespace {
 #ifndef CHUNK
 #define CHUNK 128
 #endif
+constexpr int64_t BLOCK = 8;  // positions whose kept z2 is read front to back
 
 struct Layer {
-    const float* start;    // b - (centre of what is computed): the product starts from it
-    const float* offset;   // mean - centre: what a stored z still lacks to be centred
+    const float* offset;   // what is computed is z - mean + offset
     const float* mean;     // m, zero for PReLU
     const float* inverse;  // 1 / sd, zero for PReLU
     const float* alpha;
@@ -43,11 +43,11 @@ struct Unit {
     int64_t samples, positions, dim, hidden1, hidden2, threads, dice, bfloat16;
     const float *target, *history;
     const int64_t* row;
-    const float* input_mean;  // subtracted from x: batch mean for Dice in training, else zero
+    const float* input_mean;   // subtracted from x: about the batch mean for Dice in training
+    const float* target_term;  // [B, width1]: the share of t (less its mean) in z1 - mean
     const float *w1, *w2, *w3, *b3;
     Layer layer1, layer2;
 
-    int64_t inputs() const { return round_up(3 * dim, WIDTH_STEP); }
     int64_t width1() const { return round_up(hidden1, WIDTH_STEP); }
     int64_t width2() const { return round_up(hidden2, WIDTH_STEP); }
     // First position of a thread's share, moved on to where a sample begins.
@@ -91,79 +91,86 @@ Buffer<float> padded(const float* values, int64_t n, int64_t width) {
 // A layer's constants, padded with channels that stay zero, and f for LANES channels at a time.
 template <bool DICE, bool SHORT>
 struct Activation {
-    Buffer<float> start, offset, mean, inverse, alpha;
+    Buffer<float> offset, mean, inverse, alpha;
     Activation(const Layer& l, int64_t n, int64_t width)
-        : start(padded(l.start, n, width)), offset(padded(l.offset, n, width)),
-          mean(padded(l.mean, n, width)), inverse(padded(l.inverse, n, width)),
-          alpha(padded(l.alpha, n, width)) {}
+        : offset(padded(l.offset, n, width)), mean(padded(l.mean, n, width)),
+          inverse(padded(l.inverse, n, width)), alpha(padded(l.alpha, n, width)) {}
 
     struct Channels {
-        V offset, mean, inverse, alpha, beta;
+        V shift, zn_shift, inverse, alpha, beta;
         struct Value {
-            V z, zn, p, slope;
+            V z, zn, p, beta_p, slope;
+            INLINE V a() const { return z * slope; }
+            INLINE V q() const { return DICE ? (beta_p - beta_p * p) * z : all(0); }
         };
         INLINE Value at(V computed) const {
             Value value;
-            const V centred = computed - offset;
-            value.z = centred + mean;
-            value.zn = centred * inverse;
+            value.z = computed + shift;
+            value.zn = computed * inverse + zn_shift;
             if (DICE) value.p = sigmoid<SHORT>(value.zn);
             else value.p = value.z > all(0) ? all(1) : all(0);
-            value.slope = alpha + beta * value.p;
+            value.beta_p = beta * value.p;
+            value.slope = alpha + value.beta_p;
             return value;
-        }
-        INLINE V q(const Value& value) const {
-            return DICE ? beta * value.p * (1.f - value.p) * value.z : all(0);
         }
     };
     INLINE Channels channels(int64_t c) const {
-        const V a = load(&alpha[c]);
-        return {load(&offset[c]), load(&mean[c]), load(&inverse[c]), a, 1.f - a};
+        const V o = load(&offset[c]), s = load(&inverse[c]), a = load(&alpha[c]);
+        return {load(&mean[c]) - o, -o * s, s, a, 1.f - a};
     }
 };
 
-// x - mean of a chunk: by rows, and with the positions as k of a product. Rows after the last are zero.
+// x - mean of a chunk, with or without its part t: by rows, and with the positions as k of a
+// product. Rows after the last are zero.
 template <class F>
 struct Inputs {
     const Unit& u;
-    int64_t width, ld;
+    int64_t skipped, n, width, ld;
     Buffer<typename F::Unit> rows, pairs;
     Buffer<float> x, mean;
-    explicit Inputs(const Unit& unit)
-        : u(unit), width(unit.inputs()), ld(width / F::PER_UNIT), rows(CHUNK * ld),
+    Buffer<int64_t> sample;  // of each row; after the last, its sample again
+    Inputs(const Unit& unit, bool with_target)
+        : u(unit), skipped(with_target ? 0 : u.dim), n(3 * u.dim - skipped),
+          width(round_up(n, WIDTH_STEP)), ld(width / F::PER_UNIT), rows(CHUNK * ld),
           pairs(CHUNK / F::PER_UNIT * width), x(2 * width),
-          mean(padded(unit.input_mean, 3 * unit.dim, width)) {}
+          mean(padded(u.input_mean + skipped, n, width)), sample(CHUNK) {}
 
-    void fill(int64_t first, int64_t n) {
-        for (int64_t i = 0; i < round_up(n, TILE_ROWS); i += 2) {
+    void fill(int64_t first, int64_t count) {
+        const int64_t end = round_up(count, TILE_ROWS);
+        for (int64_t i = 0; i < end; ++i) sample[i] = u.row[first + std::min(i, count - 1)];
+        for (int64_t i = 0; i < end; i += 2) {
             for (int64_t k = 0; k < 2; ++k)
-                if (i + k < n) one(&x[k * width], first + i + k);
+                if (i + k < count) one(&x[k * width], first + i + k, sample[i + k]);
                 else std::memset(&x[k * width], 0, width * sizeof(float));
             for (int64_t c = 0; c < width; c += LANES) {
-                const V v0 = load(&x[c]), v1 = load(&x[width + c]);
-                F::row(&rows[i * ld], c, v0);
-                F::row(&rows[(i + 1) * ld], c, v1);
-                F::pair(&pairs[c], width, i, v0, v1);
+                const auto two = F::round(load(&x[c]), load(&x[width + c]));
+                F::rows(&rows[i * ld], ld, c, two);
+                F::pair(&pairs[c], width, i, two);
             }
         }
     }
-    void one(float* to, int64_t p) const {
-        const float *t = u.target + u.row[p] * u.dim, *h = u.history + p * u.dim;
-        for (int64_t d = 0; d < u.dim; ++d) {
-            to[d] = t[d];
-            to[u.dim + d] = h[d];
-            to[2 * u.dim + d] = t[d] * h[d];
+    void one(float* to, int64_t p, int64_t b) const {
+        const int64_t dim = u.dim;
+        const float *t = u.target + b * dim, *h = u.history + p * dim;
+        if (!skipped) {
+            for (int64_t d = 0; d < dim; ++d) to[d] = t[d];
+            to += dim;
         }
+        for (int64_t d = 0; d < dim; ++d) to[d] = h[d];
+        for (int64_t d = 0; d < dim; ++d) to[dim + d] = t[d] * h[d];
+        to -= dim - skipped;
         for (int64_t c = 0; c < width; c += LANES) store(to + c, load(to + c) - load(&mean[c]));
     }
-    // Gradient of x back to t and h.
-    void scatter(const float* dx, int64_t p, float* dt, float* dh) const {
-        const float *t = u.target + u.row[p] * u.dim, *h = u.history + p * u.dim;
-        const float *dx_h = dx + u.dim, *dx_product = dx + 2 * u.dim;
-        for (int64_t d = 0; d < u.dim; ++d) {
-            dt[d] += dx[d] + dx_product[d] * h[d];
-            dh[d] += dx_h[d] + dx_product[d] * t[d];
-        }
+    // Adds the gradient of x to those of t and h.
+    void scatter(const float* dx, int64_t p, int64_t b, float* d_target, float* d_history) const {
+        const int64_t dim = u.dim;
+        const float *t = u.target + b * dim, *h = u.history + p * dim;
+        const float *dx_h = dx + dim - skipped, *dx_product = dx_h + dim;
+        float *dt = d_target + b * dim, *dh = d_history + p * dim;
+        if (!skipped)
+            for (int64_t d = 0; d < dim; ++d) dt[d] += dx[d];
+        for (int64_t d = 0; d < dim; ++d) dt[d] += dx_product[d] * h[d];
+        for (int64_t d = 0; d < dim; ++d) dh[d] += dx_h[d] + dx_product[d] * t[d];
     }
 };
 

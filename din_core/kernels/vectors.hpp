@@ -36,7 +36,7 @@ typedef int32_t UnalignedI __attribute__((vector_size(4 * LANES), aligned(4), ma
 
 INLINE V load(const float* p) { return *reinterpret_cast<const UnalignedV*>(p); }
 INLINE void store(float* p, V v) { *reinterpret_cast<UnalignedV*>(p) = v; }
-INLINE V all(float x) { return V{} + x; }
+INLINE V all(float x) { return x - V{}; }
 INLINE float sum(V v) {
     float total = 0;
     for (int i = 0; i < LANES; ++i) total += v[i];
@@ -61,16 +61,21 @@ struct Buffer {
     T& operator[](int64_t i) const { return memory.get()[i]; }
 };
 
-// sigmoid(x) = 1 / (1 + 2^(-x log2 e)). 2^y = 2^n 2^f with n the nearest integer: the addition of
-// 1.5 * 2^23 leaves n in the low bits of the mantissa, from where it goes into the exponent.
-// Absolute error below 2e-7, or below 5e-5 in the short form that goes with bfloat16.
+// sigmoid(x) = 1 / (1 + 2^(-x log2 e)), and 2^y = 2^n 2^f with n the nearest integer.
+// Absolute error below 2e-7, or below 1e-4 in the short form that goes with bfloat16.
 template <bool SHORT>
 INLINE V sigmoid(V x) {
     V y = x * -1.44269504f;
-    y = y < all(-126.f) ? all(-126.f) : y;
-    y = y > all(126.f) ? all(126.f) : y;
-    const V shifted = y + 12582912.f;
-    const V f = y - (shifted - 12582912.f);
+    // Beyond these, the result is 0 or 1 in float32, and 2^y would leave the exponent's range.
+    if (!SHORT || LANES < 16) y = y > all(126.f) ? all(126.f) : y;
+    if (LANES < 16) y = y < all(-126.f) ? all(-126.f) : y;
+#if defined(__AVX512F__)
+    const V n = (V)_mm512_roundscale_ps((__m512)y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    // Adding 1.5 * 2^23 leaves n in the low bits of the mantissa.
+    const V shifted = y + 12582912.f, n = shifted - 12582912.f;
+#endif
+    const V f = y - n;
     V e;  // 2^f on [-1/2, 1/2], minimax
     if (SHORT) {
         e = 0.99992807f + f * (0.69326099f + f * (0.24261112f + f * 0.05517166f));
@@ -78,29 +83,35 @@ INLINE V sigmoid(V x) {
         e = 1.00000007f + f * (0.69314697f + f * (0.24022120f +
             f * (0.05550713f + f * (0.00967554f + f * 0.00132765f))));
     }
-    e = (V)((I)e + ((I)shifted << 23));
-    const V d = 1.f + e;
 #if defined(__AVX512F__)
-    V r = (V)_mm512_rcp14_ps((__m512)d);
-    if (!SHORT) r = r * (2.f - d * r);
-    return r;
+    const V d = 1.f + (V)_mm512_scalef_ps((__m512)e, (__m512)n);
+    const V r = (V)_mm512_rcp14_ps((__m512)d);
+    return SHORT ? r : r * (2.f - d * r);
 #else
-    return 1.f / d;
+    return 1.f / (1.f + (V)((I)e + ((I)shifted << 23)));
 #endif
 }
 
-// The two number formats. `row` writes LANES channels of one position; `pair` writes LANES
-// channels of two neighbouring positions so that the position can be the k of a product.
+// The two number formats. `Two` holds LANES channels of two neighbouring positions; they are
+// written as rows (the channel can be the k of a product) or as a pair (the position can).
 struct Float32 {
     typedef float Unit;
     static constexpr int PER_UNIT = 1;
     static constexpr bool SHORT = false;
+    struct Two {
+        V v0, v1;
+    };
     static INLINE V dot(V c, const Unit* a, const Unit* b) { return c + *a * load(b); }
-    static INLINE void row(Unit* p, int64_t channel, V v) { store(p + channel, v); }
-    static INLINE void pair(Unit* p, int64_t ld, int64_t position, V v0, V v1) {
-        store(p + position * ld, v0);
-        store(p + (position + 1) * ld, v1);
+    static INLINE Two round(V v0, V v1) { return {v0, v1}; }
+    static INLINE void rows(Unit* p, int64_t ld, int64_t channel, Two t) {
+        store(p + channel, t.v0);
+        store(p + ld + channel, t.v1);
     }
+    static INLINE void pair(Unit* p, int64_t ld, int64_t position, Two t) {
+        store(p + position * ld, t.v0);
+        store(p + (position + 1) * ld, t.v1);
+    }
+    static INLINE void row(Unit* p, int64_t channel, V v) { store(p + channel, v); }
     static INLINE V read(const Unit* p, int64_t channel) { return load(p + channel); }
     static Unit unit(float a, float) { return a; }
 };
@@ -110,18 +121,28 @@ struct BFloat16 {
     typedef uint32_t Unit;
     static constexpr int PER_UNIT = 2;
     static constexpr bool SHORT = true;
+    typedef __m512i Two;  // 16 numbers of the first position, then 16 of the second
     static INLINE V dot(V c, const Unit* a, const Unit* b) {
         return (V)_mm512_dpbf16_ps((__m512)c, (__m512bh)_mm512_loadu_si512(b),
                                    (__m512bh)_mm512_set1_epi32((int)*a));
     }
+    static INLINE Two round(V v0, V v1) {
+        return (__m512i)_mm512_cvtne2ps_pbh((__m512)v1, (__m512)v0);
+    }
+    static INLINE void rows(Unit* p, int64_t ld, int64_t channel, Two t) {
+        uint16_t* at = reinterpret_cast<uint16_t*>(p) + channel;
+        _mm256_storeu_si256((__m256i*)at, _mm512_castsi512_si256(t));
+        _mm256_storeu_si256((__m256i*)(at + 2 * ld), _mm512_extracti64x4_epi64(t, 1));
+    }
+    static INLINE void pair(Unit* p, int64_t ld, int64_t position, Two t) {
+        const __m512i interleaved = _mm512_set_epi16(
+            31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+            23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+        _mm512_storeu_si512(p + position / 2 * ld, _mm512_permutexvar_epi16(interleaved, t));
+    }
     static INLINE void row(Unit* p, int64_t channel, V v) {
         _mm256_storeu_si256((__m256i*)((uint16_t*)p + channel),
                             (__m256i)_mm512_cvtneps_pbh((__m512)v));
-    }
-    static INLINE void pair(Unit* p, int64_t ld, int64_t position, V v0, V v1) {
-        const I low = (I)_mm512_srli_epi32((__m512i)((I)v0 + 0x8000), 16);
-        const I high = ((I)v1 + 0x8000) & (int32_t)0xffff0000;
-        *reinterpret_cast<UnalignedI*>(p + position / 2 * ld) = low | high;
     }
     static INLINE V read(const Unit* p, int64_t channel) {
         const __m256i half = _mm256_loadu_si256((const __m256i*)((const uint16_t*)p + channel));
