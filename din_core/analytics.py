@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from din_core import sql_files, warehouse
+from din_core.errors import DinError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+class AnalyticsError(DinError):
+    """A view does not fit the tables it reads; the message names both and the way out."""
+
+
 def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> list[str]:
     """Make every view whose inputs exist, in the caller's transaction, comments included.
 
@@ -55,6 +60,7 @@ def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> 
         once and takes time accordingly, and views.
 
     Raises:
+        AnalyticsError: An input was made with other options, so that its columns do not fit.
         din_core.sql_files.SqlFileError: An option is missing.
     """
     existing = {
@@ -75,10 +81,14 @@ def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> 
             existing.discard(name)
             _LOGGER.info("%s: not made, it needs %s", name, missing)
             continue
-        if name == _TABLE:
-            warehouse.create_table(con, name, **options)
-        else:
-            warehouse.create_view(con, name, **options)
+        create = warehouse.create_table if name == _TABLE else warehouse.create_view
+        try:
+            create(con, name, **options)
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise AnalyticsError(
+                f"{name} does not fit its inputs ({str(error).splitlines()[0]}): one of them was "
+                f"made with other options; materialize {', '.join(inputs)} again"
+            ) from error
         made.append(name)
         existing.add(name)
     return made

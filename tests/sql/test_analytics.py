@@ -1,0 +1,332 @@
+"""The analysts' views and the questions of docs/analysts.md, on a log to be counted by hand.
+
+The log is labelled, so that its negatives are known as well: `IMPRESSIONS`, `CATES` and `SCORES` are
+everything that the expectations are counted from.
+"""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from din_core import analytics, metrics, sequences, warehouse
+from din_core.config import SequenceConfig, SourceConfig
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "analysts.md"
+QUESTION = re.compile(r"^### (\d+)\. .*?^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+# Seconds of the log as the views show them.
+AT = [datetime.fromtimestamp(second, UTC).replace(tzinfo=None) for second in range(8)]
+CATES = {"i1": "c1", "i2": "c1", "i3": "c2", "i4": "c2", "i5": "c3"}
+# user, item, time, label
+IMPRESSIONS = [
+    ("u1", "i1", 1, 1),
+    ("u1", "i1", 2, 1),
+    ("u1", "i2", 2, 1),
+    ("u1", "i4", 3, 0),
+    ("u1", "i3", 4, 1),
+    ("u2", "i1", 1, 1),
+    ("u2", "i3", 2, 1),
+    ("u2", "i5", 3, 0),
+    ("u2", "i4", 3, 1),
+    ("u3", "i3", 4, 1),
+    ("u3", "i1", 5, 1),
+    ("u3", "i5", 6, 1),
+    ("u3", "i1", 7, 0),
+]
+# user, position, k: score. Their targets: i3, i4 | i4, i5 | i5, i1.
+SCORES = {
+    (1, 4, 0): 0.6,
+    (1, 4, 1): 0.5,
+    (2, 3, 0): 0.9,
+    (2, 3, 1): 0.2,
+    (3, 3, 0): 0.3,
+    (3, 4, 1): 0.4,
+}
+
+ANSWERS = {
+    1: [
+        (1, "i1", "c1", 4, 3, 0.4),
+        (2, "i3", "c2", 3, 3, 0.7),
+        (3, "i2", "c1", 1, 1, 0.8),
+        (4, "i4", "c2", 1, 1, 0.9),
+        (5, "i5", "c3", 1, 1, 1.0),
+    ],
+    2: [
+        ("u1", 4, 3, 2, AT[1], AT[4]),
+        ("u2", 3, 3, 2, AT[1], AT[3]),
+        ("u3", 3, 3, 3, AT[4], AT[6]),
+    ],
+    # Seen: the positive of u2 (c2 after i3) and the negative of u3 (c1 after i1).
+    3: [
+        (0, False, 2, 2 / 3, 0.35),
+        (0, True, 1, 1 / 3, 0.4),
+        (1, False, 2, 2 / 3, 0.45),
+        (1, True, 1, 1 / 3, 0.9),
+    ],
+    # Of nine pairs, seven are in order: 0.3 is below 0.5 and 0.4.
+    4: [("1 to 4", 6, 3, 0.7778), ("all", 6, 3, 0.7778)],
+    # Training sees i1 three times and i3, the first of u3, once.
+    5: [(3, 2, 2 / 3)],
+    6: [(10, 1, 0.1, 1 / 3)],
+    7: [(7, 1, 1 / 7)],
+    8: [(7, 4, 4 / 7)],
+    9: [(0, 3, 1.0, 0.0), (1, 3, 1 / 3, 0.0)],
+    10: [
+        (1, 1, 0.2, 0.0, 0.2),
+        (2, 1, 0.3, 1.0, -0.7),
+        (3, 1, 0.4, 0.0, 0.4),
+        (4, 1, 0.5, 0.0, 0.5),
+        (5, 1, 0.6, 1.0, -0.4),
+        (6, 1, 0.9, 1.0, -0.1),
+    ],
+}
+
+
+def create_interactions(con, columns, rows):
+    values = ", ".join(
+        "(" + ", ".join("null" if v is None else repr(v) for v in (*row, "x.csv", line)) + ")"
+        for line, row in enumerate(rows, start=2)
+    )
+    con.execute(
+        f"create or replace table interactions as select * from (values {values}) "
+        f"as listed ({', '.join([*columns, 'file', 'line'])})"
+    )
+
+
+def create_predictions(con, max_history=50):
+    scores = [(*key, score) for key, score in SCORES.items()]
+    con.register(
+        "model_scores",
+        pa.table(
+            dict(
+                zip(("user_idx", "position", "k", "score"), zip(*scores, strict=True), strict=True)
+            )
+        ),
+    )
+    warehouse.create_table(con, "test_predictions", max_history=max_history)
+    con.unregister("model_scores")
+
+
+def rows_of(con, query):
+    return con.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The file analysts open, of the log above."""
+    folder = tmp_path_factory.mktemp("analysts")
+    source, choices = SourceConfig(path=""), SequenceConfig()
+    with warehouse.connect(folder / "pipeline.duckdb", threads=1) as con:
+        create_interactions(
+            con,
+            ("user_id", "item_id", "time", "cate_id", "label"),
+            [(user, item, time, CATES[item], label) for user, item, time, label in IMPRESSIONS],
+        )
+        sequences.build(con, source, choices)
+        con.execute(
+            "create table rejected_rows as select * from (values "
+            "('x.csv', 9, 'empty time', 'u1,i1,'), ('x.csv', 3, 'empty time', 'u2,i1,'), "
+            "('y.csv', 2, 'empty user_id', ',i1,5')) as listed (file, line, reason, raw)"
+        )
+        create_predictions(con)
+        with warehouse.transaction(con):
+            made = analytics.create_views(con, sequences.options_from(con, source, choices))
+        assert made == list(analytics.INPUTS)
+    warehouse.publish(folder / "pipeline.duckdb", folder / "warehouse.duckdb")
+    with warehouse.connect(folder / "warehouse.duckdb", read_only=True, threads=1) as con:
+        yield con
+
+
+@pytest.fixture
+def con():
+    with warehouse.connect(":memory:", threads=1) as connection:
+        yield connection
+
+
+def test_document_asks_ten_questions():
+    asked = [int(number) for number, _ in QUESTION.findall(DOCUMENT.read_text(encoding="utf-8"))]
+    assert asked == list(range(1, 11)) == list(ANSWERS)
+
+
+@pytest.mark.parametrize("number", ANSWERS)
+def test_question_has_the_answer_counted_by_hand(published, number):
+    query = dict(QUESTION.findall(DOCUMENT.read_text(encoding="utf-8")))[str(number)]
+    found = rows_of(published, query)
+    assert len(found) == len(ANSWERS[number])
+    for found_row, expected_row in zip(found, ANSWERS[number], strict=True):
+        assert list(found_row) == [
+            pytest.approx(value) if isinstance(value, float) else value for value in expected_row
+        ]
+
+
+def test_every_block_of_the_document_answers_with_rows(published):
+    blocks = BLOCK.findall(DOCUMENT.read_text(encoding="utf-8"))
+    assert len(blocks) == 13
+    assert [block for block in blocks if not rows_of(published, block)] == []
+
+
+def test_samples_are_readable_in_ids_of_the_source(published):
+    found = rows_of(
+        published,
+        "select label, user_id, target_item_id, target_cate_id, hist_item_id, hist_cate_id, "
+        "history_length, time from readable_samples where split = 'test' order by user_id, label",
+    )
+    assert found == [
+        (0, "u1", "i4", "c2", ["i1", "i1", "i2"], ["c1", "c1", "c1"], 3, AT[3]),
+        (1, "u1", "i3", "c2", ["i1", "i1", "i2"], ["c1", "c1", "c1"], 3, AT[4]),
+        (0, "u2", "i5", "c3", ["i1", "i3"], ["c1", "c2"], 2, AT[3]),
+        (1, "u2", "i4", "c2", ["i1", "i3"], ["c1", "c2"], 2, AT[3]),
+        (0, "u3", "i1", "c1", ["i3", "i1", "i5"], ["c2", "c1", "c3"], 3, AT[7]),
+        (1, "u3", "i5", "c3", ["i3", "i1"], ["c2", "c1"], 2, AT[6]),
+    ]
+
+
+def test_summaries_count_splits_lengths_categories_and_rejects(published):
+    assert rows_of(published, "from split_summary order by split") == [
+        ("test", 6, 3, 0.5, 3, 4, AT[3], AT[7], pytest.approx(15 / 6)),
+        ("train", 1, 1, 1.0, 1, 1, AT[2], AT[2], 1.0),
+        ("val", 3, 3, 1.0, 3, 3, AT[2], AT[5], pytest.approx(4 / 3)),
+    ]
+    assert rows_of(published, "from history_lengths where split <> 'train'") == [
+        ("test", 2, 3, 0.5),
+        ("test", 3, 3, 0.5),
+        ("val", 1, 2, pytest.approx(2 / 3)),
+        ("val", 2, 1, pytest.approx(1 / 3)),
+    ]
+    assert rows_of(published, "from cate_mix") == [
+        ("c1", 2, 5, 3, 0.5),
+        ("c2", 2, 4, 3, 0.4),
+        ("c3", 1, 1, 1, 0.1),
+    ]
+    assert rows_of(published, "from rejected_summary") == [
+        ("empty time", 2, 1, "x.csv", 3, "u2,i1,"),
+        ("empty user_id", 1, 1, "y.csv", 2, ",i1,5"),
+    ]
+
+
+def test_auc_in_sql_is_that_of_the_library_with_ties(con):
+    labels = [1, 0, 1, 0, 0, 1, 0, 1, 1, 0, 0, 1]
+    scores = [0.5, 0.5, 0.5, 0.1, 0.9, 0.9, 0.2, 0.2, 0.7, 0.5, 0.3, 0.1]
+    lengths = [1, 2, 3, 4, 4, 4, 5, 9, 9, 5, 50, 50]
+    rows = pa.table({"label": labels, "score": scores, "history_length": lengths})
+    con.register("test_predictions", rows)
+    warehouse.create_table(con, "prediction_quality")
+    found = dict(rows_of(con, "select history, auc from prediction_quality"))
+    assert found == {
+        "1 to 4": pytest.approx(metrics.auc(rows["label"][:6], rows["score"][:6])),
+        "5 to 9": pytest.approx(metrics.auc(rows["label"][6:10], rows["score"][6:10])),
+        "50 or more": 0.0,
+        "all": pytest.approx(metrics.auc(rows["label"], rows["score"])),
+    }
+
+
+def test_every_published_relation_and_column_is_described(published):
+    silent = rows_of(
+        published,
+        "select table_name, column_name from duckdb_columns() "
+        "where not internal and comment is null and table_name <> 'ledger'",
+    )
+    assert [name for name in silent if name[0] in analytics.INPUTS] == []
+    described = rows_of(
+        published, "select view_name from duckdb_views() where not internal and comment is not null"
+    )
+    assert {name for name in analytics.INPUTS if name != "readable_sequences"} <= {
+        name for (name,) in described
+    }
+
+
+def test_views_are_made_of_what_exists_and_dropped_with_it(con):
+    source, choices = SourceConfig(path=""), SequenceConfig()
+    create_interactions(
+        con,
+        ("user_id", "item_id", "time", "cate_id"),
+        [(1, 7, 1, 5), (1, 8, 2, 5), (1, 7, 3, 5), (2, 9, 1, None), (2, 7, 2, 5)],
+    )
+    sequences.build(con, source, choices)
+    options = sequences.options_from(con, source, choices)
+    made = analytics.create_views(con, options)
+    absent = {"rejected_summary", "readable_predictions", "prediction_quality", "calibration"}
+    assert set(analytics.INPUTS) - set(made) == absent
+    # Item 9 has no category: a history shows that as NULL.
+    assert rows_of(
+        con, "select target_cate_id, hist_cate_id from readable_samples where user_id = 2 and label"
+    ) == [(5, [None])]
+
+    con.execute("create table rejected_rows (file varchar, line int, reason varchar, raw varchar)")
+    assert "rejected_summary" in analytics.create_views(con, options)
+    con.execute("drop table rejected_rows")
+    assert "rejected_summary" not in analytics.create_views(con, options)
+    assert rows_of(con, "select * from duckdb_views() where view_name = 'rejected_summary'") == []
+
+
+def test_outdated_input_is_named_with_the_way_out(con):
+    source, choices = SourceConfig(path=""), SequenceConfig()
+    create_interactions(con, ("user_id", "item_id", "time", "cate_id"), [(1, 7, 1, 5)])
+    sequences.build(con, source, choices)
+    options = sequences.options_from(con, source, choices)
+    # As if `samples` were still the view over events without a category.
+    con.execute("create or replace view samples as select user_idx as user_id from events")
+    with pytest.raises(analytics.AnalyticsError, match=r"readable_samples.*materialize .*samples"):
+        analytics.create_views(con, options)
+
+
+@pytest.mark.parametrize("item_attributes", [(), ("brand",), ("cate_id", "brand")])
+def test_views_follow_the_attributes_of_the_source(con, item_attributes):
+    # user_activity has a column `interactions` of its own: there the attribute steps aside.
+    source = SourceConfig(
+        path="", item_attribute_cols=item_attributes, user_attribute_cols=("age", "interactions")
+    )
+    create_interactions(
+        con,
+        ("user_id", "item_id", "time", "cate_id", "brand", "age", "interactions"),
+        [
+            (30, 7, 1, 5, "x", "old", "many"),
+            (30, 8, 2, 6, None, "old", "many"),
+            (30, 7, 3, 5, "x", "old", "many"),
+            (4, 9, 1, 5, "y", None, "few"),
+            (4, 8, 2, 6, None, None, "few"),
+        ],
+    )
+    choices = SequenceConfig(max_history=1)
+    sequences.build(con, source, choices)
+    con.execute(
+        "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
+    )
+    warehouse.create_table(con, "test_predictions", max_history=1)
+    analytics.create_views(con, sequences.options_from(con, source, choices))
+
+    values = {7: {"cate_id": 5, "brand": "x"}, 8: {"cate_id": 6, "brand": None}}
+    answer = con.execute("from readable_samples where split = 'test' and label and user_id = 30")
+    names = [column[0] for column in answer.description]
+    found = dict(zip(names, answer.fetchall()[0], strict=True))
+    assert found == {
+        "split": "test",
+        "label": 1,
+        "user_id": 30,
+        "target_item_id": 7,
+        **{f"target_{name}": values[7][name] for name in item_attributes},
+        "hist_item_id": [8],
+        **{f"hist_{name}": [values[8][name]] for name in item_attributes},
+        "age": "old",
+        "interactions": "many",
+        "history_length": 1,
+        "position": 3,
+        "time": AT[3],
+    }
+    assert rows_of(
+        con,
+        "select user_id, age, interactions_attribute, interactions, repeat_interactions "
+        "from user_activity order by user_id",
+    ) == [(4, None, "few", 2, 0), (30, "old", "many", 3, 1)]
+    seen = [f"{name.removesuffix('_id')}_in_history" for name in item_attributes]
+    assert rows_of(
+        con,
+        f"select {', '.join([*seen, 'item_in_history'])} from readable_predictions "
+        "where label and user_id = 30",
+    ) == [(0,) * (len(seen) + 1)]
+    has_mix = rows_of(con, "select count(*) from duckdb_views() where view_name = 'cate_mix'")
+    assert has_mix == [(1 if item_attributes else 0,)]
