@@ -1,7 +1,7 @@
 """The analysts' views and the questions of docs/analysts.md, on a log to be counted by hand.
 
-The log is labelled, so that its negatives are known as well: `IMPRESSIONS`, `CATES` and `SCORES` are
-everything that the expectations are counted from.
+The log is labelled, so that its negatives are known as well: `IMPRESSIONS`, `CATES` and `SCORES`
+are everything that the expectations are counted from.
 """
 
 import re
