@@ -111,7 +111,7 @@ def checks_of(asset: str) -> list[CheckSpec]:
     return [check for check in all_checks() if check.asset == asset]
 
 
-def run_check(con: duckdb.DuckDBPyConnection, name: str, **options: object) -> CheckResult:
+def run_check(con: duckdb.DuckDBPyConnection, name: str, **options: Any) -> CheckResult:
     """Run one check on the tables as this connection sees them.
 
     Args:

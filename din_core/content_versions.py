@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -21,6 +22,8 @@ from din_core import sql_files
 
 Words = npt.NDArray[np.uint64]
 Nulls = npt.NDArray[np.bool_] | None
+
+# Arrow's batches and arrays are `Any` below: pyarrow comes without type stubs.
 
 # Rows hashed at a time: the working arrays of one batch stay in the processor's cache.
 _BATCH_ROWS = 65_536
@@ -90,16 +93,16 @@ def _as_column(column: str, kind: str) -> str:
     return f"cast({column} as varchar)"
 
 
-def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def _slices(batch: Any) -> Iterator[Any]:
     for start in range(0, batch.num_rows, _BATCH_ROWS):
         yield batch.slice(start, _BATCH_ROWS)
 
 
-def _to_words(column: pa.Array) -> list[tuple[Words, Nulls]]:
+def _to_words(column: Any) -> list[tuple[Words, Nulls]]:
     """Bring a column to words of 64 bits: one for numbers, two for text."""
     nulls = None
     if column.null_count:
-        nulls = pc.is_null(column).to_numpy(zero_copy_only=False)
+        nulls = column.is_null().to_numpy(zero_copy_only=False)
     if pa.types.is_string(column.type):
         return [(words, nulls) for words in _text_words(column)]
     if nulls is not None:
@@ -111,7 +114,7 @@ def _to_words(column: pa.Array) -> list[tuple[Words, Nulls]]:
     return [(values.astype(np.int64, copy=False).view(np.uint64), nulls)]
 
 
-def _text_words(column: pa.Array) -> tuple[Words, Words]:
+def _text_words(column: Any) -> tuple[Words, Words]:
     """Both halves of each text's MD5; texts that repeat within a batch are hashed once."""
     encoded = column.dictionary_encode()
     digests = [_md5(text) for text in encoded.dictionary.to_pylist()] or [bytes(16)]
