@@ -119,23 +119,28 @@ def test_file_carries_no_path_and_no_trace(exported):
     assert [each.name for each in path.parent.iterdir()] == ["model.onnx"]
 
 
-def test_same_weights_give_the_same_bytes(exported, tmp_path):
-    _, path = exported
-    again = export_onnx(make_model(), tmp_path / "another_name.onnx")
-    assert again.read_bytes() == path.read_bytes()
+def _kernel(*arguments):
+    raise AssertionError("the exported graph is the plain formula")
 
 
-def test_export_leaves_the_model_as_it_was(exported, tmp_path):
+@pytest.fixture(scope="module")
+def exported_again(tmp_path_factory):
+    """The same weights in another object, in the middle of training, to another file."""
     model = make_model().train()
+    model.units[0].kernel = _kernel
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    path = export_onnx(model, tmp_path_factory.mktemp("again") / "another_name.onnx")
+    return model, before, path
 
-    def kernel(*arguments):
-        raise AssertionError("the exported graph is the plain formula")
 
-    model.units[0].kernel = kernel
-    export_onnx(model, tmp_path / "model.onnx")
+def test_same_weights_give_the_same_bytes(exported, exported_again):
+    assert exported_again[2].read_bytes() == exported[1].read_bytes()
+
+
+def test_export_leaves_the_model_as_it_was(exported_again):
+    model, before, _ = exported_again
     assert model.training
-    assert model.units[0].kernel is kernel
+    assert model.units[0].kernel is _kernel
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
