@@ -12,7 +12,7 @@ from din_assets.materialization import (
     record,
 )
 from din_assets.resources import WarehouseResource
-from din_core import artifacts, ledger
+from din_core import analytics, artifacts, ledger, recorded_options
 from din_core import warehouse as database
 
 
@@ -86,13 +86,15 @@ def onnx_model(
     deps=[
         "rejected_rows",
         "cates",
+        "attributes",
         "samples",
         "test_predictions",
         "test_auc",
     ],
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version=versions.of_modules("publishing"),
+    code_version=versions.of_sql(*analytics.INPUTS)
+    + versions.of_modules("analytics", "publishing"),
     description="The database that analysts open (read-only): a closed snapshot of every table, "
     "swapped in at once.",
 )
@@ -102,6 +104,8 @@ def published_warehouse(
     """Publish a snapshot of the pipeline's database."""
     with clear_failures():
         with warehouse.transaction() as con:
+            options = recorded_options.template_options(con)
+            views = analytics.create_views(con, options)
             published = sorted(
                 (entry.asset, entry.data_version)
                 for entry in ledger.entries(con).values()
@@ -109,12 +113,18 @@ def published_warehouse(
             )
             version = artifacts.digest(repr(published).encode())
             record(context, con, "warehouse", version)
-        size = database.publish(warehouse.pipeline_path, warehouse.published_path)
+        database.publish(
+            warehouse.pipeline_path,
+            warehouse.published_path,
+            memory_limit=warehouse.memory_limit,
+            threads=warehouse.threads,
+        )
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "path": dg.MetadataValue.path(str(warehouse.published_path)),
-            "size_mb": size / 1e6,
+            "views": ", ".join(views),
+            "size_mb": warehouse.published_path.stat().st_size / 1e6,
             "how_to_read": dg.MetadataValue.md(
                 f'`duckdb -readonly {warehouse.published_path} "from samples limit 5"`'
             ),

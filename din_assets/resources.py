@@ -68,7 +68,7 @@ class WarehouseResource(dg.ConfigurableResource):
                 "This run leaves no history: its instance is a temporary one. Dagster reads "
                 f"dagster.yaml from the working directory: start it in {paths.project_root()}."
             )
-        owner = f"Dagster run {context.run_id}" if context.run_id else "a Dagster resource"
+        owner = f"Dagster run {context.run.run_id}" if context.run else "a Dagster resource"
         with self.locked(owner, on_wait=log.warning):
             for leftover in artifacts.sweep(self.artifacts_root):
                 log.info(f"removed what a killed run left behind: {leftover.name}")

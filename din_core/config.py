@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -201,16 +201,6 @@ class SyntheticConfig:
     drift: float = 0.5
     focus_period: float = 20.0
     seed: int = 2022
-
-
-@dataclass(frozen=True, kw_only=True)
-class PipelineConfig:
-    """All of the above, for a script that runs the whole road."""
-
-    source: SourceConfig
-    sequences: SequenceConfig = field(default_factory=SequenceConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
 def from_options(cls: type[T], options: Mapping[str, Any]) -> T:

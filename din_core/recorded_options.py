@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from din_core import ledger
+from din_core import ledger, sequences
 from din_core.config import SequenceConfig, SourceConfig, SyntheticConfig, from_options
 
 
@@ -48,3 +48,15 @@ def sequence_config(
         if (entry := ledger.entries(con).get(asset)) is not None:
             merged |= entry.options
     return from_options(SequenceConfig, merged | dict(chosen or {}))
+
+
+def template_options(
+    con: duckdb.DuckDBPyConnection, chosen: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the options of the SQL files (see :func:`din_core.sequences.options_from`).
+
+    Args:
+        con: Connection to the pipeline's database.
+        chosen: As for :func:`sequence_config`.
+    """
+    return sequences.options_from(con, source_config(con), sequence_config(con, chosen))

@@ -47,7 +47,7 @@ def test_metadata_shows_rows_columns_options_and_pictures(pipeline):
         samples["dagster/row_count"].value == pipeline.query("select count(*) from samples")[0][0]
     )
     columns = {column.name: column for column in samples["dagster/column_schema"].schema.columns}
-    assert "index" in columns["hist_item_id"].description
+    assert columns["hist_item_id"].description.startswith("Indices of")
     assert samples["options"].data["max_history"] == 50
     assert "data:image/png;base64," in made["din_model"].metadata["training_curve"].md_str
     assert "data:image/png;base64," in made["architecture_graph"].metadata["graph"].md_str
