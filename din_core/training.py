@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from din_core.config import ModelConfig, TrainingConfig
 from din_core.epochs import EpochPlan, EpochPlanner
 from din_core.errors import DinError
 from din_core.hardware import ChosenPrecision, choose_device, choose_precision, seeded
+from din_core.kernels import use_fused_units
 from din_core.learner import Learner
 from din_core.models import build_model
 from din_core.prediction import score
@@ -39,7 +40,14 @@ from din_core.training_state import (
     save_state,
 )
 
+if TYPE_CHECKING:
+    from din_core.layers.attention import ActivationUnit
+    from din_core.models import DIN
+
 __all__ = ["EpochReport", "TrainedModel", "TrainingError", "train"]
+
+#: Training samples over all epochs below which compiling a kernel takes longer than it saves.
+WORTH_COMPILING = 200_000
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,6 +64,7 @@ def train(
     on_epoch: Callable[[EpochReport], None] | None = None,
     checkpoint_dir: Path | str | None = None,
     tensorboard_dir: Path | str | None = None,
+    kernel_cache: Path | str | None = None,
 ) -> TrainedModel:
     """Train a network on a log.
 
@@ -70,6 +79,7 @@ def train(
         on_epoch: Called after each epoch (not again for those before a restart).
         checkpoint_dir: Where the run keeps its state; ``None`` keeps none.
         tensorboard_dir: Where TensorBoard event files go; ``None`` writes none.
+        kernel_cache: Where compiled kernels are kept; ``~/.cache/din_core`` by default.
 
     Returns:
         The model with the weights of the epoch with the best validation AUC.
@@ -81,7 +91,8 @@ def train(
     _check(training_config)
     with seeded(training_config.seed, training_config.num_threads):
         directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
-        run = _Run(model_config, training_config, data, directory)
+        kernels = Path(kernel_cache) if kernel_cache is not None else None
+        run = _Run(model_config, training_config, data, directory, kernels)
         with event_writer(tensorboard_dir) as write:
 
             def tell(report: EpochReport) -> None:
@@ -120,6 +131,7 @@ class _Run:
         config: TrainingConfig,
         data: TrainingData,
         directory: Path | None,
+        kernel_cache: Path | None,
     ) -> None:
         self.config = config
         self.data = data
@@ -130,6 +142,7 @@ class _Run:
         )
         self.gatherer = BatchGatherer(data, self.device)
         model = build_model(model_config, data.vocabulary).to(self.device)
+        self.is_fused = self._fuse(model, kernel_cache)
         self.learner = Learner(model, config, self.precision)
         self.progress = _Progress()
         self.best_weights: dict[str, Tensor] = {}
@@ -139,6 +152,13 @@ class _Run:
         self.saved_at = time.monotonic()
         if directory is not None:
             self._resume(directory)
+
+    def _fuse(self, model: DIN, kernel_cache: Path | None) -> bool:
+        """Let the activation units run as compiled kernels where that is wanted and pays."""
+        n_samples = len(self.data.samples["train"]) * self.config.n_epoch
+        if not self.config.fused or self.device.type != "cpu" or n_samples < WORTH_COMPILING:
+            return False
+        return use_fused_units(model, self.precision, kernel_cache) > 0
 
     def train(self, tell: Callable[[EpochReport], None]) -> None:
         """Run the epochs that are left."""
@@ -220,6 +240,9 @@ class _Run:
         model = self.learner.model
         if self.best_weights:
             model.load_state_dict(self.best_weights)
+        for unit in model.units:
+            # What is kept must run where no compiler is.
+            cast("ActivationUnit", unit).kernel = None
         if self.directory is not None and processes.this_process() == 0:
             clear_state(self.directory)
         history = self.progress.history
@@ -233,6 +256,7 @@ class _Run:
             samples_per_second=float(np.median(samples)) if samples else 0.0,
             precision=self.precision,
             device=str(self.device),
+            activation_unit="fused" if self.is_fused else "plain",
             warnings=warnings_about(self.data, self.config, self.planner.redraws),
         )
 
@@ -266,6 +290,7 @@ class _Run:
         circumstances = {
             "device": str(self.device),
             "precision": self.precision,
+            "fused": self.is_fused,
             "threads": torch.get_num_threads(),
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "processes": processes.n_processes(),
