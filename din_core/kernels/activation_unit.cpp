@@ -43,10 +43,9 @@ void din_moments(const Unit* u, double* sum_x, double* sum_xx) {
     moments(*u, sum_x, sum_xx);
 }
 
-void din_hidden(const Unit* u, const float* b2, float* centre, int64_t find_centre, void* z2,
-                double* sums2) {
+void din_hidden(const Unit* u, float* centre, int64_t find_centre, void* z2, double* sums2) {
     dispatch(*u, [&](auto format, auto dice) {
-        hidden<decltype(format), dice.value>(*u, b2, centre, find_centre, as(z2, format), sums2);
+        hidden<decltype(format), dice.value>(*u, centre, find_centre, as(z2, format), sums2);
     });
 }
 

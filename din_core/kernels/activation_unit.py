@@ -32,7 +32,7 @@ _WIDTH_STEP = 16  # as in vectors.hpp
 
 
 class _Layer(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("offset", "mean", "inverse", "alpha")]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("start", "offset", "mean", "inverse", "alpha")]
 
 
 class _Unit(ctypes.Structure):
@@ -57,7 +57,6 @@ class _Unit(ctypes.Structure):
                 "history",
                 "row",
                 "input_mean",
-                "target_term",
                 "w1",
                 "w2",
                 "w3",
@@ -79,7 +78,6 @@ class _Gradients(ctypes.Structure):
             "mean_eq",
             "mean_eq_zn",
             "d_target",
-            "d_target_term",
             "d_history",
             "d_w1",
             "d_w2",
@@ -114,13 +112,14 @@ class Settings:
 class _Constants:
     """A layer as the kernel wants it: float32 and contiguous, kept alive while it runs."""
 
+    start: Tensor
     offset: Tensor
     mean: Tensor
     inverse: Tensor
     alpha: Tensor
 
     def struct(self) -> _Layer:
-        fields = (self.offset, self.mean, self.inverse, self.alpha)
+        fields = (self.start, self.offset, self.mean, self.inverse, self.alpha)
         return _Layer(*(tensor.data_ptr() for tensor in fields))
 
 
@@ -179,10 +178,8 @@ class FusedActivationUnit(torch.autograd.Function):
             start1 = b1 - mean1
         else:
             start1 = b1
-        layer1 = _constants(mean1, var1, alpha1, settings)
-        w_target = _padded_rows(w1[:, :dim])
-        target_term = torch.addmm(_padded_rows(start1), target - input_mean[:dim], w_target.T)
-        _point(unit, {"input_mean": input_mean, "target_term": target_term})
+        layer1 = _constants(start1, mean1, var1, alpha1, settings)
+        _point(unit, {"input_mean": input_mean})
         unit.layer1 = layer1.struct()
 
         # z2 is kept as z2 - centre, with the centre near (or at) the mean.
@@ -191,14 +188,14 @@ class FusedActivationUnit(torch.autograd.Function):
         z2 = torch.empty(n_positions, width2, dtype=number)
         sums2 = torch.zeros(2, width2, dtype=torch.float64)
         centre = mean2.float().contiguous() if len(mean2) else torch.zeros_like(b2)
-        library.din_hidden(ctypes.byref(unit), _at(b2), _at(centre), of_batch, _at(z2), _at(sums2))
+        layer2 = _constants(b2 - centre, mean2, var2, alpha2, settings)
+        unit.layer2 = layer2.struct()
+        library.din_hidden(ctypes.byref(unit), _at(centre), of_batch, _at(z2), _at(sums2))
         if of_batch:
             offset, squares = sums2[:, : len(b2)] / n_positions
             mean2, var2 = centre + offset, (squares - offset.square()).clamp(min=0)
-            layer2 = _constants(mean2, var2, alpha2, settings, offset.float())
-        else:
-            layer2 = _constants(mean2, var2, alpha2, settings)
-        unit.layer2 = layer2.struct()
+            layer2 = _constants(b2, mean2, var2, alpha2, settings, offset.float())
+            unit.layer2 = layer2.struct()
 
         scores = torch.empty(n_positions)
         pooled = torch.zeros_like(target)
@@ -206,7 +203,7 @@ class FusedActivationUnit(torch.autograd.Function):
 
         ctx.save_for_backward(target, history, row, w1, w2, w3, b3, z2, scores)
         # The structure holds addresses: what it points to must live as long.
-        ctx.unit, ctx.alive = unit, (input_mean, target_term, layer1, layer2)
+        ctx.unit, ctx.alive = unit, (input_mean, layer1, layer2)
         ctx.covariance, ctx.settings, ctx.of_batch = covariance, settings, of_batch
         statistics = (mean1, var1, mean2, var2)
         ctx.mark_non_differentiable(*statistics)
@@ -222,9 +219,7 @@ class FusedActivationUnit(torch.autograd.Function):
             "tuple[Tensor, ...]", ctx.saved_tensors
         )
         unit, library = ctypes.byref(ctx.unit), ctx.settings.library
-        input_mean, target_term, layer1, layer2 = cast(
-            "tuple[Tensor, Tensor, _Constants, _Constants]", ctx.alive
-        )
+        input_mean, layer1, layer2 = cast("tuple[Tensor, _Constants, _Constants]", ctx.alive)
         of_batch = bool(ctx.of_batch)
         d_pooled = cast("Tensor", grad_outputs[0]).float().contiguous()
         n_positions, (hidden2, hidden1) = len(history), w2.shape
@@ -237,10 +232,8 @@ class FusedActivationUnit(torch.autograd.Function):
         e_slope, _, d_alpha2, eq, eq_zn = sums2[:, :hidden2] * w3.flatten()
         d_b2 = e_slope if of_batch else e_slope + eq * layer2.inverse
 
-        dim = history.shape[1]
         d_target, d_history = torch.zeros_like(target), torch.empty_like(history)
-        d_w1, d_w2 = torch.zeros(hidden1, 2 * dim), torch.zeros_like(w2)
-        d_target_term = torch.zeros_like(target_term)
+        d_w1, d_w2 = torch.zeros_like(w1), torch.zeros_like(w2)
         sums1 = torch.zeros(5, _padded(hidden1), dtype=torch.float64)
         share = 1 / n_positions if of_batch else 0.0
         out = {
@@ -250,7 +243,6 @@ class FusedActivationUnit(torch.autograd.Function):
             "mean_eq": (eq * share).float(),
             "mean_eq_zn": (eq_zn * share).float(),
             "d_target": d_target,
-            "d_target_term": d_target_term,
             "d_history": d_history,
             "d_w1": d_w1,
             "d_w2": d_w2,
@@ -259,9 +251,6 @@ class FusedActivationUnit(torch.autograd.Function):
         gradients = _Gradients()
         _point(gradients, out)
         library.din_hidden_gradients(unit, _at(z2), ctypes.byref(gradients))
-        d_target_term = d_target_term[:, :hidden1]
-        d_target.addmm_(d_target_term, w1[:, :dim])
-        d_w1 = torch.cat([d_target_term.T @ (target - input_mean[:dim]), d_w1], dim=1)
         e_slope, _, d_alpha1, eq, eq_zn = sums1[:, :hidden1]
         d_b1 = e_slope if of_batch else e_slope + eq * layer1.inverse
 
@@ -287,7 +276,7 @@ class FusedActivationUnit(torch.autograd.Function):
             d_b2.float(),
             d_alpha2.float(),
             of_a.float().view_as(w3),
-            d_scores.double().sum().float().view(1),
+            d_scores.sum(dtype=torch.float64).float().view(1),
             None,
         )
 
@@ -310,11 +299,17 @@ def _moments(
 
 
 def _constants(
-    mean: Tensor, var: Tensor, alpha: Tensor, settings: Settings, offset: Tensor | None = None
+    start: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    alpha: Tensor,
+    settings: Settings,
+    offset: Tensor | None = None,
 ) -> _Constants:
     zero = torch.zeros_like(alpha)
     known = settings.dice and len(mean) > 0
     return _Constants(
+        start.float().contiguous(),
         zero if offset is None else offset,
         mean.float().contiguous() if known else zero,
         (var.double() + settings.eps).rsqrt().float() if known else zero,
@@ -326,11 +321,6 @@ def _point(struct: ctypes.Structure, tensors: dict[str, Tensor]) -> None:
     """Enter the addresses of tensors, which the caller keeps alive."""
     for name, tensor in tensors.items():
         setattr(struct, name, tensor.data_ptr())
-
-
-def _padded_rows(x: Tensor) -> Tensor:
-    padding = [0, 0] * (x.dim() - 1) + [0, _padded(len(x)) - len(x)]
-    return torch.nn.functional.pad(x, padding)
 
 
 def _padded(width: int) -> int:

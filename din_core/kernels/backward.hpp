@@ -49,138 +49,199 @@ void output_gradients(const Unit& u, const typename F::Unit* z2, const float* d_
 
 struct Gradients {
     const float *d_scores, *d_pooled, *scores;
-    const float *mean_eq, *mean_eq_zn;       // second layer's means of e q and e q zn; zero where
-                                             // its statistics are constants
-    float *d_target, *d_target_term, *d_history;
-    float *d_w1, *d_w2;                      // of h and t * h: [H1, 2 D]; [H2, H1]
-    double* sums1;                           // [N_SUMS, width1]
+    const float *mean_eq, *mean_eq_zn;  // second layer's means of e q and e q zn; zero where its
+                                        // statistics are constants
+    float *d_target, *d_history, *d_w1, *d_w2;
+    double* sums1;                      // [N_SUMS, width1]
 };
 
 // Second pass: through the second layer into the first, where only e f' is taken: the share of
 // the batch statistics, linear in x, is added afterwards (statistics_gradients).
 template <class F, bool DICE>
-void hidden_gradients(const Unit& u, const typename F::Unit* z2, const Gradients& out) {
+struct HiddenGradients {
     typedef typename F::Unit Number;
-    const int64_t n_inputs = 2 * u.dim, width0 = round_up(n_inputs, WIDTH_STEP);
-    const int64_t width1 = u.width1(), width2 = u.width2();
-    const int64_t z2_ld = width2 / F::PER_UNIT, dz1_ld = width1 / F::PER_UNIT;
-    const Activation<DICE, F::SHORT> f1(u.layer1, u.hidden1, width1);
-    const Activation<DICE, F::SHORT> f2(u.layer2, u.hidden2, width2);
-    const Buffer<float> w3 = padded(u.w3, u.hidden2, width2);
-    const Buffer<float> mean_eq = padded(out.mean_eq, u.hidden2, width2);
-    const Buffer<float> mean_eq_zn = padded(out.mean_eq_zn, u.hidden2, width2);
-    const Buffer<float> zero(std::max(width0, width1));
-    Panels<F> w1(n_inputs, width1), w1_back(width1, width0), w2_back(width2, width1);
-    w1.pack(u.w1 + u.dim, n_inputs, 1, u.hidden1, 3 * u.dim);
-    w1_back.pack(u.w1 + u.dim, u.hidden1, 3 * u.dim, n_inputs, 1);
-    w2_back.pack(u.w2, u.hidden2, u.hidden1, u.hidden1, 1);
+    typedef Activation<DICE, F::SHORT> Function;
 
-    std::vector<Sums> sums;
-    std::vector<Buffer<float>> d_w1, d_w2;  // of each thread: [2 D, H1] and [H2, H1]
-    for (int64_t s = 0; s < u.threads; ++s) {
-        sums.emplace_back(N_SUMS, width1);
-        d_w1.emplace_back(width0 * width1);
-        d_w2.emplace_back(width2 * width1);
+    const Unit& u;
+    const Number* z2;
+    const Gradients& out;
+    int64_t n_x, width_x, width_t, width1, width2, z2_ld, dz1_ld;
+    Function f1, f2;
+    Buffer<float> w3, mean_eq, mean_eq_zn, zero;
+    Panels<F> w1, w1_back, w2_back;  // [x, H1], [H1, x], [H2, H1]
+    Panels<Float32> w_target_back;   // [H1, D]
+
+    HiddenGradients(const Unit& unit, const Number* kept, const Gradients& gradients)
+        : u(unit), z2(kept), out(gradients), n_x(2 * u.dim), width_x(round_up(n_x, WIDTH_STEP)),
+          width_t(round_up(u.dim, WIDTH_STEP)), width1(u.width1()), width2(u.width2()),
+          z2_ld(width2 / F::PER_UNIT), dz1_ld(width1 / F::PER_UNIT),
+          f1(u.layer1, u.hidden1, width1), f2(u.layer2, u.hidden2, width2),
+          w3(padded(u.w3, u.hidden2, width2)), mean_eq(padded(out.mean_eq, u.hidden2, width2)),
+          mean_eq_zn(padded(out.mean_eq_zn, u.hidden2, width2)), zero(std::max(width_x, width1)),
+          w1(n_x, width1), w1_back(width1, width_x), w2_back(width2, width1),
+          w_target_back(width1, width_t) {
+        w1.pack(u.w1 + u.dim, n_x, 1, u.hidden1, 3 * u.dim);
+        w1_back.pack(u.w1 + u.dim, u.hidden1, 3 * u.dim, n_x, 1);
+        w2_back.pack(u.w2, u.hidden2, u.hidden1, u.hidden1, 1);
+        w_target_back.pack(u.w1, u.hidden1, 3 * u.dim, u.dim, 1);
     }
-    for_shares(u, [&](int64_t share, int64_t begin, int64_t end) {
-        Inputs<F> inputs(u, false);
-        Buffer<Number> dz2(CHUNK * z2_ld), dz2_pairs(CHUNK / F::PER_UNIT * width2);
-        Buffer<Number> dz1(CHUNK * dz1_ld);
-        Panels<F> a1(CHUNK, width1), dz1_pairs(CHUNK, width1);
-        Buffer<float> dx(CHUNK * width0);
-        alignas(64) float z[TILE_ROWS * 2 * LANES], e[TILE_ROWS * 2 * LANES];
-        float* to = sums[share].chunk.get();
-        for (int64_t first = begin; first < end; first += CHUNK) {
-            const int64_t n = std::min<int64_t>(CHUNK, end - first);
-            const int64_t rows = round_up(n, TILE_ROWS);
-            inputs.fill(first, n);
 
-            for (int64_t block = 0; block < rows; block += TILE_ROWS)
-                for (int64_t c = 0; c < width2; c += LANES) {
-                    const auto f = f2.channels(c);
-                    const V w = load(&w3[c]), m = load(&mean_eq[c]), m_zn = load(&mean_eq_zn[c]);
-                    const auto dz = [&](int64_t i) {
-                        if (i >= n) return all(0);
-                        const auto value = f.at(F::read(z2 + (first + i) * z2_ld, c));
-                        const V de = w * out.d_scores[first + i];
-                        return de * value.slope +
-                               (de * value.q() - m - m_zn * value.zn) * f.inverse;
-                    };
-                    for (int64_t i = block; i < block + TILE_ROWS; i += 2) {
-                        const auto two = F::round(dz(i), dz(i + 1));
-                        F::rows(&dz2[i * z2_ld], z2_ld, c, two);
-                        F::pair(&dz2_pairs[c], width2, i, two);
-                    }
-                }
+    // What one thread works with.
+    struct Share {
+        Inputs<F> inputs;
+        Targets targets;
+        Buffer<Number> dz2, dz2_pairs, dz1;
+        Panels<F> dz1_pairs, a1;
+        Buffer<float> dx, dt, d_w1, d_w2;  // the last two transposed: [3 D, H1], [H2, H1]
+        Sums sums;
+        explicit Share(const HiddenGradients& g)
+            : inputs(g.u, false), targets(g.u), dz2(CHUNK * g.z2_ld),
+              dz2_pairs(CHUNK / F::PER_UNIT * g.width2), dz1(CHUNK * g.dz1_ld),
+              dz1_pairs(CHUNK, g.width1), a1(CHUNK, g.width1), dx(CHUNK * g.width_x),
+              dt(CHUNK * g.width_t), d_w1((g.u.dim + g.width_x) * g.width1),
+              d_w2(g.width2 * g.width1), sums(N_SUMS, g.width1) {}
+    };
 
-            for (int64_t j = 0; j < w1.count; ++j) {
-                const int64_t column = j * w1.columns;
-                for (int64_t i = 0; i < n; i += TILE_ROWS) {
-                    w1.template multiply<true>(zero.get(), 0, &inputs.rows[i * inputs.ld],
-                                               inputs.ld, j, w1.k_units, z, w1.columns);
-                    w2_back.template multiply<true>(zero.get(), 0, &dz2[i * z2_ld], z2_ld, j,
-                                                    w2_back.k_units, e, w1.columns);
-                    for (int64_t c = column; c < column + w1.columns; c += LANES) {
-                        const auto f = f1.channels(c);
-                        V of[N_SUMS] = {}, a[2], dz[2];
-                        for (int64_t k = 0; k < TILE_ROWS; ++k) {
-                            const int64_t in_tile = k * w1.columns + c - column;
-                            const int64_t of_target = inputs.sample[i + k] * width1 + c;
-                            const auto value = f.at(load(z + in_tile) +
-                                                    load(u.target_term + of_target));
-                            const V de = load(e + in_tile), dez = de * value.z;
-                            const V eq = de * value.q(), e_slope = de * value.slope;
-                            of[OF_SLOPE] += e_slope;
-                            of[OF_ALPHA] += dez - dez * value.p;
-                            of[OF_Q] += eq;
-                            of[OF_Q_ZN] += eq * value.zn;
-                            a[k % 2] = value.a();
-                            dz[k % 2] = e_slope + eq * f.inverse;
-                            add(out.d_target_term + of_target, dz[k % 2]);
-                            if (k % 2 == 0) continue;
-                            F::pair(a1.panel(j) + c - column, w1.columns, i + k - 1,
-                                    F::round(a[0], a[1]));
-                            const auto two = F::round(dz[0], dz[1]);
-                            F::pair(dz1_pairs.panel(j) + c - column, w1.columns, i + k - 1, two);
-                            F::rows(&dz1[(i + k - 1) * dz1_ld], dz1_ld, c, two);
-                        }
-                        for (int s = 0; s < N_SUMS; ++s) add(to + s * width1 + c, of[s]);
-                    }
-                }
-                for (int64_t i = 0; i < width2; i += TILE_ROWS) {
-                    float* d_w = &d_w2[share][i * width1 + column];
-                    a1.template multiply<false>(d_w, width1, &dz2_pairs[i], width2, j,
-                                                rows / F::PER_UNIT, d_w, width1);
-                }
-                for (int64_t i = 0; i < n_inputs; i += TILE_ROWS) {
-                    float* d_w = &d_w1[share][i * width1 + column];
-                    dz1_pairs.template multiply<false>(d_w, width1, &inputs.pairs[i], width0, j,
-                                                       rows / F::PER_UNIT, d_w, width1);
-                }
-            }
-
-            for (int64_t j = 0; j < w1_back.count; ++j)
-                for (int64_t i = 0; i < n; i += TILE_ROWS)
-                    w1_back.template multiply<true>(zero.get(), 0, &dz1[i * dz1_ld], dz1_ld, j,
-                                                    w1_back.k_units,
-                                                    &dx[i * width0 + j * w1_back.columns], width0);
-            for (int64_t i = 0; i < n; ++i) {
-                const int64_t p = first + i;
-                const float* g = out.d_pooled + inputs.sample[i] * u.dim;
-                for (int64_t d = 0; d < u.dim; ++d)
-                    out.d_history[p * u.dim + d] = out.scores[p] * g[d];
-                inputs.scatter(&dx[i * width0], p, inputs.sample[i], out.d_target, out.d_history);
-            }
-            sums[share].flush();
+    void chunk(Share& s, int64_t first, int64_t n) const {
+        s.inputs.fill(first, n);
+        s.targets.fill(first, n);
+        second_layer(s, first, n);
+        std::memset(s.dt.get(), 0, s.targets.count * width_t * sizeof(float));
+        for (int64_t j = 0; j < w1.count; ++j) {
+            first_layer(s, j, n);
+            weights(s, j, n);
         }
+        inputs(s, first, n);
+        s.sums.flush();
+    }
+
+    // dz2 of a chunk, zero after its last position.
+    void second_layer(Share& s, int64_t first, int64_t n) const {
+        for (int64_t block = 0; block < n; block += TILE_ROWS)
+            for (int64_t c = 0; c < width2; c += LANES) {
+                const auto f = f2.channels(c);
+                const V w = load(&w3[c]), m = load(&mean_eq[c]), m_zn = load(&mean_eq_zn[c]);
+                const auto dz = [&](int64_t i) {
+                    if (i >= n) return all(0);
+                    const auto value = f.at(F::read(z2 + (first + i) * z2_ld, c));
+                    const V e = w * out.d_scores[first + i];
+                    return e * value.slope + (e * value.q() - m - m_zn * value.zn) * f.inverse;
+                };
+                for (int64_t i = block; i < block + TILE_ROWS; i += 2) {
+                    const auto two = F::round(dz(i), dz(i + 1));
+                    F::rows(&s.dz2[i * z2_ld], z2_ld, c, two);
+                    F::pair(&s.dz2_pairs[c], width2, i, two);
+                }
+            }
+    }
+
+    // a1 and e f'(z1) of the channels of panel j, with z1 computed again.
+    void first_layer(Share& s, int64_t j, int64_t n) const {
+        alignas(64) float z[TILE_ROWS * 2 * LANES], e[TILE_ROWS * 2 * LANES];
+        const int64_t columns = w1.columns;
+        Panels<Float32>& d_term = s.targets.d_term;
+        std::memset(d_term.panel(j), 0, s.targets.count * columns * sizeof(float));
+        for (int64_t i = 0; i < n; i += TILE_ROWS) {
+            w1.template multiply<true>(zero.get(), 0, &s.inputs.rows[i * s.inputs.ld],
+                                       s.inputs.ld, j, w1.k_units, z, columns);
+            w2_back.template multiply<true>(zero.get(), 0, &s.dz2[i * z2_ld], z2_ld, j,
+                                            w2_back.k_units, e, columns);
+            for (int64_t c = 0; c < columns; c += LANES) {
+                const int64_t channel = j * columns + c;
+                const auto f = f1.channels(channel);
+                const float* term_c = s.targets.term.panel(j) + c;
+                float* d_term_c = d_term.panel(j) + c;
+                V of[N_SUMS] = {};
+                const auto one = [&](int64_t k, V& a) {
+                    const int64_t place = s.targets.place[i + k];
+                    const auto value = f.at(load(z + k * columns + c) + load(term_c + place));
+                    const V de = load(e + k * columns + c), dez = de * value.z;
+                    const V eq = de * value.q(), e_slope = de * value.slope;
+                    const V dz = e_slope + eq * f.inverse;
+                    of[OF_SLOPE] += e_slope;
+                    of[OF_ALPHA] += dez - dez * value.p;
+                    of[OF_Q] += eq;
+                    of[OF_Q_ZN] += eq * value.zn;
+                    add(d_term_c + place, dz);
+                    a = value.a();
+                    return dz;
+                };
+                for (int64_t k = 0; k < TILE_ROWS; k += 2) {
+                    V a_0, a_1;
+                    const V dz_0 = one(k, a_0), dz_1 = one(k + 1, a_1);
+                    const auto dz = F::round(dz_0, dz_1);
+                    F::rows(&s.dz1[(i + k) * dz1_ld], dz1_ld, channel, dz);
+                    F::pair(s.dz1_pairs.panel(j) + c, columns, i + k, dz);
+                    F::pair(s.a1.panel(j) + c, columns, i + k, F::round(a_0, a_1));
+                }
+                for (int k = 0; k < N_SUMS; ++k)
+                    add(&s.sums.chunk[k * width1 + channel], of[k]);
+            }
+        }
+    }
+
+    // dW2 += dz2^T a1 and dW1 += dz1^T x for the channels of panel j; and dt += dz1 Wt.
+    void weights(Share& s, int64_t j, int64_t n) const {
+        const int64_t column = j * w1.columns, positions = round_up(n, TILE_ROWS) / F::PER_UNIT;
+        for (int64_t i = 0; i < width2; i += TILE_ROWS) {
+            float* d_w = &s.d_w2[i * width1 + column];
+            s.a1.template multiply<false>(d_w, width1, &s.dz2_pairs[i], width2, j, positions, d_w,
+                                          width1);
+        }
+        for (int64_t i = 0; i < n_x; i += TILE_ROWS) {
+            float* d_w = &s.d_w1[(u.dim + i) * width1 + column];
+            s.dz1_pairs.template multiply<false>(d_w, width1, &s.inputs.pairs[i], width_x, j,
+                                                 positions, d_w, width1);
+        }
+        Targets& t = s.targets;
+        for (int64_t i = 0; i < u.dim; i += TILE_ROWS) {
+            float* d_w = &s.d_w1[i * width1 + column];
+            t.d_term.template multiply<false>(d_w, width1, &t.t[i], t.ld, j, t.count, d_w, width1);
+        }
+        for (int64_t k = 0; k < w_target_back.count; ++k)
+            for (int64_t i = 0; i < t.count; i += TILE_ROWS) {
+                float* d_t = &s.dt[i * width_t + k * w_target_back.columns];
+                w_target_back.multiply_part<true>(d_t, width_t,
+                                                  t.d_term.panel(j) + i * w1.columns, w1.columns,
+                                                  k, column, w1.columns, d_t, width_t);
+            }
+    }
+
+    // dx = dz1 W1, and from there to the history and the target.
+    void inputs(Share& s, int64_t first, int64_t n) const {
+        for (int64_t j = 0; j < w1_back.count; ++j)
+            for (int64_t i = 0; i < n; i += TILE_ROWS)
+                w1_back.template multiply<true>(zero.get(), 0, &s.dz1[i * dz1_ld], dz1_ld, j,
+                                                w1_back.k_units,
+                                                &s.dx[i * width_x + j * w1_back.columns], width_x);
+        for (int64_t i = 0; i < n; ++i) {
+            const int64_t p = first + i, b = s.inputs.sample[i];
+            for (int64_t d = 0; d < u.dim; ++d)
+                out.d_history[p * u.dim + d] = out.scores[p] * out.d_pooled[b * u.dim + d];
+            s.inputs.scatter(&s.dx[i * width_x], p, b, out.d_target, out.d_history);
+        }
+        for (int64_t i = 0; i < s.targets.count; ++i)
+            for (int64_t d = 0; d < u.dim; ++d)
+                out.d_target[s.targets.sample[i] * u.dim + d] += s.dt[i * width_t + d];
+    }
+};
+
+template <class F, bool DICE>
+void hidden_gradients(const Unit& u, const typename F::Unit* z2, const Gradients& out) {
+    const HiddenGradients<F, DICE> pass(u, z2, out);
+    std::vector<typename HiddenGradients<F, DICE>::Share> shares;
+    for (int64_t s = 0; s < u.threads; ++s) shares.emplace_back(pass);
+    for_shares(u, [&](int64_t share, int64_t begin, int64_t end) {
+        for (int64_t first = begin; first < end; first += CHUNK)
+            pass.chunk(shares[share], first, std::min<int64_t>(CHUNK, end - first));
     });
-    for (int64_t s = 0; s < u.threads; ++s) {
-        sums[s].add_to(out.sums1);
+    for (const auto& s : shares) {
+        s.sums.add_to(out.sums1);
         for (int64_t i = 0; i < u.hidden1; ++i) {
-            for (int64_t k = 0; k < n_inputs; ++k)
-                out.d_w1[i * n_inputs + k] += d_w1[s][k * width1 + i];
+            for (int64_t k = 0; k < 3 * u.dim; ++k)
+                out.d_w1[i * 3 * u.dim + k] += s.d_w1[k * u.width1() + i];
             for (int64_t k = 0; k < u.hidden2; ++k)
-                out.d_w2[k * u.hidden1 + i] += d_w2[s][k * width1 + i];
+                out.d_w2[k * u.hidden1 + i] += s.d_w2[k * u.width1() + i];
         }
     }
 }

@@ -45,11 +45,11 @@ void moments(const Unit& u, double* sum_x, double* sum_xx) {
 }
 
 // First pass: z2 of every position, stored as z2 - centre, and the sums of it and of its square.
-// With `find_centre`, the centre becomes the mean over the first chunk: close to the mean, so
+// With `find_centre`, it becomes the mean over the first chunk: close to the mean, so
 // that neither the storage in bfloat16 nor the variance from sums loses digits.
 template <class F, bool DICE>
-void hidden(const Unit& u, const float* b2, float* centre, bool find_centre,
-            typename F::Unit* z2, double* sums2) {
+void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2,
+            double* sums2) {
     const int64_t width1 = u.width1(), width2 = u.width2();
     const int64_t a1_ld = width1 / F::PER_UNIT, z2_ld = width2 / F::PER_UNIT;
     const Activation<DICE, F::SHORT> f1(u.layer1, u.hidden1, width1);
@@ -57,17 +57,17 @@ void hidden(const Unit& u, const float* b2, float* centre, bool find_centre,
     Panels<F> w1(2 * u.dim, width1), w2(width1, width2);
     w1.pack(u.w1 + u.dim, 2 * u.dim, 1, u.hidden1, 3 * u.dim);
     w2.pack(u.w2, u.hidden1, 1, u.hidden2, u.hidden1);
-    Buffer<float> start2 = padded(b2, u.hidden2, width2);
-    if (!find_centre)
-        for (int64_t c = 0; c < u.hidden2; ++c) start2[c] -= centre[c];
+    const Buffer<float> start2 = padded(u.layer2.start, u.hidden2, width2);
 
     const auto run = [&](int64_t begin, int64_t end, Sums& sums) {
         Inputs<F> inputs(u, false);
+        Targets targets(u);
         Buffer<typename F::Unit> a1(CHUNK * a1_ld);
         alignas(64) float z[TILE_ROWS * 2 * LANES];
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t n = std::min<int64_t>(CHUNK, end - first);
             inputs.fill(first, n);
+            targets.fill(first, n);
             for (int64_t j = 0; j < w1.count; ++j)
                 for (int64_t i = 0; i < n; i += TILE_ROWS) {
                     const int64_t column = j * w1.columns;
@@ -76,9 +76,10 @@ void hidden(const Unit& u, const float* b2, float* centre, bool find_centre,
                     for (int64_t c = column; c < column + w1.columns; c += LANES) {
                         const auto f = f1.channels(c);
                         const float* z_c = z + c - column;
+                        const float* term_c = targets.term.panel(j) + c - column;
                         const auto a = [&](int64_t k) {
-                            const float* of_target = u.target_term + inputs.sample[i + k] * width1;
-                            return f.at(load(z_c + k * w1.columns) + load(of_target + c)).a();
+                            const V of_target = load(term_c + targets.place[i + k]);
+                            return f.at(load(z_c + k * w1.columns) + of_target).a();
                         };
                         for (int64_t k = 0; k < TILE_ROWS; k += 2)
                             F::rows(&a1[(i + k) * a1_ld], a1_ld, c, F::round(a(k), a(k + 1)));

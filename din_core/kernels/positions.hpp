@@ -33,7 +33,8 @@ namespace {
 constexpr int64_t BLOCK = 8;  // positions whose kept z2 is read front to back
 
 struct Layer {
-    const float* offset;   // what is computed is z - mean + offset
+    const float* start;    // what the computation of z starts from: b less some centre
+    const float* offset;   // mean - centre, so that z - mean + offset is what is computed
     const float* mean;     // m, zero for PReLU
     const float* inverse;  // 1 / sd, zero for PReLU
     const float* alpha;
@@ -43,8 +44,7 @@ struct Unit {
     int64_t samples, positions, dim, hidden1, hidden2, threads, dice, bfloat16;
     const float *target, *history;
     const int64_t* row;
-    const float* input_mean;   // subtracted from x: about the batch mean for Dice in training
-    const float* target_term;  // [B, width1]: the share of t (less its mean) in z1 - mean
+    const float* input_mean;  // subtracted from x: about the batch mean for Dice in training
     const float *w1, *w2, *w3, *b3;
     Layer layer1, layer2;
 
@@ -128,7 +128,7 @@ struct Inputs {
     int64_t skipped, n, width, ld;
     Buffer<typename F::Unit> rows, pairs;
     Buffer<float> x, mean;
-    Buffer<int64_t> sample;  // of each row; after the last, its sample again
+    Buffer<int64_t> sample;  // of each row
     Inputs(const Unit& unit, bool with_target)
         : u(unit), skipped(with_target ? 0 : u.dim), n(3 * u.dim - skipped),
           width(round_up(n, WIDTH_STEP)), ld(width / F::PER_UNIT), rows(CHUNK * ld),
@@ -137,7 +137,7 @@ struct Inputs {
 
     void fill(int64_t first, int64_t count) {
         const int64_t end = round_up(count, TILE_ROWS);
-        for (int64_t i = 0; i < end; ++i) sample[i] = u.row[first + std::min(i, count - 1)];
+        for (int64_t i = 0; i < count; ++i) sample[i] = u.row[first + i];
         for (int64_t i = 0; i < end; i += 2) {
             for (int64_t k = 0; k < 2; ++k)
                 if (i + k < count) one(&x[k * width], first + i + k, sample[i + k]);
@@ -171,6 +171,40 @@ struct Inputs {
             for (int64_t d = 0; d < dim; ++d) dt[d] += dx[d];
         for (int64_t d = 0; d < dim; ++d) dt[d] += dx_product[d] * h[d];
         for (int64_t d = 0; d < dim; ++d) dh[d] += dx_h[d] + dx_product[d] * t[d];
+    }
+};
+
+// The target's share of z1, start + Wt (t - mean), once for each sample of a chunk; and the
+// gradient that reaches it, the sum of dz1 over the sample's positions. In float32: little work.
+struct Targets {
+    const Unit& u;
+    int64_t ld, count;
+    Buffer<int64_t> sample, place;  // of each target; and where a row's target stands in a panel
+    Buffer<float> start, mean, t;
+    Panels<Float32> weight, term, d_term;  // [D, H1], and [targets, H1]
+    explicit Targets(const Unit& unit)
+        : u(unit), ld(round_up(u.dim, WIDTH_STEP)), count(0), sample(CHUNK), place(CHUNK),
+          start(padded(u.layer1.start, u.hidden1, u.width1())),
+          mean(padded(u.input_mean, u.dim, ld)), t(CHUNK * ld), weight(u.dim, u.width1()),
+          term(CHUNK, u.width1()), d_term(CHUNK, u.width1()) {
+        weight.pack(u.w1, u.dim, 1, u.hidden1, 3 * u.dim);
+    }
+    void fill(int64_t first, int64_t n) {
+        count = 0;
+        for (int64_t i = 0; i < n; ++i) {
+            const int64_t b = u.row[first + i];
+            if (i == 0 || b != sample[count - 1]) {
+                for (int64_t d = 0; d < u.dim; ++d)
+                    t[count * ld + d] = u.target[b * u.dim + d] - mean[d];
+                sample[count++] = b;
+            }
+            place[i] = (count - 1) * term.columns;
+        }
+        for (int64_t i = n; i < round_up(n, TILE_ROWS); ++i) place[i] = place[n - 1];
+        for (int64_t j = 0; j < weight.count; ++j)
+            for (int64_t i = 0; i < count; i += TILE_ROWS)
+                weight.multiply<true>(&start[j * term.columns], 0, &t[i * ld], ld, j, u.dim,
+                                      term.panel(j) + i * term.columns, term.columns);
     }
 };
 

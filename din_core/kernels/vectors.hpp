@@ -205,10 +205,19 @@ struct Panels {
     }
     typename F::Unit* panel(int64_t j) const { return data.get() + j * k_units * columns; }
 
+    // A tile of A times panel j, over the first `used` units of k.
     template <bool BY_ROWS>
     INLINE void multiply(const float* init, int64_t init_ld, const typename F::Unit* a, int64_t ld,
-                         int64_t j, int64_t used_k_units, float* c, int64_t c_ld) const {
-        if (nv == 2) tile<F, 2, BY_ROWS>(init, init_ld, a, ld, panel(j), used_k_units, c, c_ld);
-        else tile<F, 1, BY_ROWS>(init, init_ld, a, ld, panel(j), used_k_units, c, c_ld);
+                         int64_t j, int64_t used, float* c, int64_t c_ld) const {
+        multiply_part<BY_ROWS>(init, init_ld, a, ld, j, 0, used, c, c_ld);
+    }
+    // The same over `used` units from `from` on.
+    template <bool BY_ROWS>
+    INLINE void multiply_part(const float* init, int64_t init_ld, const typename F::Unit* a,
+                              int64_t ld, int64_t j, int64_t from, int64_t used, float* c,
+                              int64_t c_ld) const {
+        const typename F::Unit* b = panel(j) + from * columns;
+        if (nv == 2) tile<F, 2, BY_ROWS>(init, init_ld, a, ld, b, used, c, c_ld);
+        else tile<F, 1, BY_ROWS>(init, init_ld, a, ld, b, used, c, c_ld);
     }
 };
