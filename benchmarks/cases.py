@@ -153,6 +153,8 @@ class _Bench:
         }
         if done := _finished(runs):
             entry["ours_microseconds_per_row"] = round(entry["ours_seconds"] / rows * 1e6, 3)
+            cpu = entry["ours_work_cpu_seconds"]
+            entry["ours_cpu_microseconds_per_row"] = round(cpu / rows * 1e6, 3)
             entry["ours_samples"] = done[-1].report["samples"]
             entry["ours_stages"] = _median_stages(done)
             entry["disk_mb"] = round(max(run.report["disk_mb"] for run in done), 1)

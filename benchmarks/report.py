@@ -158,19 +158,20 @@ def _sequence_note(entry: Mapping[str, Any]) -> str:
 
 
 def _scale(entries: Sequence[Mapping[str, Any]]) -> str:
-    head = ("rows", "seconds", "µs a row", "peak", "at most 10 GiB", "CSV", "database and spill")
+    head = ("rows", "seconds", "µs a row", "CPU µs a row", "peak", "at most 10 GiB", "CSV", "disk")
     rows = [
         (
             f"{entry['rows']:,}",
             _seconds(entry, "ours"),
             f"{entry['ours_microseconds_per_row']:.2f}",
+            f"{entry['ours_cpu_microseconds_per_row']:.2f}",
             f"{entry['ours_peak_mb']:,.0f} MB",
             "yes" if entry["within_10_gib"] else "**no**",
             f"{entry['csv_mb']:,.0f} MB",
             f"{entry['disk_mb']:,.0f} MB",
         )
         if entry["ours_outcome"] == "ok"
-        else (f"{entry['rows']:,}", _seconds(entry, "ours"), *["-"] * 5)
+        else (f"{entry['rows']:,}", _seconds(entry, "ours"), *["-"] * 6)
         for entry in entries
     ]
     notes = [
@@ -178,10 +179,13 @@ def _scale(entries: Sequence[Mapping[str, Any]]) -> str:
     ]
     done = [entry for entry in entries if entry["ours_outcome"] == "ok"]
     if len(done) > 1:
-        cost = [entry["ours_microseconds_per_row"] for entry in done]
+        growth = [
+            done[-1][figure] / done[0][figure]
+            for figure in ("ours_microseconds_per_row", "ours_cpu_microseconds_per_row")
+        ]
         notes.append(
-            f"Linear would be the same cost a row everywhere: the last is {cost[-1] / cost[0]:.2f} "
-            "times the first."
+            f"Linear would be the same cost a row everywhere: the last is {growth[0]:.2f} times "
+            f"the first, {growth[1]:.2f} times in processor time."
         )
     notes += [f"`{entry['case']}`: {_noise(entry)}" for entry in done]
     return _table(head, rows) + "\n\n" + _bullets(notes)
