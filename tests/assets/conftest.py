@@ -43,6 +43,7 @@ class Pipeline:
     home: Path
     instance: dg.DagsterInstance
     config: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SMALL_RUN))
+    result: dg.ExecuteInProcessResult | None = None
 
     def run(
         self, *selection: str, config: Mapping[str, Any] | None = None
@@ -57,12 +58,13 @@ class Pipeline:
             definitions.resolve_assets_def(dg.AssetKey(name)).op.name for name in selection
         } or set(run_config["ops"])
         run_config["ops"] = {k: v for k, v in run_config["ops"].items() if k in names}
-        return job.execute_in_process(
+        self.result = job.execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,
             run_config=run_config,
             instance=self.instance,
             raise_on_error=False,
         )
+        return self.result
 
     def versions(self) -> dict[str, str]:
         """Data version of each asset, by the ledger."""

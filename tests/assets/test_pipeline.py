@@ -40,11 +40,11 @@ def test_complete_run_leaves_model_graph_onnx_and_warehouse(finished):
     assert figures["oracle_auc"] > figures["popularity_auc"]
 
 
-def test_metadata_shows_rows_columns_options_and_pictures(pipeline):
-    made = materializations(pipeline.run())
+def test_metadata_shows_rows_columns_options_and_pictures(finished):
+    made = materializations(finished.result)
     samples = made["samples"].metadata
     assert (
-        samples["dagster/row_count"].value == pipeline.query("select count(*) from samples")[0][0]
+        samples["dagster/row_count"].value == finished.query("select count(*) from samples")[0][0]
     )
     columns = {column.name: column for column in samples["dagster/column_schema"].schema.columns}
     assert columns["hist_item_id"].description.startswith("Indices of")
@@ -54,9 +54,8 @@ def test_metadata_shows_rows_columns_options_and_pictures(pipeline):
     assert made["onnx_model"].metadata["largest_difference_to_torch"].value < 1e-5
 
 
-def test_epochs_are_observed_while_training_goes_on(pipeline):
-    result = pipeline.run()
-    observed = [e for e in result.all_events if e.event_type_value == "ASSET_OBSERVATION"]
+def test_epochs_are_observed_while_training_goes_on(finished):
+    observed = [e for e in finished.result.all_events if e.event_type_value == "ASSET_OBSERVATION"]
     assert len(observed) == 2
     assert {"epoch", "val_auc"} <= set(
         observed[0].asset_observation_data.asset_observation.metadata

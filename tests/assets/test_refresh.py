@@ -12,9 +12,9 @@ from din_assets.refresh import RefreshFailedError, refresh
 @pytest.fixture
 def csv(write_csv, monkeypatch, tmp_path) -> Path:
     rows = [
-        f"u{user},i{(7 * user + 3 * step) % 23},{100 * step + user},c{(7 * user + 3 * step) % 23 % 4}"
+        f"u{user},i{item},{100 * step + user},c{item % 4}"
         for user in range(12)
-        for step in range(6)
+        for step, item in enumerate(range(7 * user, 7 * user + 18, 3))
     ]
     path = write_csv(*rows)
     monkeypatch.setenv("DIN_CSV", str(path))
