@@ -93,8 +93,7 @@ def onnx_model(
     ],
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version=versions.of_sql(*analytics.INPUTS)
-    + versions.of_modules("analytics", "publishing"),
+    code_version=versions.of_sql(*analytics.INPUTS) + versions.of_modules("analytics", "warehouse"),
     description="The database that analysts open (read-only): a closed snapshot of every table, "
     "swapped in at once.",
 )

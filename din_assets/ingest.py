@@ -15,7 +15,8 @@ from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, clear_failures, materialize_tables
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import amazon_reviews, sources, sql_files
+from din_core import sources, sql_files
+from din_core.amazon import reviews as amazon_reviews
 from din_core.config import SourceConfig, SyntheticConfig, from_options
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -76,12 +77,13 @@ class Evaluation:
         return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-def write_test_predictions(con: duckdb.DuckDBPyConnection, scores: pa.Table) -> int:
+def write_test_predictions(con: duckdb.DuckDBPyConnection, scores: Any) -> int:
     """Make the table ``test_predictions`` from a model's answers, in the caller's transaction.
 
     Args:
         con: Connection to the pipeline's database.
-        scores: One row a test sample: ``user_idx``, ``position``, ``k`` and ``score`` in [0, 1].
+        scores: Arrow table of one row a test sample: ``user_idx``, ``position``, ``k`` and
+            ``score`` in [0, 1].
 
     Returns:
         Rows of the table.

@@ -1,4 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 """A seeded log of interactions whose true propensities are known.
 
 Used where no source is given, in tests and in benchmarks: the AUC that the best possible model

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from din_core import amazon_metadata
-from din_core.amazon_interactions import _Lines
-from din_core.amazon_metadata import MetadataError, leading_asin, read_metadata, top_level_literals
-from din_core.amazon_reviews import prepare, write_interactions
-from din_core.downloads import DownloadError
-from din_core.source_errors import SourceError
+from din_core.amazon import metadata as amazon_metadata
+from din_core.amazon.downloads import DownloadError
+from din_core.amazon.interactions import _Lines
+from din_core.amazon.metadata import MetadataError, leading_asin, read_metadata, top_level_literals
+from din_core.amazon.reviews import prepare, write_interactions
+from din_core.sources.errors import SourceError
 
 DAY = 86_400
 

@@ -77,10 +77,18 @@ def test_no_rows_have_a_version_too(con):
 def test_the_number_of_batches_does_not_matter(con, monkeypatch):
     many = "select range % 17 as x, 'v' || (range % 5) as y from range(10000)"
     whole = version_of(con, many)
-    monkeypatch.setattr("din_core.content_versions._BATCH_ROWS", 700)
+    monkeypatch.setattr("din_core.warehouse.content_versions._BATCH_ROWS", 700)
     assert version_of(con, many) == whole
 
 
 def test_the_version_is_a_constant_of_the_content(con):
     # A published constant: a change here makes every recorded version out of date.
     assert version_of(con, BASE) == "fa5656bd0cfddf9083d8117146a60793"
+
+
+def test_name_of_a_source_file_does_not_enter_but_its_place_does(con):
+    con.execute("create table a as select * from (values ('x', 1), ('y', 2)) as t (file, line)")
+    con.execute("create table b as select * from (values ('p', 1), ('q', 2)) as t (file, line)")
+    con.execute("create table c as select * from (values ('q', 1), ('p', 2)) as t (file, line)")
+    assert warehouse.content_version(con, "a") == warehouse.content_version(con, "b")
+    assert warehouse.content_version(con, "a") != warehouse.content_version(con, "c")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from din_core import csv_blocks
-from din_core.csv_blocks import BadRow, read_rows
-from din_core.csv_header import Header, read_header
-from din_core.raw_lines import raw_text
+from din_core.sources import csv_blocks
+from din_core.sources.csv_blocks import BadRow, read_rows
+from din_core.sources.csv_header import Header, read_header
+from din_core.sources.raw_lines import raw_text
 
 HEADER = Header(",", ("a", "b", "c"), 0, 2)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from din_core import partial_files
-from din_core.downloads import DownloadError, fetch
+from din_core.amazon import partial_files
+from din_core.amazon.downloads import DownloadError, fetch
 
 CONTENT = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)

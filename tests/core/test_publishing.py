@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from din_core import publishing, warehouse
+from din_core import warehouse
+from din_core.warehouse import publishing
 from tests.core.other_processes import kill, run_python
 
 

@@ -1,4 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """The temporary tables behind ``source_rows``, and how rows get into them.
 
 The rows that could be taken apart are in ``source_good``, without the two columns that they never
@@ -19,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from din_core import sql_files
-from din_core.csv_blocks import BLOCK_BYTES, Rows, read_rows
-from din_core.csv_header import Header, locate, read_header
-from din_core.parquet_rows import open_parquet, raw_parquet, read_parquet
-from din_core.raw_lines import raw_text
-from din_core.source_errors import SourceError
-from din_core.source_files import SourceFile, open_text, refuse_other_encodings
+from din_core.sources.csv_blocks import BLOCK_BYTES, Rows, read_rows
+from din_core.sources.csv_header import Header, locate, read_header
+from din_core.sources.errors import SourceError
+from din_core.sources.files import SourceFile, open_text, refuse_other_encodings
+from din_core.sources.parquet_rows import open_parquet, raw_parquet, read_parquet
+from din_core.sources.raw_lines import raw_text
 
 _HEADER_BYTES = 1 << 20
 _RAW_ROWS = 1 << 16

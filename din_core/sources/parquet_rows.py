@@ -1,4 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Parquet to the same text columns that delimited text gives: one way of judging values for both.
 
 NULL is the empty value, a timestamp its ISO 8601 form, a true or false 1 or 0, and a float that is
@@ -20,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from din_core.csv_blocks import Rows, without_blanks
-from din_core.source_errors import SourceError
+from din_core.sources.csv_blocks import Rows, without_blanks
+from din_core.sources.errors import SourceError
 
 _BATCH_ROWS = 1 << 17
 

@@ -1,9 +1,8 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Which files a source is made of, and their plain bytes: globs, names, compression, content hash.
 
-What the bytes mean is :mod:`din_core.csv_blocks`'s business (text) or
-:mod:`din_core.parquet_rows`'s. Compression is read off a file's first bytes, not its name, so a
-``.csv`` that is gzipped in truth works all the same.
+What the bytes mean is :mod:`din_core.sources.csv_blocks`'s business (text) or
+:mod:`din_core.sources.parquet_rows`'s. Compression is read off a file's first bytes, not its name,
+so a ``.csv`` that is gzipped in truth works all the same.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
-from din_core.source_errors import SourceError
+from din_core.sources.errors import SourceError
 
 Kind = Literal["text", "parquet"]
 

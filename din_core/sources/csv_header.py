@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from din_core.source_errors import SourceError
+from din_core.sources.errors import SourceError
 
 DELIMITERS = (",", "\t", ";", "|")
 BOM = b"\xef\xbb\xbf"

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from din_core import sql_files
-from din_core.warehouse_errors import WarehouseError, explain
+from din_core.warehouse.errors import WarehouseError, explain
 
 _READ_ONLY = 0o444
 

@@ -1,9 +1,7 @@
-"""The database file: connections, transactions, and tables made from the SQL files.
+"""Connections, transactions, and tables made from the SQL files.
 
 DuckDB lets one process write or many read. So a connection here is short, always closed, and
-explains itself when another process holds the file. Beside this module: :mod:`din_core.publishing`
-(the read-only copy for analysts), :mod:`din_core.run_lock` (one run at a time) and
-:mod:`din_core.content_versions` (the hash of a table's rows), whose names are importable from here.
+explains itself when another process holds the file.
 """
 
 from __future__ import annotations
@@ -15,22 +13,7 @@ from pathlib import Path
 import duckdb
 
 from din_core import sql_files
-from din_core.content_versions import content_version
-from din_core.publishing import publish
-from din_core.run_lock import run_lock
-from din_core.warehouse_errors import WarehouseError, explain
-
-__all__ = [
-    "WarehouseError",
-    "connect",
-    "content_version",
-    "create_table",
-    "create_view",
-    "publish",
-    "row_count",
-    "run_lock",
-    "transaction",
-]
+from din_core.warehouse.errors import WarehouseError, explain
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from din_core.csv_blocks import BLOCK_BYTES, LONGEST_RECORD_BYTES, RecordRules
-from din_core.csv_header import Header
-from din_core.source_files import ByteStream
+from din_core.sources.csv_blocks import BLOCK_BYTES, LONGEST_RECORD_BYTES, RecordRules
+from din_core.sources.csv_header import Header
+from din_core.sources.files import ByteStream
 
 
 def raw_text(

@@ -44,6 +44,13 @@ _LANES = (
 # are samples of which split, what the histories are slices of, and the attributes of the users.
 _COMPOSED = {"samples": ("sample_bounds", "events", "users")}
 
+# A source file enters by its number among the source's files, so that the same rows under another
+# file name are the same content.
+_FILE_NUMBERS = (
+    "select file, row_number() over (order by file) as number_of_file "
+    "from (select distinct file from {table})"
+)
+
 
 def content_version(con: duckdb.DuckDBPyConnection, table: str) -> str:
     """Hash the rows of a table.
@@ -68,8 +75,12 @@ def content_version(con: duckdb.DuckDBPyConnection, table: str) -> str:
     described = con.execute(f"describe {sql_files.quote(table)}").fetchall()
     names = [str(row[0]) for row in described]
     wanted = [_as_column(sql_files.quote(row[0]), str(row[1])) for row in described]
+    relation = sql_files.quote(table)
+    if "file" in names:
+        wanted[names.index("file")] = "number_of_file"
+        relation += f" inner join ({_FILE_NUMBERS.format(table=relation)}) using (file)"
     # A relation streams its rows; a DB-API result would copy them once more.
-    query = f"select {', '.join(wanted)} from {sql_files.quote(table)}"
+    query = f"select {', '.join(wanted)} from {relation}"
     reader = con.sql(query).to_arrow_reader(_BATCH_ROWS)
     rows = 0
     totals = [0, 0]

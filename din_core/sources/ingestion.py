@@ -1,4 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """From files to the relation ``source_rows``: every row of the source, as text, with its line.
 
 :func:`stage` is the way in. It decides nothing about values: which rows are usable is said by
@@ -18,21 +17,9 @@ import duckdb
 
 from din_core import sql_files, warehouse
 from din_core.config import SourceConfig
-from din_core.source_errors import SourceError
-from din_core.source_files import find_files
-from din_core.source_staging import Progress, content_hash, load, read_layout, restore_raw
-
-__all__ = [
-    "IngestReport",
-    "Progress",
-    "Rejection",
-    "SourceError",
-    "SourceReport",
-    "fingerprint",
-    "ingest",
-    "options_of",
-    "stage",
-]
+from din_core.sources.errors import SourceError
+from din_core.sources.files import find_files
+from din_core.sources.staging import Progress, content_hash, load, read_layout, restore_raw
 
 _log = logging.getLogger(__name__)
 _SHOWN = 3

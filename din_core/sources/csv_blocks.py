@@ -1,4 +1,3 @@
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Delimited text to columns, with the exact line number of every row, in bounded memory.
 
 The text is read in blocks that end at a line. A block goes through pyarrow's parser, which is fast
@@ -30,9 +29,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from din_core.csv_header import Header
-from din_core.source_errors import SourceError
-from din_core.source_files import ByteStream
+from din_core.sources.csv_header import Header
+from din_core.sources.errors import SourceError
+from din_core.sources.files import ByteStream
 
 BLOCK_BYTES = 1 << 24
 WINDOW_BYTES = 1 << 12

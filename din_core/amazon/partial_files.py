@@ -1,6 +1,6 @@
 """A file that is still arriving: ``<target>.part``, locked, with a note of what it is a part of.
 
-Nothing here knows a network; :mod:`din_core.downloads` fills the part.
+Nothing here knows a network; :mod:`din_core.amazon.downloads` fills the part.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Built on ``urllib`` of the standard library: the library layer has no HTTP dependency of its own,
 and what matters here (Range, If-Range, a timeout on each read) is in plain headers and sockets.
-What a file means is not known here; the bytes on disk are :mod:`din_core.partial_files`'s.
+What a file means is not known here; the bytes on disk are :mod:`din_core.amazon.partial_files`'s.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
-from din_core.partial_files import DownloadError, Origin, PartialFile, forget_part, open_part
+from din_core.amazon.partial_files import DownloadError, Origin, PartialFile, forget_part, open_part
 
 __all__ = ["DownloadError", "fetch"]
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from din_core.warehouse_errors import WarehouseError
+from din_core.warehouse.errors import WarehouseError
 
 logger = logging.getLogger(__name__)
 

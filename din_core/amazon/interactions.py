@@ -2,7 +2,7 @@
 
 ``reviews_<Category>_5.json.gz`` holds one review a line as JSON (the "5-core": users and items
 with five reviews or more), ``meta_<Category>.json.gz`` one item a line as a Python literal, read
-by :mod:`din_core.amazon_metadata`. An item's category is the last entry of its last category
+by :mod:`din_core.amazon.metadata`. An item's category is the last entry of its last category
 path, as in the DIN authors' own preparation.
 """
 
@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
 
-from din_core.amazon_metadata import MetadataError, leading_asin, read_metadata
-from din_core.partial_files import explained
-from din_core.source_errors import SourceError
+from din_core.amazon.metadata import MetadataError, leading_asin, read_metadata
+from din_core.amazon.partial_files import explained
+from din_core.sources.errors import SourceError
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Amazon Reviews 2014, the data set of the DIN paper, as a source: fetched, then made a CSV, once.
 
-How the files are fetched is :mod:`din_core.downloads`'s business, what their lines mean
-:mod:`din_core.amazon_interactions`'s.
+How the files are fetched is :mod:`din_core.amazon.downloads`'s business, what their lines mean
+:mod:`din_core.amazon.interactions`'s.
 
 Source: R. He, J. McAuley, WWW 2016, and J. McAuley et al., SIGIR 2015.
 """
@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-from din_core.amazon_interactions import FORM, Progress, Report, write_interactions
-from din_core.downloads import fetch
-from din_core.partial_files import explained
-from din_core.source_errors import SourceError
+from din_core.amazon.downloads import fetch
+from din_core.amazon.interactions import FORM, Progress, Report, write_interactions
+from din_core.amazon.partial_files import explained
+from din_core.sources.errors import SourceError
 
 __all__ = ["BASE_URL", "CATEGORIES", "Progress", "Report", "prepare", "write_interactions"]
 
@@ -78,12 +78,12 @@ def prepare(
         sha256s: Expected hex digests by file name. The authors publish none; without them a file
             is held against the checksum inside the gzip format.
         on_progress: Told of every file that is fetched or read.
-        timeout: As of :func:`din_core.downloads.fetch`, and so are the following two.
+        timeout: As of :func:`din_core.amazon.downloads.fetch`, and so are the following two.
         attempts: Tries in a row that bring nothing new.
         sleep: Waits between tries.
 
     Returns:
-        Path of the CSV, which :func:`din_core.amazon_interactions.write_interactions` describes.
+        Path of the CSV, which :func:`din_core.amazon.interactions.write_interactions` describes.
 
     Raises:
         SourceError: The category does not exist, or the files hold nothing usable.

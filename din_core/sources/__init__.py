@@ -1,0 +1,30 @@
+"""Reading a log, whatever it looks like, with every row accounted for.
+
+:func:`ingest` makes the tables ``interactions`` and ``rejected_rows``. Text goes through
+:mod:`~din_core.sources.csv_blocks` block by block, Parquet through
+:mod:`~din_core.sources.parquet_rows`; which rows can be used is decided in ``sql/ingest``.
+"""
+
+from din_core.sources.errors import SourceError
+from din_core.sources.ingestion import (
+    IngestReport,
+    Rejection,
+    SourceReport,
+    fingerprint,
+    ingest,
+    options_of,
+    stage,
+)
+from din_core.sources.staging import Progress
+
+__all__ = [
+    "IngestReport",
+    "Progress",
+    "Rejection",
+    "SourceError",
+    "SourceReport",
+    "fingerprint",
+    "ingest",
+    "options_of",
+    "stage",
+]

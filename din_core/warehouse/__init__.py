@@ -1,0 +1,25 @@
+"""The database file: opening it, making its tables, versioning, locking and publishing it."""
+
+from din_core.warehouse.content_versions import content_version
+from din_core.warehouse.database import (
+    connect,
+    create_table,
+    create_view,
+    row_count,
+    transaction,
+)
+from din_core.warehouse.errors import WarehouseError
+from din_core.warehouse.publishing import publish
+from din_core.warehouse.run_lock import run_lock
+
+__all__ = [
+    "WarehouseError",
+    "connect",
+    "content_version",
+    "create_table",
+    "create_view",
+    "publish",
+    "row_count",
+    "run_lock",
+    "transaction",
+]
