@@ -75,7 +75,7 @@ def content_version(con: duckdb.DuckDBPyConnection, table: str) -> str:
     described = con.execute(f"describe {sql_files.quote(table)}").fetchall()
     names = [str(row[0]) for row in described]
     wanted = [_as_column(sql_files.quote(row[0]), str(row[1])) for row in described]
-    relation = sql_files.quote(table)
+    relation = f"{sql_files.quote(table)}"
     if "file" in names:
         wanted[names.index("file")] = "number_of_file"
         relation += f" inner join ({_FILE_NUMBERS.format(table=relation)}) using (file)"

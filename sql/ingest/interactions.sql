@@ -2,14 +2,29 @@
 -- Grain: one valid row of the source, `file` and `line` say which. An id or attribute column is
 -- BIGINT where each of its valid values is a canonical integer, else text (the whole column).
 -- With drop_duplicates, of rows equal in every column the earliest (file, line) stays.
+-- The linter loses the indentation behind the macro:
+-- noqa: disable=LT02
 {% from "macros/source_rows.jinja" import judged_rows %}
 with
+
+staged_rows as (
+    select *
+    from source_rows
+),
 
 {{ judged_rows(attributes, labelled) }}
 usable_rows as (
     select
-        {{ "cast(user_id as bigint)" | safe if user_id_is_integer else quote("user_id") }} as user_id,
-        {{ "cast(item_id as bigint)" | safe if item_id_is_integer else quote("item_id") }} as item_id,
+{% if user_id_is_integer %}
+        cast(user_id as bigint) as user_id,
+{% else %}
+        user_id,
+{% endif %}
+{% if item_id_is_integer %}
+        cast(item_id as bigint) as item_id,
+{% else %}
+        item_id,
+{% endif %}
         time,
 {% for attribute in attributes %}
 {% if attribute.is_integer %}

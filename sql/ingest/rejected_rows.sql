@@ -1,7 +1,14 @@
 -- What could not be used, whole, and why: nothing of the source gets lost silently.
 -- Grain: one row of the source that is not in interactions; `raw` is the row as it was written.
+-- The linter loses the indentation behind the macro:
+-- noqa: disable=LT02
 {% from "macros/source_rows.jinja" import judged_rows %}
 with
+
+staged_rows as (
+    select *
+    from source_rows
+),
 
 {{ judged_rows(attributes, labelled) }}
 final as (
