@@ -30,7 +30,7 @@ from din_core.tutorial import (
     vocabulary_sizes,
 )
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "as_a_library.md"
+DOCUMENT = Path(__file__).parents[2] / "README.md"
 
 # Users 10 (four events, one time twice), 20 (one) and 30 (three); items a … f, two categories.
 LOG = pd.DataFrame(
