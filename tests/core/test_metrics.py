@@ -1,0 +1,84 @@
+"""Figures of merit against hand-computed values and scikit-learn."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss, roc_auc_score
+
+from din_core import metrics
+
+
+def test_auc_counts_ordered_pairs_and_half_of_the_ties():
+    # Pairs of positive and negative: (3, 1) won, (3, 2) won, (2, 1) won, (2, 2) tied.
+    assert metrics.auc([1, 1, 0, 0], [3, 2, 1, 2]) == 3.5 / 4
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=30).filter(
+        lambda rows: len({label for label, _ in rows}) == 2
+    )
+)
+def test_auc_equals_scikit_learn_with_any_ties(rows):
+    label, score = zip(*rows, strict=True)
+    assert metrics.auc(label, score) == pytest.approx(roc_auc_score(label, score), abs=1e-12)
+
+
+@pytest.mark.parametrize(("label", "score"), [([], []), ([1, 1], [0.1, 0.2]), ([0], [0.5])])
+def test_auc_of_one_class_is_undefined(label, score):
+    assert metrics.auc(label, score) is None
+
+
+def test_gauc_weighs_users_by_their_samples_and_leaves_one_class_out():
+    user = [7, 7, 3, 3, 3, 5, 5]
+    label = [1, 0, 0, 1, 0, 1, 1]
+    score = [0.9, 0.1, 0.8, 0.5, 0.2, 0.1, 0.2]
+    # User 7: AUC 1 on 2 samples; user 3: 1 of 2 pairs on 3 samples; user 5 has no negative.
+    assert metrics.gauc(label, score, user) == pytest.approx((2 * 1 + 3 * 0.5) / 5)
+
+
+def test_gauc_without_a_user_with_both_classes_is_undefined():
+    assert metrics.gauc([1, 0], [0.3, 0.2], [1, 2]) is None
+
+
+def test_gauc_ignores_a_shift_of_one_users_scores():
+    rng = np.random.default_rng(0)
+    user, label, score = rng.integers(0, 20, 400), rng.integers(0, 2, 400), rng.random(400)
+    shifted = score + user
+    assert metrics.gauc(label, shifted, user) == pytest.approx(metrics.gauc(label, score, user))
+
+
+def test_logloss_equals_scikit_learn():
+    label, score = [1, 0, 1], [0.8, 0.3, 0.01]
+    assert metrics.logloss(label, score) == pytest.approx(log_loss(label, score))
+
+
+def test_logloss_of_a_saturated_mistake_is_finite():
+    assert 16 < metrics.logloss([1, 0], [0.0, 1.0]) < 17
+
+
+def test_logloss_of_nothing_is_undefined():
+    assert metrics.logloss([], []) is None
+
+
+def test_rela_impr_is_the_papers():
+    # Table 5 of arXiv 1706.06978: BaseModel 0.5970, DIN with Dice and MBA 0.6083.
+    assert metrics.rela_impr(0.6083, 0.5970) == pytest.approx(11.65, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "message"),
+    [
+        ([1, 2], [0.1, 0.2], "must be 0 or 1"),
+        ([1, 0], [0.1, np.nan], "1 of 2 scores are NaN"),
+        ([1, 0, 1], [0.1, 0.2], "shape"),
+    ],
+)
+def test_what_is_no_label_or_score_is_refused(label, score, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.auc(label, score)
+
+
+def test_logloss_refuses_what_is_no_probability():
+    with pytest.raises(ValueError, match=r"scores run -0.5 … 1.5"):
+        metrics.logloss([1, 0], [1.5, -0.5])

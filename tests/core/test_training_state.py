@@ -1,0 +1,217 @@
+"""A run that was killed goes on, and ends with the very weights of one that was not."""
+
+import dataclasses
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training_logs import planted_log
+
+from din_core import training
+from din_core.checkpoint import tensors_hash
+from din_core.config import ModelConfig, TrainingConfig
+from din_core.learner import Learner
+from din_core.training_state import STATE_FILE, TrainingState, load_state, save_state
+
+MODEL = ModelConfig(
+    embed_dim=4, mlp_dims=(8,), attention_dims=(8, 8), embedding_init_std=0.05, dropout=0.2
+)
+# A state after every step.
+LOOP = TrainingConfig(
+    n_epoch=3,
+    batch_size=128,
+    learning_rate=0.01,
+    negatives="redrawn",
+    ema_decay=0.9,
+    fused=False,
+    num_threads=1,
+    checkpoint_seconds=1e-9,
+)
+N_USERS = 20  # with 12 events each: 9 training positives and as many negatives
+STEPS_PER_EPOCH = 3
+
+
+class PulledPlugError(Exception):
+    pass
+
+
+def hash_of(result):
+    return tensors_hash(result.model.state_dict())
+
+
+@pytest.fixture(scope="module")
+def data():
+    return planted_log(n_users=N_USERS)
+
+
+def interrupt_at(monkeypatch, n_steps):
+    """Let the plug be pulled after that many steps."""
+    step, done = Learner.step, []
+
+    def interrupted(self, *arguments):
+        if len(done) == n_steps:
+            raise PulledPlugError
+        done.append(1)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Learner, "step", interrupted)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"ema_decay": 0.0, "regularization": "mini_batch_aware", "embedding_l2": 0.01}],
+)
+def test_a_run_stopped_after_any_step_ends_with_the_same_weights(
+    data, tmp_path, monkeypatch, options
+):
+    loop = dataclasses.replace(LOOP, **options)
+    whole = training.train(MODEL, loop, data)
+    assert len(whole.history) == 3
+    for stop in range(3 * STEPS_PER_EPOCH):
+        with monkeypatch.context() as patch:
+            interrupt_at(patch, stop)
+            with pytest.raises(PulledPlugError):
+                training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+        assert (tmp_path / STATE_FILE).exists() == (stop > 0)
+        resumed = training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+        assert hash_of(resumed) == hash_of(whole)
+        for figure in ("val_auc", "val_logloss", "train_loss"):
+            assert [getattr(each, figure) for each in resumed.history] == [
+                getattr(each, figure) for each in whole.history
+            ]
+
+
+def test_a_finished_run_leaves_no_state(data, tmp_path):
+    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
+    assert not (tmp_path / STATE_FILE).exists()
+
+
+KILLED_AGAIN_AND_AGAIN = """
+import logging, os, pathlib, random, signal, sys, time
+from test_training_state import LOOP, MODEL, N_USERS, hash_of
+from training_logs import planted_log
+from din_core import training
+from din_core.training_state import STATE_FILE
+import torch._dynamo  # the optimizer's first step imports it, which would take longest of all
+
+data, directory, out = planted_log(n_users=N_USERS), sys.argv[1], sys.argv[2]
+chance = random.Random(int(sys.argv[3]))
+
+def run():
+    logging.basicConfig(filename=out + ".log", level=logging.INFO)
+    result = training.train(MODEL, LOOP, data, checkpoint_dir=directory)
+    with open(out, "w") as file:
+        file.write(hash_of(result))
+    os._exit(0)
+
+def version():
+    path = pathlib.Path(directory) / STATE_FILE
+    return path.stat().st_mtime_ns if path.exists() else None
+
+def attempt():
+    # The plug is pulled at a random moment after the first state that this attempt wrote.
+    before, child = version(), os.fork()
+    if child == 0:
+        run()
+    while version() in (before, None):
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.0005)
+    time.sleep(chance.uniform(0, 0.03))
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1] == 0
+
+kills = 0
+while not attempt():
+    kills += 1
+print(kills)
+"""
+
+
+def test_a_run_killed_at_random_moments_ends_with_the_same_weights(data, tmp_path):
+    whole = training.train(MODEL, LOOP, data)
+    out = tmp_path / "hash"
+    finished = subprocess.run(
+        [sys.executable, "-c", KILLED_AGAIN_AND_AGAIN, tmp_path / "run", out, "7"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+            ),
+        },
+    )
+    assert int(finished.stdout) >= 1
+    assert "going on at epoch" in Path(f"{out}.log").read_text()
+    assert out.read_text() == hash_of(whole)
+
+
+def interrupted_once(data, tmp_path, monkeypatch, loop=LOOP):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, STEPS_PER_EPOCH + 1)
+        with pytest.raises(PulledPlugError):
+            training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+    assert (tmp_path / STATE_FILE).exists()
+
+
+def test_a_state_of_other_options_is_passed_over(data, tmp_path, monkeypatch, caplog):
+    interrupted_once(data, tmp_path, monkeypatch)
+    other = dataclasses.replace(LOOP, learning_rate=0.02)
+    with caplog.at_level(logging.INFO):
+        result = training.train(MODEL, other, data, checkpoint_dir=tmp_path)
+    assert "this one starts anew" in caplog.text
+    assert hash_of(result) == hash_of(training.train(MODEL, other, data))
+
+
+def test_a_state_of_another_log_is_passed_over(data, tmp_path, monkeypatch, caplog):
+    interrupted_once(data, tmp_path, monkeypatch)
+    other = planted_log(n_users=N_USERS, seed=1)
+    with caplog.at_level(logging.INFO):
+        result = training.train(MODEL, LOOP, other, checkpoint_dir=tmp_path)
+    assert "this one starts anew" in caplog.text
+    assert hash_of(result) == hash_of(training.train(MODEL, LOOP, other))
+
+
+def test_how_often_states_are_written_does_not_decide_whose_they_are(
+    data, tmp_path, monkeypatch, caplog
+):
+    interrupted_once(data, tmp_path, monkeypatch)
+    rarely = dataclasses.replace(LOOP, checkpoint_seconds=1000)
+    with caplog.at_level(logging.INFO):
+        training.train(MODEL, rarely, data, checkpoint_dir=tmp_path)
+    assert "going on at epoch 2, step 2" in caplog.text
+
+
+def test_a_torn_state_is_passed_over_with_a_warning(data, tmp_path, caplog):
+    (tmp_path / STATE_FILE).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{")
+    result = training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
+    assert "cannot be read" in caplog.text
+    assert result.history
+
+
+def test_no_state_is_written_where_it_is_switched_off(data, tmp_path, monkeypatch):
+    loop = dataclasses.replace(LOOP, checkpoint_seconds=0)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, STEPS_PER_EPOCH + 1)
+        with pytest.raises(PulledPlugError):
+            training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_comes_back_as_it_was_saved(tmp_path):
+    shared = torch.arange(6.0)
+    state = TrainingState({"a": shared, "b": shared[:2]}, {"epoch": 3, "best": None})
+    save_state(tmp_path / "new", state, "mine")
+    loaded = load_state(tmp_path / "new", "mine")
+    assert torch.equal(loaded.tensors["a"], shared)
+    assert torch.equal(loaded.tensors["b"], shared[:2])
+    assert loaded.values == {"epoch": 3, "best": None}
+    assert load_state(tmp_path / "new", "another") is None
+    assert load_state(tmp_path / "nothing", "mine") is None
