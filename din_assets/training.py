@@ -1,6 +1,6 @@
 """The asset ``din_model``: the trained network, its curve, its figures on validation."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -8,21 +8,17 @@ from din_assets import versions
 from din_assets.materialization import OWNERS, clear_failures, materialize_artifact, picture
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import artifacts
+from din_core import artifacts, presets
 from din_core.config import ModelConfig, TrainingConfig, from_options
 
 if TYPE_CHECKING:
     from din_core.training import EpochReport
 
-#: What differs from the tutorial's choices in the preset ``default``; the values were selected on
-#: validation only (benchmarks/search_best.py).
-DEFAULT_PRESET: dict[str, Any] = {}
-
 DinModelConfig = mirror(
     "DinModelConfig",
     ModelConfig,
     TrainingConfig,
-    defaults=DEFAULT_PRESET,
+    defaults=vars(presets.DEFAULT.model) | vars(presets.DEFAULT.training),
     doc="The network and its training; the defaults are the preset `default`.",
 )
 

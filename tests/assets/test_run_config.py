@@ -12,7 +12,7 @@ import din_assets
 from din_assets import training
 from din_assets.definitions import build_defs
 from din_assets.run_config import BOUNDS, descriptions, mirror
-from din_core import config
+from din_core import config, presets
 
 PRESETS = sorted((Path(din_assets.__file__).parent / "presets").glob("*.yaml"))
 OPTIONS = [
@@ -52,17 +52,14 @@ def test_value_out_of_range_is_refused():
         training.DinModelConfig(dropout=1.0)
 
 
-def test_tutorial_preset_is_the_library_default():
-    # The dataclasses' defaults are the tutorial's, so its preset must spell out just those.
-    preset = yaml.safe_load(next(p for p in PRESETS if p.stem == "tutorial").read_text())
-    spelled = preset["ops"]["din_model"]["config"]
-    for cls in (config.ModelConfig, config.TrainingConfig):
-        for field in dataclasses.fields(cls):
-            if field.name in spelled:
-                default = field.default
-                assert spelled[field.name] == (
-                    list(default) if isinstance(default, tuple) else default
-                ), field.name
+@pytest.mark.parametrize("name", ["tutorial", "default", "best"])
+def test_preset_file_gives_the_library_preset(name):
+    preset = getattr(presets, name.upper())
+    file = yaml.safe_load(next(p for p in PRESETS if p.stem == name).read_text())
+    spelled = file.get("ops", {}).get("din_model", {}).get("config", {})
+    options = training.DinModelConfig(**spelled).model_dump()
+    assert config.from_options(config.ModelConfig, options) == preset.model
+    assert config.from_options(config.TrainingConfig, options) == preset.training
 
 
 def test_mirrored_class_takes_only_what_it_is_told():
