@@ -1,0 +1,89 @@
+"""Two processes on half a batch each make the steps of one on the whole batch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_logs import planted_log
+
+from din_core import processes
+from din_core.config import ModelConfig, TrainingConfig
+from din_core.training import train
+
+MODEL = ModelConfig(
+    embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.1, activation="dice"
+)
+
+
+def loop(batch_size):
+    return TrainingConfig(
+        n_epoch=2,
+        batch_size=batch_size,
+        learning_rate=1e-3,
+        negatives="redrawn",
+        negatives_per_positive=2,
+        ema_decay=0.9,
+        fused=False,
+        num_threads=1,
+        checkpoint_seconds=0,
+    )
+
+
+# 19 users make 513 samples: the last step has one, and the second process none of it.
+ONE_OF_TWO = """
+import sys
+import torch.distributed as dist
+from safetensors.torch import save_file
+from test_processes import MODEL, loop
+from training_logs import planted_log
+from din_core.training import train
+
+dist.init_process_group("gloo")
+result = train(MODEL, loop(64), planted_log(n_users=19))
+save_file(result.model.state_dict(), f"{sys.argv[1]}/{dist.get_rank()}", metadata={
+    "loss": repr(result.history[-1].train_loss), "auc": repr(result.history[-1].val_auc)})
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_equal_one_on_the_doubled_batch(tmp_path):
+    script = tmp_path / "one_of_two.py"
+    script.write_text(ONE_OF_TWO)
+    here = Path(__file__).parent
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", script, tmp_path),
+        ],
+        check=True,
+        capture_output=True,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here)]),
+        },
+    )
+    first, second = (load_file(tmp_path / name) for name in "01")
+    alone = train(MODEL, loop(128), planted_log(n_users=19)).model.state_dict()
+    for name, expected in alone.items():
+        assert torch.equal(first[name], second[name]), name
+        # Ten steps of up to 1e-3: Adam makes a rounding error of a tiny gradient a little larger.
+        torch.testing.assert_close(
+            first[name], expected, rtol=1e-5, atol=1e-4, msg=lambda text: f"{name}: {text}"
+        )
+
+
+def test_a_single_process_shares_with_nobody():
+    assert (processes.n_processes(), processes.this_process()) == (1, 0)
+    values = torch.ones(3)
+    assert torch.equal(processes.sum_over_processes(values), torch.ones(3))
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    processes.sum_gradients([weight], [])
+    assert torch.equal(weight.grad, torch.ones(2))
+    with pytest.raises(ValueError, match="Default process group"):
+        torch.distributed.get_rank()
