@@ -82,16 +82,8 @@ def ours_training(
         "flops_per_sample": flops,
         "matmul_flops": max(rates),
         "matmul_share": flops * rate / max(rates),
-        "activation_unit": activation_unit_of(trained.model),
+        "activation_unit": trained.activation_unit,
     }
-
-
-def activation_unit_of(model: torch.nn.Module) -> str:
-    """Say what computed the attention: ``fused``, or ``plain`` torch."""
-    from din_core.layers.attention import ActivationUnit
-
-    units = [module for module in model.modules() if isinstance(module, ActivationUnit)]
-    return "fused" if units and all(unit.kernel is not None for unit in units) else "plain"
 
 
 def theirs_training(
