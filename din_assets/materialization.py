@@ -132,9 +132,9 @@ def materialize_artifact(
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
+            **metadata,
             "path": dg.MetadataValue.path(str(final)),
             **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
-            **metadata,
         },
     )
 
@@ -197,8 +197,8 @@ def _result(
         metadata={
             "dagster/row_count": warehouse.row_count(con, name),
             "dagster/column_schema": column_schema(con, name),
-            **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
             **built.metadata.get(name, {}),
+            **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
         },
     )
 

@@ -1,0 +1,152 @@
+"""The Dagster UI in a real browser: the graph, a run started by a click, figures and pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions as see
+from selenium.webdriver.support.ui import WebDriverWait
+
+from din_assets import paths
+
+pytestmark = pytest.mark.browser
+
+PATIENCE = 240  # seconds; the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a `dagster dev` on a small log, with an instance of its own."""
+    place = tmp_path_factory.mktemp("ui")
+    shutil.copy(paths.project_root() / "dagster.yaml", place)
+    rows = [
+        f"{user},{item},{100 * step + user},{item % 4}"
+        for user in range(30)
+        for step, item in enumerate(range(7 * user % 50, 7 * user % 50 + 18, 3))
+    ]
+    log = place / "log.csv"
+    log.write_text("\n".join(["user_id,item_id,time,cate_id", *rows]) + "\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (place / "dev.log").open("w") as output:
+        server = subprocess.Popen(
+            [
+                str(Path(sys.executable).parent / "dagster"), "dev", "-p", str(port),
+                "-w", str(paths.project_root() / "workspace.yaml"),
+            ],
+            cwd=place,
+            env={**os.environ, "DIN_HOME": str(place / "data"), "DIN_CSV": str(log)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait_for(address, place / "dev.log")
+            yield address
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            try:
+                server.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    for argument in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--window-size=1500,950",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.binary_location = shutil.which("chromium") or ""
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))
+    )
+    yield driver
+    driver.quit()
+
+
+def _wait_for(address: str, log: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+        except OSError:
+            time.sleep(1)
+        else:
+            return
+    raise AssertionError(log.read_text()[-3000:])
+
+
+def _ask(address: str, query: str) -> Any:
+    request = urllib.request.Request(
+        address + "/graphql",
+        data=json.dumps({"query": query}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)["data"]
+
+
+def _text(browser: webdriver.Chrome, text: str, tag: str = "*") -> Any:
+    """Wait for the innermost element with a text, on or below what is in view."""
+    locator = (By.XPATH, f"//{tag}[contains(normalize-space(), '{text}')][last()]")
+    return WebDriverWait(browser, PATIENCE).until(see.presence_of_element_located(locator))
+
+
+def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
+    browser.get(ui + "/asset-groups")
+    for group in ("ingest", "sequences", "training", "evaluation", "delivery"):
+        _text(browser, group)
+    _text(browser, "Materialize all", "button").click()
+    until = time.monotonic() + PATIENCE
+    status = ""
+    while time.monotonic() < until and status not in ("SUCCESS", "FAILURE"):
+        time.sleep(1)
+        runs = _ask(ui, "{ runsOrError { ... on Runs { results { status } } } }")
+        results = runs["runsOrError"]["results"]
+        status = results[0]["status"] if results else ""
+    assert status == "SUCCESS"
+    browser.get(ui + "/runs")
+    _text(browser, "Success")
+
+
+@pytest.mark.parametrize(
+    ("asset", "says"),
+    [("din_model", "val_auc"), ("architecture_graph", "graph"), ("test_auc", "popularity_auc")],
+)
+def test_asset_page_shows_figures_and_pictures(ui, browser, asset, says):
+    browser.get(f"{ui}/assets/{asset}")
+    _text(browser, says)
+    if asset == "test_auc":
+        return
+    button = _text(browser, "[Show Markdown]", "a")
+    browser.execute_script("arguments[0].click()", button)
+    picture = WebDriverWait(browser, PATIENCE).until(
+        see.presence_of_element_located((By.CSS_SELECTOR, "img[src^='data:image/png']"))
+    )
+    assert browser.execute_script("return arguments[0].naturalWidth", picture) > 100
+
+
+def test_checks_are_shown_as_passed(ui, browser):
+    browser.get(f"{ui}/assets/samples?view=checks")
+    _text(browser, "samples_no_leak")
+    _text(browser, "Passed")
