@@ -16,7 +16,7 @@ SYSTEM_DEV := .make/chromium
 
 export PYTHONUNBUFFERED = 1
 
-.PHONY: run test check ui bench test-thorough test-spark clean
+.PHONY: run test check ui bench test-thorough test-faults test-spark clean
 
 run: $(INSTALLED) $(SYSTEM)
 	$(if $(CSV),DIN_CSV="$(abspath $(CSV))") $(BIN)/dagster asset materialize --select '*' \
@@ -29,7 +29,18 @@ test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV)
 	$(BIN)/pytest
 
 test-thorough: $(INSTALLED_DEV)
-	$(BIN)/pytest tests/sql --hypothesis-profile=thorough
+	$(BIN)/pytest tests/sql/test_against_oracle.py --hypothesis-profile=thorough --timeout=7200
+
+test-faults: $(INSTALLED_DEV) $(SYSTEM)
+	DIN_FAULT_KILLS=20 $(BIN)/pytest tests/assets/test_faults.py --timeout=1800
+
+test-spark: $(INSTALLED_DEV)
+	$(BIN)/python -m pip install --quiet --editable '.[spark]'
+	$(BIN)/pytest tests/spark -m spark
+
+bench: $(INSTALLED_DEV)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
