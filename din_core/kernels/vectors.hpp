@@ -14,7 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -37,6 +37,16 @@ typedef int32_t UnalignedI __attribute__((vector_size(4 * LANES), aligned(4), ma
 INLINE V load(const float* p) { return *reinterpret_cast<const UnalignedV*>(p); }
 INLINE void store(float* p, V v) { *reinterpret_cast<UnalignedV*>(p) = v; }
 INLINE V all(float x) { return x - V{}; }
+// a * b + c. Spelled out, because compilers tuned for some processors split chains of it.
+INLINE V multiply_add(V a, V b, V c) {
+#if defined(__AVX512F__)
+    return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+}
 INLINE float sum(V v) {
     float total = 0;
     for (int i = 0; i < LANES; ++i) total += v[i];
@@ -76,13 +86,13 @@ INLINE V sigmoid(V x) {
     const V shifted = y + 12582912.f, n = shifted - 12582912.f;
 #endif
     const V f = y - n;
-    V e;  // 2^f on [-1/2, 1/2], minimax
-    if (SHORT) {
-        e = 0.99992807f + f * (0.69326099f + f * (0.24261112f + f * 0.05517166f));
-    } else {
-        e = 1.00000007f + f * (0.69314697f + f * (0.24022120f +
-            f * (0.05550713f + f * (0.00967554f + f * 0.00132765f))));
-    }
+    // 2^f on [-1/2, 1/2], minimax.
+    static const float c_short[] = {0.05517166f, 0.24261112f, 0.69326099f, 0.99992807f};
+    static const float c_long[] = {0.00132765f, 0.00967554f, 0.05550713f,
+                                   0.24022120f, 0.69314697f, 1.00000007f};
+    V e = all(SHORT ? c_short[0] : c_long[0]);
+    for (int i = 1; i < (SHORT ? 4 : 6); ++i)
+        e = multiply_add(e, f, all(SHORT ? c_short[i] : c_long[i]));
 #if defined(__AVX512F__)
     const V d = 1.f + (V)_mm512_scalef_ps((__m512)e, (__m512)n);
     const V r = (V)_mm512_rcp14_ps((__m512)d);
@@ -101,7 +111,8 @@ struct Float32 {
     struct Two {
         V v0, v1;
     };
-    static INLINE V dot(V c, const Unit* a, const Unit* b) { return c + *a * load(b); }
+    static INLINE V units(const Unit* p) { return load(p); }
+    static INLINE V dot(V c, const Unit* a, V b) { return multiply_add(all(*a), b, c); }
     static INLINE Two round(V v0, V v1) { return {v0, v1}; }
     static INLINE void rows(Unit* p, int64_t ld, int64_t channel, Two t) {
         store(p + channel, t.v0);
@@ -122,8 +133,9 @@ struct BFloat16 {
     static constexpr int PER_UNIT = 2;
     static constexpr bool SHORT = true;
     typedef __m512i Two;  // 16 numbers of the first position, then 16 of the second
-    static INLINE V dot(V c, const Unit* a, const Unit* b) {
-        return (V)_mm512_dpbf16_ps((__m512)c, (__m512bh)_mm512_loadu_si512(b),
+    static INLINE V units(const Unit* p) { return (V)_mm512_loadu_si512(p); }
+    static INLINE V dot(V c, const Unit* a, V b) {
+        return (V)_mm512_dpbf16_ps((__m512)c, (__m512bh)b,
                                    (__m512bh)_mm512_set1_epi32((int)*a));
     }
     static INLINE Two round(V v0, V v1) {
@@ -168,12 +180,20 @@ INLINE void tile(const float* init, int64_t init_ld, const typename F::Unit* a, 
 #pragma GCC unroll 2
         for (int v = 0; v < NV; ++v) acc[i][v] = load(init + i * init_ld + v * LANES);
     for (int64_t k = 0; k < k_units; ++k) {
+        V of_b[NV];
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; ++v) {
+            of_b[v] = F::units(b + (k * NV + v) * LANES);
+#if !defined(__AVX512F__)
+            // Keeps it in its register: tuned for some processors, GCC reads it again every row.
+            asm("" : "+x"(of_b[v]));
+#endif
+        }
 #pragma GCC unroll 8
         for (int i = 0; i < TILE_ROWS; ++i)
 #pragma GCC unroll 2
             for (int v = 0; v < NV; ++v)
-                acc[i][v] = F::dot(acc[i][v], BY_ROWS ? a + i * ld + k : a + k * ld + i,
-                                   b + k * (NV * LANES) + v * LANES);
+                acc[i][v] = F::dot(acc[i][v], BY_ROWS ? a + i * ld + k : a + k * ld + i, of_b[v]);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < TILE_ROWS; ++i)
