@@ -71,7 +71,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, help="runs of each side, else each case's own")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--timeout-minutes", type=float, default=20.0)
-    parser.add_argument("--memory-gb", type=int, default=20, help="most address space of a side")
+    parser.add_argument("--memory-gb", type=int, default=20, help="most resident memory of a side")
     parser.add_argument("--quick", action="store_true", help="tiny logs; nothing is written")
     parser.add_argument("--render", action="store_true", help="only write RESULTS.md anew")
     wish = parser.parse_args()

@@ -65,7 +65,7 @@ class Settings:
         repeats: Runs of each side; None takes each case's own.
         threads: Threads of each side.
         timeout_seconds: When a side is stopped.
-        memory_limit_mb: Most address space of a side.
+        memory_limit_mb: Most resident memory of a side.
         quick: Tiny logs and few steps, to see that all works: the figures say nothing.
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -66,11 +67,12 @@ def run_side(
         options: Its keyword arguments, as JSON knows them.
         threads: What OpenMP and DuckDB may use.
         timeout_seconds: When it is killed.
-        memory_limit_mb: Most address space of the process, in MiB.
+        memory_limit_mb: Most resident memory of the process, in MiB; above it, it is killed.
+            Not an address space limit: DuckDB and torch reserve far more than they touch.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         report, stderr = Path(folder, "report.json"), Path(folder, "stderr")
-        wish = {"options": options, "report": str(report), "memory_limit_mb": memory_limit_mb}
+        wish = {"options": options, "report": str(report)}
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         with stderr.open("wb") as errors:
             begin = time.perf_counter()
@@ -82,12 +84,12 @@ def run_side(
                 stderr=errors,
                 start_new_session=True,
             )
-            timed_out, status, usage = _wait(child, begin + timeout_seconds)
+            stopped, status, usage = _wait(child, begin + timeout_seconds, memory_limit_mb)
             seconds = time.perf_counter() - begin
         written = json.loads(report.read_text()) if report.exists() else {}
         message = "" if written else _last_lines(stderr.read_text(errors="replace"))
     return Run(
-        outcome=_outcome(timed_out, status, bool(written), message),
+        outcome=stopped or _outcome(status, bool(written), message),
         process_seconds=seconds,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         peak_mb=usage.ru_maxrss / 1024,
@@ -96,26 +98,43 @@ def run_side(
     )
 
 
-def _wait(child: subprocess.Popen[bytes], deadline: float) -> tuple[bool, int, Any]:
-    """Wait with the child's own resource usage, which ``Popen.wait`` would throw away."""
-    timed_out = False
+def _wait(
+    child: subprocess.Popen[bytes], deadline: float, memory_limit_mb: int
+) -> tuple[Outcome | None, int, Any]:
+    """Wait with the child's own resource usage, which ``Popen.wait`` would throw away.
+
+    Returns:
+        Why it was stopped, if it was; its exit status; its usage.
+    """
+    stopped: Outcome | None = None
     while True:
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         if pid:
             child.returncode = os.waitstatus_to_exitcode(status)
-            return timed_out, child.returncode, usage
-        if not timed_out and time.perf_counter() > deadline:
-            timed_out = True
-            os.killpg(child.pid, signal.SIGKILL)
+            return stopped, child.returncode, usage
+        if stopped is None:
+            if time.perf_counter() > deadline:
+                stopped = "timeout"
+            elif _resident_mb(child.pid) > memory_limit_mb:
+                stopped = "out_of_memory"
+            if stopped:
+                os.killpg(child.pid, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
 
 
-def _outcome(timed_out: bool, status: int, reported: bool, message: str) -> Outcome:
-    if timed_out:
-        return "timeout"
+def _resident_mb(pid: int) -> float:
+    """Return what a process holds in memory now; nothing where it has just ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return 0.0
+    return pages * resource.getpagesize() / 2**20
+
+
+def _outcome(status: int, reported: bool, message: str) -> Outcome:
     if status == 0 and reported:
         return "ok"
-    # The kernel's answer to too much memory is SIGKILL; below the cap it is an allocation error.
+    # The kernel's answer to too much memory is SIGKILL; a failed allocation says so itself.
     if status == -signal.SIGKILL or any(sign in message for sign in _OUT_OF_MEMORY):
         return "out_of_memory"
     return "failed"

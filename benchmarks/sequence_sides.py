@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmarks.side import Clock
+_LOAD_MEMORY_LIMIT = "2GB"
 
 
 def ours_sequences(
@@ -36,6 +37,9 @@ def ours_sequences(
             account = sources.ingest(con, source)
         mark("interactions")
         sequences.build(con, source, SequenceConfig(), on_table=mark)
+        if memory_limit is not None:
+            # As in a process that only trains: the arrays need the room that the build had.
+            con.execute(f"set memory_limit = '{_LOAD_MEMORY_LIMIT}'")
         data = training_data.load(con)
         mark("load")
         # Spilled blocks live as long as the connection, so this is close to the most there was.

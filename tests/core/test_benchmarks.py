@@ -173,12 +173,12 @@ def test_side_that_takes_too_long_is_stopped(tmp_path):
 
 
 def test_side_above_its_memory_is_told_apart(tmp_path):
-    shape = {"users": 2, "items": 2, "cates": 1, "rows": 2_000_000_000, "least": 2, "seed": 1}
+    shape = {"users": 2, "items": 2, "cates": 1, "rows": 100_000_000, "least": 2, "seed": 1}
     run = run_side(
         "write_log",
         {"path": str(tmp_path / "x"), **shape},
         threads=1,
         timeout_seconds=120,
-        memory_limit_mb=4096,
+        memory_limit_mb=200,
     )
     assert run.outcome == "out_of_memory", run.message
