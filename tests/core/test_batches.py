@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from training_logs import log
+from tests.core.training_logs import log
 
 from din_core.batches import BatchGatherer, batch_from_padded
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from training_logs import log, planted_log
+from tests.core.training_logs import log, planted_log
 
 from din_core.config import TrainingConfig
 from din_core.epochs import EpochPlan, EpochPlanner

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_logs import planted_log
+from tests.core.training_logs import planted_log
 
 from din_core import processes
 from din_core.config import ModelConfig, TrainingConfig
@@ -39,7 +39,7 @@ import sys
 import torch.distributed as dist
 from safetensors.torch import save_file
 from test_processes import MODEL, loop
-from training_logs import planted_log
+from tests.core.training_logs import planted_log
 from din_core.training import train
 
 dist.init_process_group("gloo")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from training_logs import log, planted_log
+from tests.core.training_logs import log, planted_log
 
 from din_core.config import TrainingConfig
 from din_core.epochs import EpochPlan, EpochPlanner

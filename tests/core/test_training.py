@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from training_logs import log, planted_log, samples
+from tests.core.training_logs import log, planted_log, samples
 
 from din_core import metrics, training
 from din_core.checkpoint import tensors_hash

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_logs import planted_log
+from tests.core.training_logs import planted_log
 
 from din_core import training
 from din_core.checkpoint import tensors_hash
@@ -93,7 +93,7 @@ def test_a_finished_run_leaves_no_state(data, tmp_path):
 KILLED_AGAIN_AND_AGAIN = """
 import logging, os, pathlib, random, signal, sys, time
 from test_training_state import LOOP, MODEL, N_USERS, hash_of
-from training_logs import planted_log
+from tests.core.training_logs import planted_log
 from din_core import training
 from din_core.training_state import STATE_FILE
 import torch._dynamo  # the optimizer's first step imports it, which would take longest of all

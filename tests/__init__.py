@@ -1,0 +1,1 @@
+"""The tests; they mirror `sql`, `din_core` and `din_assets`."""
