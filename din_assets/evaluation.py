@@ -35,9 +35,8 @@ def test_predictions(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     """Score the split 'test' with the current model."""
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
-        from din_core.prediction import predict
-
         from din_core import checkpoint, training_data
+        from din_core.prediction import predict
 
         model = checkpoint.load_model(current_artifact(con, warehouse, "din_model")).model
         scores = predict(model, training_data.load(con), split="test")

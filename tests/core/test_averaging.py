@@ -24,11 +24,11 @@ def run(net, average, n_steps, *, oracle=None, decay=0.0):
             rows = torch.randperm(5, generator=generator)[: int(step % 3)]
             before = net.table.weight[rows]
             after = before + torch.randn(before.shape, generator=generator)
+            average.before_update("table", rows, before)
             net.table.weight[rows] = after
             net.layer.weight += torch.randn(net.layer.weight.shape, generator=generator)
             net.running += 1
             net.n_updates += 1
-            average.observe_rows("table", rows, before, after)
             average.step()
             if oracle is not None:
                 d = min(decay, (1 + step) / (10 + step))

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tests.core.training_logs import log
 
 from din_core.batches import BatchGatherer, batch_from_padded
+from tests.core.training_logs import log
 
 CPU = torch.device("cpu")
 

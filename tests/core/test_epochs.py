@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.core.training_logs import log, planted_log
 
 from din_core.config import TrainingConfig
 from din_core.epochs import EpochPlan, EpochPlanner
 from din_core.sampling import draw_negatives, epoch_seed
+from tests.core.training_logs import log, planted_log
 
 REDRAWN = TrainingConfig(negatives="redrawn", seed=7)
 

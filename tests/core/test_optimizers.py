@@ -1,4 +1,4 @@
-"""Lazy Adam against the dense one, and against a slow loop over rows."""
+"""Adam for embedding rows against dense Adam over the whole table."""
 
 import copy
 
@@ -10,103 +10,197 @@ from din_core.optimizers import RowAdam, dense_adam
 from din_core.regularization import TouchedRowsL2
 
 
-def table(n_rows=6, dim=3, seed=0):
+def table(n_rows=6, dim=3, seed=0, scale=1.0):
     torch.manual_seed(seed)
-    return nn.Embedding(n_rows, dim, sparse=True)
+    embedding = nn.Embedding(n_rows, dim, sparse=True)
+    with torch.no_grad():
+        embedding.weight *= scale
+    return embedding
 
 
-def backward(embedding, rows, gradient_seed):
+def dense_twin(embedding, **options):
+    """The same table with dense gradients, and torch's Adam over all of it."""
+    twin = copy.deepcopy(embedding)
+    twin.sparse = False
+    return twin, torch.optim.Adam(twin.parameters(), **options)
+
+
+def backward(embedding, rows, gradient_seed, scales=(-4, 2)):
     """Give the rows of one look-up random gradients of very different size."""
     generator = torch.Generator().manual_seed(gradient_seed)
     out = embedding(torch.tensor(rows))
-    scale = 10 ** torch.randint(-4, 2, out.shape, generator=generator).float()
+    scale = 10 ** torch.randint(*scales, out.shape, generator=generator).float()
     (out * torch.randn(out.shape, generator=generator) * scale).sum().backward()
 
 
-@pytest.mark.parametrize("l2", [0.0, 0.1])
-def test_rows_touched_every_step_move_as_in_dense_adam(l2):
-    lazy = table()
-    dense = copy.deepcopy(lazy)
-    dense.sparse = False
-    optimizer = RowAdam({"t": lazy}, 0.01, TouchedRowsL2(l2))
-    reference = torch.optim.Adam(dense.parameters(), lr=0.01, weight_decay=l2)
+@pytest.mark.parametrize("options", [{}, {"l2": 0.1}, {"penalty": TouchedRowsL2(0.1)}])
+def test_rows_touched_every_step_move_as_in_dense_adam(options):
+    rows = table()
+    twin, reference = dense_twin(rows, lr=0.01, weight_decay=0.1 if options else 0.0)
+    optimizer = RowAdam({"t": rows}, 0.01, **options)
     for step in range(50):
-        for embedding in (lazy, dense):
+        for embedding in (rows, twin):
             backward(embedding, [0, 1, 2, 3, 4, 5, 2, 2], step)
         optimizer.step()
         reference.step()
         reference.zero_grad()
-    torch.testing.assert_close(lazy.weight, dense.weight, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(rows.weight, twin.weight, rtol=1e-5, atol=1e-6)
 
 
-def test_a_row_that_is_touched_now_and_then_moves_as_if_alone():
-    # Each row's own sequence of gradients in dense Adam, without the steps that missed it.
-    touched = [[0, 1], [1], [1, 2], [0], [1, 2, 2], [2]]
-    lazy = table(n_rows=3)
-    alone = [nn.Parameter(lazy.weight[row].detach().clone()) for row in range(3)]
-    references = [torch.optim.Adam([weight], lr=0.1, weight_decay=0.01) for weight in alone]
-    optimizer = RowAdam({"t": lazy}, 0.1, TouchedRowsL2(0.01))
-    for step, rows in enumerate(touched):
-        backward(lazy, rows, step)
-        gradient = lazy.weight.grad.to_dense()
-        for row in set(rows):
-            alone[row].grad = gradient[row].clone()
-            references[row].step()
+@pytest.mark.parametrize("l2", [0.0, 2e-3, 0.1])
+def test_rows_touched_now_and_then_stay_close_to_dense_adam(l2):
+    rows = table(n_rows=200, scale=0.1)
+    twin, reference = dense_twin(rows, lr=1e-3, weight_decay=l2)
+    start = rows.weight.detach().clone()
+    optimizer = RowAdam({"t": rows}, 1e-3, l2)
+    generator = torch.Generator().manual_seed(3)
+    chance = torch.linspace(0.005, 0.9, 200)  # from once in 200 steps to nearly always
+    for step in range(400):
+        touched = torch.rand(200, generator=generator) < chance
+        touched[0] = True
+        ids = touched.nonzero().squeeze(1)
+        optimizer.catch_up("t", ids)
+        for embedding in (rows, twin):
+            backward(embedding, ids.tolist(), step, scales=(-3, -1))
         optimizer.step()
-    torch.testing.assert_close(lazy.weight.detach(), torch.stack([each.detach() for each in alone]))
+        reference.step()
+        reference.zero_grad()
+    optimizer.catch_up_all()
+    distance = (rows.weight - twin.weight).detach().norm(dim=1)
+    moved = (twin.weight - start).detach().norm(dim=1)
+    assert moved.min() > 5e-3
+    assert (distance / moved).median() < 0.02
+    assert (distance / moved).quantile(0.95) < 0.2
 
 
-def test_untouched_rows_and_their_moments_stay_bit_for_bit():
-    lazy = table()
-    before = lazy.weight.detach().clone()
-    optimizer = RowAdam({"t": lazy}, 0.1, TouchedRowsL2(0.5))
+def test_an_untouched_row_decays_as_in_dense_adam():
+    # Dense Adam with weight decay takes a row from 0.05 to next to nothing in 60 steps of 1e-3.
+    rows = table()
+    with torch.no_grad():
+        rows.weight.fill_(0.05)
+    twin, reference = dense_twin(rows, lr=1e-3, weight_decay=1e-3)
+    optimizer = RowAdam({"t": rows}, 1e-3, 1e-3)
+    for step in range(100):
+        for embedding in (rows, twin):
+            backward(embedding, [1], step)
+        optimizer.step()
+        reference.step()
+        reference.zero_grad()
+    assert rows.weight[2].tolist() == pytest.approx([0.05] * 3)
+    optimizer.catch_up_all()
+    assert twin.weight[2].abs().max() < 0.01
+    assert rows.weight[2].abs().max() < 0.01
+
+
+def test_momentum_carries_a_row_on_as_in_dense_adam():
+    rows = table(scale=0.1)
+    twin, reference = dense_twin(rows, lr=1e-3)
+    optimizer = RowAdam({"t": rows}, 1e-3)
+    for step in range(300):
+        touched = [0, 1] if step < 280 else [0]
+        for embedding in (rows, twin):
+            backward(embedding, touched, step, scales=(-1, 0))
+        if step == 279:
+            before = rows.weight[1].detach().clone()
+        optimizer.step()
+        reference.step()
+        reference.zero_grad()
+    optimizer.catch_up_all()
+    expected = twin.weight[1] - before
+    torch.testing.assert_close(rows.weight[1] - before, expected, rtol=0.02, atol=1e-6)
+    torch.testing.assert_close(
+        optimizer.state["t"]["exp_avg"][1],
+        reference.state[twin.weight]["exp_avg"][1],
+        rtol=1e-4,
+        atol=1e-9,
+    )
+
+
+def test_a_step_does_not_visit_untouched_rows():
+    rows = table()
+    before = rows.weight.detach().clone()
+    optimizer = RowAdam({"t": rows}, 0.1, 0.5)
     for step in range(3):
-        backward(lazy, [1, 4], step)
+        backward(rows, [1, 4], step)
         optimizer.step()
     untouched = [0, 2, 3, 5]
-    assert torch.equal(lazy.weight[untouched], before[untouched])
-    assert not torch.equal(lazy.weight[[1, 4]], before[[1, 4]])
-    assert optimizer.state["t"]["n_updates"].tolist() == [0, 3, 0, 0, 3, 0]
+    assert torch.equal(rows.weight[untouched], before[untouched])
+    assert not torch.equal(rows.weight[[1, 4]], before[[1, 4]])
+    assert optimizer.state["t"]["last_step"].tolist() == [0, 3, 0, 0, 3, 0]
     assert optimizer.state["t"]["exp_avg_sq"][untouched].abs().sum() == 0
 
 
-def test_the_first_step_of_a_late_row_is_one_step_size():
-    lazy = table()
-    optimizer = RowAdam({"t": lazy}, 0.1)
-    for step in range(100):
-        backward(lazy, [1], step)
+def test_catching_up_twice_is_catching_up_once():
+    rows = table()
+    optimizer = RowAdam({"t": rows}, 0.1, 0.5)
+    for step in range(3):
+        backward(rows, [1] if step else [1, 2], step)
         optimizer.step()
-    before = lazy.weight[2].detach().clone()
-    backward(lazy, [2], 7)
+    optimizer.catch_up("t", torch.tensor([2]))
+    once = rows.weight.detach().clone()
+    optimizer.catch_up("t", torch.tensor([2, 1]))
+    assert torch.equal(rows.weight, once)
+
+
+@pytest.mark.parametrize("l2", [0.0, 1e-3, 10.0])
+def test_a_gap_of_any_length_leaves_finite_rows(l2):
+    rows = table()
+    optimizer = RowAdam({"t": rows}, 0.1, l2)
+    backward(rows, [0, 1, 2, 3], 0)
     optimizer.step()
-    torch.testing.assert_close((lazy.weight[2] - before).abs(), torch.full((3,), 0.1))
+    largest = rows.weight.detach().abs().max()
+    optimizer.n_steps = 10_000_000
+    optimizer.catch_up_all()
+    assert torch.isfinite(rows.weight).all()
+    assert rows.weight.abs().max() <= largest + 10  # ten coasting steps at most, of 0.1 * sqrt(n)
+
+
+def test_touched_rows_l2_pulls_touched_rows_only():
+    rows = table()
+    before = rows.weight.detach().clone()
+    optimizer = RowAdam({"t": rows}, 0.1, penalty=TouchedRowsL2(100.0))
+    backward(rows, [1], 0)
+    optimizer.step()
+    optimizer.n_steps += 50
+    optimizer.catch_up_all()
+    assert torch.equal(rows.weight[2:], before[2:])
+    assert (rows.weight[1].abs() < before[1].abs()).all()
 
 
 def test_the_padding_row_never_moves():
-    lazy = nn.Embedding(4, 2, padding_idx=0, sparse=True)
-    optimizer = RowAdam({"t": lazy}, 0.1, TouchedRowsL2(1.0))
-    backward(lazy, [0, 1, 0], 0)
+    rows = nn.Embedding(4, 2, padding_idx=0, sparse=True)
+    optimizer = RowAdam({"t": rows}, 0.1, 1.0)
+    backward(rows, [0, 1, 0], 0)
     optimizer.step()
-    assert lazy.weight[0].tolist() == [0.0, 0.0]
+    optimizer.n_steps += 5
+    optimizer.catch_up_all()
+    assert rows.weight[0].tolist() == [0.0, 0.0]
 
 
 def test_a_table_without_gradient_is_left_alone():
-    lazy = table()
-    RowAdam({"t": lazy}, 0.1, TouchedRowsL2(1.0)).step()
-    assert torch.equal(lazy.weight, table().weight)
+    rows = table()
+    RowAdam({"t": rows}, 0.1, 1.0).step()
+    assert torch.equal(rows.weight, table().weight)
 
 
-def test_observers_see_weights_before_and_after():
+def test_observers_are_told_before_rows_change():
     seen = []
-    lazy = table()
-    before = lazy.weight[[1, 3]].detach().clone()
-    optimizer = RowAdam({"t": lazy}, 0.1, on_update=lambda *update: seen.append(update))
-    backward(lazy, [3, 1, 3], 0)
+    rows = table()
+    start = rows.weight.detach().clone()
+    optimizer = RowAdam(
+        {"t": rows}, 0.1, before_update=lambda name, ids, w: seen.append((name, ids, w.clone()))
+    )
+    backward(rows, [3, 1, 3], 0)
     optimizer.step()
-    ((name, rows, old, new),) = seen
-    assert (name, rows.tolist()) == ("t", [1, 3])
-    assert torch.equal(old, before)
-    assert torch.equal(new, lazy.weight[[1, 3]].detach())
+    backward(rows, [1], 1)
+    optimizer.step()
+    optimizer.catch_up("t", torch.tensor([3]))
+    assert [(name, ids.tolist()) for name, ids, _ in seen] == [
+        ("t", [1, 3]),
+        ("t", [1]),
+        ("t", [3]),
+    ]
+    assert torch.equal(seen[0][2], start[[1, 3]])
 
 
 def test_dense_weights_decay_coupled():

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.core.training_logs import planted_log
 
 from din_core import processes
 from din_core.config import ModelConfig, TrainingConfig
 from din_core.training import train
+from tests.core.training_logs import planted_log
 
 MODEL = ModelConfig(
     embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.1, activation="dice"
@@ -73,7 +73,11 @@ def test_two_processes_equal_one_on_the_doubled_batch(tmp_path):
         assert torch.equal(first[name], second[name]), name
         # Ten steps of up to 1e-3: Adam makes a rounding error of a tiny gradient a little larger.
         torch.testing.assert_close(
-            first[name], expected, rtol=1e-5, atol=1e-4, msg=lambda text: f"{name}: {text}"
+            first[name],
+            expected,
+            rtol=1e-5,
+            atol=1e-4,
+            msg=lambda text, name=name: f"{name}: {text}",
         )
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from tests.core.training_logs import log, planted_log
 
 from din_core.config import TrainingConfig
 from din_core.epochs import EpochPlan, EpochPlanner
 from din_core.regularization import MiniBatchAware, TouchedRowsL2, occurrences
+from tests.core.training_logs import log, planted_log
 
 CPU = torch.device("cpu")
 

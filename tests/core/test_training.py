@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.core.training_logs import log, planted_log, samples
 
 from din_core import metrics, training
 from din_core.checkpoint import tensors_hash
@@ -15,6 +14,7 @@ from din_core.config import ModelConfig, TrainingConfig
 from din_core.learner import Learner
 from din_core.prediction import predict
 from din_core.training import TrainingError, train
+from tests.core.training_logs import log, planted_log, samples
 
 MODEL = ModelConfig(
     embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.05, use_user=False

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.core.training_logs import planted_log
 
 from din_core import training
 from din_core.checkpoint import tensors_hash
 from din_core.config import ModelConfig, TrainingConfig
 from din_core.learner import Learner
 from din_core.training_state import STATE_FILE, TrainingState, load_state, save_state
+from tests.core.training_logs import planted_log
 
 MODEL = ModelConfig(
     embed_dim=4, mlp_dims=(8,), attention_dims=(8, 8), embedding_init_std=0.05, dropout=0.2
