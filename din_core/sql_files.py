@@ -204,7 +204,10 @@ class TableSchema:
 
 @functools.lru_cache(maxsize=1)
 def _schemas() -> Mapping[str, TableSchema]:
-    document = yaml.safe_load((SQL_ROOT / "schema.yml").read_text(encoding="utf-8"))
+    # The safe loader, in C where there is one: milliseconds instead of a tenth of a second.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = (SQL_ROOT / "schema.yml").read_text(encoding="utf-8")
+    document = yaml.load(text, Loader=loader)  # noqa: S506
     return {
         table["name"]: TableSchema(
             description=" ".join(table["description"].split()),

@@ -8,7 +8,7 @@ Shapes: E events, N samples of a split, U users, I items. No tensors here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, cast
 
@@ -152,37 +152,54 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         user_offsets=offsets,
         item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
-        samples={split: _samples(con, split, offsets) for split in SPLITS},
+        samples=_samples(con, offsets),
         labelled="label" in _described(con, "interactions"),
     )
 
 
-def _samples(con: duckdb.DuckDBPyConnection, split: SplitName, offsets: Int64) -> Samples:
-    types: dict[str, type[np.integer]] = {
-        "user_idx": np.int32,
-        "position": np.int32,
-        "k": np.int32,
-        "label": np.int8,
-        "item_idx": np.int32,
-        "history_start": np.int32,
+def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, Samples]:
+    """Read the samples of all splits in one pass, into arrays of just the right size."""
+    counts = dict(
+        con.execute("select split, count(*) from sample_bounds group by split").fetchall()
+    )
+    samples: dict[SplitName, Samples] = {
+        split: Samples(
+            user=np.empty(counts.get(split, 0), np.int32),
+            position=np.empty(counts.get(split, 0), np.int32),
+            k=np.empty(counts.get(split, 0), np.int32),
+            label=np.empty(counts.get(split, 0), np.int8),
+            item=np.empty(counts.get(split, 0), np.int32),
+            start=np.empty(counts.get(split, 0), np.int64),
+            end=np.empty(counts.get(split, 0), np.int64),
+        )
+        for split in SPLITS
     }
-    rows = _columns(
+    filled = dict.fromkeys(SPLITS, 0)
+    whens = " ".join(f"when {literal(split)} then {n}" for n, split in enumerate(SPLITS))
+    for rows in _batches(
         con,
-        f"select {', '.join(types)} from sample_bounds where split = {literal(split)} "
-        "order by user_idx, position, k",
-        types,
-    )
-    first_row = offsets[rows["user_idx"] - 1]
-    return Samples(
-        user=rows["user_idx"],
-        position=rows["position"],
-        k=rows["k"],
-        label=rows["label"],
-        item=rows["item_idx"],
-        # Positions count from 1, and the history ends before the sample's own.
-        start=first_row + (rows["history_start"] - 1),
-        end=first_row + (rows["position"] - 1),
-    )
+        "select user_idx, position, k, label, item_idx, history_start, "
+        f"case split {whens} end as split_number "
+        "from sample_bounds order by user_idx, position, k",
+    ):
+        first_row = offsets[rows["user_idx"] - 1]
+        columns = {
+            "user": rows["user_idx"],
+            "position": rows["position"],
+            "k": rows["k"],
+            "label": rows["label"],
+            "item": rows["item_idx"],
+            # Positions count from 1, and the history ends before the sample's own.
+            "start": first_row + (rows["history_start"] - 1),
+            "end": first_row + (rows["position"] - 1),
+        }
+        for number, split in enumerate(SPLITS):
+            chosen = np.flatnonzero(rows["split_number"] == number)
+            place = slice(filled[split], filled[split] + len(chosen))
+            filled[split] = place.stop
+            for name, values in columns.items():
+                getattr(samples[split], name)[place] = values[chosen]
+    return samples
 
 
 def _attribute_columns(con: duckdb.DuckDBPyConnection) -> tuple[list[str], list[str]]:
@@ -227,13 +244,21 @@ def _columns(
     n_rows = _one(con, f"select count(*) from ({select.partition(' order by ')[0]})")
     arrays = {name: np.empty(n_rows, dtype=dtype) for name, dtype in types.items()}
     filled = 0
-    reader: Any = con.sql(select).to_arrow_reader(1 << 20)  # pyarrow has no types
-    for batch in reader:
+    for rows in _batches(con, select):
+        stop = filled + len(next(iter(rows.values())))
         for name, array in arrays.items():
-            array[filled : filled + batch.num_rows] = batch.column(name).to_numpy()
-        filled += batch.num_rows
+            array[filled:stop] = rows[name]
+        filled = stop
     assert filled == n_rows, f"{filled} rows came instead of {n_rows}"
     return arrays
+
+
+def _batches(con: duckdb.DuckDBPyConnection, select: str) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Run a query and yield its integer columns in batches, without a copy."""
+    reader: Any = con.sql(select).to_arrow_reader(1 << 18)  # pyarrow has no types
+    for batch in reader:
+        # Not to_numpy(), which imports pandas.
+        yield {name: np.from_dlpack(batch.column(name)) for name in batch.schema.names}
 
 
 def _described(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:

@@ -19,7 +19,7 @@ from din_core import sql_files, warehouse
 from din_core.config import SourceConfig
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
-from din_core.sources.staging import Progress, content_hash, load, read_layout, restore_raw
+from din_core.sources.staging import Progress, content_hash, discard, load, read_layout, restore_raw
 
 _log = logging.getLogger(__name__)
 _SHOWN = 3
@@ -183,6 +183,7 @@ def ingest(
     options = options_of(source, report)
     rejected = warehouse.create_table(con, "rejected_rows", **options)
     interactions = warehouse.create_table(con, "interactions", **options)
+    discard(con)
     return IngestReport(
         source=report,
         lines_read=report.lines_read,

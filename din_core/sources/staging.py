@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -238,12 +239,12 @@ def _create(con: duckdb.DuckDBPyConnection, layout: Layout) -> None:
 def _insert(con: duckdb.DuckDBPyConnection, number: int, rows: Rows, layout: Layout) -> None:
     listed = ", ".join(sql_files.quote(name) for name in layout.wanted)
     if len(rows.lines):
-        block = pa.table({"line": rows.lines} | {f"v {name}": v for name, v in rows.values.items()})
+        # Not pa.array(), which imports pandas to look at NumPy's.
+        lines = pa.Array.from_buffers(pa.int64(), len(rows.lines), [None, pa.py_buffer(rows.lines)])
+        block = pa.table({"line": lines} | {f"v {name}": v for name, v in rows.values.items()})
         block = block.rename_columns(["line", *layout.wanted])
-        with _registered(con, block):
-            con.execute(
-                f"insert into source_good select {number}, line, {listed} from source_block"
-            )
+        select = f"select {number}, line, {listed} from source_block"
+        _append(con, block, f"insert into source_good {select}")
     if rows.bad:
         block = pa.table(
             {
@@ -253,20 +254,24 @@ def _insert(con: duckdb.DuckDBPyConnection, number: int, rows: Rows, layout: Lay
             }
         )
         nulls = ", ".join("null" for _ in layout.wanted)
-        with _registered(con, block):
-            con.execute(
-                f"insert into source_bad select {number}, line, {nulls}, raw, problem "
-                "from source_block"
-            )
+        select = f"select {number}, line, {nulls}, raw, problem from source_block"
+        _append(con, block, f"insert into source_bad {select}")
 
 
-@contextlib.contextmanager
-def _registered(con: duckdb.DuckDBPyConnection, block: object) -> Generator[None]:
-    con.register("source_block", block)
-    try:
-        yield
-    finally:
-        con.unregister("source_block")
+def _append(con: duckdb.DuckDBPyConnection, block: Any, insert: str) -> None:
+    """Run an insert from ``source_block``.
+
+    Not by ``con.register``: inside a transaction a name that was given and taken back keeps its
+    Arrow table alive until the commit, and so would every block of the source be kept.
+    """
+    con.from_arrow(block).query("source_block", insert)
+
+
+def discard(con: duckdb.DuckDBPyConnection) -> None:
+    """Give back the space of the staged rows, once the tables are made of them."""
+    con.execute("drop view if exists temp.source_rows")
+    for table in ("source_good", "source_bad", "source_raw"):
+        con.execute(f"drop table if exists temp.{table}")
 
 
 def restore_raw(con: duckdb.DuckDBPyConnection, layout: Layout, rejected: str) -> None:
@@ -302,10 +307,8 @@ def restore_raw(con: duckdb.DuckDBPyConnection, layout: Layout, rejected: str) -
                         "raw": pa.array([raw for _, raw in some], pa.string()),
                     }
                 )
-                with _registered(con, block):
-                    con.execute(
-                        f"insert into source_raw select {number}, line, raw from source_block"
-                    )
+                select = f"select {number}, line, raw from source_block"
+                _append(con, block, f"insert into source_raw {select}")
     listed = ", ".join(f"source_good.{sql_files.quote(name)}" for name in layout.wanted)
     con.execute(
         f"insert into source_bad select file_number, line, {listed}, source_raw.raw, null "
