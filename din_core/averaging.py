@@ -24,7 +24,7 @@ class WeightAverage:
 
     Over steps *s + 1 … t* in which a row keeps the value *w*, the average goes to
     ``w + (average - w) * d_{s+1} * … * d_t``. So each row remembers the logarithm of the product up
-    to its last update, and catches up when it moves next or when the average is read.
+    to its last update, and its average catches up just before it moves next, or when it is read.
 
     Args:
         model: The model whose weights are averaged.
@@ -48,27 +48,23 @@ class WeightAverage:
         self._log_product = 0.0
 
     @torch.no_grad()
-    def observe_rows(self, table: str, rows: Tensor, before: Tensor, after: Tensor) -> None:
-        """Take in the update of rows, before :meth:`step` is called for the same step.
+    def before_update(self, table: str, rows: Tensor, weight: Tensor) -> None:
+        """Let rows pull their average for the steps so far, before they change.
 
         Args:
             table: Name of the table.
             rows: Distinct rows, int64 ``[U]``.
-            before: Their weights since their last update, ``[U, D]``.
-            after: Their weights now, ``[U, D]``.
+            weight: Their weights since their last update, ``[U, D]``.
         """
-        d = self._next_decay()
-        log_now = self._log_product + math.log(d)
-        average = self._row_average[table][rows]
-        average = self._caught_up(average, before, self._row_log[table][rows])
-        self._row_average[table][rows] = after.lerp(average, d)
-        self._row_log[table][rows] = log_now
+        average, log = self._row_average[table], self._row_log[table]
+        average[rows] = self._caught_up(average[rows], weight, log[rows])
+        log[rows] = self._log_product
 
     @torch.no_grad()
     def step(self) -> None:
         """Take in the dense weights after a step."""
-        d = self._next_decay()
         self._n_steps += 1
+        d = min(self._decay, (1 + self._n_steps) / (10 + self._n_steps))
         self._log_product += math.log(d)
         for name, weight in self._dense.items():
             average = self._dense_average[name]
@@ -115,10 +111,6 @@ class WeightAverage:
         """The average after the steps since ``log``, in which the weight stood still."""
         factor = torch.exp(self._log_product - log).to(weight.dtype).unsqueeze(1)
         return weight + factor * (average - weight)
-
-    def _next_decay(self) -> float:
-        t = self._n_steps + 1
-        return min(self._decay, (1 + t) / (10 + t))
 
     def _swap(self) -> None:
         for name, weight in self._dense.items():

@@ -123,8 +123,10 @@ class TrainingConfig:
         learning_rate_schedule: ``constant``, or ``cosine`` from the step size down to zero over
             the planned epochs.
         weight_decay: Coupled L2 on dense weights and on the embedding rows that a batch touches.
-        embedding_l2: Further L2 on the embedding rows that a batch touches.
-        regularization: ``l2`` as above, or ``mini_batch_aware`` (paper, section 5.1) on embeddings.
+        embedding_l2: Further coupled L2 on all embedding rows; what it does to an untouched row is
+            made up for when that row is needed.
+        regularization: What ``embedding_l2`` is the strength of: that L2 (``l2``), or
+            ``mini_batch_aware`` regularization (paper, section 5.1).
         negatives: ``redrawn`` every epoch, or ``fixed`` (those of the table ``negatives``).
         negatives_per_positive: Redrawn negatives for each positive.
         ema_decay: Decay of the exponential moving average of the weights that is evaluated and

@@ -57,15 +57,22 @@ class Learner:
         self._rows = RowAdam(
             self.tables,
             config.learning_rate,
-            penalty=TouchedRowsL2(config.weight_decay + config.embedding_l2),
-            on_update=self._average.observe_rows if self._average else None,
+            l2=config.embedding_l2 if config.regularization == "l2" else 0.0,
+            penalty=TouchedRowsL2(config.weight_decay) if config.weight_decay else None,
+            before_update=self._average.before_update if self._average else None,
         )
+        owner = {id(table): name for name, table in self.tables.items()}
+        self._table_of_input = {
+            feature.name: owner[id(model.embedding.table(feature))]
+            for feature in model.input_features
+        }
         synchronize_statistics(model, processes.n_processes() > 1)
 
-    def begin_epoch(self, counts: Mapping[str, Counts] | None) -> None:
+    def begin_epoch(self, counts: Mapping[str, Counts]) -> None:
         """Take in how often each id occurs in the epoch, for mini-batch aware regularization."""
-        if counts is not None:
-            self._rows.penalty = MiniBatchAware(self._config.embedding_l2, counts, self._device)
+        paper = MiniBatchAware(self._config.embedding_l2, counts, self._device)
+        decay = TouchedRowsL2(self._config.weight_decay)
+        self._rows.penalty = lambda *of: paper(*of) + decay(*of)
 
     def step(self, batch: Batch, n_samples: int, learning_rate: float) -> Tensor:
         """Move the weights once.
@@ -79,6 +86,7 @@ class Learner:
             Sum of the losses of this process's samples over ``n_samples``, on the device.
         """
         assert batch.label is not None
+        self._catch_up_rows_of(batch)
         self.model.train()
         with autocast(self._precision, self._device):
             logits = self.model.logits(batch)
@@ -98,8 +106,18 @@ class Learner:
             self._average.step()
         return loss.detach()
 
+    def _catch_up_rows_of(self, batch: Batch) -> None:
+        """Bring the rows that a batch looks up to the present step."""
+        looked_up: dict[str, list[Tensor]] = {}
+        for name, table in self._table_of_input.items():
+            rows = batch.sparse[name] if name in batch.sparse else batch.sequences[name]
+            looked_up.setdefault(table, []).append(rows)
+        for table, rows in looked_up.items():
+            self._rows.catch_up(table, torch.unique(torch.cat(rows)))
+
     def evaluated_weights(self) -> AbstractContextManager[None]:
         """Let the model have the weights that are evaluated and kept."""
+        self._rows.catch_up_all()
         return nullcontext() if self._average is None else self._average.applied()
 
     def state(self) -> dict[str, Tensor]:
@@ -108,6 +126,7 @@ class Learner:
         for number, weight in enumerate(self._dense_weights):
             for name, each in self._dense.state[weight].items():
                 tensors[f"dense.{number}.{name}"] = each
+        tensors["n_steps"] = torch.tensor(self._rows.n_steps)
         for table, state in self._rows.state.items():
             tensors |= {f"rows.{table}:{name}": each for name, each in state.items()}
         if self._average is not None:
@@ -125,6 +144,7 @@ class Learner:
                 self._dense.state[weight] = {
                     name: each.to(self._device).clone() for name, each in found.items()
                 }
+        self._rows.n_steps = int(tensors["n_steps"])
         for table, state in self._rows.state.items():
             for name, each in _below(f"rows.{table}:", tensors).items():
                 state[name].copy_(each)

@@ -68,8 +68,8 @@ def test_rows_touched_now_and_then_stay_close_to_dense_adam(l2):
     optimizer.catch_up_all()
     distance = (rows.weight - twin.weight).detach().norm(dim=1)
     moved = (twin.weight - start).detach().norm(dim=1)
-    assert moved.min() > 5e-3
-    assert (distance / moved).median() < 0.02
+    assert moved.min() > 1e-3
+    assert (distance / moved).median() < 0.01
     assert (distance / moved).quantile(0.95) < 0.2
 
 
@@ -161,7 +161,6 @@ def test_touched_rows_l2_pulls_touched_rows_only():
     optimizer = RowAdam({"t": rows}, 0.1, penalty=TouchedRowsL2(100.0))
     backward(rows, [1], 0)
     optimizer.step()
-    optimizer.n_steps += 50
     optimizer.catch_up_all()
     assert torch.equal(rows.weight[2:], before[2:])
     assert (rows.weight[1].abs() < before[1].abs()).all()
