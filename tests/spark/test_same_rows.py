@@ -1,0 +1,259 @@
+"""One SQL, two engines: every row of every table is the same on DuckDB and on Spark."""
+
+import pytest
+
+from din_core import sequences, sql_files, warehouse
+from din_core.config import SequenceConfig, SourceConfig
+from tests.spark import spark_engine
+
+pytestmark = pytest.mark.spark
+
+# Figures beside the tables: files of sql/sequences that give one row.
+FIGURES = ("users_left_out", "split_moment")
+EVERY_NAME = (*sequences.TABLES, *sequences.VIEWS, *FIGURES)
+LARGEST = 2**30 - 1
+ODD_NAME = 'it\'s the "best"\\n `brand`'
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory):
+    session = spark_engine.start(tmp_path_factory.mktemp("spark"))
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def ours():
+    with warehouse.connect(":memory:", threads=1) as connection:
+        yield connection
+
+
+@pytest.fixture
+def theirs():
+    with warehouse.connect(":memory:", threads=1) as connection:
+        yield connection
+
+
+def ties():
+    """Three users whose events tie in time, across two files, and whose lines go back and forth."""
+    return {
+        "user_id": [1, 1, 1, 1, 2, 2, 2, 3, 3, 1, 2, 3],
+        "item_id": [5, 4, 3, 2, 5, 1, 9, 7, 7, 5, 8, 6],
+        "time": [7, 7, 7, 7, 7, 7, 3, 0, 0, 7, 7, 7],
+        "file": ["b.csv"] * 6 + ["a.csv"] * 6,
+        "line": [5, 4, 3, 2, 6, 7, 9, 8, 7, 5, 4, 3],
+    }
+
+
+def heavy():
+    """One user with 60 events over 23 items, one with a single event, a few in between."""
+    users = [1] * 60 + [2] + [3] * 2 + [4] * 4
+    return {
+        "user_id": users,
+        "item_id": [(7 * place) % 23 for place in range(60)] + [99, 1, 50, 0, 99, 50, 0],
+        "time": [place // 3 for place in range(len(users))],
+        "cate_id": [(7 * place) % 23 % 4 for place in range(60)] + [9, 1, 2, 0, 9, 2, 0],
+    }
+
+
+def tiny():
+    """Three items: user 1 touches all, user 2 all but one, user 3 one; 1 and 2 share a cate."""
+    return {
+        "user_id": [1, 1, 1, 1, 2, 2, 2, 3, 3, 3],
+        "item_id": [1, 2, 3, 1, 1, 2, 1, 3, 3, 3],
+        "time": [1, 2, 3, 4, 1, 2, 3, 1, 2, 3],
+        "cate_id": [1, 1, 2, 1, 1, 1, 1, 2, 2, 2],
+    }
+
+
+def alone():
+    """One user, one item, one event."""
+    return {"user_id": [1], "item_id": [1], "time": [0]}
+
+
+def repeated():
+    """One user who touches the one item three times: nothing can be drawn."""
+    return {"user_id": [1, 1, 1], "item_id": [1, 1, 1], "time": [5, 5, 5]}
+
+
+def disagreeing():
+    """Attributes on which interactions disagree, tie, or say nothing, text and numbers."""
+    return {
+        "user_id": [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4],
+        "item_id": [1, 2, 3, 1, 2, 4, 1, 3, 4, 5, 6],
+        "time": list(range(11)),
+        "cate_id": [7, 5, None, 7, 10, None, 5, None, 9, 9, 10],
+        ODD_NAME: ["b", "a", None, "a", "a", "Z", None, None, "ä", "z", "b"],
+        "age": ["old", "young", None, None, None, None, "young", "old", "", "", "old"],
+        "zip": [10, 9, 10, 9, None, 9, None, None, None, None, -1],
+    }
+
+
+def texts():
+    """Ids that other collations put in another order: case, accents, blanks, UTF-16 surrogates."""
+    users = ["a", "A", "a ", "10", "9", "ä", "é", "\ufffd", "\U0001f600", ""]
+    return {
+        "user_id": [user for user in users for _ in range(3)],
+        "item_id": [users[(7 * place) % 10] for place in range(30)],
+        "time": [(5 * place) % 11 for place in range(30)],
+    }
+
+
+def extreme():
+    """The largest ids and times there are."""
+    return {
+        "user_id": [2**63 - 1, 2**63 - 2, 2**63 - 1, -(2**63) + 1, 2**63 - 1, 2**63 - 2],
+        "item_id": [2**63 - 1, 2**63 - 1, 2**53 + 1, 2**53, 0, 2**53],
+        "time": [2**62, 2**62, 2**62 + 1, 0, 2**63 - 1, 2**63 - 1],
+    }
+
+
+def impressions():
+    """A labelled log: negatives before, between, tied with and after the positives."""
+    return {
+        "user_id": [1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3],
+        "item_id": [1, 2, 3, 4, 5, 6, 3, 1, 2, 6, 4, 4],
+        "time": [1, 2, 3, 3, 4, 9, 9, 5, 5, 5, 1, 2],
+        "cate_id": [1, 1, 2, 2, 3, None, 2, 1, 1, 3, 2, 2],
+        "label": [0, 1, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0],
+    }
+
+
+CASES = {
+    "ties": (ties, {"negatives_per_positive": 3}),
+    "heavy, uniform": (heavy, {"negatives_per_positive": 3, "max_history": 50}),
+    "heavy, popularity, last event only": (
+        heavy,
+        {"negative_sampling": "popularity", "negatives_per_positive": 3, "max_history": 1},
+    ),
+    "heavy, same category, temporal": (
+        heavy,
+        {
+            "negative_sampling": "same_category",
+            "max_history": 3,
+            "split": "temporal",
+            "min_interactions": 2,
+        },
+    ),
+    "tiny, uniform": (tiny, {"negatives_per_positive": 3}),
+    "tiny, popularity": (tiny, {"negatives_per_positive": 3, "negative_sampling": "popularity"}),
+    "tiny, same category": (
+        tiny,
+        {"negatives_per_positive": 3, "negative_sampling": "same_category", "max_history": 3},
+    ),
+    "alone": (alone, {}),
+    "repeated, popularity": (repeated, {"negative_sampling": "popularity"}),
+    "disagreeing": (disagreeing, {"negatives_per_positive": 0, "max_history": 1}),
+    "disagreeing, same category": (
+        disagreeing,
+        {"negative_sampling": "same_category", "min_interactions": 2, "seed": LARGEST},
+    ),
+    "texts, temporal at given times": (
+        texts,
+        {"split": "temporal", "val_from": 5, "test_from": 8, "max_history": 3},
+    ),
+    "extreme": (extreme, {"seed": 0}),
+    "impressions": (impressions, {"max_history": 1}),
+    "impressions, temporal": (
+        impressions,
+        {"max_history": 3, "split": "temporal", "min_interactions": 1},
+    ),
+}
+USER_ATTRIBUTES = ("age", "zip")
+
+
+def create_interactions(con, columns):
+    """Write a log's columns as the table interactions; without file and line, lines count up."""
+    n_rows = len(columns["user_id"])
+    columns = {"file": ["a.csv"] * n_rows, "line": list(range(2, n_rows + 2)), **columns}
+    kinds = {
+        name: "varchar" if any(isinstance(value, str) for value in values) else "bigint"
+        for name, values in columns.items()
+    }
+    definitions = ", ".join(f"{sql_files.quote(name)} {kind}" for name, kind in kinds.items())
+    con.execute(f"create table interactions ({definitions})")
+    marks = ", ".join("?" for _ in columns)
+    con.executemany(
+        f"insert into interactions values ({marks})",
+        [list(row) for row in zip(*columns.values(), strict=True)],
+    )
+
+
+def source_of(columns):
+    known = {"user_id", "item_id", "time", "label", "file", "line"}
+    attributes = [name for name in columns if name not in known]
+    return SourceConfig(
+        path="",
+        item_attribute_cols=tuple(n for n in attributes if n not in USER_ATTRIBUTES),
+        user_attribute_cols=tuple(n for n in attributes if n in USER_ATTRIBUTES),
+    )
+
+
+def columns_of(con, table):
+    # Names, not types: Spark numbers rows in 32 bits, DuckDB in 64.
+    return [row[0] for row in con.execute(f"describe {table}").fetchall()]
+
+
+def rows_of(con, table):
+    # Tables and views promise no order, and rows of several negatives may be equal.
+    return sorted(con.execute(f"from {table}").fetchall(), key=repr)
+
+
+def variant_of(name, options):
+    return sequences.negatives_variant(options) if name == "negatives" else None
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_table_has_the_same_rows_and_version_on_both_engines(spark, ours, theirs, case):
+    log, choices = CASES[case]
+    create_interactions(ours, log())
+    source, config = source_of(log()), SequenceConfig(**choices)
+    sequences.build(ours, source, config)
+    options = {**sequences.options_from(ours, source, config), "millionths": 800_000}
+    for figure in FIGURES:
+        warehouse.create_table(ours, figure, **options)
+
+    spark_engine.load(spark, ours, "interactions")
+    for name in EVERY_NAME:
+        spark_engine.build(spark, theirs, name, variant_of(name, options), options)
+
+    for name in EVERY_NAME:
+        assert columns_of(theirs, name) == columns_of(ours, name), name
+        assert rows_of(theirs, name) == rows_of(ours, name), name
+        ours_version = warehouse.content_version(ours, name)
+        assert warehouse.content_version(theirs, name) == ours_version, name
+
+
+def test_the_cases_leave_no_file_out():
+    seen = set(EVERY_NAME)
+    for log, choices in CASES.values():
+        labelled, sampling = "label" in log(), choices.get("negative_sampling", "uniform")
+        variant = variant_of("negatives", {"labelled": labelled, "negative_sampling": sampling})
+        seen.add(f"negatives.{variant}" if variant else "negatives")
+    assert {path.stem for path in (sql_files.SQL_ROOT / "sequences").glob("*.sql")} == seen
+
+
+@pytest.mark.parametrize("variant", [None, "popularity", "same_category"])
+def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
+    # All inputs of the hash at their limit: an overflow would be an error on both engines.
+    ours.execute(
+        "create table events as "
+        f"select {LARGEST} - range % 2 as user_idx, {LARGEST} - range // 2 as position, "
+        "range % 5 + 1 as item_idx, range % 5 // 3 + 1 as cate_idx, range as time from range(4000)"
+    )
+    ours.execute(
+        "create table items as select range + 1 as item_idx, range % 5 // 3 + 1 as cate_idx "
+        "from range(100)"
+    )
+    source = SourceConfig(path="")
+    ours.execute("create table interactions as select 1 as cate_id where false")
+    config = SequenceConfig(seed=LARGEST, negatives_per_positive=3)
+    options = sequences.options_from(ours, source, config)
+    warehouse.create_table(ours, "negatives", variant=variant, **options)
+
+    for table in ("events", "items"):
+        spark_engine.load(spark, ours, table)
+    spark_engine.build(spark, theirs, "negatives", variant, options)
+
+    assert ours.execute("select count(*) from negatives").fetchall() == [(12_000,)]
+    assert rows_of(theirs, "negatives") == rows_of(ours, "negatives")
