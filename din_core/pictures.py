@@ -235,7 +235,7 @@ def training_curve(history: Sequence[EpochReport]) -> bytes:
         of_auc.plot(*zip(*measured, strict=True), marker=".", color="tab:blue")
         epoch, best = max(measured, key=lambda each: each[1])
         of_auc.plot([epoch], [best], marker="o", fillstyle="none", markersize=11, color="tab:red")
-        of_auc.set_title(f"validation AUC, best {best:.4f} in epoch {epoch}", fontsize=10)
+        of_auc.set_title(f"validation AUC, best {best:.4f} in epoch {epoch}", fontsize=9)
     else:
         of_auc.set_title("no validation AUC", fontsize=10)
     for axes in (of_loss, of_auc):
