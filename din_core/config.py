@@ -127,7 +127,8 @@ class TrainingConfig:
             made up for when that row is needed.
         regularization: What ``embedding_l2`` is the strength of: that L2 (``l2``), or
             ``mini_batch_aware`` regularization (paper, section 5.1).
-        negatives: ``redrawn`` every epoch, or ``fixed`` (those of the table ``negatives``).
+        negatives: ``redrawn`` uniformly every epoch, or ``fixed`` (those of the table
+            ``negatives``); logged or non-uniform negatives are always fixed.
         negatives_per_positive: Redrawn negatives for each positive.
         ema_decay: Decay of the exponential moving average of the weights that is evaluated and
             kept; 0 switches it off.

@@ -70,7 +70,8 @@ class EpochPlanner:
     :mod:`din_core.sampling`. A redrawn negative is an item that its user has not touched *in what
     training may see*: leaving out a held-out positive would tell the model something about it.
     A positive and its negatives then stand side by side, in one step. With ``"fixed"`` the samples
-    of the table are taken as they are; so are logged negatives always.
+    of the table are taken as they are; so are, always, logged negatives and those that were not
+    drawn uniformly, because redrawn ones are uniform.
 
     Args:
         data: The log.
@@ -85,7 +86,7 @@ class EpochPlanner:
         self._seed = config.seed
         self._n_negatives = config.negatives_per_positive
         self._n_items = data.vocabulary.n_items
-        self.redraws = config.negatives == "redrawn" and not data.labelled
+        self.redraws = config.negatives == "redrawn" and data.can_redraw
         samples = data.samples["train"]
         self._samples = samples.take(samples.label == 1) if self.redraws else samples
         self.n_samples = len(self._samples)

@@ -16,6 +16,8 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from din_core import recorded_options
+from din_core.config import NegativeSampling
 from din_core.errors import DinError
 from din_core.features import Vocabulary
 from din_core.sql_files import literal, quote
@@ -78,6 +80,7 @@ class TrainingData:
         user_attributes: By attribute column, its index for each user, int32 ``[U + 1]``.
         samples: By split.
         labelled: Whether the negatives are logged impressions, which nothing may redraw.
+        negative_sampling: How the negatives of the table were drawn, as far as it was recorded.
     """
 
     vocabulary: Vocabulary
@@ -87,10 +90,16 @@ class TrainingData:
     user_attributes: Mapping[str, Int32]
     samples: Mapping[SplitName, Samples]
     labelled: bool = False
+    negative_sampling: NegativeSampling = "uniform"
+
+    @property
+    def can_redraw(self) -> bool:
+        """Whether uniform redrawn negatives are like those of the table."""
+        return not self.labelled and self.negative_sampling == "uniform"
 
     def fingerprint(self) -> str:
         """SHA-256 of everything in it: two equal ones train the same model."""
-        digest = hashlib.sha256(repr((self.vocabulary.to_dict(), self.labelled)).encode())
+        digest = hashlib.sha256(repr((self.vocabulary.to_dict(), self.can_redraw)).encode())
         for columns in (self.item_attributes, self.user_attributes):
             for name, values in columns.items():
                 digest.update(name.encode() + b"\0")
@@ -154,6 +163,7 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
         samples=_samples(con, offsets),
         labelled="label" in _described(con, "interactions"),
+        negative_sampling=recorded_options.sequence_config(con).negative_sampling,
     )
 
 

@@ -147,7 +147,12 @@ def warnings_about(data: TrainingData, config: TrainingConfig, redraws: bool) ->
         warnings.append(
             f"{len(val)} validation samples are too few to choose an epoch by their AUC"
         )
-    if config.negatives == "redrawn" and not redraws:
+    if config.negatives == "redrawn" and not redraws and not data.labelled:
+        warnings.append(
+            f"negatives were drawn by '{data.negative_sampling}', and redrawn ones are uniform: "
+            "those of the table were used in every epoch (negatives 'redrawn' has no effect)"
+        )
+    elif config.negatives == "redrawn" and not redraws:
         warnings.append(
             "the log has labels: its logged negatives were used, none were redrawn (negatives "
             "'redrawn' has no effect)"

@@ -96,8 +96,9 @@ def test_a_user_who_touched_every_item_contributes_positives_only():
     assert sorted(plan.label[plan.user == 2].tolist()) == [0, 0, 1, 1]
 
 
-def test_logged_negatives_are_never_redrawn():
-    data = dataclasses.replace(planted_log(), labelled=True)
+@pytest.mark.parametrize("kind", [{"labelled": True}, {"negative_sampling": "popularity"}])
+def test_negatives_that_uniform_ones_are_not_like_are_never_redrawn(kind):
+    data = dataclasses.replace(planted_log(), **kind)
     planner = EpochPlanner(data, REDRAWN)
     assert not planner.redraws
     assert rows(planner.plan(0)) == rows(planner.plan(1))

@@ -225,6 +225,12 @@ def test_labelled_logs_keep_their_negatives_and_say_so(planted):
     assert hash_of(result) == hash_of(fixed)
 
 
+def test_popular_negatives_are_kept_and_that_is_said(planted):
+    data = dataclasses.replace(planted, negative_sampling="popularity")
+    result = train(MODEL, changed(LOOP, n_epoch=1), data)
+    assert any("drawn by 'popularity'" in warning for warning in result.warnings)
+
+
 @pytest.mark.parametrize("activation", ["dice", "prelu", "relu"])
 def test_one_sample_in_the_last_batch_is_trained_on(activation):
     data = planted_log(n_users=9)
