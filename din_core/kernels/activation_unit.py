@@ -97,7 +97,7 @@ class Settings:
             (evaluation); ``None`` takes them from the batch. Only for Dice.
         eps: Added to the variances.
         bfloat16: Multiply in bfloat16, adding up in float32.
-        threads: Threads, and so the partition of the sums.
+        threads: Threads; the result is the same for any number.
     """
 
     library: ctypes.CDLL

@@ -15,9 +15,9 @@ void output_gradients(const Unit& u, const typename F::Unit* z2, const float* d_
                       float* d_scores, double* sums2) {
     const int64_t width2 = u.width2(), z2_ld = width2 / F::PER_UNIT;
     const Activation<DICE, F::SHORT> f2(u.layer2, u.hidden2, width2);
-    std::vector<Sums> sums;
-    for (int64_t s = 0; s < u.threads; ++s) sums.emplace_back(N_SUMS, width2);
-    for_shares(u, [&](int64_t share, int64_t begin, int64_t end) {
+    std::vector<Sums> sums = sums_of_shares(u, N_SUMS, width2);
+    const auto no_work = [] { return 0; };
+    for_shares(u, no_work, [&](int, int64_t share, int64_t begin, int64_t end) {
         float* to = sums[share].chunk.get();
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t last = std::min<int64_t>(first + CHUNK, end);
@@ -86,37 +86,43 @@ struct HiddenGradients {
         w_target_back.pack(u.w1, u.hidden1, 3 * u.dim, u.dim, 1);
     }
 
-    // What one thread works with.
-    struct Share {
+    // What a thread works with.
+    struct Work {
         Inputs<F> inputs;
         Targets targets;
         Buffer<Number> dz2, dz2_pairs, dz1;
         Panels<F> dz1_pairs, a1;
-        Buffer<float> dx, dt, d_w1, d_w2;  // the last two transposed: [3 D, H1], [H2, H1]
-        Sums sums;
-        explicit Share(const HiddenGradients& g)
+        Buffer<float> dx, dt;
+        explicit Work(const HiddenGradients& g)
             : inputs(g.u, false), targets(g.u), dz2(CHUNK * g.z2_ld),
               dz2_pairs(CHUNK / F::PER_UNIT * g.width2), dz1(CHUNK * g.dz1_ld),
               dz1_pairs(CHUNK, g.width1), a1(CHUNK, g.width1), dx(CHUNK * g.width_x),
-              dt(CHUNK * g.width_t), d_w1((g.u.dim + g.width_x) * g.width1),
-              d_w2(g.width2 * g.width1), sums(N_SUMS, g.width1) {}
+              dt(CHUNK * g.width_t) {}
+    };
+    // What comes of a share.
+    struct Share {
+        Buffer<float> d_w1, d_w2;  // transposed: [3 D, H1], [H2, H1]
+        Sums sums;
+        explicit Share(const HiddenGradients& g)
+            : d_w1((g.u.dim + g.width_x) * g.width1), d_w2(g.width2 * g.width1),
+              sums(N_SUMS, g.width1) {}
     };
 
-    void chunk(Share& s, int64_t first, int64_t n) const {
+    void chunk(Work& s, Share& share, int64_t first, int64_t n) const {
         s.inputs.fill(first, n);
         s.targets.fill(first, n);
         second_layer(s, first, n);
         std::memset(s.dt.get(), 0, s.targets.count * width_t * sizeof(float));
         for (int64_t j = 0; j < w1.count; ++j) {
-            first_layer(s, j, n);
-            weights(s, j, n);
+            first_layer(s, share.sums, j, n);
+            weights(s, share, j, n);
         }
         inputs(s, first, n);
-        s.sums.flush();
+        share.sums.flush();
     }
 
     // dz2 of a chunk, zero after its last position.
-    void second_layer(Share& s, int64_t first, int64_t n) const {
+    void second_layer(Work& s, int64_t first, int64_t n) const {
         for (int64_t block = 0; block < n; block += TILE_ROWS)
             for (int64_t c = 0; c < width2; c += LANES) {
                 const auto f = f2.channels(c);
@@ -136,7 +142,7 @@ struct HiddenGradients {
     }
 
     // a1 and e f'(z1) of the channels of panel j, with z1 computed again.
-    void first_layer(Share& s, int64_t j, int64_t n) const {
+    void first_layer(Work& s, Sums& sums, int64_t j, int64_t n) const {
         alignas(64) float z[TILE_ROWS * 2 * LANES], e[TILE_ROWS * 2 * LANES];
         const int64_t columns = w1.columns;
         Panels<Float32>& d_term = s.targets.d_term;
@@ -175,27 +181,27 @@ struct HiddenGradients {
                     F::pair(s.a1.panel(j) + c, columns, i + k, F::round(a_0, a_1));
                 }
                 for (int k = 0; k < N_SUMS; ++k)
-                    add(&s.sums.chunk[k * width1 + channel], of[k]);
+                    add(&sums.chunk[k * width1 + channel], of[k]);
             }
         }
     }
 
     // dW2 += dz2^T a1 and dW1 += dz1^T x for the channels of panel j; and dt += dz1 Wt.
-    void weights(Share& s, int64_t j, int64_t n) const {
+    void weights(Work& s, Share& share, int64_t j, int64_t n) const {
         const int64_t column = j * w1.columns, positions = round_up(n, TILE_ROWS) / F::PER_UNIT;
         for (int64_t i = 0; i < width2; i += TILE_ROWS) {
-            float* d_w = &s.d_w2[i * width1 + column];
+            float* d_w = &share.d_w2[i * width1 + column];
             s.a1.template multiply<false>(d_w, width1, &s.dz2_pairs[i], width2, j, positions, d_w,
                                           width1);
         }
         for (int64_t i = 0; i < n_x; i += TILE_ROWS) {
-            float* d_w = &s.d_w1[(u.dim + i) * width1 + column];
+            float* d_w = &share.d_w1[(u.dim + i) * width1 + column];
             s.dz1_pairs.template multiply<false>(d_w, width1, &s.inputs.pairs[i], width_x, j,
                                                  positions, d_w, width1);
         }
         Targets& t = s.targets;
         for (int64_t i = 0; i < u.dim; i += TILE_ROWS) {
-            float* d_w = &s.d_w1[i * width1 + column];
+            float* d_w = &share.d_w1[i * width1 + column];
             t.d_term.template multiply<false>(d_w, width1, &t.t[i], t.ld, j, t.count, d_w, width1);
         }
         for (int64_t k = 0; k < w_target_back.count; ++k)
@@ -208,7 +214,7 @@ struct HiddenGradients {
     }
 
     // dx = dz1 W1, and from there to the history and the target.
-    void inputs(Share& s, int64_t first, int64_t n) const {
+    void inputs(Work& s, int64_t first, int64_t n) const {
         for (int64_t j = 0; j < w1_back.count; ++j)
             for (int64_t i = 0; i < n; i += TILE_ROWS)
                 w1_back.template multiply<true>(zero.get(), 0, &s.dz1[i * dz1_ld], dz1_ld, j,
@@ -229,11 +235,13 @@ struct HiddenGradients {
 template <class F, bool DICE>
 void hidden_gradients(const Unit& u, const typename F::Unit* z2, const Gradients& out) {
     const HiddenGradients<F, DICE> pass(u, z2, out);
+    typedef typename HiddenGradients<F, DICE>::Work Work;
     std::vector<typename HiddenGradients<F, DICE>::Share> shares;
-    for (int64_t s = 0; s < u.threads; ++s) shares.emplace_back(pass);
-    for_shares(u, [&](int64_t share, int64_t begin, int64_t end) {
+    for (int64_t share = 0; share < u.shares(); ++share) shares.emplace_back(pass);
+    const auto make_work = [&] { return Work(pass); };
+    for_shares(u, make_work, [&](Work& work, int64_t share, int64_t begin, int64_t end) {
         for (int64_t first = begin; first < end; first += CHUNK)
-            pass.chunk(shares[share], first, std::min<int64_t>(CHUNK, end - first));
+            pass.chunk(work, shares[share], first, std::min<int64_t>(CHUNK, end - first));
     });
     for (const auto& s : shares) {
         s.sums.add_to(out.sums1);
@@ -254,9 +262,14 @@ void statistics_gradients(const Unit& u, const float* matrix, const float* const
     Panels<Float32> right(n_inputs, width);
     right.pack(matrix, n_inputs, n_inputs, n_inputs, 1);
     const Buffer<float> start = padded(constant, n_inputs, width);
-    for_shares(u, [&](int64_t, int64_t begin, int64_t end) {
-        Inputs<Float32> inputs(u, true);
-        Buffer<float> dx(CHUNK * width);
+    struct Work {
+        Inputs<Float32> inputs;
+        Buffer<float> dx;
+    };
+    const auto make_work = [&] { return Work{{u, true}, Buffer<float>(CHUNK * width)}; };
+    for_shares(u, make_work, [&](Work& work, int64_t, int64_t begin, int64_t end) {
+        Inputs<Float32>& inputs = work.inputs;
+        const Buffer<float>& dx = work.dx;
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t n = std::min<int64_t>(CHUNK, end - first);
             inputs.fill(first, n);

@@ -9,14 +9,16 @@ namespace {
 // z1 = W1 x + b1 follow from.
 void moments(const Unit& u, double* sum_x, double* sum_xx) {
     const int64_t width = round_up(3 * u.dim, WIDTH_STEP);
-    std::vector<Sums> first_order, second_order;
-    for (int64_t s = 0; s < u.threads; ++s) {
-        first_order.emplace_back(1, width);
-        second_order.emplace_back(width, width);
-    }
-    for_shares(u, [&](int64_t share, int64_t begin, int64_t end) {
-        Inputs<Float32> inputs(u, true);
-        Panels<Float32> right(CHUNK, width);
+    std::vector<Sums> first_order = sums_of_shares(u, 1, width);
+    std::vector<Sums> second_order = sums_of_shares(u, width, width);
+    struct Work {
+        Inputs<Float32> inputs;
+        Panels<Float32> right;
+    };
+    const auto make_work = [&] { return Work{{u, true}, {CHUNK, width}}; };
+    for_shares(u, make_work, [&](Work& work, int64_t share, int64_t begin, int64_t end) {
+        Inputs<Float32>& inputs = work.inputs;
+        const Panels<Float32>& right = work.right;
         float *to = first_order[share].chunk.get(), *to_squares = second_order[share].chunk.get();
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t n = std::min<int64_t>(CHUNK, end - first);
@@ -59,10 +61,18 @@ void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2
     w2.pack(u.w2, u.hidden1, 1, u.hidden2, u.hidden1);
     const Buffer<float> start2 = padded(u.layer2.start, u.hidden2, width2);
 
-    const auto run = [&](int64_t begin, int64_t end, Sums& sums) {
-        Inputs<F> inputs(u, false);
-        Targets targets(u);
-        Buffer<typename F::Unit> a1(CHUNK * a1_ld);
+    struct Work {
+        Inputs<F> inputs;
+        Targets targets;
+        Buffer<typename F::Unit> a1;
+    };
+    const auto make_work = [&] {
+        return Work{{u, false}, Targets(u), Buffer<typename F::Unit>(CHUNK * a1_ld)};
+    };
+    const auto run = [&](Work& work, int64_t begin, int64_t end, Sums& sums) {
+        Inputs<F>& inputs = work.inputs;
+        Targets& targets = work.targets;
+        const Buffer<typename F::Unit>& a1 = work.a1;
         alignas(64) float z[TILE_ROWS * 2 * LANES];
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t n = std::min<int64_t>(CHUNK, end - first);
@@ -109,15 +119,17 @@ void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2
     if (find_centre && u.positions) {
         const int64_t n = std::min<int64_t>(CHUNK, u.positions);
         Sums of_first(2, width2);
-        run(0, n, of_first);
+        Work work = make_work();
+        run(work, 0, n, of_first);
         for (int64_t c = 0; c < u.hidden2; ++c) {
             centre[c] = (float)(of_first.total[c] / n);
             start2[c] -= centre[c];
         }
     }
-    std::vector<Sums> sums;
-    for (int64_t s = 0; s < u.threads; ++s) sums.emplace_back(2, width2);
-    for_shares(u, [&](int64_t s, int64_t begin, int64_t end) { run(begin, end, sums[s]); });
+    std::vector<Sums> sums = sums_of_shares(u, 2, width2);
+    for_shares(u, make_work, [&](Work& work, int64_t share, int64_t begin, int64_t end) {
+        run(work, begin, end, sums[share]);
+    });
     for (const Sums& s : sums) s.add_to(sums2);
 }
 
@@ -127,7 +139,8 @@ void pool(const Unit& u, const typename F::Unit* z2, float* scores, float* poole
     const int64_t width2 = u.width2(), z2_ld = width2 / F::PER_UNIT;
     const Activation<DICE, F::SHORT> f2(u.layer2, u.hidden2, width2);
     const Buffer<float> w3 = padded(u.w3, u.hidden2, width2);
-    for_shares(u, [&](int64_t, int64_t begin, int64_t end) {
+    const auto no_work = [] { return 0; };
+    for_shares(u, no_work, [&](int, int64_t, int64_t begin, int64_t end) {
         for (int64_t first = begin; first < end; first += BLOCK) {
             const int64_t n = std::min<int64_t>(BLOCK, end - first);
             V weighted[BLOCK];

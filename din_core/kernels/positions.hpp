@@ -15,11 +15,15 @@
 // instead of keeping them: [P, H1] never exists. Only z2 is kept, because Dice must have seen all
 // of it before the first a2. activation_unit.py holds the algebra between the passes.
 //
-// Threads own whole samples and sum up on their own; the sums are then added in order, so the
-// result depends on the number of threads but not on their timing.
+// The positions are cut into shares of whole samples. Each share sums up on its own, whichever
+// thread takes it, and the sums are then added in order: the result depends neither on the number
+// of threads nor on their timing, and a thread that is held up holds up nobody for long.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -30,6 +34,7 @@ namespace {
 #ifndef CHUNK
 #define CHUNK 128
 #endif
+constexpr int64_t MOST_SHARES = 16;  // and so the most threads that find work
 constexpr int64_t BLOCK = 8;  // positions whose kept z2 is read front to back
 
 struct Layer {
@@ -50,23 +55,39 @@ struct Unit {
 
     int64_t width1() const { return round_up(hidden1, WIDTH_STEP); }
     int64_t width2() const { return round_up(hidden2, WIDTH_STEP); }
-    // First position of a thread's share, moved on to where a sample begins.
+    int64_t shares() const {
+        return std::min<int64_t>(MOST_SHARES, (positions + CHUNK - 1) / CHUNK);
+    }
+    // First position of a share, moved on to where a sample begins.
     int64_t boundary(int64_t share) const {
-        int64_t p = positions * share / threads;
+        int64_t p = positions * share / shares();
         while (p > 0 && p < positions && row[p] == row[p - 1]) ++p;
         return p;
     }
 };
 
-// Runs body(share, first position, end) for every thread's share.
-template <class Body>
-void for_shares(const Unit& u, const Body& body) {
-#pragma omp parallel for schedule(static, 1) num_threads((int)u.threads)
-    for (int64_t share = 0; share < u.threads; ++share)
-        body(share, u.boundary(share), u.boundary(share + 1));
+// Calls body(work, share, first position, end) for every share; each thread makes its own `work`.
+// Threads of our own, begun anew each time, which takes microseconds: OpenMP's would wait for each
+// other spinning, which on a busy machine takes the processor from the one that is waited for.
+template <class MakeWork, class Body>
+void for_shares(const Unit& u, const MakeWork& make_work, const Body& body) {
+    std::atomic<int64_t> next(0);
+    const auto run = [&] {
+        auto work = make_work();
+        for (int64_t share = next++; share < u.shares(); share = next++)
+            body(work, share, u.boundary(share), u.boundary(share + 1));
+    };
+    std::vector<std::thread> others;
+    try {
+        for (int64_t i = 1; i < std::min(u.threads, u.shares()); ++i) others.emplace_back(run);
+    } catch (const std::system_error&) {
+        // The system grants no further thread; those there are take all shares.
+    }
+    run();
+    for (std::thread& thread : others) thread.join();
 }
 
-// Several sums for every channel: float within a chunk, double across chunks and threads.
+// Several sums for every channel: float within a chunk, double across chunks and shares.
 struct Sums {
     int64_t n;
     Buffer<float> chunk;
@@ -79,6 +100,12 @@ struct Sums {
         for (int64_t i = 0; i < n; ++i) out[i] += total[i];
     }
 };
+
+std::vector<Sums> sums_of_shares(const Unit& u, int64_t sums, int64_t width) {
+    std::vector<Sums> all;
+    for (int64_t share = 0; share < u.shares(); ++share) all.emplace_back(sums, width);
+    return all;
+}
 
 INLINE void add(float* p, V v) { store(p, load(p) + v); }
 
