@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -51,6 +52,20 @@ def dense_adam(
     )
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a table at hand: ``[U]``, ``[U, D]`` and ``[U, 2, D]``."""
+
+    index: Tensor
+    weight: Tensor
+    moments: Tensor
+
+    def without_padding(self) -> _Rows:
+        """The same without row 0, which comes first if it is there."""
+        first = int(len(self.index) > 0 and self.index[0] == 0)
+        return _Rows(self.index[first:], self.weight[first:], self.moments[first:])
+
+
 class RowAdam:
     """Dense Adam's path for embedding rows, without visiting those that no batch touches.
 
@@ -73,10 +88,11 @@ class RowAdam:
         learning_rate: Step size.
         l2: Coupled L2 of every row, in every step.
         penalty: Adds to the gradient of touched rows only; ``None`` adds nothing.
-        before_update: Called before rows change.
+        before_update: Called when rows are caught up, before they change.
 
     Attributes:
-        state: By table: ``exp_avg`` and ``exp_avg_sq`` ``[V, D]``, ``last_step`` int32 ``[V]``.
+        state: By table: ``moments`` ``[V, 2, D]`` (first and second side by side, which is
+            one random read less), ``last_step`` int32 ``[V]``.
         n_steps: Steps made.
         learning_rate: May be changed between steps, as may ``penalty``.
     """
@@ -95,10 +111,12 @@ class RowAdam:
         self.n_steps = 0
         self._l2 = l2
         self._before_update = before_update
+        self._caught: dict[str, _Rows] = {}
         self.state = {
             name: {
-                "exp_avg": torch.zeros_like(table.weight, requires_grad=False),
-                "exp_avg_sq": torch.zeros_like(table.weight, requires_grad=False),
+                "moments": torch.zeros(
+                    table.num_embeddings, 2, table.embedding_dim, device=table.weight.device
+                ),
                 "last_step": torch.zeros(
                     table.num_embeddings, dtype=torch.int32, device=table.weight.device
                 ),
@@ -107,64 +125,79 @@ class RowAdam:
         }
 
     @torch.no_grad()
-    def catch_up(self, name: str, rows: Tensor) -> None:
+    def catch_up(self, name: str, index: Tensor) -> None:
         """Bring rows to the present step, before they are looked up.
 
         Args:
             name: Name of the table.
-            rows: Distinct rows, int64 ``[U]``.
+            index: Distinct rows in ascending order, int64 ``[U]``.
         """
-        state = self.state[name]
-        missed = self.n_steps - state["last_step"][rows]
-        behind = missed > 0
-        rows, missed = rows[behind], missed[behind].unsqueeze(1)
-        if len(rows):
-            self._catch_up(name, rows, missed.to(state["exp_avg"].dtype))
+        self._store(name)
+        rows = self._read(name, index)
+        missed = self.n_steps - self.state[name]["last_step"][index]
+        if self._before_update is not None:
+            self._before_update(name, index, rows.weight)
+        if missed.any():
+            self._advance(rows, missed.unsqueeze(1).to(rows.weight.dtype))
+            self.tables[name].weight[index] = rows.weight
+        # The step that follows needs them again, and random reads are what a step waits for.
+        self._caught[name] = rows
 
     def catch_up_all(self) -> None:
         """Bring every row to the present step, before the tables are read as a whole."""
         for name, table in self.tables.items():
-            rows = torch.arange(table.num_embeddings, device=table.weight.device)
-            for part in rows.split(_CHUNK_ROWS):
+            index = torch.arange(table.num_embeddings, device=table.weight.device)
+            for part in index.split(_CHUNK_ROWS):
                 self.catch_up(name, part)
+            self._store(name)
 
     @torch.no_grad()
     def step(self) -> None:
         """Update every row that has a gradient, and drop the gradients."""
-        gradients = {name: table.weight.grad for name, table in self.tables.items()}
-        for name, gradient in gradients.items():
-            self.tables[name].weight.grad = None
-            if gradient is not None:
-                # Rows that another process looked up have not been caught up in this one.
-                gradients[name] = gradient = gradient.coalesce()
-                self.catch_up(name, gradient.indices()[0])
+        gradients: dict[str, Tensor] = {}
+        for name, table in self.tables.items():
+            if table.weight.grad is not None:
+                gradients[name] = table.weight.grad.coalesce()
+                table.weight.grad = None
+                self._catch_up_exactly(name, gradients[name].indices()[0])
+            else:
+                self._store(name)
         self.n_steps += 1
         for name, gradient in gradients.items():
-            if gradient is not None:
-                self._update(name, gradient.indices()[0], gradient.values())
+            self._update(name, gradient.values())
 
-    def _update(self, name: str, rows: Tensor, gradient: Tensor) -> None:
-        weight, state = self.tables[name].weight, self.state[name]
-        w = weight[rows]
-        if self._before_update is not None:
-            self._before_update(name, rows, w)
+    def _catch_up_exactly(self, name: str, index: Tensor) -> None:
+        """Have just the rows with a gradient at hand.
+
+        They are those that were looked up, but for padding, and for the ones that only other
+        processes looked up.
+        """
+        caught = self._caught.get(name)
+        if caught is not None:
+            caught = caught.without_padding()
+            if torch.equal(caught.index, index):
+                self._caught[name] = caught
+                return
+        self.catch_up(name, index)
+
+    def _update(self, name: str, gradient: Tensor) -> None:
+        """Adam's step for the rows at hand."""
+        rows = self._caught.pop(name)
+        w, (m, v) = rows.weight, rows.moments.unbind(1)
         if self._l2:
             gradient = gradient.add(w, alpha=self._l2)
         if self.penalty is not None:
-            gradient = gradient + self.penalty(name, rows, w)
-        m = state["exp_avg"][rows].lerp_(gradient, 1 - BETA_1)
-        v = state["exp_avg_sq"][rows].mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+            gradient = gradient + self.penalty(name, rows.index, w)
+        m.lerp_(gradient, 1 - BETA_1)
+        v.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
         step_size, root_correction = self._corrections()
-        weight[rows] = w.addcdiv_(m, v.sqrt().div_(root_correction).add_(EPS), value=-step_size)
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = m, v
-        state["last_step"][rows] = self.n_steps
+        w.addcdiv_(m, v.sqrt().div_(root_correction).add_(EPS), value=-step_size)
+        self.tables[name].weight[rows.index] = w
+        self._write(name, rows)
 
-    def _catch_up(self, name: str, rows: Tensor, missed: Tensor) -> None:
-        """Make up for ``missed`` ``[U, 1]`` steps of rows, as the class says."""
-        weight, state = self.tables[name].weight, self.state[name]
-        w, m, v = weight[rows], state["exp_avg"][rows], state["exp_avg_sq"][rows]
-        if self._before_update is not None:
-            self._before_update(name, rows, w)
+    def _advance(self, rows: _Rows, missed: Tensor) -> None:
+        """Make up for ``missed`` ``[U, 1]`` steps, as the class says; none leave a row as it is."""
+        w, (m, v) = rows.weight, rows.moments.unbind(1)
         since = self.n_steps - missed
         root = v.sqrt().add_(EPS)
         steps = _coasting_steps(since, missed)
@@ -176,13 +209,24 @@ class RowAdam:
             decay = self.learning_rate * self._l2 * pulled / root
             kept = w.abs() * torch.exp(-decay)
             kept = torch.maximum(kept, w.abs() - self.learning_rate * missed)
-            moved = moved + torch.sign(w) * kept - w
+            moved += torch.sign(w) * kept - w
         pull = self._l2 * moved
         fade_m, fade_v = BETA_1**missed, BETA_2**missed
-        weight[rows] = moved
-        state["exp_avg"][rows] = m * fade_m + (1 - fade_m) * pull
-        state["exp_avg_sq"][rows] = v * fade_v + (1 - fade_v) * pull.square()
-        state["last_step"][rows] = self.n_steps
+        w.copy_(moved)
+        m.mul_(fade_m).add_((1 - fade_m) * pull)
+        v.mul_(fade_v).add_((1 - fade_v) * pull.square())
+
+    def _read(self, name: str, index: Tensor) -> _Rows:
+        return _Rows(index, self.tables[name].weight[index], self.state[name]["moments"][index])
+
+    def _write(self, name: str, rows: _Rows) -> None:
+        """Put moments back where they belong; the weights are there already."""
+        self.state[name]["moments"][rows.index] = rows.moments
+        self.state[name]["last_step"][rows.index] = self.n_steps
+
+    def _store(self, name: str) -> None:
+        if name in self._caught:
+            self._write(name, self._caught.pop(name))
 
     def _corrections(self) -> tuple[float, float]:
         """Step size over the first moment's correction, and root of the second's."""
