@@ -245,12 +245,12 @@ void hidden_gradients(const Unit& u, const typename F::Unit* z2, const Gradients
     });
     for (const auto& s : shares) {
         s.sums.add_to(out.sums1);
-        for (int64_t i = 0; i < u.hidden1; ++i) {
-            for (int64_t k = 0; k < 3 * u.dim; ++k)
+        for (int64_t k = 0; k < 3 * u.dim; ++k)
+            for (int64_t i = 0; i < u.hidden1; ++i)
                 out.d_w1[i * 3 * u.dim + k] += s.d_w1[k * u.width1() + i];
-            for (int64_t k = 0; k < u.hidden2; ++k)
+        for (int64_t k = 0; k < u.hidden2; ++k)
+            for (int64_t i = 0; i < u.hidden1; ++i)
                 out.d_w2[k * u.hidden1 + i] += s.d_w2[k * u.width1() + i];
-        }
     }
 }
 

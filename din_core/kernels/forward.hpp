@@ -33,8 +33,9 @@ void moments(const Unit& u, double* sum_x, double* sum_xx) {
                 }
                 add(to + c, total);
             }
-            for (int64_t j = 0; j < right.count; ++j)
-                for (int64_t i = 0; i < inputs.n; i += TILE_ROWS) {
+            for (int64_t j = 0; j < right.count; ++j)  // the lower triangle mirrors the upper one
+                for (int64_t i = 0; i < std::min(inputs.n, (j + 1) * right.columns);
+                     i += TILE_ROWS) {
                     float* c = to_squares + i * width + j * right.columns;
                     right.multiply<false>(c, width, &inputs.rows[i], width, j, n, c, width);
                 }
@@ -44,6 +45,8 @@ void moments(const Unit& u, double* sum_x, double* sum_xx) {
     });
     for (const Sums& s : first_order) s.add_to(sum_x);
     for (const Sums& s : second_order) s.add_to(sum_xx);
+    for (int64_t i = 0; i < width; ++i)
+        for (int64_t j = 0; j < i; ++j) sum_xx[i * width + j] = sum_xx[j * width + i];
 }
 
 // First pass: z2 of every position, stored as z2 - centre, and the sums of it and of its square.

@@ -200,6 +200,15 @@ def test_float64_inputs_take_the_plain_formula():
 
 
 @needs_kernel
+def test_autocast_leaves_the_kernel_in_its_own_precision():
+    unit, inputs = fused(make_unit(8, (32, 16), "dice")), make_inputs(LENGTHS, 8)
+    expected = gradients(unit, inputs, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gradients(unit, inputs, torch.float32)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@needs_kernel
 def test_fused_model_can_be_copied_pickled_and_drawn_plain():
     unit, inputs = fused(make_unit(4, (16, 8), "dice").eval()), make_inputs([3, 2], 4)
     expected = unit(*inputs)
