@@ -22,7 +22,6 @@ from din_core import kernels
 from din_core.layers.attention import ActivationUnit
 
 if TYPE_CHECKING:
-
     from din_core.layers.dice import ActivationName
 
 _SAMPLES = 4_096
