@@ -30,7 +30,7 @@ FLAGS = (
     "-march=native",
     "-fno-math-errno",
     "-fno-trapping-math",
-    "-pthread",
+    "-fopenmp",
     "-fPIC",
     "-shared",
 )

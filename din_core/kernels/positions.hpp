@@ -21,9 +21,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
-#include <system_error>
-#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -67,24 +64,18 @@ struct Unit {
 };
 
 // Calls body(work, share, first position, end) for every share; each thread makes its own `work`.
-// Threads of our own, begun anew each time, which takes microseconds: OpenMP's would wait for each
-// other spinning, which on a busy machine takes the processor from the one that is waited for.
+// The threads are torch's: its OpenMP runtime is loaded already, and answers here too. Threads of
+// our own would compete with torch's, which spin for milliseconds after each of its operations.
 template <class MakeWork, class Body>
 void for_shares(const Unit& u, const MakeWork& make_work, const Body& body) {
-    std::atomic<int64_t> next(0);
-    const auto run = [&] {
+    const int64_t shares = u.shares(), threads = std::min(u.threads, shares);
+#pragma omp parallel num_threads((int)threads) if (threads > 1)
+    {
         auto work = make_work();
-        for (int64_t share = next++; share < u.shares(); share = next++)
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t share = 0; share < shares; ++share)
             body(work, share, u.boundary(share), u.boundary(share + 1));
-    };
-    std::vector<std::thread> others;
-    try {
-        for (int64_t i = 1; i < std::min(u.threads, u.shares()); ++i) others.emplace_back(run);
-    } catch (const std::system_error&) {
-        // The system grants no further thread; those there are take all shares.
     }
-    run();
-    for (std::thread& thread : others) thread.join();
 }
 
 // Several sums for every channel: float within a chunk, double across chunks and shares.
