@@ -28,6 +28,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from din_core.kernels.scratch import Lease, Scratch
+
 _WIDTH_STEP = 16  # as in vectors.hpp
 
 
@@ -98,6 +100,7 @@ class Settings:
         eps: Added to the variances.
         bfloat16: Multiply in bfloat16, adding up in float32.
         threads: Threads; the result is the same for any number.
+        scratch: Where the kept numbers of a step lie.
     """
 
     library: ctypes.CDLL
@@ -106,6 +109,7 @@ class Settings:
     eps: float
     bfloat16: bool
     threads: int
+    scratch: Scratch
 
 
 @dataclass
@@ -185,7 +189,8 @@ class FusedActivationUnit(torch.autograd.Function):
         # z2 is kept as z2 - centre, with the centre near (or at) the mean.
         width2 = _padded(w2.shape[0])
         number = torch.bfloat16 if settings.bfloat16 else torch.float32
-        z2 = torch.empty(n_positions, width2, dtype=number)
+        kept = settings.scratch.lease((n_positions, width2), number)
+        z2 = kept.tensor
         sums2 = torch.zeros(2, width2, dtype=torch.float64)
         centre = mean2.float().contiguous() if len(mean2) else torch.zeros_like(b2)
         layer2 = _constants(b2 - centre, mean2, var2, alpha2, settings)
@@ -201,9 +206,9 @@ class FusedActivationUnit(torch.autograd.Function):
         pooled = torch.zeros_like(target)
         library.din_pool(ctypes.byref(unit), _at(z2), _at(scores), _at(pooled))
 
-        ctx.save_for_backward(target, history, row, w1, w2, w3, b3, z2, scores)
+        ctx.save_for_backward(target, history, row, w1, w2, w3, b3, scores)
         # The structure holds addresses: what it points to must live as long.
-        ctx.unit, ctx.alive = unit, (input_mean, layer1, layer2)
+        ctx.unit, ctx.kept, ctx.alive = unit, kept, (input_mean, layer1, layer2)
         ctx.covariance, ctx.settings, ctx.of_batch = covariance, settings, of_batch
         statistics = (mean1, var1, mean2, var2)
         ctx.mark_non_differentiable(*statistics)
@@ -215,10 +220,9 @@ class FusedActivationUnit(torch.autograd.Function):
         ctx: Any, *grad_outputs: Any
     ) -> tuple[Tensor | None, ...]:
         """Gradients of everything that ``forward`` was given."""
-        target, history, _, w1, w2, w3, _, z2, scores = cast(
-            "tuple[Tensor, ...]", ctx.saved_tensors
-        )
+        target, history, _, w1, w2, w3, _, scores = cast("tuple[Tensor, ...]", ctx.saved_tensors)
         unit, library = ctypes.byref(ctx.unit), ctx.settings.library
+        z2 = cast("Lease", ctx.kept).tensor
         input_mean, layer1, layer2 = cast("tuple[Tensor, _Constants, _Constants]", ctx.alive)
         of_batch = bool(ctx.of_batch)
         d_pooled = cast("Tensor", grad_outputs[0]).float().contiguous()

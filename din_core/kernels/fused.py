@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from din_core.kernels import build
 from din_core.kernels.activation_unit import FusedActivationUnit, Settings
+from din_core.kernels.scratch import Scratch
 from din_core.layers.attention import ActivationUnit
 from din_core.layers.dice import Dice
 
@@ -45,6 +46,7 @@ class FusedKernel:
     ) -> None:
         # Not the library itself: a model is copied and pickled together with its kernel.
         self.cache_dir = cache_dir
+        self.scratch = Scratch()
         self.bfloat16 = precision == "bfloat16"
         if not build.load(cache_dir).din_number_bytes(self.bfloat16):
             logger.info("this processor has no bfloat16 products: the kernel runs in float32")
@@ -72,6 +74,7 @@ class FusedKernel:
             eps=activations[0].eps if isinstance(activations[0], Dice) else 0.0,
             bfloat16=self.bfloat16,
             threads=torch.get_num_threads(),
+            scratch=self.scratch,
         )
         apply = cast("Callable[..., tuple[Tensor, ...]]", FusedActivationUnit.apply)  # pyright: ignore[reportUnknownMemberType]
         pooled, *statistics = apply(

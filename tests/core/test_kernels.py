@@ -178,6 +178,24 @@ def test_results_depend_neither_on_the_number_of_threads_nor_on_their_timing(pre
 
 
 @needs_kernel
+def test_two_graphs_of_one_unit_keep_apart():
+    unit, one, other = (
+        fused(make_unit(8, (32, 16), "dice")),
+        *(make_inputs(lengths, 8) for lengths in ([5, 30], [40, 2, 7])),
+    )
+    expected = gradients(unit, one, torch.float32)
+    history = one[1].clone().requires_grad_()
+    pooled = unit(one[0], history, *one[2:])
+    weights = torch.randn(pooled.shape, generator=torch.Generator().manual_seed(3))
+    unit(*other).sum().backward()
+    (pooled * weights).sum().backward(retain_graph=True)
+    assert torch.equal(history.grad, expected["history"])
+    unit(*other).sum().backward()
+    (pooled * weights).sum().backward()
+    assert torch.equal(history.grad, 2 * expected["history"])
+
+
+@needs_kernel
 @pytest.mark.parametrize(
     ("dims", "activation", "use_softmax"),
     [((16, 8), "dice", True), ((16,), "dice", False), ((16, 8), "sigmoid", False)],
