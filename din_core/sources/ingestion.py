@@ -19,7 +19,8 @@ from din_core import sql_files, warehouse
 from din_core.config import SourceConfig
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
-from din_core.sources.staging import Progress, content_hash, discard, load, read_layout, restore_raw
+from din_core.sources.layout import read_layout
+from din_core.sources.staging import Progress, content_hash, discard, load, restore_raw
 
 _log = logging.getLogger(__name__)
 _SHOWN = 3
@@ -63,6 +64,8 @@ class SourceReport:
         rejections: The reasons, the most frequent first.
         integer_columns: Those of ``user_id``, ``item_id`` and the attributes that hold only
             canonical integers below 2**63 and so become BIGINT.
+        staged_integers: Columns of ``source_rows`` that are BIGINT already, because not one of
+            their values, of rejected rows included, is anything else.
     """
 
     files: tuple[str, ...]
@@ -75,6 +78,7 @@ class SourceReport:
     rejected: int
     rejections: tuple[Rejection, ...]
     integer_columns: frozenset[str]
+    staged_integers: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,10 @@ def stage(
     """Read a source into the temporary view ``source_rows``.
 
     The view has ``file, line``, the columns ``user_id, item_id, time``, the attributes by their own
-    names and ``label`` where the source has it, all VARCHAR as they stand in the file but for
-    blanks around them (NULL in Parquet is ''), and ``raw, problem``: ``raw`` is filled for each
-    row that will be rejected, ``problem`` where the reader could not take a row apart.
+    names and ``label`` where the source has it, as they stand in the file but for blanks around
+    them (NULL in Parquet is ''): BIGINT where each value is a canonical integer, else VARCHAR; and
+    ``raw, problem``: ``raw`` is filled for each row that will be rejected, ``problem`` where the
+    reader could not take a row apart.
 
     Args:
         con: The connection; what is made is temporary and goes with it.
@@ -126,8 +131,8 @@ def stage(
     wanted = _wanted_columns(source)
     files = find_files(source.path)
     layout = read_layout(files, wanted, source.label_col)
-    loaded = load(con, layout, on_progress)
-    options = _options(source, layout.has_label, frozenset())
+    staged = load(con, layout, on_progress)
+    options = _options(source, layout.has_label, frozenset(), staged.integers)
     n_rows, n_rejected, integer_columns = _summarise(con, source, options)
     if n_rejected:
         restore_raw(con, layout, sql_files.render("rejected_rows", **options))
@@ -149,7 +154,7 @@ def stage(
     return SourceReport(
         files=tuple(file.name for file in files),
         bytes=sum(file.size for file in files),
-        sha256=loaded,
+        sha256=staged.sha256,
         dialect=layout.dialect,
         columns=layout.columns,
         has_label=layout.has_label,
@@ -157,6 +162,7 @@ def stage(
         rejected=n_rejected,
         rejections=rejections,
         integer_columns=integer_columns,
+        staged_integers=staged.integers,
     )
 
 
@@ -215,13 +221,17 @@ def options_of(source: SourceConfig, report: SourceReport) -> dict[str, Any]:
         source: The source's configuration.
         report: What :func:`stage` found.
     """
-    return _options(source, report.has_label, report.integer_columns)
+    return _options(source, report.has_label, report.integer_columns, report.staged_integers)
 
 
 def _options(
-    source: SourceConfig, labelled: bool, integer_columns: frozenset[str]
+    source: SourceConfig,
+    labelled: bool,
+    integer_columns: frozenset[str],
+    staged_integers: frozenset[str],
 ) -> dict[str, Any]:
     return {
+        "staged_integers": {sql_files.quote(name) for name in staged_integers},
         "labelled": labelled,
         "drop_duplicates": source.drop_duplicates,
         "user_id_is_integer": "user_id" in integer_columns,

@@ -12,7 +12,7 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled) }}
+{{ judged_rows(attributes, labelled, staged_integers) }}
 usable_rows as (
     select
 {% if user_id_is_integer %}

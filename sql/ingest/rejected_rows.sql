@@ -10,7 +10,7 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled) }}
+{{ judged_rows(attributes, labelled, staged_integers) }}
 final as (
     select
         file,

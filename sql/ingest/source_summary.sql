@@ -13,15 +13,19 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled) }}
+{{ judged_rows(attributes, labelled, staged_integers) }}
 final as (
     select
         count(*) as n_rows,
         count(reason) as n_rejected
 {%- for column in typed_columns %},
+{% if column in staged_integers %}
+        1 as {{ column }}
+{%- else %}
         min(
             case when reason is null then case when {{ is_integer(column) }} then 1 else 0 end end
         ) as {{ column }}
+{%- endif %}
 {%- endfor %}
 
     from judged_rows

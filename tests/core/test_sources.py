@@ -271,7 +271,7 @@ def test_staging_again_replaces_what_was_staged(con, tmp_path):
     second = write(tmp_path / "b.csv", HEADER + "7,8,9,1\n7,8,9,2\n")
     stage(con, SourceConfig(path=first))
     stage(con, SourceConfig(path=second))
-    assert con.execute("select count(*), min(user_id) from source_rows").fetchall() == [(2, "7")]
+    assert con.execute("select count(*), min(user_id) from source_rows").fetchall() == [(2, 7)]
 
 
 def test_source_is_read_inside_an_open_transaction(con, tmp_path):

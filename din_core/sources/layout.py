@@ -1,0 +1,93 @@
+"""Which files a source has and where the wanted columns are in them, before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from din_core.sources.csv_header import Header, locate, read_header
+from din_core.sources.errors import SourceError
+from din_core.sources.files import SourceFile, open_text, refuse_other_encodings
+from din_core.sources.parquet_rows import open_parquet
+
+_HEADER_BYTES = 1 << 20
+_DIALECTS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a source and where the wanted columns are in them.
+
+    Attributes:
+        files: The files.
+        headers: The header of each text file, None for Parquet.
+        columns: Columns of the source.
+        wanted: Name a column gets, to its name in the source.
+        has_label: Whether ``label`` is among the wanted.
+        dialect: In words.
+    """
+
+    files: Sequence[SourceFile]
+    headers: Sequence[Header | None]
+    columns: tuple[str, ...]
+    wanted: Mapping[str, str]
+    has_label: bool
+    dialect: str
+
+    def positions(self, header: Header) -> dict[str, int]:
+        """Name of each wanted column, to its position in a text file of that header."""
+        return {name: header.columns.index(column) for name, column in self.wanted.items()}
+
+
+def read_layout(
+    files: Sequence[SourceFile], wanted: Mapping[str, tuple[str, str]], label_col: str
+) -> Layout:
+    """Read the headers of all files before any row.
+
+    Args:
+        files: The files.
+        wanted: Name a column gets, to its name in the source and the option that names it.
+        label_col: Name of the label column; it is wanted where the source has it.
+
+    Raises:
+        SourceError: A column is missing, or two files have different columns.
+    """
+    options = dict(wanted.values())
+    headers: list[Header | None] = []
+    first: tuple[str, ...] = ()
+    for file in files:
+        header = None if file.kind == "parquet" else _header(file, tuple(options))
+        if header is None:
+            with open_parquet(file.path) as parquet:
+                columns = tuple(parquet.schema_arrow.names)
+        else:
+            columns = header.columns
+        first = first or columns
+        if set(columns) != set(first):
+            odd = sorted(set(columns) ^ set(first))
+            raise SourceError(
+                f"{file.name}: its columns differ from those of {files[0].name} "
+                f"({', '.join(odd)}); the files of one source have the same columns"
+            )
+        locate(columns, options, where=str(file.path))
+        headers.append(header)
+    has_label = label_col in first
+    names = {name: column for name, (column, _) in wanted.items()}
+    if has_label:
+        names["label"] = label_col
+    kinds = [_describe(file, header) for file, header in zip(files, headers, strict=True)]
+    return Layout(files, headers, first, names, has_label, " / ".join(dict.fromkeys(kinds)))
+
+
+def _header(file: SourceFile, required: Sequence[str]) -> Header:
+    with open_text(file) as stream:
+        start = stream.read(_HEADER_BYTES)
+    refuse_other_encodings(file, start)
+    return read_header(start, required=required, where=str(file.path))
+
+
+def _describe(file: SourceFile, header: Header | None) -> str:
+    if header is None:
+        return "Parquet"
+    packed = f", {file.compression}" if file.compression else ""
+    return f"{_DIALECTS[header.delimiter]}-separated{packed}"
