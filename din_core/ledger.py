@@ -73,7 +73,7 @@ def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
 def entries(con: duckdb.DuckDBPyConnection) -> dict[str, Entry]:
     """Return every row, by asset; none where nothing was made yet."""
     known = con.execute(
-        "select count(*) from information_schema.tables where table_name = 'ledger'"
+        "select count(*) from duckdb_tables() where table_name = 'ledger'"
     ).fetchone()
     if known is None or known[0] == 0:
         return {}

@@ -128,13 +128,14 @@ def create_view(
 def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
     described = sql_files.schema(name)
     table = sql_files.quote(name)
-    if described.description:
-        con.execute(f"comment on {kind} {table} is {sql_files.literal(described.description)}")
+    texts = {f"{kind} {table}": described.description}
     for column, *_ in con.execute(f"describe {table}").fetchall():
-        if text := described.column(column):
-            con.execute(
-                f"comment on column {table}.{sql_files.quote(column)} is {sql_files.literal(text)}"
-            )
+        texts[f"column {table}.{sql_files.quote(column)}"] = described.column(column)
+    statements = [
+        f"comment on {thing} is {sql_files.literal(text)};" for thing, text in texts.items() if text
+    ]
+    if statements:
+        con.execute("\n".join(statements))
 
 
 def row_count(con: duckdb.DuckDBPyConnection, name: str) -> int:
