@@ -186,10 +186,11 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
     }
     filled = dict.fromkeys(SPLITS, 0)
     whens = " ".join(f"when {literal(split)} then {n}" for n, split in enumerate(SPLITS))
+    # Narrow before the sort: it carries what it is given.
     for rows in _batches(
         con,
-        "select user_idx, position, k, label, item_idx, history_start, "
-        f"case split {whens} end as split_number "
+        "select user_idx, position, k, cast(label as tinyint) as label, item_idx, history_start, "
+        f"cast(case split {whens} end as tinyint) as split_number "
         "from sample_bounds order by user_idx, position, k",
     ):
         first_row = offsets[rows["user_idx"] - 1]

@@ -7,7 +7,7 @@ with
 {{ attribute.vocabulary }} as (
     select
         {{ attribute.literal }} as attribute,
-        row_number() over (order by {{ attribute.column }}) as value_idx,
+        cast(row_number() over (order by {{ attribute.column }}) as integer) as value_idx,
         cast({{ attribute.column }} as varchar) as value
     from (
         select distinct {{ attribute.column }}
@@ -21,7 +21,7 @@ final as (
     -- The first part gives the columns their names and types, and no rows.
     select
         cast(null as varchar) as attribute,
-        cast(null as bigint) as value_idx,
+        cast(null as integer) as value_idx,
         cast(null as varchar) as value
     where false
     {% for attribute in further_attributes %}

@@ -12,14 +12,14 @@ known_values as (
 )
 
 select
-    row_number() over (order by {{ cate.column }}) as {{ cate.index }},
+    cast(row_number() over (order by {{ cate.column }}) as integer) as {{ cate.index }},
     {{ cate.column }}
 from known_values
 order by {{ cate.column }}
 {% else %}
 -- The source names no item attribute: the table is there, and empty.
 select
-    cast(null as bigint) as cate_idx,
+    cast(null as integer) as cate_idx,
     cast(null as bigint) as cate_id
 where false
 {% endif %}

@@ -17,40 +17,29 @@ positives as (
     {% endif %}
 ),
 
-indexed_events as (
-    select
-        users.user_idx,
-        items.item_idx,
-        {% for attribute in item_attributes %}
-        items.{{ attribute.index }},
-        {% endfor %}
-        positives.time,
-        positives.file,
-        positives.line
-    from positives
-    inner join users on positives.user_id = users.user_id
-    inner join items on positives.item_id = items.item_id
-),
-
 ordered_events as (
     select
-        user_idx,
-        row_number() over (partition by user_idx order by time, file, line) as position,
-        item_idx,
-        {% for attribute in item_attributes %}
-        {{ attribute.index }},
-        {% endfor %}
-        time
-    from indexed_events
+        users.user_idx,
+        cast(
+            row_number() over (
+                partition by users.user_idx
+                order by positives.time, positives.file, positives.line
+            ) as integer
+        ) as position,
+        positives.item_id,
+        positives.time
+    from positives
+    inner join users on positives.user_id = users.user_id
 )
 
 select
-    user_idx,
-    position,
-    item_idx,
+    ordered_events.user_idx,
+    ordered_events.position,
+    items.item_idx,
     {% for attribute in item_attributes %}
-    {{ attribute.index }},
+    items.{{ attribute.index }},
     {% endfor %}
-    time
+    ordered_events.time
 from ordered_events
-order by user_idx, position
+inner join items on ordered_events.item_id = items.item_id
+order by ordered_events.user_idx, ordered_events.position

@@ -17,7 +17,7 @@ known_items as (
 {% endfor %}
 numbered_items as (
     select
-        row_number() over (order by item_id) as item_idx,
+        cast(row_number() over (order by item_id) as integer) as item_idx,
         item_id
     from known_items
 )

@@ -31,12 +31,12 @@ placed as (
         file,
         line,
         label,
-        1 + cast(
-            sum(label) over (
+        cast(
+            1 + sum(label) over (
                 partition by user_idx
                 order by time, file, line
                 rows between unbounded preceding and current row
-            ) as bigint
+            ) as integer
         ) as position
     from impressions
 )
@@ -44,7 +44,9 @@ placed as (
 select
     user_idx,
     position,
-    row_number() over (partition by user_idx, position order by time, file, line) as k,
+    cast(
+        row_number() over (partition by user_idx, position order by time, file, line) as integer
+    ) as k,
     item_idx,
     {% for attribute in item_attributes %}
     {{ attribute.index }},

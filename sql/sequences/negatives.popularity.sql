@@ -117,11 +117,11 @@ draw_keys as (
 ),
 
 merged_keys as (
-    -- A touched item stands before the draws of the same rank: they step over it. Its item_idx is
-    -- in the place of the position, which makes (free_rank, k, position) unique within a user.
+    -- A touched item, with its own index in the place of the position and 0 in that of k, stands
+    -- before the draws of the same rank: they step over it.
     select
         user_idx,
-        first_mark - (marks_so_far - weight) as free_rank,
+        2 * (first_mark - (marks_so_far - weight)) as place,
         weight as touched_weight,
         item_idx as position,
         0 as k,
@@ -130,7 +130,7 @@ merged_keys as (
     union all
     select
         user_idx,
-        free_rank,
+        2 * free_rank + 1 as place,
         cast(0 as bigint) as touched_weight,
         position,
         k,
@@ -139,15 +139,16 @@ merged_keys as (
 ),
 
 stepped_over as (
+    -- Draws of one place are alike here, whatever their order: no touched item is between them.
     select
         user_idx,
         position,
         k,
         time,
-        free_rank + cast(
+        place // 2 + cast(
             sum(touched_weight) over (
                 partition by user_idx
-                order by free_rank, k, position
+                order by place
                 rows between unbounded preceding and current row
             ) as bigint
         ) as mark
@@ -193,16 +194,16 @@ marks_and_items as (
         piece,
         first_mark as mark,
         item_idx,
-        cast(0 as bigint) as user_idx,
-        cast(0 as bigint) as position,
-        cast(0 as bigint) as k,
+        0 as user_idx,
+        0 as position,
+        0 as k,
         cast(null as bigint) as time
     from item_pieces
     union all
     select
         drawn_marks.mark // piece_length.n_marks as piece,
         drawn_marks.mark,
-        cast(null as bigint) as item_idx,
+        cast(null as integer) as item_idx,
         drawn_marks.user_idx,
         drawn_marks.position,
         drawn_marks.k,

@@ -116,13 +116,12 @@ draw_keys as (
 ),
 
 merged_keys as (
-    -- A touched item stands before the draws of the same rank: they step over it. Its item_idx is
-    -- in the place of the position, which makes (free_rank, k, position) unique within a pool.
+    -- A touched item, with its own index in the place of the position and 0 in that of k, stands
+    -- before the draws of the same rank: they step over it.
     select
         user_idx,
         pool,
-        free_rank,
-        item_idx as touched_item,
+        2 * free_rank as place,
         item_idx as position,
         0 as k,
         cast(null as bigint) as time
@@ -131,8 +130,7 @@ merged_keys as (
     select
         user_idx,
         pool,
-        free_rank,
-        cast(null as bigint) as touched_item,
+        2 * free_rank + 1 as place,
         position,
         k,
         time
@@ -140,16 +138,16 @@ merged_keys as (
 ),
 
 stepped_over as (
+    -- Draws of one place are alike here, whatever their order: no touched item is between them.
     select
         user_idx,
         position,
         k,
         time,
         pool,
-        touched_item,
-        free_rank + count(touched_item) over (
+        place // 2 + count(case when k = 0 then 1 end) over (
             partition by user_idx, pool
-            order by free_rank, k, position
+            order by place
             rows between unbounded preceding and current row
         ) as pool_rank
     from merged_keys
@@ -165,7 +163,7 @@ drawn_items as (
     from stepped_over
     inner join pool_items
         on stepped_over.pool = pool_items.pool and stepped_over.pool_rank = pool_items.pool_rank
-    where stepped_over.touched_item is null
+    where stepped_over.k >= 1
 )
 
 select

@@ -72,12 +72,11 @@ draw_keys as (
 ),
 
 merged_keys as (
-    -- A touched item stands before the draws of the same rank: they step over it. Its item_idx is
-    -- in the place of the position, which makes (free_rank, k, position) unique within a user.
+    -- A touched item, with its own index in the place of the position and 0 in that of k, stands
+    -- before the draws of the same rank: they step over it.
     select
         user_idx,
-        free_rank,
-        item_idx as touched_item,
+        2 * free_rank as place,
         item_idx as position,
         0 as k,
         cast(null as bigint) as time
@@ -85,8 +84,7 @@ merged_keys as (
     union all
     select
         user_idx,
-        free_rank,
-        cast(null as bigint) as touched_item,
+        2 * free_rank + 1 as place,
         position,
         k,
         time
@@ -94,16 +92,18 @@ merged_keys as (
 ),
 
 stepped_over as (
+    -- Draws of one place are alike here, whatever their order: no touched item is between them.
     select
         user_idx,
         position,
         k,
         time,
-        touched_item,
-        free_rank + 1 + count(touched_item) over (
-            partition by user_idx
-            order by free_rank, k, position
-            rows between unbounded preceding and current row
+        cast(
+            place // 2 + 1 + count(case when k = 0 then 1 end) over (
+                partition by user_idx
+                order by place
+                rows between unbounded preceding and current row
+            ) as integer
         ) as item_idx
     from merged_keys
 )
@@ -119,5 +119,5 @@ select
     stepped_over.time
 from stepped_over
 inner join items on stepped_over.item_idx = items.item_idx
-where stepped_over.touched_item is null
+where stepped_over.k >= 1
 order by stepped_over.user_idx, stepped_over.position, stepped_over.k

@@ -8,7 +8,7 @@ examples as (
     select
         user_idx,
         position,
-        cast(0 as bigint) as k,
+        0 as k,
         1 as label,
         item_idx,
         time

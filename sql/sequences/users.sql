@@ -21,7 +21,7 @@ kept_users as (
 {% endfor %}
 numbered_users as (
     select
-        row_number() over (order by user_id) as user_idx,
+        cast(row_number() over (order by user_id) as integer) as user_idx,
         user_id
     from kept_users
 )
