@@ -157,7 +157,13 @@ def run_peer(
     python: Path = getattr(wish, f"{library}_python")
     options = json.dumps({"seed": seed, "settings": settings})
     # Isolated: the modules that lie beside the file must not be taken for the peer's.
-    command = [str(python), "-I", str(_SIDES_FILE), library, str(folder / f"{library}.npz")]
+    command = [
+        str(python.absolute()),
+        "-I",
+        str(_SIDES_FILE),
+        library,
+        str(folder / f"{library}.npz"),
+    ]
     threads = str(wish.threads)
     try:
         ended = subprocess.run(
