@@ -21,7 +21,7 @@ from din_core import warehouse as database
     deps=["din_model"],
     kinds={"pytorch", "graphviz"},
     owners=OWNERS,
-    code_version=versions.of_modules("pictures", "layers", "models"),
+    code_version=versions.of_modules("pictures", "checkpoint"),
     description="The network's computation graph as PNG (300 dpi) and SVG, drawn by torchviz.",
 )
 def architecture_graph(
@@ -51,7 +51,7 @@ def architecture_graph(
     deps=["din_model"],
     kinds={"onnx", "pytorch"},
     owners=OWNERS,
-    code_version=versions.of_modules("export", "layers", "models"),
+    code_version=versions.of_modules("export", "checkpoint"),
     description="The model for serving: free batch and sequence length, index 0 is padding, equal "
     "to PyTorch at batch 1, 7, 512 and lengths 0, 1, 50.",
 )
@@ -93,7 +93,7 @@ def onnx_model(
     ],
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version=versions.of_sql(*analytics.INPUTS) + versions.of_modules("analytics", "warehouse"),
+    code_version=versions.of_sql(*analytics.INPUTS) + versions.of_modules("analytics"),
     description="The database that analysts open (read-only): a closed snapshot of every table, "
     "swapped in at once.",
 )

@@ -27,7 +27,7 @@ Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=versions.of_sql("test_predictions")
-    + versions.of_modules("batches", "layers", "models", "training_data"),
+    + versions.of_modules("prediction", "checkpoint", "training_data"),
     check_specs=check_specs("test_predictions"),
     description="The model's probability of a click for each test sample.",
 )
@@ -54,7 +54,7 @@ def test_predictions(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     kinds={"duckdb", "sklearn"},
     owners=OWNERS,
     code_version=versions.of_sql("metrics", "scored_test_samples")
-    + versions.of_modules("evaluation", "metrics"),
+    + versions.of_modules("evaluation"),
     description="AUC, GAUC and logloss on the test split, beside popularity's AUC and, on the "
     "synthetic log, the oracle's. The numbers are kept in the table `metrics`.",
 )

@@ -28,11 +28,9 @@ DinModelConfig = mirror(
     deps=["samples", "negatives", "events", "users", "items"],
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
-    code_version=versions.of_modules(
-        "batches", "features", "layers", "models", "optimizers", "training", "training_data"
-    ),
+    code_version=versions.of_modules("training", "training_data", "checkpoint"),
     description="The Deep Interest Network, trained with early stopping on the validation AUC; the "
-    "best weights are kept.",
+    "best weights are kept, TensorBoard's event files beside them.",
 )
 def din_model(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DinModelConfig
@@ -45,17 +43,17 @@ def din_model(
     training_config = from_options(TrainingConfig, options)
     with clear_failures(), warehouse.connection() as con:
         data = training_data.load(con)
-    with clear_failures():
+    with clear_failures(), artifacts.staging(warehouse.artifacts_root, "din_model") as folder:
         trained = training.train(
             model_config,
             training_config,
             data,
             on_epoch=lambda report: _report_epoch(context, report),
             checkpoint_dir=warehouse.checkpoints_root / "din_model",
+            tensorboard_dir=folder / "tensorboard",
         )
-    for warning in trained.warnings:
-        context.log.warning(warning)
-    with clear_failures(), artifacts.staging(warehouse.artifacts_root, "din_model") as folder:
+        for warning in trained.warnings:
+            context.log.warning(warning)
         checkpoint.save_model(folder, trained.model, model_config, data.vocabulary)
         return materialize_artifact(
             context,

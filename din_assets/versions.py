@@ -1,5 +1,6 @@
 """Code versions: the hash of what makes an asset, so that an edit, and only an edit, changes it."""
 
+import ast
 import hashlib
 from pathlib import Path
 
@@ -7,6 +8,11 @@ import din_core
 from din_core import sql_files
 
 _LENGTH = 16
+_PACKAGE = "din_core"
+_ROOT = Path(din_core.__file__).parent
+_PLUMBING = frozenset(
+    ("artifacts", "config", "errors", "ledger", "recorded_options", "sql_files", "warehouse")
+)
 
 
 def of_sql(*names: str) -> str:
@@ -17,20 +23,46 @@ def of_sql(*names: str) -> str:
 def of_modules(*modules: str) -> str:
     """Return the code version of an asset made by ``din_core``: the hash of its modules' source.
 
+    What a module imports of ``din_core`` belongs to it, and so do the kernels in C++. Left out is
+    what decides where things are kept and not what they are; options are compared for themselves.
+
     Args:
-        modules: Names below ``din_core`` (``training``, or ``layers`` for a whole package). They
+        modules: Names below ``din_core``, as ``training``, or ``sources`` for a whole package. They
             are read as files and not imported: importing torch costs three seconds.
     """
-    root = Path(din_core.__file__).parent
-    sources: list[Path] = []
-    for module in modules:
-        path = root / module
-        sources += (
-            sorted(path.glob("*.[ch]*")) + sorted(path.glob("*.py"))
-            if path.is_dir()
-            else [path.with_suffix(".py")]
-        )
-    return _digest(*(source.read_bytes() for source in sources))
+    found: set[Path] = set()
+    waiting = [path for module in modules for path in _files_of(module)]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [file for module in _imported(path) for file in _files_of(module)]
+    return _digest(*(path.read_bytes() for path in sorted(found)))
+
+
+def _files_of(module: str) -> list[Path]:
+    """The files of a module, or of a package with everything in it; none for what is left out."""
+    first, *_ = module.split(".")
+    path = _ROOT / first
+    if first in _PLUMBING:
+        return []
+    if path.is_dir():
+        return [file for pattern in ("*.py", "*.cpp", "*.hpp") for file in path.glob(pattern)]
+    return [path.with_suffix(".py")]
+
+
+def _imported(path: Path) -> list[str]:
+    """Names below ``din_core`` that a file imports, also inside functions."""
+    if path.suffix != ".py":
+        return []
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            whole = [f"{node.module}.{each.name}" for each in node.names]
+            names += whole if node.module == _PACKAGE else [node.module]
+        elif isinstance(node, ast.Import):
+            names += [each.name for each in node.names]
+    return [name.removeprefix(f"{_PACKAGE}.") for name in names if name.startswith(f"{_PACKAGE}.")]
 
 
 def _digest(*parts: bytes) -> str:

@@ -95,6 +95,9 @@ def train(
         run = _Run(model_config, training_config, data, directory, kernels)
         with event_writer(tensorboard_dir) as write:
 
+            for report in run.progress.history:  # of the run that this one goes on from
+                write(report)
+
             def tell(report: EpochReport) -> None:
                 write(report)
                 if on_epoch is not None:
