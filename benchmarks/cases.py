@@ -15,10 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.machine import describe_machine, load_average
-from benchmarks.processes import ROOT, Run, run_side
+from benchmarks.processes import Run, run_side
+from din_core.presets import BEST, TUTORIAL
 
 Entry = dict[str, Any]
 Tell = Callable[[str], None]
@@ -26,6 +25,7 @@ Tell = Callable[[str], None]
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
 SCALE = ("scale_1m", "scale_10m", "scale_100m")
 TRAINING = ("training_tutorial", "training_best")
+PRESETS = {"tutorial": TUTORIAL, "best": BEST}
 EVERY = (*SEQUENCES, *SCALE, *TRAINING)
 DEFAULT = (*SEQUENCES, *TRAINING)
 
@@ -163,8 +163,8 @@ class _Bench:
 
     def training(self, case: str) -> list[Entry]:
         """Training steps, ours in both precisions where the processor has them, and theirs."""
-        preset = case.removeprefix("training_")
-        options = read_preset(preset)
+        name = case.removeprefix("training_")
+        options = asdict(PRESETS[name].model) | asdict(PRESETS[name].training)
         if self.settings.quick:
             options["batch_size"] = 512
         log, shape = self._log("sequences_grocery")
@@ -204,7 +204,7 @@ class _Bench:
             {
                 "case": f"{case}_{precision}",
                 "log": shape,
-                "preset": preset,
+                "preset": name,
                 "options": _plain(options),
                 **_compare(these, theirs, rate=True),
             }
@@ -257,16 +257,6 @@ class _Bench:
                 runs[name].append(run)
                 self.tell(f"  {number + 1}/{repeats} {name}: {_in_words(run)}")
         return runs
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """Return the options of the asset ``din_model`` in a preset of ``din_assets/presets``.
-
-    Raises:
-        FileNotFoundError: There is no such preset.
-    """
-    preset = yaml.safe_load((ROOT / "din_assets" / "presets" / f"{name}.yaml").read_text())
-    return dict(preset["ops"]["din_model"]["config"])
 
 
 def _precisions() -> tuple[str, ...]:

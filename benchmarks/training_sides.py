@@ -139,7 +139,7 @@ def theirs_training(
         for column in ("item_id", "cate_id")
     ]
     network = DIN(
-        features=[user] if model_config.use_user else [],
+        features=[user],  # theirs fails without any
         history_features=histories,
         target_features=targets,
         mlp_params={"dims": list(model_config.mlp_dims), "dropout": model_config.dropout},
@@ -169,7 +169,7 @@ def theirs_training(
         model_config,
         mean_history=history,
         item_features=2,
-        other_features=int(model_config.use_user),
+        other_features=1,
     )
     rate = timed.samples_per_s(config.batch_size)
     return {
