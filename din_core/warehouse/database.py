@@ -61,6 +61,8 @@ def connect(
             "memory_limit": memory_limit,
             "threads": threads,
             "temp_directory": None if temp_directory is None else str(temp_directory),
+            # A table that is made goes to the file at once, and not by way of the log.
+            "checkpoint_threshold": None if read_only else "1MB",
         }
         for setting, value in settings.items():
             if value is not None:
