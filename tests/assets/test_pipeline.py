@@ -31,6 +31,8 @@ def test_complete_run_leaves_model_graph_onnx_and_warehouse(finished):
         ("onnx_model", "din.onnx"),
     ]:
         assert (finished.home / "artifacts" / made[asset].artifact / file).stat().st_size > 0
+    events = finished.home / "artifacts" / made["din_model"].artifact / "tensorboard"
+    assert [file.stat().st_size > 0 for file in events.iterdir()] == [True]
     published = finished.home / "warehouse.duckdb"
     assert published.stat().st_mode & 0o222 == 0
     with duckdb.connect(str(published), read_only=True) as con:

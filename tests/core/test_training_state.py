@@ -85,6 +85,16 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_weights(
             ]
 
 
+def test_event_files_of_a_resumed_run_begin_with_its_first_epoch(data, tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    interrupted_once(data, tmp_path, monkeypatch)
+    events = tmp_path / "events"
+    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, tensorboard_dir=events)
+    read = EventAccumulator(str(events)).Reload()
+    assert [point.step for point in read.Scalars("val_auc")] == [1, 2, 3]
+
+
 def test_a_finished_run_leaves_no_state(data, tmp_path):
     training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
     assert not (tmp_path / STATE_FILE).exists()
