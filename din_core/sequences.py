@@ -95,7 +95,11 @@ class Attribute:
 
 
 def options_from(
-    con: duckdb.DuckDBPyConnection, source: SourceConfig, sequences: SequenceConfig
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    sequences: SequenceConfig,
+    *,
+    resolve_split: bool = True,
 ) -> dict[str, Any]:
     """Turn a configuration into the options of the templates in ``sql/sequences``.
 
@@ -104,6 +108,8 @@ def options_from(
             columns, and quantiles of a temporal split are resolved to seconds on its rows.
         source: Where the interactions came from.
         sequences: How events become samples.
+        resolve_split: Whether to find the moments of a temporal split, a pass over the events for
+            each quantile; without, a template that asks for them is refused.
 
     Returns:
         Options for :func:`din_core.sql_files.render`, for every file of ``sql/sequences`` and
@@ -139,10 +145,8 @@ def options_from(
         "negative_sampling": sequences.negative_sampling,
         "split": sequences.split,
         "seed": sequences.seed,
-        "val_from": 0,
-        "test_from": 0,
     }
-    if sequences.split == "temporal":
+    if sequences.split == "temporal" and resolve_split:
         options["val_from"] = _moment(con, options, sequences.val_from)
         options["test_from"] = _moment(con, options, sequences.test_from)
     return options
@@ -214,7 +218,7 @@ def build_table(
     Raises:
         OptionsError: As :func:`options_from`.
     """
-    options = options_from(con, source, sequences)
+    options = options_from(con, source, sequences, resolve_split=name == "samples")
     if name == "samples":
         for view in VIEWS:
             warehouse.create_view(con, view, **options)
@@ -265,6 +269,13 @@ def _check_names(
     for kind, names in (
         ("index", ["user_idx", "item_idx", *(str(Attribute(name).index) for name in every)]),
         ("list", ["items", *(a.stem + "s" for a in item_attributes)]),
+        (
+            "sample",
+            [
+                *("target_item_id", "hist_item_id", *(a.name for a in user_attributes)),
+                *(str(name) for a in item_attributes for name in (a.target, a.history)),
+            ],
+        ),
     ):
         lowered = [name.strip('"').lower() for name in names]
         if double := next((name for name in lowered if lowered.count(name) > 1), None):

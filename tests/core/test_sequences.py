@@ -47,6 +47,7 @@ def test_a_field_out_of_range_is_named_with_its_value(con, field, value):
         ({"item_attribute_cols": ("cate_id", "cate")}, "index column 'cate_idx'"),
         ({"item_attribute_cols": ("item_id",)}, "one of the log's own columns"),
         ({"item_attribute_cols": ("item",)}, "index column 'item_idx'"),
+        ({"user_attribute_cols": ("hist_cate_id",)}, "sample column 'hist_cate_id'"),
         ({"user_attribute_cols": ("Position",)}, "one of the log's own columns"),
         ({"item_attribute_cols": ("colour",)}, "no column 'colour'"),
     ],
@@ -131,6 +132,15 @@ def test_build_reports_every_table_as_it_is_made(con):
         "negatives": 2,
     }
     assert con.execute("select count(*) from samples").fetchall() == [(4,)]
+
+
+def test_only_the_samples_look_for_the_moments_of_a_split(con):
+    log(con, (1, 1, 100), (1, 2, 200), (1, 3, 300), (1, 4, 400))
+    temporal = SequenceConfig(split="temporal", val_from=0.5, test_from=0.75)
+    for name in sequences.TABLES:
+        assert "val_from" not in sequences.build_table(con, name, SourceConfig(path=""), temporal)
+    options = sequences.build_table(con, "samples", SourceConfig(path=""), temporal)
+    assert (options["val_from"], options["test_from"]) == (300, 400)
 
 
 def test_a_failed_table_leaves_the_one_before(con):
