@@ -5,8 +5,9 @@ targets and negatives, histories of at most 50), stops on the same validation sa
 scores of the same test samples go through the same :func:`din_core.metrics.auc`. Peers run in
 environments of their own (:mod:`benchmarks.peer_sides`). ``ours_default`` and ``ours_best`` are the
 presets, which draw the *training* negatives anew in every epoch, a part of their recipe;
-``ours_best_fixed`` is ``best`` on the table's negatives, as the peers have them. Each run is added
-to ``--out`` as soon as it is done.
+``ours_best_fixed`` is ``best`` on the table's negatives, as the peers have them, ``ours_plain`` the
+paper's network (no product inputs) with redrawn negatives, and ``ours_tutorial`` torch-rechub's
+configuration. Each run is added to ``--out`` as soon as it is done.
 """
 
 from __future__ import annotations
@@ -48,7 +49,15 @@ _PEERS = {
     "deepctr": ("deepctr", peer_settings.deepctr_settings),
 }
 _FIXED = dataclasses.replace(presets.BEST.training, negatives="fixed")
+_PLAIN = presets.Preset(
+    model=dataclasses.replace(presets.BEST.model, product_inputs=False),
+    training=dataclasses.replace(
+        presets.BEST.training, n_epoch=14, learning_rate=1e-3, embedding_l2=5e-3
+    ),
+)
 _OURS = {
+    "ours_tutorial": presets.TUTORIAL,
+    "ours_plain": _PLAIN,
     "ours_default": presets.DEFAULT,
     "ours_best": presets.BEST,
     "ours_best_fixed": dataclasses.replace(presets.BEST, training=_FIXED),
