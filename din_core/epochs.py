@@ -9,36 +9,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from din_core.config import TrainingConfig
 from din_core.sampling import draw_negatives, epoch_seed
-from din_core.training_data import Int32, Int64, Samples, TrainingData
+from din_core.training_data import Int32, Int64, Rows, Samples, TrainingData, row_type
+
+# Users whose events are sorted at a time.
+_CHUNK_USERS = 1 << 16
 
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """The samples of an epoch in training order.
+    """The samples of an epoch in training order, each by its row among the log's own samples.
+
+    The columns are gathered a step at a time: all of them at once would be as large as the log.
 
     Attributes:
-        user: int32 ``[M]``.
-        item: Candidates, int32 ``[M]``.
-        label: int8 ``[M]``.
-        start: First event row of each history, int64 ``[M]``.
-        end: Event row after its last, int64 ``[M]``.
+        samples: The log's training samples.
+        row: Row of ``samples`` that each sample takes its user and history from, int ``[M]``.
+        item: Candidates, int32 ``[M]``; ``None`` for those of ``samples``.
+        label: int8 ``[M]``; ``None`` for those of ``samples``.
     """
 
-    user: Int32
-    item: Int32
-    label: npt.NDArray[np.int8]
-    start: Int64
-    end: Int64
+    samples: Samples
+    row: Rows
+    item: Int32 | None = None
+    label: npt.NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         """M."""
-        return len(self.user)
+        return len(self.row)
+
+    def columns(self, part: slice = slice(None)) -> dict[str, npt.NDArray[Any]]:
+        """Gather a part of the epoch.
+
+        Args:
+            part: Which of the M samples.
+
+        Returns:
+            ``user``, ``item``, ``label``, ``start`` and ``end``, as in :class:`Samples`.
+        """
+        row = self.row[part]
+        return {
+            "user": self.samples.user[row],
+            "item": self.samples.item[row] if self.item is None else self.item[part],
+            "label": self.samples.label[row] if self.label is None else self.label[part],
+            "start": self.samples.start[row],
+            "end": self.samples.end[row],
+        }
+
+    def n_positions(self, part: slice) -> int:
+        """Count the history positions of a part."""
+        row = self.row[part]
+        return int((self.samples.end[row] - self.samples.start[row]).sum(dtype=np.int64))
 
     def steps(
         self, batch_size: int, n_processes: int = 1, process: int = 0
@@ -87,11 +114,13 @@ class EpochPlanner:
         self._n_negatives = config.negatives_per_positive
         self._n_items = data.vocabulary.n_items
         self.redraws = config.negatives == "redrawn" and data.can_redraw
-        samples = data.samples["train"]
-        self._samples = samples.take(samples.label == 1) if self.redraws else samples
-        self.n_samples = len(self._samples)
+        self._samples = data.samples["train"]
+        # A row number has half the bytes of an index where that is enough.
+        self._row_type = row_type(len(self._samples))
         if self.redraws:
-            self._touched_items, self._touched_offsets = _touched_in_training(data, self._samples)
+            self._positives = np.flatnonzero(self._samples.label == 1).astype(self._row_type)
+            self._touched_items, self._touched_offsets = _touched_in_training(data)
+        self.n_samples = len(self._positives if self.redraws else self._samples)
 
     def plan(self, epoch: int) -> EpochPlan:
         """Plan an epoch.
@@ -102,20 +131,19 @@ class EpochPlanner:
         Returns:
             Its samples. A user who touched every item contributes positives only.
         """
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._samples))
+        order = np.random.default_rng([self._seed, epoch]).permutation(self.n_samples)
+        order = order.astype(self._row_type)
         if not self.redraws:
-            samples = self._samples.take(order)
-            return EpochPlan(samples.user, samples.item, samples.label, samples.start, samples.end)
+            return EpochPlan(self._samples, order)
 
-        positives = self._samples
-        seed = epoch_seed(self._seed, epoch)
-        items = np.empty((len(positives), 1 + self._n_negatives), dtype=np.int32)
-        items[:, 0] = positives.item
+        samples, positives = self._samples, self._positives
+        items = np.empty((self.n_samples, 1 + self._n_negatives), dtype=np.int32)
+        items[:, 0] = samples.item[positives]
         for k in range(1, self._n_negatives + 1):
             items[:, k] = draw_negatives(
-                seed=seed,
-                user_idx=positives.user,
-                position=positives.position,
+                seed=epoch_seed(self._seed, epoch),
+                user_idx=samples.user[positives],
+                position=samples.position[positives],
                 k=k,
                 touched_items=self._touched_items,
                 touched_offsets=self._touched_offsets,
@@ -123,31 +151,38 @@ class EpochPlanner:
             )
         item = items[order].reshape(-1)
         there = item > 0
-        row = np.repeat(order, items.shape[1])[there]
         label = np.zeros(items.shape, dtype=np.int8)
         label[:, 0] = 1
         return EpochPlan(
-            user=positives.user[row],
+            samples,
+            row=np.repeat(positives[order], items.shape[1])[there],
             item=item[there],
             label=label.reshape(-1)[there],
-            start=positives.start[row],
-            end=positives.end[row],
         )
 
 
-def _touched_in_training(data: TrainingData, positives: Samples) -> tuple[Int64, Int64]:
+def _touched_in_training(data: TrainingData) -> tuple[Int32, Int64]:
     """Items of each user's events up to the last training positive, sorted, each once.
 
     Returns:
         Items of user 1, 2, … in turn, and the offsets ``[U + 1]`` where each user's begin.
     """
     n_users, scale = data.vocabulary.n_users, data.vocabulary.n_items + 1
+    train = data.samples["train"]
     n_seen = np.zeros(n_users + 1, dtype=np.int64)
     # Training positions are the first ones of a user, whichever way the log was split.
-    np.maximum.at(n_seen, positives.user, positives.position)
+    positives = train.label == 1
+    np.maximum.at(n_seen, train.user[positives], train.position[positives])
     first = np.concatenate([[0], data.user_offsets[:-1]])
-    skipped = first - np.concatenate([[0], np.cumsum(n_seen)[:-1]])
-    event: Int64 = np.arange(int(n_seen.sum()), dtype=np.int64) + np.repeat(skipped, n_seen)
-    keys = np.unique(np.repeat(np.arange(n_users + 1), n_seen) * scale + data.event_items[event])
-    offsets = np.searchsorted(keys, np.arange(1, n_users + 2) * scale)
-    return keys % scale, offsets
+    items: list[Int32] = []
+    counts = np.zeros(n_users + 1, dtype=np.int64)
+    for begin in range(0, n_users + 1, _CHUNK_USERS):
+        users = np.arange(begin, min(begin + _CHUNK_USERS, n_users + 1))
+        seen = n_seen[users]
+        skipped = first[users] - np.cumsum(seen) + seen
+        event = np.arange(int(seen.sum())) + np.repeat(skipped, seen)
+        keys = np.unique(np.repeat(users, seen) * scale + data.event_items[event])
+        items.append((keys % scale).astype(np.int32))
+        counts[users] = np.bincount(keys // scale - begin, minlength=len(users))
+    # Index 0 is nobody's.
+    return np.concatenate(items), np.cumsum(counts)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Counts = npt.NDArray[np.int64]
 
+# Samples of an epoch that are counted at a time.
+_CHUNK_SAMPLES = 1 << 22
+
 
 class TouchedRowsL2:
     """``strength * w`` for each row of the batch: coupled weight decay, on touched rows only.
@@ -85,12 +88,16 @@ def occurrences(data: TrainingData, plan: EpochPlan) -> dict[str, Counts]:
     """
     # In how many histories an event stands: a history opens at `start` and closes at `end`.
     n_events = len(data.event_items)
-    opened = np.bincount(plan.start, minlength=n_events + 1)
-    closed = np.bincount(plan.end, minlength=n_events + 1)
-    in_histories = np.cumsum(opened - closed)[:n_events]
-    of_item = np.bincount(plan.item, minlength=data.vocabulary.n_items + 1)
-    np.add.at(of_item, data.event_items, in_histories)
-    of_user = np.bincount(plan.user, minlength=data.vocabulary.n_users + 1)
+    opened = np.zeros(n_events + 1, dtype=np.int64)
+    of_item = np.zeros(data.vocabulary.n_items + 1, dtype=np.int64)
+    of_user = np.zeros(data.vocabulary.n_users + 1, dtype=np.int64)
+    for first in range(0, len(plan), _CHUNK_SAMPLES):
+        columns = plan.columns(slice(first, first + _CHUNK_SAMPLES))
+        np.add.at(opened, columns["start"], 1)
+        np.subtract.at(opened, columns["end"], 1)
+        np.add.at(of_item, columns["item"], 1)
+        np.add.at(of_user, columns["user"], 1)
+    np.add.at(of_item, data.event_items, np.cumsum(opened)[:n_events])
 
     counts = {"target_item_id": of_item, "user_id": of_user}
     for name, index in data.item_attributes.items():

@@ -94,7 +94,6 @@ def train(
         kernels = Path(kernel_cache) if kernel_cache is not None else None
         run = _Run(model_config, training_config, data, directory, kernels)
         with event_writer(tensorboard_dir) as write:
-
             for report in run.progress.history:  # of the run that this one goes on from
                 write(report)
 
@@ -179,11 +178,7 @@ class _Run:
 
     def _run_steps(self, plan: EpochPlan) -> None:
         """Run the steps of an epoch that are left."""
-        columns = {
-            name: torch.as_tensor(getattr(plan, name)).to(self.device)
-            for name in ("user", "item", "label", "start", "end")
-        }
-        positions_before = np.concatenate([[0], np.cumsum(plan.end - plan.start)])
+        columns_of = self._columns_of(plan)
         steps = list(
             plan.steps(self.config.batch_size, processes.n_processes(), processes.this_process())
         )
@@ -191,10 +186,7 @@ class _Run:
             self.losses = torch.zeros(len(steps), device=self.device)
         for step in range(self.progress.step, len(steps)):
             rows, n_samples = steps[step]
-            batch = self.gatherer.gather(
-                **{name: column[rows] for name, column in columns.items()},
-                n_positions=int(positions_before[rows.stop] - positions_before[rows.start]),
-            )
+            batch = self.gatherer.gather(**columns_of(rows), n_positions=plan.n_positions(rows))
             share = (self.progress.epoch + step / len(steps)) / self.config.n_epoch
             self.losses[step] = self.learner.step(batch, n_samples, self._learning_rate(share))
             self.progress.step = step + 1
@@ -203,6 +195,20 @@ class _Run:
             self._save_if_due()
         self._check_losses(0)
         processes.sum_over_processes(self.losses)
+
+    def _columns_of(self, plan: EpochPlan) -> Callable[[slice], dict[str, Tensor]]:
+        """Let a step have its columns: on the CPU gathered for it, so that they need no memory.
+
+        On a GPU the whole epoch is moved there at once: a copy within a step would wait for it.
+        """
+        if self.device.type == "cpu":
+            return lambda rows: {
+                name: torch.as_tensor(values) for name, values in plan.columns(rows).items()
+            }
+        resident = {
+            name: torch.as_tensor(values).to(self.device) for name, values in plan.columns().items()
+        }
+        return lambda rows: {name: column[rows] for name, column in resident.items()}
 
     def _close_epoch(self, plan: EpochPlan, seconds: float, started: float) -> None:
         """Measure the weights, keep them if they are the best, and go on to the next epoch."""

@@ -27,6 +27,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32 | np.int64]
 
 _OWN_COLUMNS = {"split", "label", "user_id", "position", "time"}
 
@@ -45,8 +46,9 @@ class Samples:
         k: 0 for the positive, 1 … n for its negatives, int32 ``[N]``.
         label: 1 or 0, int8 ``[N]``.
         item: Index of the candidate, int32 ``[N]``.
-        start: Row of ``event_items`` where the history begins, int64 ``[N]``.
-        end: Row after its last event, int64 ``[N]``; equal to ``start`` for an empty history.
+        start: Row of ``event_items`` where the history begins, int32 ``[N]`` (int64 where there
+            are 2**31 events or more).
+        end: Row after its last event, likewise; equal to ``start`` for an empty history.
     """
 
     user: Int32
@@ -54,8 +56,8 @@ class Samples:
     k: Int32
     label: npt.NDArray[np.int8]
     item: Int32
-    start: Int64
-    end: Int64
+    start: Rows
+    end: Rows
 
     def __len__(self) -> int:
         """N."""
@@ -112,6 +114,11 @@ class TrainingData:
         digest.update(self.event_items.data)
         digest.update(self.user_offsets.data)
         return digest.hexdigest()
+
+
+def row_type(n_rows: int) -> type[np.int32] | type[np.int64]:
+    """The narrower integer type that counts so many rows."""
+    return np.int32 if n_rows < 2**31 else np.int64
 
 
 def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
@@ -179,8 +186,8 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
             k=np.empty(counts.get(split, 0), np.int32),
             label=np.empty(counts.get(split, 0), np.int8),
             item=np.empty(counts.get(split, 0), np.int32),
-            start=np.empty(counts.get(split, 0), np.int64),
-            end=np.empty(counts.get(split, 0), np.int64),
+            start=np.empty(counts.get(split, 0), row_type(int(offsets[-1]))),
+            end=np.empty(counts.get(split, 0), row_type(int(offsets[-1]))),
         )
         for split in SPLITS
     }

@@ -14,21 +14,22 @@ CPU = torch.device("cpu")
 
 def ids_of_samples(data, plan):
     """For each sample, the items it holds: its candidate and its history."""
+    columns = plan.columns()
     return [
         [item, *data.event_items[start:end].tolist()]
-        for item, start, end in zip(plan.item, plan.start, plan.end, strict=True)
+        for item, start, end in zip(columns["item"], columns["start"], columns["end"], strict=True)
     ]
 
 
 def test_occurrences_count_candidates_and_histories():
     # Training samples of user 1: history [1] and [1, 2]; candidates 2, 3 and their negatives.
     data = log([[1, 2, 3, 4, 5]], cates=[1, 1, 2, 2, 2, 2], n_items=6)
+    positions_2_and_3 = data.samples["train"].take(data.samples["train"].label == 1)
     plan = EpochPlan(
-        user=np.array([1, 1, 1]),
-        item=np.array([2, 3, 6]),
-        label=np.array([1, 1, 0]),
-        start=np.array([0, 0, 0]),
-        end=np.array([1, 2, 2]),
+        positions_2_and_3,
+        row=np.array([0, 1, 1], dtype=np.int32),
+        item=np.array([2, 3, 6], dtype=np.int32),
+        label=np.array([1, 1, 0], dtype=np.int8),
     )
     counts = occurrences(data, plan)
     assert counts["target_item_id"].tolist() == [0, 3, 3, 1, 0, 0, 1]
