@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks.cases import DEFAULT, EVERY, SCALE, Settings, run_case
+from benchmarks.cases import DEFAULT, EVERY, SCALE, STEPS, Settings, run_case
 from benchmarks.report import PAGE, RESULTS, add_entries, read_results, render, write_page
 
 _GROUPS = {
@@ -19,6 +19,7 @@ _GROUPS = {
     "sequences": tuple(case for case in EVERY if case.startswith("sequences")),
     "training": tuple(case for case in EVERY if case.startswith("training")),
     "scale": SCALE,
+    "steps": STEPS,
     "all": EVERY,
 }
 

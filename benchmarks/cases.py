@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.machine import describe_machine, load_average
 from benchmarks.processes import Run, run_side
-from din_core.presets import BEST, TUTORIAL
+from benchmarks.step_cases import PRESETS, STEPS, entries_of, sides_of
 
 Entry = dict[str, Any]
 Tell = Callable[[str], None]
@@ -25,8 +25,7 @@ Tell = Callable[[str], None]
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
 SCALE = ("scale_1m", "scale_10m", "scale_100m")
 TRAINING = ("training_tutorial", "training_best")
-PRESETS = {"tutorial": TUTORIAL, "best": BEST}
-EVERY = (*SEQUENCES, *SCALE, *TRAINING)
+EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS)
 DEFAULT = (*SEQUENCES, *TRAINING)
 
 _SCALE_MEMORY_LIMIT = "6GB"
@@ -86,7 +85,7 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
         tell: Takes a sentence on what has just happened.
 
     Returns:
-        Its entries: one, or for training one for each precision.
+        Its entries: one, or for training one for each precision, for steps one for each preset.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = _Bench(Path(folder), settings, tell)
@@ -94,6 +93,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return [bench.sequences(case)]
         if case in SCALE:
             return [bench.scale(case)]
+        if case in STEPS:
+            return bench.steps(case)
         return bench.training(case)
 
 
@@ -126,17 +127,8 @@ class _Bench:
 
     def scale(self, case: str) -> Entry:
         """CSV to arrays at a size where nobody else is asked."""
-        millions = int(case.removeprefix("scale_").removesuffix("m"))
-        rows = millions * (10_000 if self.settings.quick else 1_000_000)
-        share = rows / 100_000_000
-        shape = {
-            "users": max(10, round(1_000_000 * share)),
-            "items": max(50, round(4_000_000 * share)),
-            "cates": max(5, round(9_439 * share)),
-            "rows": rows,
-        }
-        log = self.folder / "log.csv"
-        self._prepare("write_scale_log", {"path": str(log), "seed": 2022, **shape})
+        log, shape = self._scale_log(int(case.removeprefix("scale_").removesuffix("m")))
+        rows = shape["rows"]
         options = {
             "csv": str(log),
             "threads": self.settings.threads,
@@ -160,6 +152,25 @@ class _Bench:
             entry["disk_mb"] = round(max(run.report["disk_mb"] for run in done), 1)
             entry["within_10_gib"] = entry["ours_peak_mb"] <= _PEAK_LIMIT_MB
         return entry
+
+    def steps(self, case: str) -> list[Entry]:
+        """Training steps where the vocabulary, or the log, is large."""
+        log = (
+            self._scale_log(100)[0]
+            if case == "steps_100m"
+            else self._log("sequences_electronics")[0]
+        )
+        database = self.folder / "prepared"
+        database.mkdir()
+        limit = {"memory_limit": _SCALE_MEMORY_LIMIT} if case == "steps_100m" else {}
+        self._prepare(
+            "ours_sequences",
+            {"csv": str(log), "folder": str(database), "threads": self.settings.threads, **limit},
+        )
+        log.unlink()
+        path = str(database / "pipeline.duckdb")
+        sides = sides_of(case, path, quick=self.settings.quick)
+        return entries_of(case, self._alternate(sides, default_repeats=1 if limit else 3))
 
     def training(self, case: str) -> list[Entry]:
         """Training steps, ours in both precisions where the processor has them, and theirs."""
@@ -210,6 +221,20 @@ class _Bench:
             }
             for precision, these in runs.items()
         ]
+
+    def _scale_log(self, millions: int) -> tuple[Path, dict[str, int]]:
+        """Write a log of the scale cases; return it with its counts."""
+        rows = millions * (10_000 if self.settings.quick else 1_000_000)
+        share = rows / 100_000_000
+        shape = {
+            "users": max(10, round(1_000_000 * share)),
+            "items": max(50, round(4_000_000 * share)),
+            "cates": max(5, round(9_439 * share)),
+            "rows": rows,
+        }
+        log = self.folder / "log.csv"
+        self._prepare("write_scale_log", {"path": str(log), "seed": 2022, **shape})
+        return log, shape
 
     def _log(self, case: str) -> tuple[Path, Mapping[str, Any]]:
         """Find or write the log of a case; return it with what it is."""

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks import step_cases
 from benchmarks.machine import describe_machine, describe_versions
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results.json"
 PAGE = FOLDER / "RESULTS.md"
 
-_ORDER = ("sequences_", "scale_", "training_tutorial", "training_best")
+_ORDER = ("sequences_", "scale_", "training_tutorial", "training_best", "steps_")
 _UNFINISHED = {
     "timeout": "stopped after {seconds:,.0f} s",
     "out_of_memory": "out of memory after {seconds:,.0f} s",
@@ -49,6 +50,14 @@ _NEAREST = (
     "dropout, batch size and learning rate; not product inputs, redrawn negatives, joint "
     "attention, averaged weights or another activation than Dice in the last MLP: its figure "
     "there is for the nearest network it has."
+)
+
+
+_ABOUT_STEPS = (
+    "The median of some steps of the first epoch. Two lines of a preset are the same log, the "
+    "second with its items spread over a hundred times as many indices; the ratio is that of the "
+    "steps. Waiting for data is the share of the time between the end of one step and the "
+    "beginning of the next. The peak is that of the whole process."
 )
 
 
@@ -98,6 +107,7 @@ def render(results: Mapping[str, Any]) -> str:
         ("sequences_", "Sequence builder: CSV to train-ready arrays", _sequences),
         ("scale_", "Sequence builder at scale (ours alone)", _scale),
         ("training_", "Training, in steady state", _training),
+        ("steps_", "Training steps where much is large (ours alone)", _steps),
     )
     for prefix, title, write in sections:
         if chosen := [entry for entry in cases if entry["case"].startswith(prefix)]:
@@ -225,6 +235,12 @@ def _training_note(entry: Mapping[str, Any]) -> str:
         )
     parts.append(_noise(entry))
     return " ".join(parts)
+
+
+def _steps(entries: Sequence[Mapping[str, Any]]) -> str:
+    head = ("preset", "items", "samples", "a step", "waiting for data", "ratio", "peak")
+    rows = [row for entry in entries for row in step_cases.rows_of(entry)]
+    return _table(head, rows) + "\n\n" + _bullets([_ABOUT_STEPS])
 
 
 def _noise(entry: Mapping[str, Any]) -> str:

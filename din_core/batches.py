@@ -126,8 +126,8 @@ class BatchGatherer:
         Args:
             user: Users, int ``[B]``.
             item: Candidates, int ``[B]``.
-            start: First event row of each history, int64 ``[B]``.
-            end: Event row after its last, int64 ``[B]``.
+            start: First event row of each history, int ``[B]``.
+            end: Event row after its last, int ``[B]``.
             n_positions: P, the sum of ``end - start``. Given by the caller, who knows it on the
                 host, so that a GPU need not be waited for.
             label: ``[B]``.
@@ -135,7 +135,8 @@ class BatchGatherer:
         Returns:
             The batch, with all inputs named as the columns of the view ``samples``.
         """
-        length = end - start
+        # Everything made of it counts positions in 64 bits, `row` among it, which kernels read.
+        length = end.long() - start.long()
         offsets = torch.zeros(len(length) + 1, dtype=torch.int64, device=length.device)
         torch.cumsum(length, 0, out=offsets[1:])
         row = torch.repeat_interleave(length, output_size=n_positions)

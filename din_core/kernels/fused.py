@@ -80,7 +80,7 @@ class FusedKernel:
         pooled, *statistics = apply(
             target.float().contiguous(),
             history.float().contiguous(),
-            row.contiguous(),
+            row.long().contiguous(),
             torch.cat([w_t + w_d, w_h - w_d, w_p], dim=1),
             first.bias,
             _alpha(activations[0], first),

@@ -7,11 +7,12 @@ import json
 
 import pytest
 
-from benchmarks import cases, report
+from benchmarks import cases, report, step_cases, step_sides
 from benchmarks.arithmetic import needed_flops
 from benchmarks.logs import write_shaped_log
 from benchmarks.processes import Run, run_side
 from din_core.config import ModelConfig
+from tests.core.training_logs import planted_log
 
 
 def finished(seconds: float, *, cpu: float = 1.0, peak_mb: float = 100.0, **figures: object) -> Run:
@@ -182,3 +183,48 @@ def test_side_above_its_memory_is_told_apart(tmp_path):
         memory_limit_mb=200,
     )
     assert run.outcome == "out_of_memory", run.message
+
+
+def stepped(milliseconds: float, items: int, peak_mb: float = 100.0) -> Run:
+    return finished(
+        1.0,
+        peak_mb=peak_mb,
+        step_seconds=milliseconds / 1000,
+        waiting_share=0.02,
+        time_to_first_step_s=0.5,
+        items=items,
+        samples=9,
+    )
+
+
+def test_larger_vocabulary_is_compared_with_its_own():
+    runs = {"best_1": [stepped(10, 50), stepped(12, 50)], "best_100": [stepped(11, 5000)] * 3}
+    [entry] = step_cases.entries_of("steps_vocabulary", runs)
+    assert (entry["case"], entry["step_ms"], entry["large_step_ms"]) == (
+        "steps_vocabulary_best", 11.0, 11.0,
+    )  # fmt: skip
+    assert entry["ratio"] == 1.0
+    page = report.render({"cases": [entry]})
+    assert "| best | 5,000 | 9 | 11.0 ms | 2.0% | **1.00 x** | 100 MB |" in page
+
+
+@pytest.mark.parametrize(("peak_mb", "within"), [(16_384.0, True), (16_385.0, False)])
+def test_memory_of_the_largest_log_is_judged(peak_mb, within):
+    runs = {"tutorial_1": [stepped(10, 50, peak_mb)]}
+    [entry] = step_cases.entries_of("steps_100m", runs)
+    assert entry["within_16_gib"] is within
+
+
+def test_steps_that_failed_are_told():
+    [entry] = step_cases.entries_of("steps_100m", {"tutorial_1": [gave_up("out_of_memory", 9.0)]})
+    assert "| tutorial | out_of_memory |" in report.render({"cases": [entry]})
+
+
+def test_spread_log_is_the_same_log_with_other_numbers():
+    data = planted_log()
+    wide = step_sides.spread_items(data, 100)
+    assert wide.vocabulary.n_items == 100 * data.vocabulary.n_items
+    assert (wide.event_items == 100 * data.event_items).all()
+    of_event = data.item_attributes["cate_id"][data.event_items]
+    assert (wide.item_attributes["cate_id"][wide.event_items] == of_event).all()
+    assert (wide.samples["val"].item == 100 * data.samples["val"].item).all()

@@ -146,6 +146,14 @@ def test_few_positions_and_samples(lengths, training):
 
 
 @needs_kernel
+def test_row_numbers_of_another_width_are_not_misread():
+    unit = fused(make_unit(4, (32, 16), "dice"))
+    target, history, row, offsets = make_inputs([3, 0, 5, 2], 4)
+    narrow = unit(target, history, row.int(), offsets)
+    assert torch.equal(narrow, unit(target, history, row, offsets))
+
+
+@needs_kernel
 def test_equal_positions_have_no_variance_and_stay_finite():
     unit = make_unit(8, (32, 16), "dice")
     target, history, row, offsets = make_inputs([4, 4], 8)

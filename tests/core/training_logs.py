@@ -17,8 +17,8 @@ def samples(rows, offsets):
         k=k.astype(np.int32),
         label=label.astype(np.int8),
         item=item.astype(np.int32),
-        start=first,
-        end=first + position - 1,
+        start=first.astype(np.int32),
+        end=(first + position - 1).astype(np.int32),
     )
 
 
