@@ -8,6 +8,7 @@ kernels compute. No PyTorch headers are needed: the interface is plain C, called
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -73,22 +74,24 @@ def load(cache_dir: Path | None = None) -> ctypes.CDLL:
             "such as g++, for the fused kernels"
         )
     folder = default_cache() if cache_dir is None else cache_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(f"{folder} is not writable")
-    except OSError as error:
-        folder = Path(tempfile.mkdtemp(prefix="din_core_"))
-        logger.info("compiled kernels cannot be kept (%s); building them in %s", error, folder)
-    library = folder / f"activation_unit-{_fingerprint(compiler)}.so"
-    if not library.exists():
-        compile_library(compiler, library)
-    try:
-        return ctypes.CDLL(str(library))
-    except OSError as error:
-        raise KernelUnavailableError(
-            f"{library} does not load ({error}); delete it to have it compiled again"
-        ) from error
+    with contextlib.ExitStack() as passing:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(f"{folder} is not writable")
+        except OSError as error:
+            # What is loaded stays in memory when its file is gone.
+            folder = Path(passing.enter_context(tempfile.TemporaryDirectory(prefix="din_core_")))
+            logger.info("compiled kernels cannot be kept (%s); building them anew", error)
+        library = folder / f"activation_unit-{_fingerprint(compiler)}.so"
+        if not library.exists():
+            compile_library(compiler, library)
+        try:
+            return ctypes.CDLL(str(library))
+        except OSError as error:
+            raise KernelUnavailableError(
+                f"{library} does not load ({error}); delete it to have it compiled again"
+            ) from error
 
 
 def _fingerprint(compiler: str) -> str:

@@ -298,3 +298,4 @@ def test_unwritable_cache_folder_does_not_stop_it(compiled, tmp_path):
     (tmp_path / "file").write_text("in the way")
     assert kernels.available(tmp_path / "file" / "cache")
     assert len(compiled) == 1
+    assert not compiled[0].parent.exists()
