@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from din_core import processes
 from din_core.averaging import WeightAverage
 from din_core.hardware import autocast
-from din_core.layers.dice import synchronize_statistics
 from din_core.optimizers import RowAdam, dense_adam
 from din_core.regularization import MiniBatchAware, TouchedRowsL2
 
@@ -66,7 +65,6 @@ class Learner:
             feature.name: owner[id(model.embedding.table(feature))]
             for feature in model.input_features
         }
-        synchronize_statistics(model, processes.n_processes() > 1)
 
     def begin_epoch(self, counts: Mapping[str, Counts]) -> None:
         """Take in how often each id occurs in the epoch, for mini-batch aware regularization."""
@@ -127,6 +125,8 @@ class Learner:
             for name, each in self._dense.state[weight].items():
                 tensors[f"dense.{number}.{name}"] = each
         tensors["n_steps"] = torch.tensor(self._rows.n_steps)
+        # Rows catch up with the rate of the step before, which a schedule has moved.
+        tensors["rows_learning_rate"] = torch.tensor(self._rows.learning_rate, dtype=torch.float64)
         for table, state in self._rows.state.items():
             tensors |= {f"rows.{table}:{name}": each for name, each in state.items()}
         if self._average is not None:
@@ -145,6 +145,7 @@ class Learner:
                     name: each.to(self._device).clone() for name, each in found.items()
                 }
         self._rows.n_steps = int(tensors["n_steps"])
+        self._rows.learning_rate = float(tensors["rows_learning_rate"])
         for table, state in self._rows.state.items():
             for name, each in _below(f"rows.{table}:", tensors).items():
                 state[name].copy_(each)

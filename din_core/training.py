@@ -26,6 +26,7 @@ from din_core.epochs import EpochPlan, EpochPlanner
 from din_core.errors import DinError
 from din_core.hardware import ChosenPrecision, choose_device, choose_precision, seeded
 from din_core.kernels import use_fused_units
+from din_core.layers.dice import synchronize_statistics
 from din_core.learner import Learner
 from din_core.models import build_model
 from din_core.prediction import score
@@ -144,6 +145,7 @@ class _Run:
         )
         self.gatherer = BatchGatherer(data, self.device)
         model = build_model(model_config, data.vocabulary).to(self.device)
+        synchronize_statistics(model, processes.n_processes() > 1)
         self.is_fused = self._fuse(model, kernel_cache)
         self.learner = Learner(model, config, self.precision)
         self.progress = _Progress()

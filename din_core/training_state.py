@@ -24,7 +24,7 @@ from din_core.checkpoint import replacing
 from din_core.config import ModelConfig, TrainingConfig
 
 STATE_FILE = "training_state.safetensors"
-FORMAT = 1
+FORMAT = 2
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,7 +48,9 @@ def fingerprint(
     data_fingerprint: str,
     circumstances: Mapping[str, Any],
 ) -> str:
-    """Hash whatever decides the weights that come out, bit for bit.
+    """Hash what decides the weights that come out, bit for bit, but for the program itself.
+
+    A state is for going on after a crash; who changes the code in between removes it.
 
     Args:
         model_config: The network.

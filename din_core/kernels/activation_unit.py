@@ -175,7 +175,8 @@ class FusedActivationUnit(torch.autograd.Function):
             input_mean.copy_(mean_x)
             wide = w1.double()
             mean1 = wide @ mean_x + b1
-            var1 = ((wide @ covariance) * wide).sum(1)
+            # Sums within a chunk are float32: what is next to nothing may come out below it.
+            var1 = ((wide @ covariance) * wide).sum(1).clamp(min=0)
             start1 = torch.zeros_like(b1)
         elif settings.statistics is not None:
             (mean1, var1), (mean2, var2) = settings.statistics

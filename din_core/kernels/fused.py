@@ -25,12 +25,18 @@ logger = logging.getLogger(__name__)
 
 KernelPrecision = Literal["float32", "bfloat16"]
 
+#: Samples from which statistics of the batch are computed by the kernel. Of fewer the inputs may
+#: vary in a few directions only, and the variance of a channel that is all but constant then drowns
+#: in the rounding of the covariance that it is computed from.
+FEWEST_SAMPLES = 16
+
 
 class FusedKernel:
     """An :class:`din_core.layers.attention.ActivationKernel` compiled for this processor.
 
     Where it does not apply to a call (softmax, another number of hidden layers, float64, a GPU,
-    statistics over several processes, fewer than two positions), the plain formula runs.
+    statistics over several processes or of a handful of samples, fewer than two positions), the
+    plain formula runs.
 
     Args:
         precision: ``bfloat16`` multiplies in bfloat16 and adds up in float32, where the processor
@@ -61,7 +67,7 @@ class FusedKernel:
         offsets: Tensor,  # noqa: ARG002 (`row` says the same; the protocol hands over both)
     ) -> Tensor:
         """Pooled interest ``[B, D]``; arguments as :meth:`ActivationUnit.forward`."""
-        if why_plain(unit) or not _takes(target, history):
+        if why_plain(unit) or not _takes(unit, target, history):
             return unit.by_formula(target, history, row)
         first, second = (cast("nn.Linear", layer) for layer in unit.mlp.layers)
         activations = list(unit.mlp.activations)
@@ -117,7 +123,10 @@ def why_plain(unit: ActivationUnit) -> str | None:
     return None
 
 
-def _takes(target: Tensor, history: Tensor) -> bool:
+def _takes(unit: ActivationUnit, target: Tensor, history: Tensor) -> bool:
+    """Whether the kernel computes these inputs, and as well as the plain formula does."""
+    if unit.training and isinstance(unit.mlp.activations[0], Dice) and len(target) < FEWEST_SAMPLES:
+        return False
     narrow = (torch.float32, torch.bfloat16)
     on_cpu = target.device.type == "cpu" and history.device.type == "cpu"
     return on_cpu and target.dtype in narrow and history.dtype in narrow and len(history) > 1

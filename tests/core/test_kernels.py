@@ -13,6 +13,7 @@ from torch import Tensor
 
 from din_core import kernels
 from din_core.kernels import build
+from din_core.kernels import fused as fused_units
 from din_core.layers.attention import ActivationUnit, plain_formula
 from din_core.layers.dice import ActivationName, Dice
 
@@ -32,6 +33,12 @@ def _threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _small_batches_too(monkeypatch):
+    """Let the kernel run on the few samples that these tests can afford."""
+    monkeypatch.setattr(fused_units, "FEWEST_SAMPLES", 0)
 
 
 def make_unit(dim: int, dims: tuple[int, ...], activation: ActivationName) -> ActivationUnit:
@@ -161,6 +168,26 @@ def test_equal_positions_have_no_variance_and_stay_finite():
     for precision in ("float32", "bfloat16"):
         found = gradients(fused(unit, precision), inputs, torch.float32)
         assert all(value.isfinite().all() for value in found.values())
+
+
+@needs_kernel
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("n_samples", [1, 40])
+def test_inputs_that_vary_in_one_direction_only_stay_finite(seed, n_samples, monkeypatch):
+    # Every position holds one of two values, every candidate is the same: most channels of the
+    # first layer hardly move, and rounding made some variances negative.
+    monkeypatch.setattr(fused_units, "FEWEST_SAMPLES", 16)
+    torch.manual_seed(seed)
+    plain = ActivationUnit(8, (256, 128), "dice")
+    target = torch.randn(1, 8).expand(n_samples, 8)
+    history = torch.randn(2, 8).repeat(20 * n_samples, 1)
+    row = torch.arange(n_samples).repeat_interleave(40)
+    inputs = target, history, row, torch.arange(n_samples + 1) * 40
+    ours = fused(copy.deepcopy(plain))
+    assert torch.isfinite(ours(*inputs)).all()
+    assert all((d.running_var >= 0).all() for d in ours.mlp.activations if isinstance(d, Dice))
+    if n_samples == 1:  # where the plain formula stands in
+        assert torch.equal(ours(*inputs), plain(*inputs))
 
 
 @needs_kernel
