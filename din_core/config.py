@@ -121,7 +121,7 @@ class TrainingConfig:
         batch_size: Samples in a step.
         learning_rate: Adam's step size.
         learning_rate_schedule: ``constant``, or ``cosine`` from the step size down to zero over
-            the planned epochs.
+            the planned epochs. An embedding row makes up for steps it missed at the latest rate.
         weight_decay: Coupled L2 on dense weights and on the embedding rows that a batch touches.
         embedding_l2: Further coupled L2 on all embedding rows; what it does to an untouched row is
             made up for when that row is needed.
@@ -135,8 +135,10 @@ class TrainingConfig:
         earlystop_patience: Epochs without a better validation AUC before training stops.
         seed: Seed of initial weights, order and redrawn negatives.
         device: ``auto`` takes CUDA where there is one.
-        precision: ``auto`` takes bfloat16 where the processor multiplies in it.
-        fused: Use the compiled activation unit where a C++ compiler is at hand.
+        precision: ``auto`` takes bfloat16 where the hardware multiplies in it; on a processor only
+            from two million training samples over all epochs, for less is over in seconds anyway.
+        fused: Use the compiled activation unit where a C++ compiler is at hand and there are
+            200,000 training samples or more over all epochs.
         num_threads: Threads of a step; 0 leaves torch's choice.
         checkpoint_seconds: Least time between two checkpoints; 0 writes none.
     """

@@ -44,12 +44,20 @@ class Evaluation:
             return None
         return (model - floor) / (ceiling - floor)
 
+    @property
+    def rela_impr(self) -> float | None:
+        """RelaImpr of the paper over popularity's order, in percent (equation 8 there)."""
+        model, base = self.values.get("auc"), self.values.get("popularity_auc")
+        if model is None or base is None or base == 0.5:
+            return None
+        return metrics.rela_impr(model, base)
+
     def figures(self) -> dict[str, float]:
         """Return every figure that is defined, the number of samples included."""
-        share = self.share_of_reachable
         everything = {
             **self.values,
-            "share_of_reachable": share,
+            "rela_impr_over_popularity": self.rela_impr,
+            "share_of_reachable": self.share_of_reachable,
             "n_samples": self.n_samples,
         }
         return {name: value for name, value in everything.items() if value is not None}

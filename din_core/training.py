@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ from din_core.training_state import (
     fingerprint,
     load_state,
     save_state,
+    sweep,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def train(
         directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
         kernels = Path(kernel_cache) if kernel_cache is not None else None
         run = _Run(model_config, training_config, data, directory, kernels)
-        with event_writer(tensorboard_dir) as write:
+        with event_writer(tensorboard_dir if processes.this_process() == 0 else None) as write:
             for report in run.progress.history:  # of the run that this one goes on from
                 write(report)
 
@@ -115,6 +116,7 @@ class _Progress:
     step: int = 0
     best_epoch: int = 0
     best_auc: float | None = None
+    seconds: float = 0.0  # spent on this epoch before
     history: list[EpochReport] = field(default_factory=list[EpochReport])
 
     @classmethod
@@ -153,8 +155,10 @@ class _Run:
         self.losses = torch.zeros(0, device=self.device)
         self.directory = directory
         self.fingerprint = "" if directory is None else self._fingerprint(model_config)
-        self.saved_at = time.monotonic()
+        self.started = self.saved_at = time.monotonic()
         if directory is not None:
+            if processes.this_process() == 0:
+                sweep(directory)
             self._resume(directory)
 
     def _fuse(self, model: DIN, kernel_cache: Path | None) -> bool:
@@ -167,7 +171,7 @@ class _Run:
     def train(self, tell: Callable[[EpochReport], None]) -> None:
         """Run the epochs that are left."""
         while not self._is_over():
-            started = time.monotonic()
+            started = self.started = time.monotonic() - self.progress.seconds
             epoch = self.progress.epoch
             plan = self.planner.plan(epoch)
             if self.config.regularization == "mini_batch_aware":
@@ -190,13 +194,14 @@ class _Run:
             rows, n_samples = steps[step]
             batch = self.gatherer.gather(**columns_of(rows), n_positions=plan.n_positions(rows))
             share = (self.progress.epoch + step / len(steps)) / self.config.n_epoch
-            self.losses[step] = self.learner.step(batch, n_samples, self._learning_rate(share))
+            loss = self.learner.step(batch, n_samples, self._learning_rate(share))
+            processes.sum_over_processes(loss)
+            self.losses[step] = loss
             self.progress.step = step + 1
             if self.device.type == "cpu":  # on a GPU this would wait for the step
                 self._check_losses(step)
             self._save_if_due()
         self._check_losses(0)
-        processes.sum_over_processes(self.losses)
 
     def _columns_of(self, plan: EpochPlan) -> Callable[[slice], dict[str, Tensor]]:
         """Let a step have its columns: on the CPU gathered for it, so that they need no memory.
@@ -216,10 +221,17 @@ class _Run:
         """Measure the weights, keep them if they are the best, and go on to the next epoch."""
         samples, progress = self.data.samples["val"], self.progress
         scores = score(self.learner.model, self.gatherer, samples, self.device)
+        if not np.isfinite(scores).all():
+            raise TrainingError(
+                f"epoch {self.progress.epoch + 1}: {np.count_nonzero(~np.isfinite(scores))} of "
+                f"{len(scores)} validation scores are no numbers (learning_rate "
+                f"{self.config.learning_rate}, precision {self.precision}); lower learning_rate"
+            )
         val_auc = metrics.auc(samples.label, scores)
         is_best = val_auc is None or progress.best_auc is None or val_auc > progress.best_auc
         progress.epoch += 1
         progress.step = 0
+        progress.seconds = 0.0
         if is_best:
             progress.best_auc, progress.best_epoch = val_auc, progress.epoch
             self.best_weights = _copy(self.learner.model.state_dict())
@@ -318,7 +330,8 @@ class _Run:
             if self.device.type == "cuda":
                 tensors["cuda_rng"] = torch.cuda.get_rng_state()
             tensors |= {f"best.{name}": each for name, each in self.best_weights.items()}
-            state = TrainingState(tensors, asdict(self.progress))
+            seconds = time.monotonic() - self.started
+            state = TrainingState(tensors, asdict(self.progress) | {"seconds": seconds})
             save_state(self.directory, state, self.fingerprint)
         self.saved_at = time.monotonic()
 
@@ -351,18 +364,25 @@ def _copy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _check(config: TrainingConfig) -> None:
     """Refuse options that would fail later and less clearly."""
-    wrong = {
-        "n_epoch": config.n_epoch < 1,
-        "batch_size": config.batch_size < 1,
-        "learning_rate": not config.learning_rate > 0,
-        "ema_decay": not 0 <= config.ema_decay < 1,
-        "earlystop_patience": config.earlystop_patience < 1,
-        "negatives_per_positive": config.negatives_per_positive < 0,
-        "weight_decay": config.weight_decay < 0,
-        "embedding_l2": config.embedding_l2 < 0,
+    for name, kind in get_type_hints(TrainingConfig).items():
+        allowed = get_args(kind)
+        if get_origin(kind) is Literal and getattr(config, name) not in allowed:
+            raise TrainingError(f"{name} is {getattr(config, name)!r}, must be one of {allowed}")
+    in_range = {
+        "n_epoch": config.n_epoch >= 1,
+        "batch_size": config.batch_size >= 1,
+        "learning_rate": 0 < config.learning_rate < math.inf,
+        "ema_decay": 0 <= config.ema_decay < 1,
+        "earlystop_patience": config.earlystop_patience >= 1,
+        "negatives_per_positive": config.negatives_per_positive >= 0,
+        "weight_decay": 0 <= config.weight_decay < math.inf,
+        "embedding_l2": 0 <= config.embedding_l2 < math.inf,
+        "checkpoint_seconds": 0 <= config.checkpoint_seconds < math.inf,
+        "num_threads": config.num_threads >= 0,
+        "seed": 0 <= config.seed < 2**30,
     }
-    for name, is_wrong in wrong.items():
-        if is_wrong:
+    for name, is_right in in_range.items():
+        if not is_right:
             raise TrainingError(
                 f"{name} is {getattr(config, name)}; its range is in the description of "
                 "TrainingConfig"

@@ -147,6 +147,10 @@ def warnings_about(data: TrainingData, config: TrainingConfig, redraws: bool) ->
         warnings.append(
             f"{len(val)} validation samples are too few to choose an epoch by their AUC"
         )
+    if redraws and not config.negatives_per_positive:
+        warnings.append(
+            "negatives_per_positive is 0: training saw positives only; the model cannot rank"
+        )
     if config.negatives == "redrawn" and not redraws and not data.labelled:
         warnings.append(
             f"negatives were drawn by '{data.negative_sampling}', and redrawn ones are uniform: "

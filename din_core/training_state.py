@@ -113,6 +113,13 @@ def load_state(directory: Path, fingerprint: str) -> TrainingState | None:
     return TrainingState(tensors, header["values"])
 
 
+def sweep(directory: Path) -> None:
+    """Remove what writers that were killed have left; call it while nobody writes here."""
+    for pattern in (f".{STATE_FILE}.*", ".tmp*"):  # ours, and those of safetensors itself
+        for leftover in directory.glob(pattern):
+            leftover.unlink(missing_ok=True)
+
+
 def clear_state(directory: Path) -> None:
     """Remove the state of a run that is over."""
     (directory / STATE_FILE).unlink(missing_ok=True)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class EmbeddingTables(nn.Module):
     """The tables of a list of features, and the look-up by feature.
 
-    Row 0 of every table (padding, or an id that training never saw) is zero and stays zero.
+    Row 0 of every table (padding, or an id that the log does not have) is zero and stays zero. An
+    id of the log that no training sample has keeps its initial row, which ``embedding_l2`` pulls
+    towards zero.
     The table of feature ``x`` is the submodule ``x_table``, so that no column name can clash with
     an attribute of ``nn.Module``.
 
@@ -94,11 +96,6 @@ class EmbeddingTables(nn.Module):
             table = self.get_submodule(_module_name(name))
             assert isinstance(table, nn.Embedding)
             yield name, table
-
-    def use_sparse_gradients(self, sparse: bool) -> None:
-        """Switch the form of the gradients of all tables."""
-        for _, table in self.tables():
-            table.sparse = sparse
 
 
 def _module_name(feature_name: str) -> str:

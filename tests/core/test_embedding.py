@@ -39,11 +39,6 @@ def test_sparse_gradients_hold_the_rows_of_the_batch_only():
     assert gradient.indices().tolist() == [[3, 5]]
     assert gradient.values().tolist() == [[2.0, 2.0], [1.0, 1.0]]
 
-    tables.zero_grad()
-    tables.use_sparse_gradients(False)
-    tables(ITEM, torch.tensor([3])).sum().backward()
-    assert not tables.table(ITEM).weight.grad.is_sparse
-
 
 def test_initial_rows_have_the_asked_for_deviation():
     torch.manual_seed(0)

@@ -12,6 +12,7 @@ from din_core import metrics, training
 from din_core.checkpoint import tensors_hash
 from din_core.config import ModelConfig, TrainingConfig
 from din_core.learner import Learner
+from din_core.models import build_model
 from din_core.prediction import predict
 from din_core.training import TrainingError, train
 from tests.core.training_logs import log, planted_log, samples
@@ -166,6 +167,25 @@ def test_a_loss_that_is_no_number_names_place_rate_and_way_out(planted):
     assert "lower learning_rate" in str(e.value)
 
 
+def test_weights_that_the_last_step_broke_name_the_epoch(planted, monkeypatch):
+    step = Learner.step
+
+    def breaking_step(self, *arguments):
+        loss = step(self, *arguments)
+        with torch.no_grad():
+            self.model.mlp.output.bias.fill_(torch.nan)
+        return loss
+
+    monkeypatch.setattr(Learner, "step", breaking_step)
+    with pytest.raises(TrainingError, match=r"epoch 1: .* scores are no numbers .* lower learning"):
+        train(MODEL, changed(LOOP, batch_size=100_000), planted)
+
+
+def test_redrawing_no_negatives_is_warned_of(planted):
+    result = train(MODEL, changed(LOOP, negatives="redrawn", negatives_per_positive=0), planted)
+    assert any("positives only" in warning for warning in result.warnings)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -176,11 +196,18 @@ def test_a_loss_that_is_no_number_names_place_rate_and_way_out(planted):
         {"ema_decay": 1.0},
         {"earlystop_patience": 0},
         {"embedding_l2": -1.0},
+        {"weight_decay": float("nan")},
+        {"checkpoint_seconds": float("nan")},
+        {"num_threads": -1},
+        {"seed": 2**30},
+        {"precision": "float16"},
+        {"regularization": "none"},
+        {"learning_rate_schedule": "linear"},
     ],
 )
 def test_options_out_of_range_are_named(planted, options):
     ((name, value),) = options.items()
-    with pytest.raises(TrainingError, match=f"{name} is {value}"):
+    with pytest.raises(TrainingError, match=f"{name} is {value!r}"):
         train(MODEL, changed(LOOP, **options), planted)
 
 
@@ -258,6 +285,11 @@ def test_a_user_unseen_in_training_is_scored():
     table = predict(result.model, data, "test").to_pydict()
     assert table["user_idx"][-1] == 9
     assert 0 < table["score"][-1] < 1
+    torch.manual_seed(LOOP.seed)
+    initial = build_model(changed(MODEL, use_user=True), data.vocabulary)
+    before, after = (dict(m.embedding.tables())["user_id"].weight for m in (initial, result.model))
+    assert torch.equal(before[9], after[9])
+    assert not torch.isclose(before[1:9], after[1:9]).all(dim=1).any()
 
 
 def test_predictions_come_in_the_samples_order_with_their_keys(planted):

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,17 @@ def interrupt_at(monkeypatch, n_steps):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"ema_decay": 0.0, "regularization": "mini_batch_aware", "embedding_l2": 0.01}],
+    [
+        {},
+        {"ema_decay": 0.0, "regularization": "mini_batch_aware", "embedding_l2": 0.01},
+        {"learning_rate_schedule": "cosine", "embedding_l2": 0.01},
+        {"fused": True, "num_threads": 2},
+    ],
 )
 def test_a_run_stopped_after_any_step_ends_with_the_same_weights(
     data, tmp_path, monkeypatch, options
 ):
+    monkeypatch.setattr(training, "WORTH_COMPILING", 0)
     loop = dataclasses.replace(LOOP, **options)
     whole = training.train(MODEL, loop, data)
     assert len(whole.history) == 3
@@ -93,6 +100,28 @@ def test_event_files_of_a_resumed_run_begin_with_its_first_epoch(data, tmp_path,
     training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, tensorboard_dir=events)
     read = EventAccumulator(str(events)).Reload()
     assert [point.step for point in read.Scalars("val_auc")] == [1, 2, 3]
+
+
+def test_time_spent_before_the_crash_counts(data, tmp_path, monkeypatch):
+    step = Learner.step
+
+    def slow_step(self, *arguments):
+        time.sleep(0.05)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Learner, "step", slow_step)
+    interrupted_once(data, tmp_path, monkeypatch, stop=2 * STEPS_PER_EPOCH - 1)
+    resumed = training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
+    assert all(each.seconds >= STEPS_PER_EPOCH * 0.05 for each in resumed.history)
+    fastest = N_USERS * 18 / (STEPS_PER_EPOCH * 0.05)
+    assert all(each.samples_per_second <= fastest for each in resumed.history)
+
+
+def test_what_killed_writers_left_is_removed(data, tmp_path):
+    for name in (f".{STATE_FILE}.abc.tmp", ".tmpXyZ1"):
+        (tmp_path / name).write_bytes(b"half")
+    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_finished_run_leaves_no_state(data, tmp_path):
@@ -163,9 +192,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(data, tmp_pat
     assert out.read_text() == hash_of(whole)
 
 
-def interrupted_once(data, tmp_path, monkeypatch, loop=LOOP):
+def interrupted_once(data, tmp_path, monkeypatch, loop=LOOP, stop=STEPS_PER_EPOCH + 1):
     with monkeypatch.context() as patch:
-        interrupt_at(patch, STEPS_PER_EPOCH + 1)
+        interrupt_at(patch, stop)
         with pytest.raises(PulledPlugError):
             training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
     assert (tmp_path / STATE_FILE).exists()
