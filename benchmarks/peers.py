@@ -62,7 +62,7 @@ _OURS = {
     "ours_best": presets.BEST,
     "ours_best_fixed": dataclasses.replace(presets.BEST, training=_FIXED),
 }
-_DEFAULT_SIDES = ("fuxictr", "deepctr", "ours_default", "ours_best")
+_DEFAULT_SIDES = ("fuxictr", "deepctr", "ours_best_fixed", "ours_best")
 
 Entry = dict[str, Any]
 

@@ -38,7 +38,8 @@ _ABOUT_SCALE = (
 _STEADY = (
     "Samples per second in steady state: the first epoch (ours) or the first step (torch-rechub, "
     "of which only some steps are run) is left out; the time to the end of the first step is in "
-    "the column of its name, ours / theirs, model building included."
+    "the column of its name, ours / theirs, model building included. Our kernels had been compiled "
+    "before: the first training of an installation takes some ten seconds longer."
 )
 _MATMUL_SHARE = (
     "Matmul share: FLOPs of the matrix products that the network needs for a sample, forward and "

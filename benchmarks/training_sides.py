@@ -6,6 +6,7 @@ begin with what the sequence builders left behind, so that only training is comp
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import time
 from collections.abc import Iterator, Mapping
@@ -165,12 +166,11 @@ def theirs_training(
     rates.append(matrix_flops("float32"))
 
     history = float((x["hist_item_id"] > 0).sum(1).mean())
-    flops = needed_flops(
-        model_config,
-        mean_history=history,
-        item_features=2,
-        other_features=1,
+    # The network that it has: one activation unit a feature, no product inputs, always the user.
+    network_config = dataclasses.replace(
+        model_config, attention="per_feature", product_inputs=False
     )
+    flops = needed_flops(network_config, mean_history=history, item_features=2, other_features=1)
     rate = timed.samples_per_s(config.batch_size)
     return {
         "samples_per_s": rate,
