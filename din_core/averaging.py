@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from din_core.hardware import empty_table
+
 
 class WeightAverage:
     """``average = d_t * average + (1 - d_t) * weights``, after each step *t* = 1, 2 and so on.
@@ -39,7 +41,12 @@ class WeightAverage:
         tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         self._dense = {name: each for name, each in tensors.items() if id(each) not in of_tables}
         self._dense_average = {name: each.detach().clone() for name, each in self._dense.items()}
-        self._row_average = {name: each.weight.detach().clone() for name, each in tables.items()}
+        self._row_average = {
+            name: empty_table(*each.weight.shape, device=each.weight.device).copy_(
+                each.weight.detach()
+            )
+            for name, each in tables.items()
+        }
         self._row_log = {
             name: torch.zeros(each.num_embeddings, dtype=torch.float64, device=each.weight.device)
             for name, each in tables.items()

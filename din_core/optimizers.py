@@ -15,6 +15,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from din_core.hardware import empty_table
+
 BETA_1, BETA_2 = 0.9, 0.999
 EPS = 1e-8
 
@@ -114,9 +116,9 @@ class RowAdam:
         self._caught: dict[str, _Rows] = {}
         self.state = {
             name: {
-                "moments": torch.zeros(
+                "moments": empty_table(
                     table.num_embeddings, 2, table.embedding_dim, device=table.weight.device
-                ),
+                ).zero_(),
                 "last_step": torch.zeros(
                     table.num_embeddings, dtype=torch.int32, device=table.weight.device
                 ),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from din_core.hardware import empty_table
+
 if TYPE_CHECKING:
     from din_core.features import Feature
 
@@ -51,6 +53,7 @@ class EmbeddingTables(nn.Module):
             owner = by_name[name]
             table = nn.Embedding(owner.vocab_size, owner.dim, padding_idx=0, sparse=sparse)
             with torch.no_grad():
+                table.weight = nn.Parameter(empty_table(*table.weight.shape))
                 table.weight.normal_(0.0, init_std)
                 table.weight[0] = 0.0
             self.add_module(_module_name(name), table)
