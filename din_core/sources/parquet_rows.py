@@ -1,8 +1,10 @@
 """Parquet to the same text columns that delimited text gives: one way of judging values for both.
 
-NULL is the empty value, a timestamp its ISO 8601 form, a true or false 1 or 0, and a float that is
-a whole number (pandas makes one of every integer column with a gap) that number. The line of a row
-is its number in the file, from 1.
+NULL is the empty value, a timestamp its ISO 8601 form, a true or false 1 or 0. A float that is a
+whole number below 2**63 in size (pandas makes floats of every integer column with a gap) is that
+number, NaN and the infinities are the empty value, and any other float is its shortest decimal
+text. Each value is judged for itself: what stands beside it changes nothing. The line of a row is
+its number in the file, from 1.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from din_core.sources.csv_blocks import Rows, without_blanks
 from din_core.sources.errors import SourceError
 
 _BATCH_ROWS = 1 << 17
+_INTEGERS_END = pa.scalar(2.0**63)
 
 
 def open_parquet(path: Path) -> Any:
@@ -76,7 +79,7 @@ def _as_text(column: Any, where: str) -> Any:
         if pa.types.is_boolean(kind):
             column = column.cast(pa.int8())
         elif pa.types.is_floating(kind):
-            column = _whole_numbers(column)
+            column = _floats_as_text(column)
         return without_blanks(pc.fill_null(column.cast(pa.string()), ""))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
@@ -85,12 +88,19 @@ def _as_text(column: Any, where: str) -> Any:
         ) from error
 
 
-def _whole_numbers(column: Any) -> Any:
-    # The cast is exact or refused, so a column with one fraction stays as it is.
-    try:
-        return column.cast(pa.int64())
-    except pa.ArrowInvalid:
-        return column
+def _floats_as_text(column: Any) -> Any:
+    """Write each value down; NULL where it is no number."""
+    call = pc.call_function
+    numbers = column.cast(pa.float64())  # Exact, and 16 bits have no arithmetic.
+    size = call("abs", [numbers])
+    whole = call(
+        "and",
+        [call("equal", [numbers, call("floor", [numbers])]), call("less", [size, _INTEGERS_END])],
+    )
+    fraction = call("and_not", [call("is_finite", [numbers]), whole])
+    integers = call("if_else", [whole, numbers, None]).cast(pa.int64())
+    others = call("if_else", [fraction, column, None])
+    return call("coalesce", [integers.cast(pa.string()), others.cast(pa.string())])
 
 
 def raw_parquet(path: Path, lines: npt.NDArray[np.int64]) -> Iterator[tuple[int, str]]:
