@@ -32,8 +32,10 @@ class SourceFile:
 
     Attributes:
         path: Where it is.
-        name: What the tables call it: its base name, or as much of its path as makes it unique.
-            Never an absolute path, so that results do not depend on the machine.
+        name: What the tables call it: its base name, or its path from the folder that all share
+            where base names are not unique or would sort otherwise than the paths: rows of one
+            time are taken in the order of the names. Never an absolute path, so that results do
+            not depend on the machine.
         kind: ``text`` (delimited) or ``parquet``.
         compression: ``gzip``, ``zstd``, ``bz2``, or None.
         size: Bytes on disk.
@@ -63,8 +65,8 @@ def find_files(pattern: str) -> list[SourceFile]:
         paths = [Path(pattern)]
     else:
         found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (the pattern may be absolute)
-        paths = [Path(path) for path in sorted(found)]
-        paths = [path for path in paths if not path.is_dir()]
+        paths = [path for path in map(Path, found) if not path.is_dir()]
+        paths.sort(key=Path.as_posix)
         if not paths and glob.has_magic(pattern):
             raise SourceError(
                 f"{pattern}: no file matches this pattern (seen from {Path.cwd()}); check the path"
@@ -78,7 +80,7 @@ def find_files(pattern: str) -> list[SourceFile]:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     names = [path.name for path in paths]
-    if len(set(names)) < len(names):
+    if names != sorted(set(names)):
         common = os.path.commonpath([path.parent.absolute() for path in paths])
         names = [path.absolute().relative_to(common).as_posix() for path in paths]
     return names

@@ -245,6 +245,26 @@ def test_files_of_one_name_are_told_apart_without_the_machines_path(con, tmp_pat
     assert ingested(con, f"{tmp_path}/*/log.csv").source.files == ("mon/log.csv", "tue/log.csv")
 
 
+def test_files_are_named_so_that_ties_in_time_follow_the_order_of_the_paths(con, tmp_path):
+    for place in ("a/2.csv", "b/1.csv"):
+        (tmp_path / place).parent.mkdir()
+        write(tmp_path / place, HEADER + f"1,{place[2]},5,1\n")
+    report = ingested(con, f"{tmp_path}/*/*.csv")
+    assert report.source.files == ("a/2.csv", "b/1.csv")
+    # As `events` orders what shares a second: the file read first, first.
+    ordered = con.execute("select item_id from interactions order by time, file, line").fetchall()
+    assert ordered == [(2,), (1,)]
+
+
+def test_folder_that_sorts_after_a_file_of_its_name_keeps_its_place(con, tmp_path):
+    # As text '-' < '/' , though compared folder by folder 'a' comes before 'a-b'.
+    for place in ("a/x.csv", "a-b/x.csv"):
+        (tmp_path / place).parent.mkdir()
+        write(tmp_path / place, HEADER + "1,1,5,1\n")
+    files = ingested(con, f"{tmp_path}/*/x.csv").source.files
+    assert list(files) == sorted(files) == ["a-b/x.csv", "a/x.csv"]
+
+
 def test_file_whose_name_looks_like_a_glob_is_read(con, tmp_path):
     assert ingested(con, write(tmp_path / "log[1].csv", HEADER + "1,1,1,1\n")).interactions == 1
 
