@@ -40,7 +40,7 @@ class SourceConfig:
         user_attribute_cols: Columns that describe the user.
         label_col: Column with 0/1; where the header has it, its rows are impressions and the
             logged negatives are used instead of sampled ones.
-        drop_duplicates: Drop rows that equal an earlier row in every column (they are counted).
+        drop_duplicates: Drop rows that equal an earlier one in every column that is read (counted).
     """
 
     path: str

@@ -1,7 +1,7 @@
 -- The log: every row of the source that can be used, its values typed.
 -- Grain: one valid row of the source, `file` and `line` say which. An id or attribute column is
 -- BIGINT where each of its valid values is a canonical integer, else text (the whole column).
--- With drop_duplicates, of rows equal in every column the earliest (file, line) stays.
+-- With drop_duplicates, of rows equal in every column here but those two, the first stays.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
 {% from "macros/source_rows.jinja" import judged_rows %}
