@@ -25,18 +25,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     refresh.add_argument("--dry-run", action="store_true", help="say what would be done")
     commands.add_parser("prune", help="remove artifact versions that are not current")
     options = parser.parse_args(arguments)
-    # Dagster resolves the instance's folders from the working directory.
-    config = _read_config(options.config) if options.command == "refresh" else {}
-    os.chdir(paths.project_root())
     try:
+        config = _read_config(options.config) if options.command == "refresh" else {}
+        # Dagster resolves the instance's folders from the working directory.
+        os.chdir(paths.project_root())
         return _refresh(config, options.dry_run) if options.command == "refresh" else _prune()
     except (DinError, RuntimeError) as error:
         print(f"din: {error}", file=sys.stderr)
         return 1
 
 
+class _ConfigFileError(DinError, ValueError):
+    """The file of the run configuration cannot be used."""
+
+
 def _read_config(path: Path | None) -> dict[str, Any]:
-    return {} if path is None else yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if path is None:
+        return {}
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise _ConfigFileError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _ConfigFileError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise _ConfigFileError(
+            f"{path} holds a {type(config).__name__}; a run configuration has keys, as 'ops:'"
+        )
+    return config
 
 
 def _instance() -> dg.DagsterInstance:
@@ -53,7 +69,13 @@ def _refresh(config: dict[str, Any], dry_run: bool) -> int:
 
     rows: list[tuple[str, str, str, str]] = []
     with _instance() as instance:
-        for decision in refresh(instance, run_config=config, dry_run=dry_run):
+        decisions = refresh(
+            instance,
+            run_config=config,
+            dry_run=dry_run,
+            on_wait=lambda sentence: print(f"din: {sentence}", file=sys.stderr, flush=True),
+        )
+        for decision in decisions:
             took = f"{decision.seconds:.1f} s" if decision.seconds else ""
             reasons = "; ".join(decision.reasons)
             rows.append((", ".join(decision.assets), decision.outcome, took, reasons))
@@ -67,6 +89,9 @@ def _refresh(config: dict[str, Any], dry_run: bool) -> int:
 
 def _prune() -> int:
     resource = WarehouseResource()
+    if not resource.pipeline_path.is_file():
+        print(f"{resource.folder} holds no results: nothing to remove.")
+        return 0
     with resource.locked("din prune"), resource.connection() as con:
         current = {
             entry.asset: Path(entry.artifact).name

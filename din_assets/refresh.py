@@ -5,18 +5,22 @@ the content of something it is made from changed. Because a data version is the 
 alone, a result that comes out the same stops the change there: nothing below it is touched.
 """
 
+import difflib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+import pydantic
 
 from din_assets import ingest, sequences, training
 from din_assets.definitions import build_defs
 from din_assets.resources import WarehouseResource
-from din_core import ledger
+from din_core import ledger, warehouse
+from din_core.errors import DinError
+from din_core.warehouse import WarehouseError
 
 RunConfig = Mapping[str, Any]
 
@@ -42,8 +46,16 @@ class RefreshFailedError(RuntimeError):
     """A step failed; what was made before it stays."""
 
 
+class RunConfigError(DinError, ValueError):
+    """The run configuration names what there is not, or a value out of its range."""
+
+
 def refresh(
-    instance: dg.DagsterInstance, *, run_config: RunConfig, dry_run: bool = False
+    instance: dg.DagsterInstance,
+    *,
+    run_config: RunConfig,
+    dry_run: bool = False,
+    on_wait: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Decision]:
     """Make again what changed and yield each decision as soon as it is carried out.
 
@@ -52,16 +64,20 @@ def refresh(
         run_config: Run configuration as ``-c`` takes it.
         dry_run: Decide, but make nothing. What a change would do further down is then unknown, so
             everything below a step that would be made is listed as well.
+        on_wait: Told for whom one waits where a run is under way.
 
     Raises:
+        RunConfigError: The configuration is wrong.
         RefreshFailedError: A step failed.
     """
     definitions = build_defs()
     job = definitions.resolve_job_def("all_assets")
+    steps = _steps(definitions)
+    _check(run_config, [definitions.resolve_assets_def(each[0]).op.name for each in steps])
     resource = WarehouseResource(**_config_of(run_config, "resources", "warehouse"))
     dirty: set[str] = set()
-    for assets in _steps(definitions):
-        before = _ledger(resource)
+    for assets in steps:
+        before = _ledger(resource, on_wait)
         definition = definitions.resolve_assets_def(assets[0])
         reasons = tuple(
             dict.fromkeys(
@@ -90,7 +106,7 @@ def refresh(
                 f"{', '.join(assets)} failed in run {result.run_id}; the log above says why, and "
                 "what was made before it stays"
             )
-        after = _ledger(resource)
+        after = _ledger(resource, on_wait)
         same = all(
             asset in before and before[asset].data_version == after[asset].data_version
             for asset in assets
@@ -147,22 +163,68 @@ def _reasons(
         now = ingest.source_fingerprint(ingest.InteractionsConfig(**config), resource.folder)
         if now is not None and entry.inputs.get(ingest.SOURCE) != now:
             yield "the source has new content"
-    if asset == "warehouse" and not resource.published_path.is_file():
-        yield f"{resource.published_path.name} is gone"
+    if asset == "warehouse" and _published_version(resource) != entry.data_version:
+        name = resource.published_path.name
+        is_there = resource.published_path.is_file()
+        yield f"{name} is not the latest" if is_there else f"{name} is gone"
+
+
+def _published_version(resource: WarehouseResource) -> str | None:
+    """Data version that the published file says it has: a run can end before it is swapped in."""
+    try:
+        with warehouse.connect(resource.published_path, read_only=True) as con:
+            return ledger.entry(con, "warehouse").data_version
+    except (WarehouseError, ledger.NotMaterializedError):
+        return None
 
 
 def _options(op_name: str, run_config: RunConfig) -> dict[str, Any]:
     """Return a step's present options, in the form in which the ledger keeps them."""
-    config = _config_of(run_config, "ops", op_name, "config")
-    if op_name == "interactions":
-        options = ingest.recorded_options(ingest.InteractionsConfig(**config))
-    elif op_name == "din_model":
-        options = training.DinModelConfig(**config).model_dump()
-    elif op_name in sequences.CONFIG_CLASSES:
-        options = sequences.CONFIG_CLASSES[op_name](**config).model_dump()
+    config_class = _config_class(op_name)
+    if config_class is None:
+        return {}
+    config = config_class(**_config_of(run_config, "ops", op_name, "config"))
+    if isinstance(config, ingest.InteractionsConfig):
+        options = ingest.recorded_options(config)
     else:
-        options = {}
+        options = config.model_dump()
     return json.loads(json.dumps(options))
+
+
+def _config_class(op_name: str) -> type[dg.Config] | None:
+    """The class of a step's options, None for a step without any."""
+    known = {"interactions": ingest.InteractionsConfig, "din_model": training.DinModelConfig}
+    return known.get(op_name) or sequences.CONFIG_CLASSES.get(op_name)
+
+
+def _check(run_config: RunConfig, op_names: list[str]) -> None:
+    """Refuse steps and options that there are not: a typo must not pass for "up to date"."""
+    for op_name, given in _config_of(run_config, "ops").items():
+        if op_name not in op_names:
+            raise RunConfigError(f"ops: there is no step '{op_name}'{_meant(op_name, op_names)}")
+        if not isinstance(given, Mapping) or set(given) - {"config"}:
+            raise RunConfigError(f"ops: {op_name}: its options belong below 'config:'")
+        options = _config_of(run_config, "ops", op_name, "config")
+        config_class = _config_class(op_name)
+        names = [] if config_class is None else list(config_class.model_fields)
+        for name in options:
+            if name not in names:
+                raise RunConfigError(
+                    f"ops: {op_name}: there is no option '{name}'{_meant(name, names)}"
+                )
+        try:
+            _options(op_name, run_config)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise RunConfigError(
+                f"ops: {op_name}: {where} is {first['input']!r}: {first['msg']}"
+            ) from error
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; is '{close[0]}' meant?" if close else f" (there are {', '.join(known) or 'none'})"
 
 
 def _for_step(run_config: RunConfig, op_name: str) -> dict[str, Any]:
@@ -180,8 +242,11 @@ def _config_of(run_config: RunConfig, *path: str) -> dict[str, Any]:
     return dict(found or {})
 
 
-def _ledger(resource: WarehouseResource) -> dict[str, ledger.Entry]:
+def _ledger(
+    resource: WarehouseResource, on_wait: Callable[[str], object]
+) -> dict[str, ledger.Entry]:
+    """Read the ledger, after whoever is writing: DuckDB lets nobody read beside a writer."""
     if not resource.pipeline_path.is_file():
         return {}
-    with resource.connection() as con:
+    with resource.locked("din refresh", on_wait=on_wait), resource.connection() as con:
         return ledger.entries(con)

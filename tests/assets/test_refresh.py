@@ -1,12 +1,18 @@
 """``din refresh`` does only what changed, and ``din prune`` never removes what is current."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from din_assets import cli
+from din_assets import cli, delivery
 from din_assets.refresh import RefreshFailedError, refresh
+from din_core import warehouse
+from din_assets.resources import WarehouseResource
+from din_core.warehouse import WarehouseError
 
 
 @pytest.fixture
@@ -93,11 +99,114 @@ def test_dry_run_makes_nothing_and_lists_what_may_follow(refreshed, csv):
     assert refreshed(dry_run=True).keys() == planned.keys()
 
 
+def test_publication_that_did_not_happen_is_made_up_for(refreshed, pipeline, monkeypatch):
+    def reasons():
+        return refreshed(dry_run=True)["warehouse"].reasons
+
+    source, published = ("interactions", "rejected_rows"), pipeline.home / "warehouse.duckdb"
+    assert pipeline.run(*source, "warehouse").success
+    assert not [reason for reason in reasons() if "duckdb" in reason]
+    assert pipeline.run(*source, "cates").success
+
+    def killed(*_, **__):
+        raise warehouse.WarehouseError("no room")
+
+    # What the pipeline's database says is written before the file is swapped in.
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery.database, "publish", killed)
+        assert not pipeline.run("warehouse").success
+    assert "warehouse.duckdb does not hold what was last made" in reasons()
+    assert pipeline.run("warehouse").success
+    assert not [reason for reason in reasons() if "duckdb" in reason]
+
+    published.chmod(0o644)
+    published.write_bytes(b"no database")
+    assert "warehouse.duckdb cannot be read" in reasons()
+    published.unlink()
+    assert "warehouse.duckdb is gone" in reasons()
+
+
 def test_failing_step_stops_the_refresh_and_says_where(refreshed, csv):
     refreshed()
     csv.write_text("user_id,item_id\n1,2\n")
     with pytest.raises(RefreshFailedError, match="interactions"):
         refreshed()
+
+
+def test_publication_that_failed_is_made_up_for(refreshed, pipeline, csv, monkeypatch):
+    refreshed()
+
+    def full_disk(*_, **__):
+        raise WarehouseError("no room")
+
+    csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("din_assets.delivery.database.publish", full_disk)
+        with pytest.raises(RefreshFailedError, match="warehouse"):
+            refreshed()
+    assert refreshed()["warehouse"].reasons == ("warehouse.duckdb is not the latest",)
+    assert refreshed() == {}
+
+
+def test_same_category_can_be_left_together_with_the_category(refreshed):
+    refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "same_category"}}
+    refreshed()
+    refreshed.config["ops"]["interactions"] = {"config": {"item_attribute_cols": []}}
+    refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "uniform"}}
+    assert "negatives" in refreshed()
+
+
+def test_refresh_waits_for_whoever_writes(refreshed, pipeline):
+    refreshed()
+    resource = WarehouseResource(home=str(pipeline.home))
+    said, order = [], []
+
+    def write() -> None:
+        with resource.locked("a run"), resource.connection():
+            holding.set()
+            while not said:
+                time.sleep(0.01)
+            order.append("written")
+
+    holding = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(write)
+        assert holding.wait(10)
+        assert refreshed(dry_run=True, on_wait=said.append) == {}
+        order.append("refreshed")
+        writer.result()
+    assert order == ["written", "refreshed"]
+    assert "a run" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("ops: {sampels: {config: {max_history: 3}}}", "no step 'sampels'; is 'samples' meant?"),
+        ("ops: {users: {config: {min_interaction: 9}}}", "is 'min_interactions' meant?"),
+        ("ops: {users: {min_interactions: 9}}", "users: its options belong below 'config:'"),
+        ("ops: {events: {config: {seed: 1}}}", "no option 'seed' (there are none)"),
+        ("ops: {negatives: {config: {seed: -1}}}", "negatives: seed is -1"),
+        ("ops: [", "is no YAML"),
+        ("- ops", "holds a list"),
+    ],
+)
+def test_wrong_configuration_ends_in_a_sentence(csv, tmp_path, capsys, text, says):
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    assert cli.main(["refresh", "--dry-run", "-c", str(config)]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_missing_configuration_ends_in_a_sentence(csv, tmp_path, capsys):
+    assert cli.main(["refresh", "-c", str(tmp_path / "nowhere.yaml")]) == 1
+    assert "nowhere.yaml: No such file" in capsys.readouterr().err
+
+
+def test_prune_without_results_makes_none(csv, tmp_path, capsys):
+    assert cli.main(["prune"]) == 0
+    assert "holds no results" in capsys.readouterr().out
+    assert not (tmp_path / "data").exists()
 
 
 def test_prune_keeps_the_current_version(refreshed, pipeline, csv, capsys):
