@@ -30,7 +30,18 @@ TABLES = (
 VIEWS = ("samples", "sample_bounds")
 
 # Columns that every log has; an attribute under one of these names could not be told apart.
-_TAKEN = {"user_id", "item_id", "time", "label", "file", "line", "position", "split"}
+_TAKEN = {
+    "items",
+    "n_events",
+    "user_id",
+    "item_id",
+    "time",
+    "label",
+    "file",
+    "line",
+    "position",
+    "split",
+}
 _LIMIT = 1 << 30
 
 
@@ -122,11 +133,6 @@ def options_from(
     item_attributes = tuple(Attribute(name) for name in source.item_attribute_cols)
     user_attributes = tuple(Attribute(name) for name in source.user_attribute_cols)
     _check_names(item_attributes, user_attributes)
-    if sequences.negative_sampling == "same_category" and not item_attributes:
-        raise OptionsError(
-            "negative_sampling is 'same_category', but item_attribute_cols is empty: name the "
-            "category's column there, or sample 'uniform'"
-        )
     columns = {row[0] for row in con.execute("describe interactions").fetchall()}
     if missing := [a.name for a in (*item_attributes, *user_attributes) if a.name not in columns]:
         raise OptionsError(
@@ -160,10 +166,18 @@ def negatives_variant(options: Mapping[str, Any]) -> str | None:
 
     Returns:
         ``logged`` for a labelled log, else the strategy; None is the uniform ``negatives.sql``.
+
+    Raises:
+        OptionsError: The strategy needs an attribute that the log does not have.
     """
     if options["labelled"]:
         return "logged"
     sampling = options["negative_sampling"]
+    if sampling == "same_category" and not options["item_attributes"]:
+        raise OptionsError(
+            "negative_sampling is 'same_category', but item_attribute_cols is empty: name the "
+            "category's column there, or sample 'uniform'"
+        )
     return None if sampling == "uniform" else str(sampling)
 
 
@@ -250,6 +264,12 @@ def _check_ranges(sequences: SequenceConfig) -> None:
             f"val_from is {sequences.val_from}, test_from {sequences.test_from}: validation comes "
             "before test, so val_from must not be the larger one"
         )
+    for name in ("val_from", "test_from") if sequences.split == "temporal" else ():
+        value = getattr(sequences, name)
+        if 0 < value < 1 and not 1 <= round(value * 1_000_000) <= 999_999:
+            raise OptionsError(
+                f"{name} is {value}: a quantile is from 0.000001 to 0.999999, in millionths"
+            )
     if sequences.split == "temporal" and (sequences.val_from < 1) != (sequences.test_from < 1):
         raise OptionsError(
             f"val_from is {sequences.val_from}, test_from {sequences.test_from}: give both in "
@@ -268,7 +288,7 @@ def _check_names(
         )
     for kind, names in (
         ("index", ["user_idx", "item_idx", *(str(Attribute(name).index) for name in every)]),
-        ("list", ["items", *(a.stem + "s" for a in item_attributes)]),
+        ("list", ["items", "n_events", *(a.stem + "s" for a in item_attributes)]),
         (
             "sample",
             [

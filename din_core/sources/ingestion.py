@@ -28,7 +28,7 @@ _SHOWN = 3
 _RESERVED = frozenset(
     {"user_id", "item_id", "time", "label", "file", "line", "raw", "problem", "reason"}
     | {"written_time", "integer_time", "moment", "offset_sign", "offset_hours", "offset_minutes"}
-    | {"user_idx", "item_idx", "position", "k", "split", "score"}
+    | {"user_idx", "item_idx", "position", "k", "split", "score", "file_number", "number_of_file"}
 )
 
 

@@ -38,10 +38,12 @@ def canonical_integers(values: Any) -> Any | None:
             return None
         n_negative = int(np.count_nonzero(numbers < 0))
         numbers = np.abs(numbers)
-    # The parser also takes hexadecimal, which can be shorter than decimal. Of decimal digits no
-    # number of characters below the canonical one exists, so the sum decides for every value.
+    # The parser also takes hexadecimal and leading zeros. Where all characters are digits and one
+    # minus for each negative number, every value is decimal, and no decimal is shorter than the
+    # canonical one, so that the sum of the lengths decides for each of them.
     characters = _characters(text)
-    if int(np.count_nonzero((characters - ord("0")) > 9)) != n_negative:
+    others = characters[(characters - ord("0")) > 9]
+    if len(others) != n_negative or np.any(others != ord("-")):
         return None
     return integers if len(characters) == _digits(numbers) + n_negative else None
 

@@ -25,7 +25,22 @@ def is_canonical(text: str) -> bool:
 
 integers = st.integers(-(2**63) + 1, 2**63 - 1).map(str)
 slips = st.sampled_from([str(2**63), str(-(2**63))]) | st.sampled_from(
-    ["", "-", "+7", "-0", "007", "7.0", "1e3", " 7", "0x1F", "0xFFFFFFFFFFFFFFF", "٣", "1_000", "a"]
+    [
+        "",
+        "-",
+        "+7",
+        "-0",
+        "007",
+        "7.0",
+        "1e3",
+        " 7",
+        "0x1F",
+        "0xFFFFFFFFFFFFFFF",
+        "0x8000000000000001",
+        "٣",
+        "1_000",
+        "a",
+    ]
 )
 
 
@@ -43,6 +58,11 @@ def test_a_short_hexadecimal_does_not_make_up_for_leading_zeros():
     longer, shorter = "0007", "0xFFFFFFFFFFFFFFF"
     assert len(longer) + len(shorter) == len("7") + len(str(0xFFFFFFFFFFFFFFF)) + 1
     assert canonical_integers(pa.array([longer, shorter, "00"], pa.string())) is None
+
+
+def test_a_hexadecimal_above_63_bits_is_no_negative_number():
+    # Read as -(2**63) + 1: its x must not pass for a sign, nor the zeros for its missing digits.
+    assert canonical_integers(pa.array(["0x8000000000000001", "007"], pa.string())) is None
 
 
 def test_a_slice_and_a_chunked_column_are_read_where_they_lie():

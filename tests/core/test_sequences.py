@@ -48,6 +48,8 @@ def test_a_field_out_of_range_is_named_with_its_value(con, field, value):
         ({"item_attribute_cols": ("item_id",)}, "one of the log's own columns"),
         ({"item_attribute_cols": ("item",)}, "index column 'item_idx'"),
         ({"user_attribute_cols": ("hist_cate_id",)}, "sample column 'hist_cate_id'"),
+        ({"item_attribute_cols": ("n_event",)}, "list column 'n_events'"),
+        ({"user_attribute_cols": ("items",)}, "one of the log's own columns"),
         ({"user_attribute_cols": ("Position",)}, "one of the log's own columns"),
         ({"item_attribute_cols": ("colour",)}, "no column 'colour'"),
     ],
@@ -61,7 +63,18 @@ def test_same_category_needs_a_category(con):
     source = SourceConfig(path="", item_attribute_cols=())
     config = SequenceConfig(negative_sampling="same_category")
     with pytest.raises(sequences.OptionsError, match="item_attribute_cols is empty"):
-        sequences.options_from(con, source, config)
+        sequences.build_table(con, "negatives", source, config)
+    # What an earlier run chose for negatives is not the concern of the tables before them.
+    sequences.build_table(con, "cates", source, config)
+
+
+@pytest.mark.parametrize(("field", "value"), [("test_from", 0.9999999), ("val_from", 1e-9)])
+def test_a_quantile_too_close_to_an_end_is_refused(con, field, value):
+    config = SequenceConfig(
+        **{"split": "temporal", "val_from": 0.5, "test_from": 0.6, field: value}
+    )
+    with pytest.raises(sequences.OptionsError, match=f"{field} is {value}"):
+        sequences.options_from(con, SourceConfig(path=""), config)
 
 
 @pytest.mark.parametrize(("val_from", "test_from"), [(0.9, 0.8), (200, 100), (0.8, 100)])
@@ -108,7 +121,7 @@ def test_quantiles_of_an_empty_log_do_not_fail(con):
     ],
 )
 def test_the_log_and_the_strategy_choose_the_file(sampling, labelled, variant):
-    options = {"negative_sampling": sampling, "labelled": labelled}
+    options = {"negative_sampling": sampling, "labelled": labelled, "item_attributes": ("cate_id",)}
     assert sequences.negatives_variant(options) == variant
 
 
