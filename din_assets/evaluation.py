@@ -27,7 +27,7 @@ Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=versions.of_sql("test_predictions")
-    + versions.of_modules("prediction", "checkpoint", "training_data"),
+    + versions.of_modules("prediction", "checkpoint", "training_data", "evaluation"),
     check_specs=check_specs("test_predictions"),
     description="The model's probability of a click for each test sample.",
 )

@@ -74,7 +74,8 @@ interactions_csv = dg.AssetSpec(
             group_name="ingest",
             kinds={"duckdb", "sql"},
             owners=OWNERS,
-            code_version=versions.of_sql(name) + versions.of_modules("sources"),
+            code_version=versions.of_sql(name, "source_summary")
+            + versions.of_modules("sources", "synthetic", "amazon"),
             description=sql_files.schema(name).description,
         )
         for name in ("interactions", "rejected_rows")

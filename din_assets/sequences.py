@@ -34,7 +34,7 @@ def sequence_table(
         name: The table, its file and the asset.
         deps: The assets that the file reads.
         options: Fields of ``SequenceConfig`` that belong to this asset.
-        views: Further views that are made with it.
+        views: Further files that are made or asked with it.
     """
     config_class = CONFIG_CLASSES[name] = mirror(
         f"{name.title().replace('_', '')}Config",
@@ -62,7 +62,7 @@ def sequence_table(
         deps=deps,
         kinds={"duckdb", "sql"},
         owners=OWNERS,
-        code_version=versions.of_sql(name, *views),
+        code_version=versions.of_sql(name, *views) + versions.of_modules("sequences"),
         check_specs=check_specs(name),
         description=sql_files.schema(name).description,
     )(materialize)
@@ -83,5 +83,5 @@ samples = sequence_table(
     "samples",
     deps=["events", "user_sequences", "negatives", "users", "items"],
     options=("max_history", "split", "val_from", "test_from"),
-    views=("sample_bounds",),
+    views=("sample_bounds", "split_moment"),
 )

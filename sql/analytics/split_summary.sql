@@ -1,5 +1,6 @@
 -- The three splits side by side.
 -- Grain: one row per split that has samples.
+-- A time beyond the year 9999 shows as its end (see the check events_times_plausible).
 with
 
 labelled_samples as (
@@ -65,8 +66,8 @@ final as (
         counted.share_of_positives,
         user_counts.users,
         item_counts.items,
-        make_timestamp(counted.first_time * 1000000) as first_time,
-        make_timestamp(counted.last_time * 1000000) as last_time,
+        make_timestamp(least(counted.first_time, 253402300799) * 1000000) as first_time,
+        make_timestamp(least(counted.last_time, 253402300799) * 1000000) as last_time,
         counted.mean_history_length
     from counted
     inner join user_counts on counted.split = user_counts.split

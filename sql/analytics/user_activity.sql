@@ -45,8 +45,8 @@ final as (
         {% endfor %}
         sequences.interactions - sequences.distinct_items as repeat_interactions,
         least(sequences.interactions - 1, {{ max_history }}) as last_history_length,
-        make_timestamp(first_events.time * 1000000) as first_time,
-        make_timestamp(last_events.time * 1000000) as last_time
+        make_timestamp(least(first_events.time, 253402300799) * 1000000) as first_time,
+        make_timestamp(least(last_events.time, 253402300799) * 1000000) as last_time
     from users
     inner join sequences on users.user_idx = sequences.user_idx
     inner join first_events on users.user_idx = first_events.user_idx

@@ -203,5 +203,6 @@ def test_checks_are_found_by_asset():
     assert {check.name for check in checks.checks_of("events")} == {
         "events_in_order",
         "events_ties_in_time",
+        "events_times_plausible",
     }
     assert checks.checks_of("no_such_asset") == []
