@@ -8,9 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from din_assets import cli, delivery
+from din_assets import cli
 from din_assets.refresh import RefreshFailedError, refresh
-from din_core import warehouse
 from din_assets.resources import WarehouseResource
 from din_core.warehouse import WarehouseError
 
@@ -97,33 +96,6 @@ def test_dry_run_makes_nothing_and_lists_what_may_follow(refreshed, csv):
     planned = refreshed(dry_run=True)
     assert "interactions would be made" in planned["users"].reasons
     assert refreshed(dry_run=True).keys() == planned.keys()
-
-
-def test_publication_that_did_not_happen_is_made_up_for(refreshed, pipeline, monkeypatch):
-    def reasons():
-        return refreshed(dry_run=True)["warehouse"].reasons
-
-    source, published = ("interactions", "rejected_rows"), pipeline.home / "warehouse.duckdb"
-    assert pipeline.run(*source, "warehouse").success
-    assert not [reason for reason in reasons() if "duckdb" in reason]
-    assert pipeline.run(*source, "cates").success
-
-    def killed(*_, **__):
-        raise warehouse.WarehouseError("no room")
-
-    # What the pipeline's database says is written before the file is swapped in.
-    with monkeypatch.context() as patch:
-        patch.setattr(delivery.database, "publish", killed)
-        assert not pipeline.run("warehouse").success
-    assert "warehouse.duckdb does not hold what was last made" in reasons()
-    assert pipeline.run("warehouse").success
-    assert not [reason for reason in reasons() if "duckdb" in reason]
-
-    published.chmod(0o644)
-    published.write_bytes(b"no database")
-    assert "warehouse.duckdb cannot be read" in reasons()
-    published.unlink()
-    assert "warehouse.duckdb is gone" in reasons()
 
 
 def test_failing_step_stops_the_refresh_and_says_where(refreshed, csv):
