@@ -5,24 +5,19 @@ the content of something it is made from changed. Because a data version is the 
 alone, a result that comes out the same stops the change there: nothing below it is touched.
 """
 
-import difflib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
-import pydantic
 
-from din_assets import ingest, sequences, training
+from din_assets import ingest, refresh_config
 from din_assets.definitions import build_defs
+from din_assets.refresh_config import RunConfig
 from din_assets.resources import WarehouseResource
 from din_core import ledger, warehouse
-from din_core.errors import DinError
 from din_core.warehouse import WarehouseError
-
-RunConfig = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,10 +41,6 @@ class RefreshFailedError(RuntimeError):
     """A step failed; what was made before it stays."""
 
 
-class RunConfigError(DinError, ValueError):
-    """The run configuration names what there is not, or a value out of its range."""
-
-
 def refresh(
     instance: dg.DagsterInstance,
     *,
@@ -67,14 +58,15 @@ def refresh(
         on_wait: Told for whom one waits where a run is under way.
 
     Raises:
-        RunConfigError: The configuration is wrong.
+        refresh_config.RunConfigError: The configuration is wrong.
         RefreshFailedError: A step failed.
     """
     definitions = build_defs()
     job = definitions.resolve_job_def("all_assets")
     steps = _steps(definitions)
-    _check(run_config, [definitions.resolve_assets_def(each[0]).op.name for each in steps])
-    resource = WarehouseResource(**_config_of(run_config, "resources", "warehouse"))
+    op_names = [definitions.resolve_assets_def(assets[0]).op.name for assets in steps]
+    refresh_config.check(run_config, job, op_names)
+    resource = WarehouseResource(**refresh_config.config_of(run_config, "resources", "warehouse"))
     dirty: set[str] = set()
     for assets in steps:
         before = _ledger(resource, on_wait)
@@ -96,7 +88,7 @@ def refresh(
         started = time.monotonic()
         result = job.execute_in_process(
             asset_selection=[dg.AssetKey(asset) for asset in assets],
-            run_config=_for_step(run_config, definition.op.name),
+            run_config=refresh_config.for_step(run_config, definition.op.name),
             instance=instance,
             tags={"din/refresh": "; ".join(reasons)[:250]},
             raise_on_error=False,
@@ -146,7 +138,7 @@ def _reasons(
     key = dg.AssetKey(asset)
     if entry.code_version != definition.code_versions_by_key[key]:
         yield "code changed"
-    current = _options(definition.op.name, run_config)
+    current = refresh_config.options(definition.op.name, run_config)
     for name in sorted({*current, *entry.options}):
         was, now = entry.options.get(name), current.get(name)
         if was != now:
@@ -159,7 +151,7 @@ def _reasons(
         elif dep in made and entry.inputs.get(dep) != made[dep].data_version:
             yield f"{dep} has new content"
     if definition.op.name == "interactions":
-        config = _config_of(run_config, "ops", "interactions", "config")
+        config = refresh_config.config_of(run_config, "ops", "interactions")
         now = ingest.source_fingerprint(ingest.InteractionsConfig(**config), resource.folder)
         if now is not None and entry.inputs.get(ingest.SOURCE) != now:
             yield "the source has new content"
@@ -176,70 +168,6 @@ def _published_version(resource: WarehouseResource) -> str | None:
             return ledger.entry(con, "warehouse").data_version
     except (WarehouseError, ledger.NotMaterializedError):
         return None
-
-
-def _options(op_name: str, run_config: RunConfig) -> dict[str, Any]:
-    """Return a step's present options, in the form in which the ledger keeps them."""
-    config_class = _config_class(op_name)
-    if config_class is None:
-        return {}
-    config = config_class(**_config_of(run_config, "ops", op_name, "config"))
-    if isinstance(config, ingest.InteractionsConfig):
-        options = ingest.recorded_options(config)
-    else:
-        options = config.model_dump()
-    return json.loads(json.dumps(options))
-
-
-def _config_class(op_name: str) -> type[dg.Config] | None:
-    """The class of a step's options, None for a step without any."""
-    known = {"interactions": ingest.InteractionsConfig, "din_model": training.DinModelConfig}
-    return known.get(op_name) or sequences.CONFIG_CLASSES.get(op_name)
-
-
-def _check(run_config: RunConfig, op_names: list[str]) -> None:
-    """Refuse steps and options that there are not: a typo must not pass for "up to date"."""
-    for op_name, given in _config_of(run_config, "ops").items():
-        if op_name not in op_names:
-            raise RunConfigError(f"ops: there is no step '{op_name}'{_meant(op_name, op_names)}")
-        if not isinstance(given, Mapping) or set(given) - {"config"}:
-            raise RunConfigError(f"ops: {op_name}: its options belong below 'config:'")
-        options = _config_of(run_config, "ops", op_name, "config")
-        config_class = _config_class(op_name)
-        names = [] if config_class is None else list(config_class.model_fields)
-        for name in options:
-            if name not in names:
-                raise RunConfigError(
-                    f"ops: {op_name}: there is no option '{name}'{_meant(name, names)}"
-                )
-        try:
-            _options(op_name, run_config)
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise RunConfigError(
-                f"ops: {op_name}: {where} is {first['input']!r}: {first['msg']}"
-            ) from error
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; is '{close[0]}' meant?" if close else f" (there are {', '.join(known) or 'none'})"
-
-
-def _for_step(run_config: RunConfig, op_name: str) -> dict[str, Any]:
-    """Return the part of a run configuration that one step takes."""
-    ops = {name: config for name, config in run_config.get("ops", {}).items() if name == op_name}
-    return {**run_config, "ops": ops}
-
-
-def _config_of(run_config: RunConfig, *path: str) -> dict[str, Any]:
-    found: Any = run_config
-    for part in path:
-        found = (found or {}).get(part, {})
-    if path[0] == "resources":
-        found = (found or {}).get("config", {})
-    return dict(found or {})
 
 
 def _ledger(

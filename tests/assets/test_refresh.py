@@ -161,6 +161,14 @@ def test_refresh_waits_for_whoever_writes(refreshed, pipeline):
         ("ops: {negatives: {config: {seed: -1}}}", "negatives: seed is -1"),
         ("ops: [", "is no YAML"),
         ("- ops", "holds a list"),
+        ("op: {}", "no section 'op'; is 'ops' meant?"),
+        ("ops: [users]", "ops: ['users'] is no mapping"),
+        ("ops: {users: {config: [1]}}", "users: config: [1] is no mapping"),
+        ("ops: {users: {config: {1: 2}}}", "users: there is no option '1'"),
+        ("ops: {interactions: {config: {synthetic: {n_user: 3}}}}", "is 'n_users' meant?"),
+        ("resources: {warehouse: {config: {hom: x}}}", "no option 'hom'; is 'home' meant?"),
+        ("resources: {warehouse: {config: {threads: 0}}}", "warehouse: threads is 0"),
+        ("loggers: {consol: {}}", 'unexpected config entry "consol"'),
     ],
 )
 def test_wrong_configuration_ends_in_a_sentence(csv, tmp_path, capsys, text, says):

@@ -1,0 +1,128 @@
+"""The run configuration as ``din refresh`` takes it: refused if wrong, taken apart by step.
+
+A run refuses a typo by itself; a refresh that has nothing to run must do so too, or the typo passes
+for "up to date".
+"""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+import pydantic
+
+from din_assets import ingest, sequences, training
+from din_assets.resources import WarehouseResource
+from din_core.errors import DinError
+
+RunConfig = Mapping[str, Any]
+
+_SECTIONS = ("ops", "resources", "loggers", "execution")
+
+
+class RunConfigError(DinError, ValueError):
+    """The run configuration names what there is not, or a value out of its range."""
+
+
+def check(run_config: RunConfig, job: dg.JobDefinition, op_names: Iterable[str]) -> None:
+    """Refuse sections, steps and options that there are not, and values that cannot be.
+
+    Args:
+        run_config: Run configuration as ``-c`` takes it.
+        job: The job that it is for.
+        op_names: The job's steps.
+
+    Raises:
+        RunConfigError: Something is wrong; the first such thing is named.
+    """
+    _refuse_unknown("the run configuration: there is no section", run_config, _SECTIONS)
+    ops = _section("ops", run_config.get("ops"))
+    _refuse_unknown("ops: there is no step", ops, op_names)
+    for name, given in ops.items():
+        _check_options(f"ops: {name}", given, _config_class(name))
+    resources = _section("resources", run_config.get("resources"))
+    _refuse_unknown("resources: there is no resource", resources, ["warehouse"])
+    if "warehouse" in resources:
+        _check_options("resources: warehouse", resources["warehouse"], WarehouseResource)
+    try:
+        dg.validate_run_config(job, dict(run_config))
+    except dg.DagsterInvalidConfigError as error:
+        raise RunConfigError(error.errors[0].message.split(" Expected")[0]) from error
+
+
+def options(op_name: str, run_config: RunConfig) -> dict[str, Any]:
+    """Return a step's present options, in the form in which the ledger keeps them."""
+    config_class = _config_class(op_name)
+    if config_class is None:
+        return {}
+    config = config_class(**config_of(run_config, "ops", op_name))
+    if isinstance(config, ingest.InteractionsConfig):
+        return json.loads(json.dumps(ingest.recorded_options(config)))
+    return json.loads(json.dumps(config.model_dump()))
+
+
+def config_of(run_config: RunConfig, section: str, name: str) -> dict[str, Any]:
+    """Return the options that are given for a step (``ops``) or a resource (``resources``)."""
+    given = (run_config.get(section) or {}).get(name) or {}
+    return dict(given.get("config") or {})
+
+
+def for_step(run_config: RunConfig, op_name: str) -> dict[str, Any]:
+    """Return the part of a run configuration that one step takes."""
+    ops = {name: config for name, config in run_config.get("ops", {}).items() if name == op_name}
+    return {**run_config, "ops": ops}
+
+
+def _config_class(op_name: str) -> type[dg.Config] | None:
+    """The class of a step's options, None for a step without any."""
+    known = {"interactions": ingest.InteractionsConfig, "din_model": training.DinModelConfig}
+    return known.get(op_name) or sequences.CONFIG_CLASSES.get(op_name)
+
+
+def _check_options(where: str, given: Any, config_class: type[pydantic.BaseModel] | None) -> None:
+    given = _section(where, given)
+    if set(given) - {"config"}:
+        raise RunConfigError(f"{where}: its options belong below 'config:'")
+    chosen = _section(f"{where}: config", given.get("config"))
+    _refuse_unknown_options(where, chosen, config_class)
+    if config_class is None:
+        return
+    try:
+        config_class(**chosen)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise RunConfigError(f"{where}: {name} is {first['input']!r}: {first['msg']}") from error
+
+
+def _refuse_unknown_options(
+    where: str, chosen: Mapping[Any, Any], config_class: type[pydantic.BaseModel] | None
+) -> None:
+    """Compare names, also one level down: pydantic drops a name that it does not know."""
+    fields = {} if config_class is None else config_class.model_fields
+    _refuse_unknown(f"{where}: there is no option", chosen, fields)
+    for name, value in chosen.items():
+        kind = fields[name].annotation
+        inner = isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
+        if inner and isinstance(value, Mapping):
+            _refuse_unknown_options(f"{where}: {name}", value, kind)
+
+
+def _section(where: str, given: Any) -> Mapping[Any, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise RunConfigError(f"{where}: {given!r} is no mapping of names to what they stand for")
+    return given or {}
+
+
+def _refuse_unknown(what: str, given: Iterable[Any], known: Iterable[str]) -> None:
+    names = list(known)
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(str(name), names, n=1)
+            hint = (
+                f"; is '{close[0]}' meant?"
+                if close
+                else f" (there are {', '.join(names) or 'none'})"
+            )
+            raise RunConfigError(f"{what} '{name}'{hint}")
