@@ -1,5 +1,7 @@
 """``din refresh`` does only what changed, and ``din prune`` never removes what is current."""
 
+import contextlib
+import fcntl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -105,19 +107,39 @@ def test_failing_step_stops_the_refresh_and_says_where(refreshed, csv):
         refreshed()
 
 
-def test_publication_that_failed_is_made_up_for(refreshed, pipeline, csv, monkeypatch):
-    refreshed()
+def test_publication_that_did_not_happen_is_made_up_for(refreshed, pipeline, monkeypatch):
+    published = pipeline.home / "warehouse.duckdb"
 
-    def full_disk(*_, **__):
+    def reasons():
+        found = refreshed(dry_run=True)["warehouse"].reasons
+        return [reason for reason in found if "duckdb" in reason]
+
+    def publish_fails(*_, **__):
         raise WarehouseError("no room")
 
-    csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
+    def republish():
+        assert pipeline.run("interactions", "rejected_rows", "warehouse").success
+        assert reasons() == []
+
+    republish()
+    assert pipeline.run("cates").success
+    # What the pipeline's database says is committed before the file is swapped in.
     with monkeypatch.context() as patch:
-        patch.setattr("din_assets.delivery.database.publish", full_disk)
-        with pytest.raises(RefreshFailedError, match="warehouse"):
-            refreshed()
-    assert refreshed()["warehouse"].reasons == ("warehouse.duckdb is not the latest",)
-    assert refreshed() == {}
+        patch.setattr("din_assets.delivery.database.publish", publish_fails)
+        assert not pipeline.run("warehouse").success
+    assert reasons() == ["warehouse.duckdb is not the latest"]
+    republish()
+    # The same tables under views of other code.
+    with duckdb.connect(str(pipeline.home / "pipeline.duckdb")) as con:
+        con.execute("update ledger set code_version = 'newer' where asset = 'warehouse'")
+    assert reasons() == ["warehouse.duckdb is not the latest"]
+    republish()
+    published.chmod(0o644)
+    published.write_bytes(b"no database")
+    assert reasons() == ["warehouse.duckdb is not the latest"]
+    republish()
+    published.unlink()
+    assert reasons() == ["warehouse.duckdb is gone"]
 
 
 def test_same_category_can_be_left_together_with_the_category(refreshed):
@@ -129,7 +151,7 @@ def test_same_category_can_be_left_together_with_the_category(refreshed):
 
 
 def test_refresh_waits_for_whoever_writes(refreshed, pipeline):
-    refreshed()
+    assert pipeline.run("interactions", "rejected_rows").success
     resource = WarehouseResource(home=str(pipeline.home))
     said, order = [], []
 
@@ -144,11 +166,27 @@ def test_refresh_waits_for_whoever_writes(refreshed, pipeline):
     with ThreadPoolExecutor() as pool:
         writer = pool.submit(write)
         assert holding.wait(10)
-        assert refreshed(dry_run=True, on_wait=said.append) == {}
+        assert "interactions" not in refreshed(dry_run=True, on_wait=said.append)
         order.append("refreshed")
         writer.result()
     assert order == ["written", "refreshed"]
     assert "a run" in said[0]
+
+
+def test_refresh_is_alone_from_its_first_step_to_its_last(refreshed, pipeline):
+    steps = refresh(pipeline.instance, run_config=refreshed.config)
+    with contextlib.closing(steps):
+        assert "interactions" in next(steps).assets
+        with (pipeline.home / "pipeline.lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert next(steps).outcome == "made, new content"
+    with (pipeline.home / "pipeline.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_dry_run_without_results_makes_no_home(refreshed, pipeline):
+    assert "interactions" in refreshed(dry_run=True)
+    assert not pipeline.home.exists()
 
 
 @pytest.mark.parametrize(
