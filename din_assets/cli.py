@@ -64,6 +64,10 @@ def _instance() -> dg.DagsterInstance:
     )
 
 
+def _say(sentence: str) -> None:
+    print(f"din: {sentence}", file=sys.stderr, flush=True)
+
+
 def _refresh(config: dict[str, Any], dry_run: bool) -> int:
     from din_assets.refresh import refresh
 
@@ -73,7 +77,7 @@ def _refresh(config: dict[str, Any], dry_run: bool) -> int:
             instance,
             run_config=config,
             dry_run=dry_run,
-            on_wait=lambda sentence: print(f"din: {sentence}", file=sys.stderr, flush=True),
+            on_wait=_say,
         )
         for decision in decisions:
             took = f"{decision.seconds:.1f} s" if decision.seconds else ""
@@ -92,7 +96,7 @@ def _prune() -> int:
     if not resource.pipeline_path.is_file():
         print(f"{resource.folder} holds no results: nothing to remove.")
         return 0
-    with resource.locked("din prune"), resource.connection() as con:
+    with resource.locked("din prune", on_wait=_say), resource.connection(read_only=True) as con:
         current = {
             entry.asset: Path(entry.artifact).name
             for entry in ledger.entries(con).values()

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
+import duckdb
 
 from din_assets import ingest, refresh_config
 from din_assets.definitions import build_defs
 from din_assets.refresh_config import RunConfig
-from din_assets.resources import WarehouseResource
+from din_assets.resources import HeldWarehouse, WarehouseResource
 from din_core import ledger, warehouse
 from din_core.warehouse import WarehouseError
 
@@ -50,6 +51,9 @@ def refresh(
 ) -> Iterator[Decision]:
     """Make again what changed and yield each decision as soon as it is carried out.
 
+    It holds the run's lock from its first step to its last, so that of several the second finds
+    done what the first did, and no run changes what was decided on.
+
     Args:
         instance: Where the runs are recorded.
         run_config: Run configuration as ``-c`` takes it.
@@ -61,54 +65,59 @@ def refresh(
         refresh_config.RunConfigError: The configuration is wrong.
         RefreshFailedError: A step failed.
     """
-    definitions = build_defs()
+    definitions = build_defs(resource_overrides={"warehouse": HeldWarehouse()})
     job = definitions.resolve_job_def("all_assets")
     steps = _steps(definitions)
     op_names = [definitions.resolve_assets_def(assets[0]).op.name for assets in steps]
     refresh_config.check(run_config, job, op_names)
     resource = WarehouseResource(**refresh_config.config_of(run_config, "resources", "warehouse"))
-    dirty: set[str] = set()
-    for assets in steps:
-        before = _ledger(resource, on_wait)
-        definition = definitions.resolve_assets_def(assets[0])
-        reasons = tuple(
-            dict.fromkeys(
-                reason
+    if dry_run and not resource.pipeline_path.is_file():
+        for assets in steps:
+            yield Decision(assets, ("never made",), "would be made")
+        return
+    with resource.locked("din refresh", on_wait=on_wait):
+        made = _ledger(resource)
+        dirty: set[str] = set()
+        for assets in steps:
+            definition = definitions.resolve_assets_def(assets[0])
+            reasons = tuple(
+                dict.fromkeys(
+                    reason
+                    for asset in assets
+                    for reason in _reasons(definition, asset, made, run_config, resource, dirty)
+                )
+            )
+            if not reasons:
+                yield Decision(assets, (), "up to date")
+                continue
+            if dry_run:
+                dirty.update(assets)
+                yield Decision(assets, reasons, "would be made")
+                continue
+            started = time.monotonic()
+            result = job.execute_in_process(
+                asset_selection=[dg.AssetKey(asset) for asset in assets],
+                run_config=refresh_config.for_step(run_config, definition.op.name),
+                instance=instance,
+                tags={"din/refresh": "; ".join(reasons)[:250]},
+                raise_on_error=False,
+            )
+            if not result.success:
+                raise RefreshFailedError(
+                    f"{', '.join(assets)} failed in run {result.run_id}; the log above says why, "
+                    "and what was made before it stays"
+                )
+            before, made = made, _ledger(resource)
+            same = all(
+                asset in before and before[asset].data_version == made[asset].data_version
                 for asset in assets
-                for reason in _reasons(definition, asset, before, run_config, resource, dirty)
             )
-        )
-        if not reasons:
-            yield Decision(assets, (), "up to date")
-            continue
-        if dry_run:
-            dirty.update(assets)
-            yield Decision(assets, reasons, "would be made")
-            continue
-        started = time.monotonic()
-        result = job.execute_in_process(
-            asset_selection=[dg.AssetKey(asset) for asset in assets],
-            run_config=refresh_config.for_step(run_config, definition.op.name),
-            instance=instance,
-            tags={"din/refresh": "; ".join(reasons)[:250]},
-            raise_on_error=False,
-        )
-        if not result.success:
-            raise RefreshFailedError(
-                f"{', '.join(assets)} failed in run {result.run_id}; the log above says why, and "
-                "what was made before it stays"
+            yield Decision(
+                assets,
+                reasons,
+                "made, same content" if same else "made, new content",
+                time.monotonic() - started,
             )
-        after = _ledger(resource, on_wait)
-        same = all(
-            asset in before and before[asset].data_version == after[asset].data_version
-            for asset in assets
-        )
-        yield Decision(
-            assets,
-            reasons,
-            "made, same content" if same else "made, new content",
-            time.monotonic() - started,
-        )
 
 
 def _steps(definitions: dg.Definitions) -> list[tuple[str, ...]]:
@@ -155,26 +164,23 @@ def _reasons(
         now = ingest.source_fingerprint(ingest.InteractionsConfig(**config), resource.folder)
         if now is not None and entry.inputs.get(ingest.SOURCE) != now:
             yield "the source has new content"
-    if asset == "warehouse" and _published_version(resource) != entry.data_version:
+    if asset == "warehouse" and _published(resource) != entry:
         name = resource.published_path.name
         is_there = resource.published_path.is_file()
         yield f"{name} is not the latest" if is_there else f"{name} is gone"
 
 
-def _published_version(resource: WarehouseResource) -> str | None:
-    """Data version that the published file says it has: a run can end before it is swapped in."""
+def _published(resource: WarehouseResource) -> ledger.Entry | None:
+    """What the published file says of itself: a run can end before it is swapped in."""
     try:
         with warehouse.connect(resource.published_path, read_only=True) as con:
-            return ledger.entry(con, "warehouse").data_version
-    except (WarehouseError, ledger.NotMaterializedError):
+            return ledger.entry(con, "warehouse")
+    except (WarehouseError, ledger.NotMaterializedError, duckdb.Error):
         return None
 
 
-def _ledger(
-    resource: WarehouseResource, on_wait: Callable[[str], object]
-) -> dict[str, ledger.Entry]:
-    """Read the ledger, after whoever is writing: DuckDB lets nobody read beside a writer."""
+def _ledger(resource: WarehouseResource) -> dict[str, ledger.Entry]:
     if not resource.pipeline_path.is_file():
         return {}
-    with resource.locked("din refresh", on_wait=on_wait), resource.connection() as con:
+    with resource.connection(read_only=True) as con:
         return ledger.entries(con)

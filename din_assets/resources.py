@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import ClassVar
 
 import dagster as dg
 import duckdb
@@ -19,6 +20,8 @@ class WarehouseResource(dg.ConfigurableResource):
     its last, and a second run says for whom it waits. Analysts read ``warehouse.duckdb``, which the
     asset ``warehouse`` publishes, and never this file.
     """
+
+    lock_is_held: ClassVar[bool] = False
 
     home: str = Field(
         default_factory=lambda: str(paths.home()),
@@ -79,16 +82,20 @@ class WarehouseResource(dg.ConfigurableResource):
         self, owner: str, *, on_wait: Callable[[str], object] = lambda _: None
     ) -> Generator[None]:
         """Be the only one who writes; where another does, say for whom one waits, and wait."""
+        if self.lock_is_held:
+            yield
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = self.folder / "pipeline.lock"
         with warehouse.run_lock(lock, owner=owner, on_wait=on_wait):
             yield
 
     @contextlib.contextmanager
-    def connection(self) -> Generator[duckdb.DuckDBPyConnection]:
+    def connection(self, *, read_only: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
         """Open the pipeline's database for the length of a step."""
         with warehouse.connect(
             self.pipeline_path,
+            read_only=read_only,
             memory_limit=self.memory_limit,
             threads=self.threads,
             temp_directory=self.folder / "pipeline.tmp",
@@ -100,3 +107,12 @@ class WarehouseResource(dg.ConfigurableResource):
         """Open the pipeline's database in a transaction: all of a step's changes, or none."""
         with self.connection() as con, warehouse.transaction(con):
             yield con
+
+
+class HeldWarehouse(WarehouseResource):
+    """The warehouse for runs of a process that holds the lock around all of them.
+
+    Taking it again, such a run would wait for its own process.
+    """
+
+    lock_is_held: ClassVar[bool] = True
