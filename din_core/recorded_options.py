@@ -37,16 +37,24 @@ def synthetic_config(con: duckdb.DuckDBPyConnection) -> SyntheticConfig | None:
 def sequence_config(
     con: duckdb.DuckDBPyConnection, chosen: Mapping[str, Any] | None = None
 ) -> SequenceConfig:
-    """Return how sequences are built: what was recorded, then the present step's own choices.
+    """Return how sequences are built: what the steps before recorded, then the present one's own.
+
+    What the present step and those below it recorded belongs to an earlier run, whose choices may
+    not go with those of this one.
 
     Args:
         con: Connection to the pipeline's database.
-        chosen: The present step's options; they win.
+        chosen: All options of the present step, empty for one that has none: it needs none of the
+            others' either. None where nothing is built: everything that was recorded holds.
     """
     merged: dict[str, Any] = {}
-    for asset in ("users", "negatives", "samples"):
-        if (entry := ledger.entries(con).get(asset)) is not None:
-            merged |= entry.options
+    recorded = ledger.entries(con)
+    for asset in ("users", "negatives", "samples") if chosen != {} else ():
+        if (entry := recorded.get(asset)) is None:
+            continue
+        if chosen is not None and not chosen.keys().isdisjoint(entry.options):
+            break
+        merged |= entry.options
     return from_options(SequenceConfig, merged | dict(chosen or {}))
 
 

@@ -5,7 +5,7 @@ import json
 import duckdb
 import pytest
 
-from din_core import ledger, sql_files
+from din_core import ledger, recorded_options, sql_files, warehouse
 from tests.assets.conftest import failure_of
 
 ABOVE_NEGATIVES = {
@@ -173,3 +173,29 @@ def test_ledger_names_no_place_of_this_machine(finished):
     with duckdb.connect(str(finished.home / "pipeline.duckdb"), read_only=True) as con:
         content = json.dumps([vars(entry) for entry in ledger.entries(con).values()])
     assert str(finished.home) not in content
+
+
+def test_earlier_step_is_not_judged_by_what_later_ones_recorded():
+    per_asset = {
+        "users": {"min_interactions": 3},
+        "negatives": {"negative_sampling": "same_category", "seed": 1},
+        "samples": {"split": "temporal", "val_from": 1e-9},
+    }
+    with warehouse.connect(":memory:") as con:
+        for asset, options in per_asset.items():
+            made = ledger.Entry(
+                asset=asset, data_version="", code_version="", options=options, inputs={}
+            )
+            ledger.record(con, made)
+
+        def taken(chosen):
+            config = recorded_options.sequence_config(con, chosen)
+            return config.min_interactions, config.negative_sampling, config.seed, config.split
+
+        # Steps that choose nothing (`attributes`), and then each that does.
+        assert taken({}) == (0, "uniform", 2022, "leave_one_out")
+        assert taken({"min_interactions": 5}) == (5, "uniform", 2022, "leave_one_out")
+        assert taken({"seed": 7}) == (3, "uniform", 7, "leave_one_out")
+        assert taken({"split": "leave_one_out"}) == (3, "same_category", 1, "leave_one_out")
+        # Whoever reads the results needs all of it.
+        assert taken(None) == (3, "same_category", 1, "temporal")
