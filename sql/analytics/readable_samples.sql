@@ -21,9 +21,9 @@ histories as (
         {% for attribute in item_attributes %}
         examples.{{ attribute.target }} as {{ attribute.index }},
         {% endfor %}
-        {{ history_of(quote("items")) }} as hist_item_id,
+        {{ history_of("readable_sequences." ~ quote("items")) }} as hist_item_id,
         {% for attribute in item_attributes %}
-        {{ history_of(attribute.sequence) }} as {{ attribute.history }},
+        {{ history_of("readable_sequences." ~ attribute.sequence) }} as {{ attribute.history }},
         {% endfor %}
         least(examples.position - 1, {{ max_history }}) as history_length,
         examples.position,

@@ -6,6 +6,9 @@
     "user_id", "interactions", "distinct_items", "repeat_interactions", "last_history_length",
     "first_time", "last_time",
 ] %}
+{% for attribute in item_attributes %}
+{% set _ = taken.append("distinct_" ~ attribute.stem | lower ~ "s") %}
+{% endfor %}
 with
 
 {% for attribute in user_attributes %}

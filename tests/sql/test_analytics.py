@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from din_core import analytics, metrics, sequences, warehouse
+from din_core import analytics, checks, metrics, sequences, sql_files, warehouse
 from din_core.config import SequenceConfig, SourceConfig
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analysts.md"
@@ -330,3 +330,62 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
     ) == [(0,) * (len(seen) + 1)]
     has_mix = rows_of(con, "select count(*) from duckdb_views() where view_name = 'cate_mix'")
     assert has_mix == [(1 if item_attributes else 0,)]
+
+
+@pytest.mark.parametrize(
+    ("item_attributes", "user_attributes"),
+    [
+        (("preference", "select"), ("it's", "a b")),
+        (("distinct_item", "rank", "rank_attribute"), ("distinct_items", "share")),
+        (("cate_id",), ("distinct_cates", "cates", "interactions", "interactions_attribute")),
+        (("whole", "examples"), ("users", "events")),
+    ],
+)
+def test_attributes_may_have_names_of_the_queries_themselves(con, item_attributes, user_attributes):
+    source = SourceConfig(
+        path="", item_attribute_cols=item_attributes, user_attribute_cols=user_attributes
+    )
+    values = {
+        name: f"value {number}" for number, name in enumerate((*item_attributes, *user_attributes))
+    }
+    create_interactions(
+        con,
+        ("user_id", "item_id", "time", *map(sql_files.quote, values)),
+        [("u1", item, second, *values.values()) for second, item in enumerate(["i1", "i2", "i1"])],
+    )
+    sequences.build(con, source, SequenceConfig())
+    con.execute(
+        "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
+    )
+    warehouse.create_table(con, "test_predictions", max_history=50)
+    analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
+
+    answer = con.execute("from readable_samples where position = 3")
+    names = [column[0] for column in answer.description]
+    sample = dict(zip(names, answer.fetchall()[0], strict=True))
+    for name in item_attributes:
+        assert sample[f"target_{name}"] == values[name]
+        assert sample[f"hist_{name}"] == [values[name]] * 2
+    assert {name: sample[name] for name in user_attributes} == {
+        name: values[name] for name in user_attributes
+    }
+    for view, shown in (("user_activity", user_attributes), ("item_popularity", item_attributes)):
+        first = rows_of(con, f"from {view}")[0]
+        # Between the id and the view's own columns, in the order of the options.
+        assert first[1 : 1 + len(shown)] == tuple(values[name] for name in shown)
+
+
+@pytest.mark.parametrize("unit", [10**3, 10**6], ids=["milliseconds", "microseconds"])
+def test_times_that_are_no_seconds_warn_and_every_view_can_be_read(con, unit):
+    source = SourceConfig(path="", item_attribute_cols=())
+    create_interactions(
+        con,
+        ("user_id", "item_id", "time"),
+        [("u1", item, (1_700_000_000 + hour * 3600) * unit) for hour, item in enumerate("aba")],
+    )
+    sequences.build(con, source, SequenceConfig())
+    options = sequences.options_from(con, source, SequenceConfig())
+    found = checks.run_check(con, "events_times_plausible", **options)
+    assert (found.passed, found.severity, found.examples[0]["events"]) == (False, "warn", 3)
+    for view in analytics.create_views(con, options):
+        assert rows_of(con, f"from {view}") or view == "rejected_summary"
