@@ -1,11 +1,14 @@
 """What belongs to the code version of an asset, and what does not."""
 
+import importlib.util
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 import din_core
-from din_assets import versions
+from din_assets import evaluation, ingest, sequences, versions
+from din_core import sql_files
 
 
 @pytest.fixture
@@ -58,3 +61,47 @@ def test_training_reaches_the_learner_and_its_kernels(monkeypatch):
     root = Path(din_core.__file__).parent
     for file in ("learner.py", "averaging.py", "sampling.py", "kernels/backward.hpp"):
         assert (root / file).read_bytes() in read
+
+
+@pytest.fixture
+def spelled_out(monkeypatch):
+    """Code versions by asset, nothing hashed: the names of SQL files, and the text of others."""
+    monkeypatch.setattr(sql_files, "fingerprint", lambda name: f"{name}.sql")
+    monkeypatch.setattr(versions, "_digest", lambda *parts: b"\n".join([b"", *parts, b""]).decode())
+    found = {}
+    for module in (ingest, sequences, evaluation):
+        spec = importlib.util.spec_from_file_location("a_second_time", module.__file__)
+        again = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(again)
+        for value in vars(again).values():
+            if isinstance(value, dg.AssetsDefinition):
+                found |= {
+                    key.to_user_string(): text for key, text in value.code_versions_by_key.items()
+                }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asset", "file"),
+    [
+        ("interactions", "source_summary.sql"),
+        ("rejected_rows", "source_summary.sql"),
+        ("interactions", "sources/parquet_rows.py"),
+        ("interactions", "synthetic.py"),
+        ("interactions", "amazon/interactions.py"),
+        ("users", "sequences.py"),
+        ("negatives", "sequences.py"),
+        ("samples", "split_moment.sql"),
+        ("samples", "sample_bounds.sql"),
+        ("test_predictions", "evaluation.py"),
+    ],
+)
+def test_file_that_decides_content_belongs_to_the_asset(spelled_out, asset, file):
+    part = file if file.endswith(".sql") else (versions._ROOT / file).read_text()
+    assert f"\n{part}\n" in spelled_out[asset]
+
+
+def test_training_does_not_decide_what_the_sequence_tables_hold(spelled_out):
+    for asset in ("users", "items", "events", "user_sequences", "negatives", "samples"):
+        for file in ("training.py", "learner.py", "models/din.py", "evaluation.py"):
+            assert (versions._ROOT / file).read_text() not in spelled_out[asset]
