@@ -228,7 +228,11 @@ def test_the_cases_leave_no_file_out():
     seen = set(EVERY_NAME)
     for log, choices in CASES.values():
         labelled, sampling = "label" in log(), choices.get("negative_sampling", "uniform")
-        options = {"labelled": labelled, "negative_sampling": sampling, "item_attributes": ("cate",)}
+        options = {
+            "labelled": labelled,
+            "negative_sampling": sampling,
+            "item_attributes": ("cate",),
+        }
         variant = variant_of("negatives", options)
         seen.add(f"negatives.{variant}" if variant else "negatives")
     assert {path.stem for path in (sql_files.SQL_ROOT / "sequences").glob("*.sql")} == seen
