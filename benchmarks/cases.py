@@ -8,18 +8,17 @@ those of the whole process, ``*_cpu_seconds`` processor time over all threads an
 from __future__ import annotations
 
 import shutil
-import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe_machine, load_average
+from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
+from benchmarks.machine import describe_machine
 from benchmarks.processes import Run, run_side
 from benchmarks.step_cases import PRESETS, STEPS, entries_of, sides_of
 
-Entry = dict[str, Any]
 Tell = Callable[[str], None]
 
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
@@ -116,13 +115,13 @@ class _Bench:
             },
             default_repeats=5 if case == "sequences_grocery" else 2,
         ).values()
-        entry = {"case": case, "log": shape, **_compare(ours, theirs)}
+        entry = {"case": case, "log": shape, **compare(ours, theirs)}
         for name, runs in (("ours", ours), ("theirs", theirs)):
-            if done := _finished(runs):
+            if done := finished(runs):
                 entry[f"{name}_samples"] = done[-1].report["samples"]
-        if done := _finished(ours):
+        if done := finished(ours):
             entry["rows"] = done[-1].report["rows"]
-            entry["ours_stages"] = _median_stages(done)
+            entry["ours_stages"] = median_stages(done)
         return entry
 
     def scale(self, case: str) -> Entry:
@@ -141,14 +140,14 @@ class _Bench:
             "rows": rows,
             "csv_mb": round(log.stat().st_size / 2**20, 1),
             "memory_limit": _SCALE_MEMORY_LIMIT,
-            **_side("ours", runs),
+            **side_figures("ours", runs),
         }
-        if done := _finished(runs):
+        if done := finished(runs):
             entry["ours_microseconds_per_row"] = round(entry["ours_seconds"] / rows * 1e6, 3)
             cpu = entry["ours_work_cpu_seconds"]
             entry["ours_cpu_microseconds_per_row"] = round(cpu / rows * 1e6, 3)
             entry["ours_samples"] = done[-1].report["samples"]
-            entry["ours_stages"] = _median_stages(done)
+            entry["ours_stages"] = median_stages(done)
             entry["disk_mb"] = round(max(run.report["disk_mb"] for run in done), 1)
             entry["within_10_gib"] = entry["ours_peak_mb"] <= _PEAK_LIMIT_MB
         return entry
@@ -217,7 +216,7 @@ class _Bench:
                 "log": shape,
                 "preset": name,
                 "options": _plain(options),
-                **_compare(these, theirs, rate=True),
+                **compare(these, theirs, rate=True),
             }
             for precision, these in runs.items()
         ]
@@ -287,100 +286,6 @@ class _Bench:
 def _precisions() -> tuple[str, ...]:
     native = {"avx512_bf16", "amx_bf16"} & set(describe_machine()["isa"])
     return ("float32", "bfloat16") if native else ("float32",)
-
-
-def _compare(ours: Sequence[Run], theirs: Sequence[Run], *, rate: bool = False) -> Entry:
-    """Both sides beside each other; ``ratio`` is how many times faster ours is.
-
-    Where theirs did not finish, the ratio is a lower bound from the time it was given, or missing.
-    """
-    entry = {**_side("ours", ours, rate=rate), **_side("theirs", theirs, rate=rate)}
-    figure = "samples_per_s" if rate else "seconds"
-    if f"ours_{figure}" in entry and f"theirs_{figure}" in entry:
-        pair = (entry[f"ours_{figure}"], entry[f"theirs_{figure}"])
-        entry["ratio"] = round(pair[0] / pair[1] if rate else pair[1] / pair[0], 1)
-        entry["cpu_ratio"] = None if rate else _cpu_ratio(ours, theirs)
-        entry["memory_ratio"] = round(entry["theirs_peak_mb"] / entry["ours_peak_mb"], 1)
-    elif f"ours_{figure}" in entry and not rate and theirs[-1].outcome == "timeout":
-        bound = theirs[-1].process_seconds / entry["ours_seconds"]
-        entry["ratio"], entry["ratio_is_lower_bound"] = round(bound, 1), True
-    return {name: value for name, value in entry.items() if value is not None}
-
-
-def _cpu_ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
-    """Ratio of the processor time of the work: what other load on the machine hardly moves."""
-    mine, other = (
-        statistics.median(run.report["work_cpu_seconds"] for run in _finished(runs))
-        for runs in (ours, theirs)
-    )
-    return round(other / mine, 1)
-
-
-def _side(name: str, runs: Sequence[Run], *, rate: bool = False) -> Entry:
-    """Medians of a side's finished runs, under names that begin with the side's."""
-    done = _finished(runs)
-    if not done:
-        last = runs[-1]
-        return {
-            f"{name}_outcome": last.outcome,
-            f"{name}_peak_mb": round(last.peak_mb, 1),
-            f"{name}_gave_up_after_s": round(last.process_seconds, 1),
-            **({f"{name}_message": last.message} if last.outcome == "failed" else {}),
-        }
-    medians = {
-        "seconds": None if rate else [run.report["work_seconds"] for run in done],
-        "process_seconds": [run.process_seconds for run in done],
-        "cpu_seconds": [run.cpu_seconds for run in done],
-        "peak_mb": [run.peak_mb for run in done],
-        "import_mb": [run.report["import_mb"] for run in done],
-        "work_cpu_seconds": [run.report["work_cpu_seconds"] for run in done],
-    }
-    entry: Entry = {
-        f"{name}_{figure}": round(statistics.median(values), 3)
-        for figure, values in medians.items()
-        if values
-    }
-    if rate:
-        entry |= _training_figures(name, done)
-    entry[f"{name}_all"] = [
-        round(run.report["samples_per_s" if rate else "work_seconds"], 3) for run in done
-    ]
-    entry[f"{name}_outcome"] = "ok"
-    if name == "ours":
-        entry["load_average"] = load_average()
-    return entry
-
-
-def _training_figures(name: str, done: Sequence[Run]) -> Entry:
-    figures = ("samples_per_s", "time_to_first_step_s", "matmul_share", "matmul_flops")
-    medians = {figure: statistics.median(run.report[figure] for run in done) for figure in figures}
-    entry: Entry = {
-        f"{name}_samples_per_s": round(medians["samples_per_s"], 1),
-        f"{name}_time_to_first_step_s": round(medians["time_to_first_step_s"], 2),
-        f"{name}_matmul_gflops": round(medians["matmul_flops"] / 1e9, 1),
-        f"{name}_mean_history": round(done[-1].report["mean_history"], 2),
-    }
-    share, precision = round(medians["matmul_share"], 4), done[-1].report["precision"]
-    if name != "ours":
-        return {**entry, f"{name}_matmul_share": share, f"{name}_precision": precision}
-    return {
-        **entry,
-        "matmul_share": share,
-        "precision": precision,
-        "activation_unit": done[-1].report["activation_unit"],
-    }
-
-
-def _finished(runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.outcome == "ok"]
-
-
-def _median_stages(done: Sequence[Run]) -> dict[str, float]:
-    names = done[0].report["stages"]
-    return {
-        name: round(statistics.median(run.report["stages"][name] for run in done), 3)
-        for name in names
-    }
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

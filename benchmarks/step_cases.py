@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.entries import finished
 from din_core.presets import BEST, TUTORIAL
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def entries_of(case: str, runs: Mapping[str, Sequence[Run]]) -> list[dict[str, A
 
 
 def _figures(runs: Sequence[Run]) -> dict[str, Any]:
-    done = [run for run in runs if run.outcome == "ok"]
+    done = finished(runs)
     peak = round(max(run.peak_mb for run in runs), 1)
     if not done:
         return {"outcome": runs[-1].outcome, "peak_mb": peak, "message": runs[-1].message}

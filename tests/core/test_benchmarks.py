@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmarks import cases, report, step_cases, step_sides
+from benchmarks import entries, report, step_cases, step_sides
 from benchmarks.arithmetic import needed_flops
 from benchmarks.logs import write_shaped_log
 from benchmarks.processes import Run, run_side
@@ -50,7 +50,7 @@ def trained(rate: float, precision: str = "float32") -> Run:
 def test_ratio_is_that_of_the_medians():
     ours = [finished(1.0, cpu=2.0), finished(9.0, cpu=2.0), finished(2.0, cpu=2.0)]
     theirs = [finished(60.0, cpu=50.0, peak_mb=1000.0)]
-    entry = cases._compare(ours, theirs)
+    entry = entries.compare(ours, theirs)
     assert entry["ours_seconds"] == 2.0
     assert entry["ratio"] == 30.0
     assert entry["cpu_ratio"] == 25.0
@@ -58,7 +58,7 @@ def test_ratio_is_that_of_the_medians():
 
 
 def test_rates_compare_the_other_way_round():
-    entry = cases._compare([trained(8000.0)], [trained(400.0)], rate=True)
+    entry = entries.compare([trained(8000.0)], [trained(400.0)], rate=True)
     assert entry["ratio"] == 20.0
     assert entry["ours_samples_per_s"] == 8000.0
     assert entry["theirs_matmul_share"] == 0.25
@@ -66,13 +66,13 @@ def test_rates_compare_the_other_way_round():
 
 
 def test_timeout_of_the_other_side_is_a_lower_bound():
-    entry = cases._compare([finished(10.0)], [gave_up("timeout", 1200.0)])
+    entry = entries.compare([finished(10.0)], [gave_up("timeout", 1200.0)])
     assert entry["theirs_outcome"] == "timeout"
     assert (entry["ratio"], entry["ratio_is_lower_bound"]) == (120.0, True)
 
 
 def test_out_of_memory_of_the_other_side_gives_no_ratio():
-    entry = cases._compare([finished(10.0)], [gave_up("out_of_memory", 30.0)])
+    entry = entries.compare([finished(10.0)], [gave_up("out_of_memory", 30.0)])
     assert entry["theirs_outcome"] == "out_of_memory"
     assert "ratio" not in entry
 
@@ -80,16 +80,16 @@ def test_out_of_memory_of_the_other_side_gives_no_ratio():
 def test_page_tells_every_outcome():
     generated = {"source": "generated", "users": 5, "items": 4}
     pages = {
-        "sequences_grocery": cases._compare([finished(1.0)], [finished(30.0)]),
-        "sequences_electronics": cases._compare([finished(1.0)], [gave_up("timeout", 1200.0)]),
+        "sequences_grocery": entries.compare([finished(1.0)], [finished(30.0)]),
+        "sequences_electronics": entries.compare([finished(1.0)], [gave_up("timeout", 1200.0)]),
     }
-    entries = []
+    told = []
     for case, compared in pages.items():
         extra = {"ours_samples": 16, "theirs_samples": 12, "rows": 10}
-        entries.append({"case": case, "log": generated, **extra, **compared})
-    compared = cases._compare([trained(8000.0)], [gave_up("out_of_memory", 9.0)], rate=True)
-    entries.append({"case": "training_best_float32", "preset": "best", **compared})
-    page = report.render({"cases": entries})
+        told.append({"case": case, "log": generated, **extra, **compared})
+    compared = entries.compare([trained(8000.0)], [gave_up("out_of_memory", 9.0)], rate=True)
+    told.append({"case": "training_best_float32", "preset": "best", **compared})
+    page = report.render({"cases": told})
     assert "**30.0 x**" in page
     assert "stopped after 1,200 s" in page
     assert "**≥ 1,200.0 x**" in page
