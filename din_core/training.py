@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from din_core import metrics, processes
-from din_core.batches import BatchGatherer
+from din_core.batches import Batch, BatchGatherer
 from din_core.config import ModelConfig, TrainingConfig
 from din_core.epochs import EpochPlan, EpochPlanner
 from din_core.errors import DinError
@@ -184,7 +184,7 @@ class _Run:
 
     def _run_steps(self, plan: EpochPlan) -> None:
         """Run the steps of an epoch that are left."""
-        columns_of = self._columns_of(plan)
+        batch_of = self._batches_of(plan)
         steps = list(
             plan.steps(self.config.batch_size, processes.n_processes(), processes.this_process())
         )
@@ -192,7 +192,7 @@ class _Run:
             self.losses = torch.zeros(len(steps), device=self.device)
         for step in range(self.progress.step, len(steps)):
             rows, n_samples = steps[step]
-            batch = self.gatherer.gather(**columns_of(rows), n_positions=plan.n_positions(rows))
+            batch = batch_of(rows)
             share = (self.progress.epoch + step / len(steps)) / self.config.n_epoch
             loss = self.learner.step(batch, n_samples, self._learning_rate(share))
             processes.sum_over_processes(loss)
@@ -203,19 +203,27 @@ class _Run:
             self._save_if_due()
         self._check_losses(0)
 
-    def _columns_of(self, plan: EpochPlan) -> Callable[[slice], dict[str, Tensor]]:
-        """Let a step have its columns: on the CPU gathered for it, so that they need no memory.
+    def _batches_of(self, plan: EpochPlan) -> Callable[[slice], Batch]:
+        """Let a step have its batch: on the CPU gathered for it, so that an epoch needs no memory.
 
         On a GPU the whole epoch is moved there at once: a copy within a step would wait for it.
         """
-        if self.device.type == "cpu":
-            return lambda rows: {
-                name: torch.as_tensor(values) for name, values in plan.columns(rows).items()
+        if self.device.type != "cpu":
+            resident = {
+                name: torch.as_tensor(values).to(self.device)
+                for name, values in plan.columns().items()
             }
-        resident = {
-            name: torch.as_tensor(values).to(self.device) for name, values in plan.columns().items()
-        }
-        return lambda rows: {name: column[rows] for name, column in resident.items()}
+            return lambda rows: self.gatherer.gather(
+                **{name: column[rows] for name, column in resident.items()},
+                n_positions=plan.n_positions(rows),
+            )
+
+        def gathered(rows: slice) -> Batch:
+            columns = {name: torch.as_tensor(each) for name, each in plan.columns(rows).items()}
+            n_positions = int((columns["end"] - columns["start"]).sum())
+            return self.gatherer.gather(**columns, n_positions=n_positions)
+
+        return gathered
 
     def _close_epoch(self, plan: EpochPlan, seconds: float, started: float) -> None:
         """Measure the weights, keep them if they are the best, and go on to the next epoch."""
