@@ -65,6 +65,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 server.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
+                server.wait()  # or it counts as still running when the handle goes
 
 
 @pytest.fixture(scope="module")
