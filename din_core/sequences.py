@@ -110,7 +110,7 @@ def options_from(
     source: SourceConfig,
     sequences: SequenceConfig,
     *,
-    resolve_split: bool = True,
+    for_table: str | None = None,
 ) -> dict[str, Any]:
     """Turn a configuration into the options of the templates in ``sql/sequences``.
 
@@ -119,8 +119,9 @@ def options_from(
             columns, and quantiles of a temporal split are resolved to seconds on its rows.
         source: Where the interactions came from.
         sequences: How events become samples.
-        resolve_split: Whether to find the moments of a temporal split, a pass over the events for
-            each quantile; without, a template that asks for them is refused.
+        for_table: The one of :data:`TABLES` that is to be built, or ``samples``. What only others
+            ask for and takes a pass over the rows is left out then: whether the log has several
+            files, and the moments of a temporal split.
 
     Returns:
         Options for :func:`din_core.sql_files.render`, for every file of ``sql/sequences`` and
@@ -152,7 +153,9 @@ def options_from(
         "split": sequences.split,
         "seed": sequences.seed,
     }
-    if sequences.split == "temporal" and resolve_split:
+    if for_table in (None, "events"):
+        options["several_files"] = _has_several_files(con)
+    if for_table in (None, "samples") and sequences.split == "temporal":
         options["val_from"] = _moment(con, options, sequences.val_from)
         options["test_from"] = _moment(con, options, sequences.test_from)
     return options
@@ -232,7 +235,7 @@ def build_table(
     Raises:
         OptionsError: As :func:`options_from`.
     """
-    options = options_from(con, source, sequences, resolve_split=name == "samples")
+    options = options_from(con, source, sequences, for_table=name)
     if name == "samples":
         for view in VIEWS:
             warehouse.create_view(con, view, **options)
@@ -240,6 +243,12 @@ def build_table(
         variant = negatives_variant(options) if name == "negatives" else None
         warehouse.create_table(con, name, variant=variant, **options)
     return options
+
+
+def _has_several_files(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether `file` decides anything; as a sort key, text costs as much as all others do."""
+    first, last = con.execute("select min(file), max(file) from interactions").fetchall()[0]
+    return first != last
 
 
 def _moment(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any], value: float) -> int:

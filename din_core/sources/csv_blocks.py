@@ -33,7 +33,7 @@ from din_core.sources.csv_header import Header
 from din_core.sources.errors import SourceError
 from din_core.sources.files import ByteStream
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 21
 WINDOW_BYTES = 1 << 12
 LONGEST_RECORD_BYTES = 1 << 20
 

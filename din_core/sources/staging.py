@@ -30,6 +30,9 @@ from din_core.sources.parquet_rows import raw_parquet, read_parquet
 from din_core.sources.raw_lines import raw_text
 
 _RAW_ROWS = 1 << 16
+# Less than DuckDB's row group (122,880). A larger insert becomes row groups of its own, and their
+# remainders make the next checkpoint write the table again.
+_INSERTED_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,9 @@ def _insert(con: duckdb.DuckDBPyConnection, number: int, rows: Rows, layout: Lay
         lines = pa.Array.from_buffers(pa.int64(), len(rows.lines), [None, pa.py_buffer(rows.lines)])
         block = pa.table({"line": lines} | {f"v {name}": v for name, v in rows.values.items()})
         block = block.rename_columns(["line", *layout.wanted])
-        select = f"select {number}, line, {listed} from source_block"
-        _append(con, block, f"insert into source_good {select}")
+        insert = f"insert into source_good select {number}, line, {listed} from source_block"
+        for first in range(0, block.num_rows, _INSERTED_ROWS):
+            _append(con, block.slice(first, _INSERTED_ROWS), insert)
     if rows.bad:
         block = pa.table(
             {

@@ -9,7 +9,9 @@ positives as (
         user_id,
         item_id,
         time,
+        {% if several_files %}
         file,
+        {% endif %}
         line
     from interactions
     {% if labelled %}
@@ -23,7 +25,12 @@ ordered_events as (
         cast(
             row_number() over (
                 partition by users.user_idx
-                order by positives.time, positives.file, positives.line
+                order by
+                    positives.time,
+                    {% if several_files %}
+                    positives.file,
+                    {% endif %}
+                    positives.line
             ) as integer
         ) as position,
         positives.item_id,

@@ -124,7 +124,8 @@ merged_keys as (
         2 * free_rank as place,
         item_idx as position,
         0 as k,
-        cast(null as bigint) as time
+        cast(null as bigint) as time,
+        1 as n_touched
     from touched_ranks
     union all
     select
@@ -133,7 +134,8 @@ merged_keys as (
         2 * free_rank + 1 as place,
         position,
         k,
-        time
+        time,
+        0 as n_touched
     from draw_keys
 ),
 
@@ -145,10 +147,12 @@ stepped_over as (
         k,
         time,
         pool,
-        place // 2 + count(case when k = 0 then 1 end) over (
-            partition by user_idx, pool
-            order by place
-            rows between unbounded preceding and current row
+        place // 2 + cast(
+            sum(n_touched) over (
+                partition by user_idx, pool
+                order by place
+                rows between unbounded preceding and current row
+            ) as bigint
         ) as pool_rank
     from merged_keys
 ),

@@ -79,7 +79,8 @@ merged_keys as (
         2 * free_rank as place,
         item_idx as position,
         0 as k,
-        cast(null as bigint) as time
+        cast(null as bigint) as time,
+        1 as n_touched
     from touched_keys
     union all
     select
@@ -87,7 +88,8 @@ merged_keys as (
         2 * free_rank + 1 as place,
         position,
         k,
-        time
+        time,
+        0 as n_touched
     from draw_keys
 ),
 
@@ -99,7 +101,7 @@ stepped_over as (
         k,
         time,
         cast(
-            place // 2 + 1 + count(case when k = 0 then 1 end) over (
+            place // 2 + 1 + sum(n_touched) over (
                 partition by user_idx
                 order by place
                 rows between unbounded preceding and current row
