@@ -25,7 +25,6 @@ from din_core.sources.csv_blocks import Rows, without_blanks
 from din_core.sources.errors import SourceError
 
 _BATCH_ROWS = 1 << 17
-_INTEGERS_END = pa.scalar(2.0**63)
 
 
 def open_parquet(path: Path) -> Any:
@@ -92,11 +91,8 @@ def _floats_as_text(column: Any) -> Any:
     """Write each value down; NULL where it is no number."""
     call = pc.call_function
     numbers = column.cast(pa.float64())  # Exact, and 16 bits have no arithmetic.
-    size = call("abs", [numbers])
-    whole = call(
-        "and",
-        [call("equal", [numbers, call("floor", [numbers])]), call("less", [size, _INTEGERS_END])],
-    )
+    is_small = call("less", [call("abs", [numbers]), pa.scalar(2.0**63)])
+    whole = call("and", [call("equal", [numbers, call("floor", [numbers])]), is_small])
     fraction = call("and_not", [call("is_finite", [numbers]), whole])
     integers = call("if_else", [whole, numbers, None]).cast(pa.int64())
     others = call("if_else", [fraction, column, None])

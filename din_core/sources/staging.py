@@ -111,6 +111,8 @@ def load(
         finished += file.size
         if on_progress is not None:
             on_progress(Progress(finished, total, rows_read))
+    # What Arrow keeps for the next block would lie idle through everything that follows.
+    pa.default_memory_pool().release_unused()
     _create_view(con, layout)
     return Staged(sha256=_together(digests), integers=frozenset(integers))
 

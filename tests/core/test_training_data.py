@@ -1,6 +1,8 @@
 """From tables to flat columns, through the pipeline's own SQL."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -128,3 +130,24 @@ def test_equal_logs_have_equal_fingerprints_and_others_others(con):
     moved = dataclasses.replace(test, item=test.item[::-1].copy())
     other = dataclasses.replace(data, samples={**data.samples, "test": moved})
     assert data.fingerprint() != other.fingerprint()
+
+
+def test_a_csv_becomes_arrays_without_pandas_and_torch(tmp_path):
+    # Importing them takes longer than the work on a small log, and more memory.
+    log = tmp_path / "log.csv"
+    log.write_text("user_id,item_id,time,cate_id\n1,10,1,5\n1,20,2,6\n2,10,1,5\n2,30,2,5\n")
+    code = """
+import sys
+from din_core import sequences, sources, training_data, warehouse
+from din_core.config import SequenceConfig, SourceConfig
+source = SourceConfig(path=sys.argv[1])
+with warehouse.connect(":memory:") as con:
+    sources.ingest(con, source)
+    sequences.build(con, source, SequenceConfig())
+    training_data.load(con)
+print([name for name in ("pandas", "torch") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(log)], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "[]\n"
