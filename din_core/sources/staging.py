@@ -99,7 +99,7 @@ def load(
                     pending=stream.read(BLOCK_BYTES)[header.first_byte :],
                     where=str(file.path),
                 )
-            for rows in _ahead(stack, _with_integers(blocks, integers)):
+            for rows in _with_integers(_ahead(stack, blocks), integers):
                 _widen(con, rows, integers)
                 _insert(con, number, rows, layout)
                 rows_read += len(rows.lines) + len(rows.bad)
@@ -146,7 +146,7 @@ def _together(digests: Sequence[str]) -> str:
 
 
 def _ahead(stack: contextlib.ExitStack, blocks: Iterator[Rows]) -> Iterator[Rows]:
-    """Parse the next block while the database takes in this one."""
+    """Parse the next block while this one is looked at and the database takes it in."""
     worker = stack.enter_context(ThreadPoolExecutor(max_workers=1))
     coming = worker.submit(next, blocks, None)
     while (rows := coming.result()) is not None:
