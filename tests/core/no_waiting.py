@@ -20,7 +20,6 @@ WAITING = {
     "unique_dim",
 }
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"}
-COPIES = {"_to_copy", "copy_", "to"}
 
 
 def tensors_in(values):
@@ -58,8 +57,9 @@ class NoWaiting(TorchDispatchMode):
             return "takes a mask, whose true elements the host must count"
         if name == "repeat_interleave" and kwargs.get("output_size") is None:
             return "has an output as large as its values say"
-        if name in COPIES and len({each.device for each in tensors}) > 1:
-            return "copies between devices"
+        # A number without dimensions is handed to a kernel by value.
+        if len({each.device for each in tensors if each.dim()}) > 1:
+            return "mixes devices"
         if name == "_to_copy" and kwargs.get("device", args[0].device) != args[0].device:
             return "copies to another device"
         return None

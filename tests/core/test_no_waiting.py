@@ -1,7 +1,8 @@
 """A training step gives a GPU all its work without waiting for any of its results.
 
 No GPU takes part: the steps run on the CPU in the way they do on a device, under a dispatch mode
-that refuses what would make the host wait there.
+that refuses what would make the host wait there. And they run on the device ``meta``, where tensors
+have no values that anybody could wait for.
 """
 
 import contextlib
@@ -20,7 +21,6 @@ from din_core.regularization import occurrences
 from tests.core.no_waiting import NoWaiting
 from tests.core.training_logs import planted_log
 
-CPU = torch.device("cpu")
 MODEL = ModelConfig(
     embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.1, use_user=True
 )
@@ -59,7 +59,7 @@ def log_with_gaps():
     )
 
 
-def train(network, loop, *, guard=None, n_epochs=1, precision="float32", **options):
+def train(network, loop, *, guard=None, n_epochs=1, precision="float32", device="cpu", **options):
     """Train, the columns of an epoch resident as they are on a GPU.
 
     Returns:
@@ -67,19 +67,23 @@ def train(network, loop, *, guard=None, n_epochs=1, precision="float32", **optio
     """
     data = log_with_gaps()
     torch.manual_seed(0)
-    model = build_model(dataclasses.replace(MODEL, **network), data.vocabulary)
+    model = build_model(dataclasses.replace(MODEL, **network), data.vocabulary).to(device)
     learner = Learner(model, loop, precision, **options)
-    gatherer, planner, losses = BatchGatherer(data, CPU), EpochPlanner(data, loop), []
+    gatherer = BatchGatherer(data, torch.device(device))
+    planner, losses = EpochPlanner(data, loop), []
     for epoch in range(n_epochs):
         plan = planner.plan(epoch)
         if loop.regularization == "mini_batch_aware":
             learner.begin_epoch(occurrences(data, plan))
-        resident = {name: torch.as_tensor(each) for name, each in plan.columns().items()}
+        columns = plan.columns().items()
+        resident = {name: torch.as_tensor(each).to(device) for name, each in columns}
         for rows, n_samples in plan.steps(loop.batch_size):
             n_positions = plan.n_positions(rows)
             with contextlib.nullcontext() if guard is None else guard:
-                columns = {name: each[rows] for name, each in resident.items()}
-                batch = gatherer.gather(**columns, n_positions=n_positions)
+                batch = gatherer.gather(
+                    **{name: each[rows] for name, each in resident.items()},
+                    n_positions=n_positions,
+                )
                 losses.append(learner.step(batch, n_samples, 0.01))
     return learner, losses
 
@@ -97,6 +101,18 @@ def test_no_step_waits_for_the_device(network, options, precision):
     assert {"repeat_interleave", "index_select", "index_add", "_fused_adam_", "index_copy_"} <= {
         *guard.seen
     }
+
+
+@pytest.mark.parametrize("options", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_all_of_a_step_lies_on_the_device_of_the_model(network, options, monkeypatch):
+    # Fused Adam has no form without values, and the others count their steps on the host.
+    monkeypatch.setattr(
+        "din_core.learner.dense_adam", lambda weights, *_: torch.optim.SGD(weights, 0.1)
+    )
+    loop = dataclasses.replace(LOOP, **options)
+    _, losses = train(network, loop, guard=NoWaiting(), device="meta")
+    assert {loss.device.type for loss in losses} == {"meta"}
 
 
 def test_with_rows_counted_a_step_would_wait():
@@ -144,6 +160,8 @@ def test_counted_rows_and_a_static_number_of_them_train_alike(options):
         (lambda x: x.clone().index_put_((x > 0,), x[:1]), "takes a mask"),
         (lambda x: torch.repeat_interleave(x), "as large as its values say"),
         (lambda x: x.to("meta"), "copies to another device"),
+        (lambda x: torch.zeros(3, device="meta").copy_(x), "mixes devices"),
+        (lambda x: torch.zeros(3, device="meta").index_select(0, x), "mixes devices"),
         (lambda x: x.float().to_sparse(), "makes a sparse tensor"),
         (
             lambda x: torch.sparse_coo_tensor(x.unsqueeze(0), x, (3,), check_invariants=False),
