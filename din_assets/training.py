@@ -36,11 +36,12 @@ def din_model(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DinModelConfig
 ) -> dg.MaterializeResult:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
-    from din_core import checkpoint, pictures, training, training_data
+    from din_core import checkpoint, pictures, training, training_data, training_state
 
     options = config.model_dump()
     model_config = from_options(ModelConfig, options)
     training_config = from_options(TrainingConfig, options)
+    state = warehouse.checkpoints_root / "din_model"
     with clear_failures(), warehouse.connection() as con:
         data = training_data.load(con)
     with clear_failures(), artifacts.staging(warehouse.artifacts_root, "din_model") as folder:
@@ -49,13 +50,13 @@ def din_model(
             training_config,
             data,
             on_epoch=lambda report: _report_epoch(context, report),
-            checkpoint_dir=warehouse.checkpoints_root / "din_model",
+            checkpoint_dir=state,
             tensorboard_dir=folder / "tensorboard",
         )
         for warning in trained.warnings:
             context.log.warning(warning)
         checkpoint.save_model(folder, trained.model, model_config, data.vocabulary)
-        return materialize_artifact(
+        result = materialize_artifact(
             context,
             warehouse,
             folder,
@@ -68,6 +69,9 @@ def din_model(
                 ),
             },
         )
+        # Not before: who is killed until here need not train again.
+        training_state.clear_state(state)
+        return result
 
 
 def _report_epoch(context: dg.AssetExecutionContext, report: "EpochReport") -> None:

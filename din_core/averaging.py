@@ -60,12 +60,13 @@ class WeightAverage:
 
         Args:
             table: Name of the table.
-            rows: Distinct rows, int64 ``[U]``.
+            rows: Rows, int64 ``[U]``; each once, but for padding.
             weight: Their weights since their last update, ``[U, D]``.
         """
         average, log = self._row_average[table], self._row_log[table]
-        average[rows] = self._caught_up(average[rows], weight, log[rows])
-        log[rows] = self._log_product
+        before, since = average.index_select(0, rows), log.index_select(0, rows)
+        average.index_copy_(0, rows, self._caught_up(before, weight, since))
+        log.index_fill_(0, rows, self._log_product)
 
     @torch.no_grad()
     def step(self) -> None:

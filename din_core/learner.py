@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from din_core import processes
 from din_core.averaging import WeightAverage
 from din_core.hardware import autocast
+from din_core.lookups import LookUps
 from din_core.optimizers import RowAdam, dense_adam
 from din_core.regularization import MiniBatchAware, TouchedRowsL2
 
@@ -32,16 +33,27 @@ class Learner:
     """Moves a model's weights.
 
     Args:
-        model: On its device; its embedding tables have sparse gradients.
+        model: On its device.
         config: The options of the loop.
         precision: What products are computed in.
+        static_size: Have as many rows at hand in a step as it looks up ids, some of them in vain,
+            so that the host never waits for a device to count the distinct ones (in a single
+            process; several wait for each other to agree on sizes). By default on every device but
+            the CPU, where counting costs nothing.
 
     Attributes:
         model: The model.
         tables: Its embedding tables, by name of the feature that owns each.
     """
 
-    def __init__(self, model: DIN, config: TrainingConfig, precision: ChosenPrecision) -> None:
+    def __init__(
+        self,
+        model: DIN,
+        config: TrainingConfig,
+        precision: ChosenPrecision,
+        *,
+        static_size: bool | None = None,
+    ) -> None:
         self.model = model
         self.tables = dict(model.embedding.tables())
         self._config = config
@@ -61,10 +73,14 @@ class Learner:
             before_update=self._average.before_update if self._average else None,
         )
         owner = {id(table): name for name, table in self.tables.items()}
-        self._table_of_input = {
-            feature.name: owner[id(model.embedding.table(feature))]
-            for feature in model.input_features
-        }
+        self._lookups = LookUps(
+            {name: table.num_embeddings for name, table in self.tables.items()},
+            {
+                feature.name: owner[id(model.embedding.table(feature))]
+                for feature in model.input_features
+            },
+            static_size=self._device.type != "cpu" if static_size is None else static_size,
+        )
 
     def begin_epoch(self, counts: Mapping[str, Counts]) -> None:
         """Take in how often each id occurs in the epoch, for mini-batch aware regularization."""
@@ -84,16 +100,17 @@ class Learner:
             Sum of the losses of this process's samples over ``n_samples``, on the device.
         """
         assert batch.label is not None
-        self._catch_up_rows_of(batch)
+        rows, batch_of_places = self._lookups.of(batch)
+        at_hand = {table: self._rows.take(table, index) for table, index in rows.items()}
         self.model.train()
-        with autocast(self._precision, self._device):
-            logits = self.model.logits(batch)
+        with autocast(self._precision, self._device), self.model.embedding.rows_at_hand(at_hand):
+            logits = self.model.logits(batch_of_places)
         loss = nn.functional.binary_cross_entropy_with_logits(
             logits.float(), batch.label, reduction="sum"
         )
         loss = loss / n_samples
         loss.backward()
-        processes.sum_gradients(self._dense_weights, self.tables.values())
+        processes.sum_gradients([*self._dense_weights, *at_hand.values()])
         for group in self._dense.param_groups:
             group["lr"] = learning_rate
         self._rows.learning_rate = learning_rate
@@ -103,15 +120,6 @@ class Learner:
         if self._average is not None:
             self._average.step()
         return loss.detach()
-
-    def _catch_up_rows_of(self, batch: Batch) -> None:
-        """Bring the rows that a batch looks up to the present step."""
-        looked_up: dict[str, list[Tensor]] = {}
-        for name, table in self._table_of_input.items():
-            rows = batch.sparse[name] if name in batch.sparse else batch.sequences[name]
-            looked_up.setdefault(table, []).append(rows)
-        for table, rows in looked_up.items():
-            self._rows.catch_up(table, torch.unique(torch.cat(rows)))
 
     def evaluated_weights(self) -> AbstractContextManager[None]:
         """Let the model have the weights that are evaluated and kept."""

@@ -1,8 +1,8 @@
-"""Adam in two halves: dense weights, and the rows of embedding tables that a batch touches.
+"""Adam in two halves: dense weights, and the rows of embedding tables that a batch looks up.
 
 A dense optimizer would read and write a table of millions of rows in every step for the few
 thousand that have a gradient; :class:`RowAdam` costs what the batch costs. Shapes: V rows of a
-table, U distinct rows touched in a step, D embedding width.
+table, U rows at hand for a step, D embedding width.
 """
 
 from __future__ import annotations
@@ -62,11 +62,6 @@ class _Rows:
     weight: Tensor
     moments: Tensor
 
-    def without_padding(self) -> _Rows:
-        """The same without row 0, which comes first if it is there."""
-        first = int(len(self.index) > 0 and self.index[0] == 0)
-        return _Rows(self.index[first:], self.weight[first:], self.moments[first:])
-
 
 class RowAdam:
     """Dense Adam's path for embedding rows, without visiting those that no batch touches.
@@ -75,7 +70,7 @@ class RowAdam:
     moments fade, and coupled L2 pulls it to zero. All of it matters. On a real log, lazy Adam in
     its usual form (an untouched row waits) stayed 0.015 AUC below. So a row is left alone
     while it is untouched, and when it is needed again, *before* it is looked up, the *n* steps that
-    it missed are made up for in closed form::
+    it missed are made up for in closed form (for *n* = 0 that is no change at all)::
 
         coasting   w -= lr * m / sqrt(v) * sum of beta1^i / sqrt(beta2^i)
         decay      w *= exp(-lr * l2 / sqrt(v) * sum of (1 - beta1^i) / sqrt(beta2^i))
@@ -85,12 +80,16 @@ class RowAdam:
     the step size. Rows that every step touches never miss one: for them this *is*
     ``torch.optim.Adam``, which a test holds it to; for the others a test bounds the distance.
 
+    A step is: :meth:`take` the rows, compute a loss from what it returns, ``backward()``, and
+    :meth:`step`. Nothing in it makes the host wait for a device.
+
     Args:
-        tables: Embedding tables with sparse gradients, by name.
+        tables: Embedding tables by name. A padding row is zero, and remains so whatever its
+            gradient.
         learning_rate: Step size.
         l2: Coupled L2 of every row, in every step.
         penalty: Adds to the gradient of touched rows only; ``None`` adds nothing.
-        before_update: Called when rows are caught up, before they change.
+        before_update: Called when rows are taken, before they change.
 
     Attributes:
         state: By table: ``moments`` ``[V, 2, D]`` (first and second side by side, which is
@@ -113,7 +112,7 @@ class RowAdam:
         self.n_steps = 0
         self._l2 = l2
         self._before_update = before_update
-        self._caught: dict[str, _Rows] = {}
+        self._at_hand: dict[str, _Rows] = {}
         self.state = {
             name: {
                 "moments": empty_table(
@@ -127,64 +126,46 @@ class RowAdam:
         }
 
     @torch.no_grad()
-    def catch_up(self, name: str, index: Tensor) -> None:
-        """Bring rows to the present step, before they are looked up.
+    def take(self, name: str, index: Tensor) -> Tensor:
+        """Have rows at hand for the step that follows, brought to the present.
 
         Args:
             name: Name of the table.
-            index: Distinct rows in ascending order, int64 ``[U]``.
+            index: Its rows, int64 ``[U]``; each once, but for the padding row.
+
+        Returns:
+            Their weights ``[U, D]``: a leaf, whose gradient :meth:`step` goes by. The table itself
+            changes in that step only.
         """
-        self._store(name)
         rows = self._read(name, index)
-        missed = self.n_steps - self.state[name]["last_step"][index]
+        missed = self.n_steps - self.state[name]["last_step"].index_select(0, index)
         if self._before_update is not None:
             self._before_update(name, index, rows.weight)
-        if missed.any():
-            self._advance(rows, missed.unsqueeze(1).to(rows.weight.dtype))
-            self.tables[name].weight[index] = rows.weight
-        # The step that follows needs them again, and random reads are what a step waits for.
-        self._caught[name] = rows
+        self._advance(rows, missed.unsqueeze(1).to(rows.weight.dtype))
+        self._at_hand[name] = rows
+        return rows.weight.requires_grad_()
 
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update the rows at hand that have a gradient, and let go of all."""
+        self.n_steps += 1
+        for name, rows in self._at_hand.items():
+            if rows.weight.grad is not None:
+                self._update(name, rows, rows.weight.grad)
+                self._write(name, rows)
+        self._at_hand.clear()
+
+    @torch.no_grad()
     def catch_up_all(self) -> None:
         """Bring every row to the present step, before the tables are read as a whole."""
         for name, table in self.tables.items():
             index = torch.arange(table.num_embeddings, device=table.weight.device)
             for part in index.split(_CHUNK_ROWS):
-                self.catch_up(name, part)
-            self._store(name)
+                self.take(name, part)
+                self._write(name, self._at_hand.pop(name))
 
-    @torch.no_grad()
-    def step(self) -> None:
-        """Update every row that has a gradient, and drop the gradients."""
-        gradients: dict[str, Tensor] = {}
-        for name, table in self.tables.items():
-            if table.weight.grad is not None:
-                gradients[name] = table.weight.grad.coalesce()
-                table.weight.grad = None
-                self._catch_up_exactly(name, gradients[name].indices()[0])
-            else:
-                self._store(name)
-        self.n_steps += 1
-        for name, gradient in gradients.items():
-            self._update(name, gradient.values())
-
-    def _catch_up_exactly(self, name: str, index: Tensor) -> None:
-        """Have just the rows with a gradient at hand.
-
-        They are those that were looked up, but for padding, and for the ones that only other
-        processes looked up.
-        """
-        caught = self._caught.get(name)
-        if caught is not None:
-            caught = caught.without_padding()
-            if torch.equal(caught.index, index):
-                self._caught[name] = caught
-                return
-        self.catch_up(name, index)
-
-    def _update(self, name: str, gradient: Tensor) -> None:
-        """Adam's step for the rows at hand."""
-        rows = self._caught.pop(name)
+    def _update(self, name: str, rows: _Rows, gradient: Tensor) -> None:
+        """Adam's step for rows at hand."""
         w, (m, v) = rows.weight, rows.moments.unbind(1)
         if self._l2:
             gradient = gradient.add(w, alpha=self._l2)
@@ -194,8 +175,6 @@ class RowAdam:
         v.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
         step_size, root_correction = self._corrections()
         w.addcdiv_(m, v.sqrt().div_(root_correction).add_(EPS), value=-step_size)
-        self.tables[name].weight[rows.index] = w
-        self._write(name, rows)
 
     def _advance(self, rows: _Rows, missed: Tensor) -> None:
         """Make up for ``missed`` ``[U, 1]`` steps, as the class says; none leave a row as it is."""
@@ -219,16 +198,19 @@ class RowAdam:
         v.mul_(fade_v).add_((1 - fade_v) * pull.square())
 
     def _read(self, name: str, index: Tensor) -> _Rows:
-        return _Rows(index, self.tables[name].weight[index], self.state[name]["moments"][index])
+        # index_select reads whole rows; `[index]` is several times as slow on a CPU.
+        weight, moments = self.tables[name].weight, self.state[name]["moments"]
+        return _Rows(index, weight.index_select(0, index), moments.index_select(0, index))
 
     def _write(self, name: str, rows: _Rows) -> None:
-        """Put moments back where they belong; the weights are there already."""
-        self.state[name]["moments"][rows.index] = rows.moments
-        self.state[name]["last_step"][rows.index] = self.n_steps
-
-    def _store(self, name: str) -> None:
-        if name in self._caught:
-            self._write(name, self._caught.pop(name))
+        """Put rows back where they belong, as of the present step."""
+        table, state = self.tables[name], self.state[name]
+        table.weight.index_copy_(0, rows.index, rows.weight)
+        state["moments"].index_copy_(0, rows.index, rows.moments)
+        state["last_step"].index_fill_(0, rows.index, self.n_steps)
+        if table.padding_idx is not None:
+            table.weight[table.padding_idx].zero_()
+            state["moments"][table.padding_idx].zero_()
 
     def _corrections(self) -> tuple[float, float]:
         """Step size over the first moment's correction, and root of the second's."""

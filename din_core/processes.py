@@ -2,7 +2,6 @@
 
 Everything here is a no-operation in a single process. The process group is the caller's: under
 ``torchrun``, ``torch.distributed.init_process_group("gloo")`` before training.
-Shapes: U rows touched in a step, D embedding width.
 """
 
 from __future__ import annotations
@@ -31,60 +30,44 @@ def sum_over_processes(values: Tensor) -> Tensor:
     return values
 
 
-def sum_gradients(dense: Iterable[nn.Parameter], tables: Iterable[nn.Embedding]) -> None:
-    """Give every process the sum of all processes' gradients.
-
-    Dense gradients travel as one vector. Of an embedding table only touched rows do: they are
-    gathered from all processes, and summed where the optimizer coalesces them.
+def gather_ids(ids: Tensor) -> tuple[Tensor, slice]:
+    """Let every process know the ids of all.
 
     Args:
-        dense: Weights with dense gradients, or none where this process had no sample.
-        tables: Tables with sparse gradients, or none.
+        ids: This process's, int64 ``[N]``; N may differ between processes.
+
+    Returns:
+        All ids, the same everywhere, with zeros (padding) between the shares; and where this
+        process's own stand among them.
+    """
+    if n_processes() == 1:
+        return ids, slice(None)
+    longest = torch.tensor([len(ids)], device=ids.device)
+    dist.all_reduce(longest, dist.ReduceOp.MAX)
+    size, begin = int(longest), int(longest) * this_process()
+    shares = [ids.new_empty(size) for _ in range(n_processes())]
+    dist.all_gather(shares, nn.functional.pad(ids, (0, size - len(ids))))
+    return torch.cat(shares), slice(begin, begin + len(ids))
+
+
+def sum_gradients(leaves: Iterable[Tensor]) -> None:
+    """Give every process the sum of all processes' gradients, which travel as one vector.
+
+    Args:
+        leaves: Tensors of the same shapes in every process; one without gradient adds nothing.
     """
     if n_processes() == 1:
         return
-    parameters = list(dense)
+    leaves = list(leaves)
     vector = torch.cat(
         [
             (torch.zeros_like(each) if each.grad is None else each.grad).reshape(-1)
-            for each in parameters
+            for each in leaves
         ]
     )
     dist.all_reduce(vector)
-    for each, summed in zip(
-        parameters, vector.split([each.numel() for each in parameters]), strict=True
-    ):
+    for each, summed in zip(leaves, vector.split([each.numel() for each in leaves]), strict=True):
         each.grad = summed.reshape(each.shape)
-    for table in tables:
-        table.weight.grad = _gathered(table.weight)
-
-
-def _gathered(weight: Tensor) -> Tensor:
-    """All processes' sparse gradients of a table, one after the other."""
-    gradient = weight.grad
-    if gradient is None:
-        rows = torch.zeros(0, dtype=torch.int64, device=weight.device)
-        values = weight.new_zeros(0, weight.shape[1])
-    else:
-        gradient = gradient.coalesce()
-        rows, values = gradient.indices()[0], gradient.values()
-    sizes = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(n_processes())]
-    dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
-    counts = [int(size) for size in sizes]
-    # all_gather takes equal shapes, so shares are padded to the largest and cut again.
-    padding = max(counts) - len(rows)
-    rows = nn.functional.pad(rows, (0, padding))
-    values = nn.functional.pad(values, (0, 0, 0, padding))
-    all_rows = [torch.empty_like(rows) for _ in counts]
-    all_values = [torch.empty_like(values) for _ in counts]
-    dist.all_gather(all_rows, rows)
-    dist.all_gather(all_values, values)
-    return torch.sparse_coo_tensor(
-        torch.cat([each[:n] for each, n in zip(all_rows, counts, strict=True)]).unsqueeze(0),
-        torch.cat([each[:n] for each, n in zip(all_values, counts, strict=True)]),
-        weight.shape,
-        check_invariants=False,
-    )
 
 
 def _together() -> bool:

@@ -72,7 +72,7 @@ class MiniBatchAware:
 
     def __call__(self, table: str, rows: Tensor, weight: Tensor) -> Tensor:
         """Gradient of the penalty, ``[U, D]``."""
-        return self._factors[table][rows].unsqueeze(1) * weight
+        return self._factors[table].index_select(0, rows).unsqueeze(1) * weight
 
 
 def occurrences(data: TrainingData, plan: EpochPlan) -> dict[str, Counts]:

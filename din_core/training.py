@@ -35,7 +35,6 @@ from din_core.training_data import TrainingData
 from din_core.training_reports import EpochReport, TrainedModel, event_writer, warnings_about
 from din_core.training_state import (
     TrainingState,
-    clear_state,
     fingerprint,
     load_state,
     save_state,
@@ -72,14 +71,16 @@ def train(
 
     The same arguments give the same weights, bit for bit, on the same machine with the same number
     of threads; also when the run was killed on the way and started again with the same
-    ``checkpoint_dir``.
+    ``checkpoint_dir``. The state of a finished run stays there too, and the same call then returns
+    the same result at once: who has the model safe removes the state with
+    :func:`din_core.training_state.clear_state`.
 
     Args:
         model_config: The network.
         training_config: The loop.
         data: The log.
         on_epoch: Called after each epoch (not again for those before a restart).
-        checkpoint_dir: Where the run keeps its state; ``None`` keeps none.
+        checkpoint_dir: Where the run keeps its state, also when it is over; ``None`` keeps none.
         tensorboard_dir: Where TensorBoard event files go; ``None`` writes none.
         kernel_cache: Where compiled kernels are kept; ``~/.cache/din_core`` by default.
 
@@ -169,7 +170,9 @@ class _Run:
         return use_fused_units(model, self.precision, kernel_cache) > 0
 
     def train(self, tell: Callable[[EpochReport], None]) -> None:
-        """Run the epochs that are left."""
+        """Run the epochs that are left, and keep how it ended."""
+        if self._is_over():
+            return
         while not self._is_over():
             started = self.started = time.monotonic() - self.progress.seconds
             epoch = self.progress.epoch
@@ -181,6 +184,7 @@ class _Run:
             with self.learner.evaluated_weights():
                 self._close_epoch(plan, trained - started, started)
             tell(self.progress.history[-1])
+        self._save()
 
     def _run_steps(self, plan: EpochPlan) -> None:
         """Run the steps of an epoch that are left."""
@@ -267,15 +271,13 @@ class _Run:
         )
 
     def result(self) -> TrainedModel:
-        """Give the model its best weights; the state on disk has done its duty."""
+        """Give the model its best weights, and say how it came by them."""
         model = self.learner.model
         if self.best_weights:
             model.load_state_dict(self.best_weights)
         for unit in model.units:
             # What is kept must run where no compiler is.
             cast("ActivationUnit", unit).kernel = None
-        if self.directory is not None and processes.this_process() == 0:
-            clear_state(self.directory)
         history = self.progress.history
         seconds = sum(report.seconds for report in history)
         samples = [report.samples_per_second for report in history]
@@ -329,8 +331,12 @@ class _Run:
         return fingerprint(model_config, self.config, self.data.fingerprint(), circumstances)
 
     def _save_if_due(self) -> None:
-        due = self.saved_at + self.config.checkpoint_seconds
-        if self.directory is None or not self.config.checkpoint_seconds or time.monotonic() < due:
+        if time.monotonic() >= self.saved_at + self.config.checkpoint_seconds:
+            self._save()
+
+    def _save(self) -> None:
+        """Write the state, where the run keeps one."""
+        if self.directory is None or not self.config.checkpoint_seconds:
             return
         self._check_losses(0)
         if processes.this_process() == 0:

@@ -1,8 +1,10 @@
 """A training run on disk, whole at any moment, so that a killed one goes on where it was.
 
-One safetensors file: all tensors of the run, and its position and history in the header. It is
-written under a temporary name and renamed. It belongs to one run: :func:`fingerprint` covers
-whatever decides the result, and a file with another one is left alone and not used.
+A finished run stays as well, until whoever asked for the model has it safe and clears the state: if
+it is killed before, nothing is trained again. One safetensors file: all tensors of the run, and its
+position and history in the header. It is written under a temporary name and renamed. It belongs to
+one run: :func:`fingerprint` covers whatever decides the result, and a file with another one is left
+alone and not used.
 """
 
 from __future__ import annotations
@@ -121,5 +123,5 @@ def sweep(directory: Path) -> None:
 
 
 def clear_state(directory: Path) -> None:
-    """Remove the state of a run that is over."""
+    """Remove the state of a run that is over and whose model is safe elsewhere."""
     (directory / STATE_FILE).unlink(missing_ok=True)

@@ -5,7 +5,8 @@ Shapes: D embedding width; an index tensor of any shape gives the same shape wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -57,13 +58,15 @@ class EmbeddingTables(nn.Module):
                 table.weight.normal_(0.0, init_std)
                 table.weight[0] = 0.0
             self.add_module(_module_name(name), table)
+        self._at_hand: Mapping[str, Tensor] = {}
 
     def forward(self, feature: Feature, index: Tensor) -> Tensor:
         """Look up a feature.
 
         Args:
             feature: One of the features given at construction.
-            index: Integer tensor of any shape, values from 0 to ``vocab_size - 1``.
+            index: Integer tensor of any shape, values from 0 to ``vocab_size - 1``; within
+                :meth:`rows_at_hand` places among those rows.
 
         Returns:
             ``[*index.shape, D]``.
@@ -77,6 +80,10 @@ class EmbeddingTables(nn.Module):
                 f"feature '{feature.name}': indices are {index.dtype}, which does not hold every "
                 "id; pass int64 or int32"
             )
+        rows = self._at_hand.get(self._table_of[feature.name])
+        if rows is not None:
+            # Not nn.functional.embedding: its backward is three times as slow on a CPU.
+            return rows.index_select(0, index.flatten()).view(*index.shape, rows.shape[1])
         table = self.table(feature)
         try:
             return table(index)
@@ -86,6 +93,22 @@ class EmbeddingTables(nn.Module):
                 f"outside 0…{table.num_embeddings - 1}; raise vocab_size, or map ids that the "
                 "vocabulary lacks to 0"
             ) from error
+
+    @contextmanager
+    def rows_at_hand(self, rows: Mapping[str, Tensor]) -> Generator[None]:
+        """Look up in rows that were read before, for a while, and by their place among them.
+
+        Gradients then go to those rows and not to the tables.
+
+        Args:
+            rows: Some of a table's rows ``[U, D]``, by name as in :meth:`tables`. A table that is
+                not among them is looked up as always.
+        """
+        self._at_hand = rows
+        try:
+            yield
+        finally:
+            self._at_hand = {}
 
     def table(self, feature: Feature) -> nn.Embedding:
         """The table behind a feature."""

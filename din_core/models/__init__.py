@@ -24,8 +24,7 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
         vocabulary: How many ids there are; tables get one more row, for padding and unknown.
 
     Returns:
-        A freshly initialised model with sparse embedding gradients, drawn from torch's global
-        generator: seed it before.
+        A freshly initialised model, drawn from torch's global generator: seed it before.
     """
     item_columns = {"item_id": vocabulary.n_items, **vocabulary.item_attributes}
     targets = [
@@ -65,5 +64,4 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
         attention=config.attention,
         product_inputs=config.product_inputs,
         embedding_init_std=config.embedding_init_std,
-        sparse_gradients=True,
     )

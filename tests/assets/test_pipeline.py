@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from din_core import ledger, recorded_options, sql_files, warehouse
+from din_core.training_state import STATE_FILE
 from tests.assets.conftest import failure_of
 
 ABOVE_NEGATIVES = {
@@ -62,6 +63,25 @@ def test_epochs_are_observed_while_training_goes_on(finished):
     assert {"epoch", "val_auc"} <= set(
         observed[0].asset_observation_data.asset_observation.metadata
     )
+
+
+def test_a_model_that_was_trained_but_not_kept_is_not_trained_again(
+    finished, pipeline, monkeypatch
+):
+    def pulled_plug(*_, **__):
+        raise RuntimeError("somebody pulled the plug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("din_assets.training.materialize_artifact", pulled_plug)
+        assert not pipeline.run().success
+    state = pipeline.home / "checkpoints" / "din_model" / STATE_FILE
+    assert state.exists()
+    assert "din_model" not in pipeline.versions()
+    with monkeypatch.context() as patch:
+        patch.setattr("din_core.learner.Learner.step", pulled_plug)
+        assert pipeline.run("din_model").success
+    assert pipeline.versions()["din_model"] == finished.versions()["din_model"]
+    assert not state.exists()
 
 
 def test_same_source_code_and_configuration_give_the_same_versions(finished, pipeline):

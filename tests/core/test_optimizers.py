@@ -12,23 +12,32 @@ from din_core.regularization import TouchedRowsL2
 
 def table(n_rows=6, dim=3, seed=0, scale=1.0):
     torch.manual_seed(seed)
-    embedding = nn.Embedding(n_rows, dim, sparse=True)
+    embedding = nn.Embedding(n_rows, dim)
     with torch.no_grad():
         embedding.weight *= scale
     return embedding
 
 
 def dense_twin(embedding, **options):
-    """The same table with dense gradients, and torch's Adam over all of it."""
+    """The same table, and torch's Adam over all of it."""
     twin = copy.deepcopy(embedding)
-    twin.sparse = False
     return twin, torch.optim.Adam(twin.parameters(), **options)
 
 
-def backward(embedding, rows, gradient_seed, scales=(-4, 2)):
+def taken(optimizer):
+    """A look-up in rows that the optimizer has taken for it."""
+
+    def look_up(ids):
+        rows, place = ids.unique(return_inverse=True)
+        return optimizer.take("t", rows)[place]
+
+    return look_up
+
+
+def backward(look_up, rows, gradient_seed, scales=(-4, 2)):
     """Give the rows of one look-up random gradients of very different size."""
     generator = torch.Generator().manual_seed(gradient_seed)
-    out = embedding(torch.tensor(rows))
+    out = look_up(torch.tensor(rows))
     scale = 10 ** torch.randint(*scales, out.shape, generator=generator).float()
     (out * torch.randn(out.shape, generator=generator) * scale).sum().backward()
 
@@ -39,8 +48,8 @@ def test_rows_touched_every_step_move_as_in_dense_adam(options):
     twin, reference = dense_twin(rows, lr=0.01, weight_decay=0.1 if options else 0.0)
     optimizer = RowAdam({"t": rows}, 0.01, **options)
     for step in range(50):
-        for embedding in (rows, twin):
-            backward(embedding, [0, 1, 2, 3, 4, 5, 2, 2], step)
+        for look_up in (taken(optimizer), twin):
+            backward(look_up, [0, 1, 2, 3, 4, 5, 2, 2], step)
         optimizer.step()
         reference.step()
         reference.zero_grad()
@@ -59,9 +68,8 @@ def test_rows_touched_now_and_then_stay_close_to_dense_adam(l2):
         touched = torch.rand(200, generator=generator) < chance
         touched[0] = True
         ids = touched.nonzero().squeeze(1)
-        optimizer.catch_up("t", ids)
-        for embedding in (rows, twin):
-            backward(embedding, ids.tolist(), step, scales=(-3, -1))
+        for look_up in (taken(optimizer), twin):
+            backward(look_up, ids.tolist(), step, scales=(-3, -1))
         optimizer.step()
         reference.step()
         reference.zero_grad()
@@ -81,8 +89,8 @@ def test_an_untouched_row_decays_as_in_dense_adam():
     twin, reference = dense_twin(rows, lr=1e-3, weight_decay=1e-3)
     optimizer = RowAdam({"t": rows}, 1e-3, 1e-3)
     for step in range(100):
-        for embedding in (rows, twin):
-            backward(embedding, [1], step)
+        for look_up in (taken(optimizer), twin):
+            backward(look_up, [1], step)
         optimizer.step()
         reference.step()
         reference.zero_grad()
@@ -98,8 +106,8 @@ def test_momentum_carries_a_row_on_as_in_dense_adam():
     optimizer = RowAdam({"t": rows}, 1e-3)
     for step in range(300):
         touched = [0, 1] if step < 280 else [0]
-        for embedding in (rows, twin):
-            backward(embedding, touched, step, scales=(-1, 0))
+        for look_up in (taken(optimizer), twin):
+            backward(look_up, touched, step, scales=(-1, 0))
         if step == 279:
             before = rows.weight[1].detach().clone()
         optimizer.step()
@@ -121,7 +129,7 @@ def test_a_step_does_not_visit_untouched_rows():
     before = rows.weight.detach().clone()
     optimizer = RowAdam({"t": rows}, 0.1, 0.5)
     for step in range(3):
-        backward(rows, [1, 4], step)
+        backward(taken(optimizer), [1, 4], step)
         optimizer.step()
     untouched = [0, 2, 3, 5]
     assert torch.equal(rows.weight[untouched], before[untouched])
@@ -134,19 +142,55 @@ def test_catching_up_twice_is_catching_up_once():
     rows = table()
     optimizer = RowAdam({"t": rows}, 0.1, 0.5)
     for step in range(3):
-        backward(rows, [1] if step else [1, 2], step)
+        backward(taken(optimizer), [1] if step else [1, 2], step)
         optimizer.step()
-    optimizer.catch_up("t", torch.tensor([2]))
+    optimizer.catch_up_all()
     once = rows.weight.detach().clone()
-    optimizer.catch_up("t", torch.tensor([2, 1]))
+    moments = optimizer.state["t"]["moments"].clone()
+    optimizer.catch_up_all()
     assert torch.equal(rows.weight, once)
+    assert torch.equal(optimizer.state["t"]["moments"], moments)
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 1_000, 1_000_000, 10_000_000])
+@pytest.mark.parametrize("l2", [0.0, 10.0])
+def test_a_row_that_missed_no_step_is_taken_as_it_is(n_steps, l2):
+    rows = table(n_rows=64, scale=10.0)
+    optimizer = RowAdam({"t": rows}, 0.1, l2)
+    state = optimizer.state["t"]
+    optimizer.n_steps = n_steps
+    state["last_step"].fill_(n_steps)
+    state["moments"].normal_()
+    state["moments"][:, 1].square_()
+    state["moments"][::3] = 0  # rows that no gradient has reached yet, as that of padding
+    with torch.no_grad():
+        rows.weight[::4] = 0
+    weight, moments = rows.weight.detach().clone(), state["moments"].clone()
+    assert torch.equal(optimizer.take("t", torch.arange(64)), weight)
+    optimizer.catch_up_all()
+    assert torch.equal(rows.weight, weight)
+    assert torch.equal(state["moments"], moments)
+
+
+def test_rows_are_taken_as_they_are_now_and_the_table_changes_in_the_step():
+    rows = table()
+    optimizer = RowAdam({"t": rows}, 0.1, 0.5)
+    backward(taken(optimizer), [1, 2], 0)
+    optimizer.step()
+    before = rows.weight.detach().clone()
+    optimizer.n_steps = 9
+    leaf = optimizer.take("t", torch.tensor([2]))
+    assert torch.equal(rows.weight, before)
+    assert not torch.isclose(leaf, before[2]).any()
+    again = optimizer.take("t", torch.tensor([2]))
+    assert torch.equal(leaf, again)
 
 
 @pytest.mark.parametrize("l2", [0.0, 1e-3, 10.0])
 def test_a_gap_of_any_length_leaves_finite_rows(l2):
     rows = table()
     optimizer = RowAdam({"t": rows}, 0.1, l2)
-    backward(rows, [0, 1, 2, 3], 0)
+    backward(taken(optimizer), [0, 1, 2, 3], 0)
     optimizer.step()
     largest = rows.weight.detach().abs().max()
     optimizer.n_steps = 10_000_000
@@ -159,7 +203,7 @@ def test_touched_rows_l2_pulls_touched_rows_only():
     rows = table()
     before = rows.weight.detach().clone()
     optimizer = RowAdam({"t": rows}, 0.1, penalty=TouchedRowsL2(100.0))
-    backward(rows, [1], 0)
+    backward(taken(optimizer), [1], 0)
     optimizer.step()
     optimizer.catch_up_all()
     assert torch.equal(rows.weight[2:], before[2:])
@@ -167,18 +211,26 @@ def test_touched_rows_l2_pulls_touched_rows_only():
 
 
 def test_the_padding_row_never_moves():
-    rows = nn.Embedding(4, 2, padding_idx=0, sparse=True)
+    rows = nn.Embedding(4, 2, padding_idx=0)
     optimizer = RowAdam({"t": rows}, 0.1, 1.0)
-    backward(rows, [0, 1, 0], 0)
-    optimizer.step()
+    for step in range(3):
+        # Twice among the rows, as where their number does not depend on the ids.
+        leaf = optimizer.take("t", torch.tensor([0, 1, 0]))
+        assert leaf[[0, 2]].tolist() == [[0.0, 0.0]] * 2
+        backward(lambda place, leaf=leaf: leaf[place], [0, 1, 0], step)
+        optimizer.step()
     optimizer.n_steps += 5
     optimizer.catch_up_all()
     assert rows.weight[0].tolist() == [0.0, 0.0]
+    assert optimizer.state["t"]["moments"][0].tolist() == [[0.0, 0.0]] * 2
 
 
 def test_a_table_without_gradient_is_left_alone():
     rows = table()
-    RowAdam({"t": rows}, 0.1, 1.0).step()
+    optimizer = RowAdam({"t": rows}, 0.1, 1.0)
+    optimizer.step()
+    optimizer.take("t", torch.tensor([1, 2]))  # and nothing is computed from them
+    optimizer.step()
     assert torch.equal(rows.weight, table().weight)
 
 
@@ -189,11 +241,11 @@ def test_observers_are_told_before_rows_change():
     optimizer = RowAdam(
         {"t": rows}, 0.1, before_update=lambda name, ids, w: seen.append((name, ids, w.clone()))
     )
-    backward(rows, [3, 1, 3], 0)
+    backward(taken(optimizer), [3, 1, 3], 0)
     optimizer.step()
-    backward(rows, [1], 1)
+    backward(taken(optimizer), [1], 1)
     optimizer.step()
-    optimizer.catch_up("t", torch.tensor([3]))
+    optimizer.take("t", torch.tensor([3]))
     assert [(name, ids.tolist()) for name, ids, _ in seen] == [
         ("t", [1, 3]),
         ("t", [1]),

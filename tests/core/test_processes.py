@@ -87,7 +87,9 @@ def test_a_single_process_shares_with_nobody():
     assert torch.equal(processes.sum_over_processes(values), torch.ones(3))
     weight = torch.nn.Parameter(torch.ones(2))
     weight.grad = torch.ones(2)
-    processes.sum_gradients([weight], [])
+    processes.sum_gradients([weight])
     assert torch.equal(weight.grad, torch.ones(2))
+    ids, own = processes.gather_ids(torch.tensor([4, 2]))
+    assert ids[own].tolist() == [4, 2]
     with pytest.raises(ValueError, match="Default process group"):
         torch.distributed.get_rank()

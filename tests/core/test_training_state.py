@@ -15,7 +15,13 @@ from din_core import training
 from din_core.checkpoint import tensors_hash
 from din_core.config import ModelConfig, TrainingConfig
 from din_core.learner import Learner
-from din_core.training_state import STATE_FILE, TrainingState, load_state, save_state
+from din_core.training_state import (
+    STATE_FILE,
+    TrainingState,
+    clear_state,
+    load_state,
+    save_state,
+)
 from tests.core.training_logs import planted_log
 
 MODEL = ModelConfig(
@@ -90,6 +96,7 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_weights(
             assert [getattr(each, figure) for each in resumed.history] == [
                 getattr(each, figure) for each in whole.history
             ]
+        clear_state(tmp_path)
 
 
 def test_event_files_of_a_resumed_run_begin_with_its_first_epoch(data, tmp_path, monkeypatch):
@@ -121,12 +128,36 @@ def test_what_killed_writers_left_is_removed(data, tmp_path):
     for name in (f".{STATE_FILE}.abc.tmp", ".tmpXyZ1"):
         (tmp_path / name).write_bytes(b"half")
     training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / STATE_FILE]
 
 
-def test_a_finished_run_leaves_no_state(data, tmp_path):
-    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
-    assert not (tmp_path / STATE_FILE).exists()
+@pytest.mark.parametrize("options", [{}, {"checkpoint_seconds": 1000}])
+def test_a_finished_run_is_not_trained_again_until_it_is_cleared(
+    data, tmp_path, monkeypatch, options
+):
+    # As where the caller is killed between the training and the saving of its model.
+    loop = dataclasses.replace(LOOP, **options)
+    finished = training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+    told = []
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 0)
+        again = training.train(MODEL, loop, data, checkpoint_dir=tmp_path, on_epoch=told.append)
+        assert hash_of(again) == hash_of(finished)
+        assert again.history == finished.history
+        assert again.figures() == finished.figures()
+        assert told == []
+        clear_state(tmp_path)
+        with pytest.raises(PulledPlugError):
+            training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+
+
+def test_a_run_stopped_early_is_over_when_it_is_called_again(data, tmp_path, monkeypatch):
+    aucs = iter([0.7, 0.6, 0.6])
+    monkeypatch.setattr(training.metrics, "auc", lambda *_: next(aucs))
+    loop = dataclasses.replace(LOOP, n_epoch=9, earlystop_patience=2)
+    finished, again = (training.train(MODEL, loop, data, checkpoint_dir=tmp_path) for _ in range(2))
+    assert (len(again.history), again.best_epoch) == (3, 1)
+    assert hash_of(again) == hash_of(finished)
 
 
 KILLED_AGAIN_AND_AGAIN = """
