@@ -48,7 +48,9 @@ class WeightAverage:
             for name, each in tables.items()
         }
         self._row_log = {
-            name: torch.zeros(each.num_embeddings, dtype=torch.float64, device=each.weight.device)
+            name: empty_table(
+                each.num_embeddings, dtype=torch.float64, device=each.weight.device
+            ).zero_()
             for name, each in tables.items()
         }
         self._n_steps = 0

@@ -118,9 +118,9 @@ class RowAdam:
                 "moments": empty_table(
                     table.num_embeddings, 2, table.embedding_dim, device=table.weight.device
                 ).zero_(),
-                "last_step": torch.zeros(
+                "last_step": empty_table(
                     table.num_embeddings, dtype=torch.int32, device=table.weight.device
-                ),
+                ).zero_(),
             }
             for name, table in self.tables.items()
         }

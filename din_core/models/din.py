@@ -1,8 +1,7 @@
 """Deep Interest Network (Zhou et al., KDD 2018, arXiv 1706.06978) and its BaseModel.
 
-The forward pass in two halves: :meth:`DIN.embed` looks rows up (cheap, sparse gradients, never
-compiled) and :meth:`DIN.interact` is the dense rest. No optimizer, no loss and no input or output
-belong here. Shapes: B samples, P history positions of all of them, D embedding width.
+The forward pass in two halves: :meth:`DIN.embed` looks rows up and :meth:`DIN.interact` is the
+dense rest. No optimizer, no loss and no input or output belong here. Shapes: B samples, P history positions of all of them, D embedding width.
 """
 
 from __future__ import annotations

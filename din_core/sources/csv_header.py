@@ -114,10 +114,11 @@ def _explain_missing(
             f"{where}: line 1 is no header, it holds values ({shown}); put a line with the names "
             f"of the columns first, for example {','.join(wanted)}"
         )
-    folded = {name.casefold(): name for name in reversed(columns)}
+    # What another option has already found is not what this one looks for.
+    folded = {name.casefold(): name for name in reversed(columns) if name not in wanted}
     advice: list[str] = []
     for name in missing:
-        close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
         value = folded[close[0]] if close else "..."
         advice.append(f"{wanted[name]}={value}")
     names = " and ".join(f"'{name}'" for name in missing)

@@ -95,6 +95,14 @@ def test_missing_column_is_refused_with_the_closest_name_and_its_option(con, tmp
     assert report.interactions == 1
 
 
+def test_a_column_that_another_option_has_found_is_not_suggested(con, tmp_path):
+    path = write(tmp_path / "log.csv", "user_id,item_id,day,cate_id\n1,2,3,4\n")
+    message = refused(con, path)
+    assert "time_col=..." in message
+    path = write(tmp_path / "log.csv", "user_id,item,time,cate_id\n1,2,3,4\n")
+    assert "item_col=item" in refused(con, path)
+
+
 def test_column_that_stands_twice_is_refused(con, tmp_path):
     path = write(tmp_path / "log.csv", "user_id,item_id,time,cate_id,time\n1,2,3,4,5\n")
     assert "the column 'time' 2 times" in refused(con, path)
