@@ -71,9 +71,9 @@ def train(
 
     On the CPU the same arguments give the same weights, bit for bit, on the same machine with the
     same number of threads; also when the run was killed on the way and started again with the same
-    ``checkpoint_dir``. (A GPU adds gradients in any order, so there it is within rounding.) The state of a finished run stays there too, and the same call then returns
-    the same result at once: who has the model safe removes the state with
-    :func:`din_core.training_state.clear_state`.
+    ``checkpoint_dir``. (A GPU adds gradients in any order, so there it is within rounding.) The
+    state of a finished run stays there too, and the same call then returns the same result at once:
+    who has the model safe removes the state with :func:`din_core.training_state.clear_state`.
 
     Args:
         model_config: The network.

@@ -1,7 +1,8 @@
 """Deep Interest Network (Zhou et al., KDD 2018, arXiv 1706.06978) and its BaseModel.
 
 The forward pass in two halves: :meth:`DIN.embed` looks rows up and :meth:`DIN.interact` is the
-dense rest. No optimizer, no loss and no input or output belong here. Shapes: B samples, P history positions of all of them, D embedding width.
+dense rest. No optimizer, no loss and no input or output belong here. Shapes: B samples, P history
+positions of all of them, D embedding width.
 """
 
 from __future__ import annotations
