@@ -253,7 +253,7 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
     source = SourceConfig(path="")
     ours.execute("create table interactions as select 1 as cate_id where false")
     config = SequenceConfig(seed=LARGEST, negatives_per_positive=3)
-    options = sequences.options_from(ours, source, config)
+    options = sequences.options_from(ours, source, config, for_table="negatives")
     warehouse.create_table(ours, "negatives", variant=variant, **options)
 
     for table in ("events", "items"):
