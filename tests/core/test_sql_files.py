@@ -10,6 +10,7 @@ EVERYTHING = {
     "item_attributes": (Attribute("cate_id"),),
     "user_attributes": (),
     "further_attributes": (),
+    "several_files": True,
     "labelled": False,
     "max_history": 50,
     "min_interactions": 0,
