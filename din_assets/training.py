@@ -22,13 +22,15 @@ DinModelConfig = mirror(
     doc="The network and its training; the defaults are the preset `default`.",
 )
 
+_CODE_VERSION = versions.of_modules("training", "training_data", "checkpoint")
+
 
 @dg.asset(
     group_name="training",
     deps=["samples", "negatives", "events", "users", "items"],
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
-    code_version=versions.of_modules("training", "training_data", "checkpoint"),
+    code_version=_CODE_VERSION,
     description="The Deep Interest Network, trained with early stopping on the validation AUC; the "
     "best weights are kept, TensorBoard's event files beside them.",
 )
@@ -52,6 +54,7 @@ def din_model(
             on_epoch=lambda report: _report_epoch(context, report),
             checkpoint_dir=state,
             tensorboard_dir=folder / "tensorboard",
+            program_version=_CODE_VERSION,
         )
         for warning in trained.warnings:
             context.log.warning(warning)

@@ -66,6 +66,7 @@ def train(
     checkpoint_dir: Path | str | None = None,
     tensorboard_dir: Path | str | None = None,
     kernel_cache: Path | str | None = None,
+    program_version: str = "",
 ) -> TrainedModel:
     """Train a network on a log.
 
@@ -83,6 +84,7 @@ def train(
         checkpoint_dir: Where the run keeps its state, also when it is over; ``None`` keeps none.
         tensorboard_dir: Where TensorBoard event files go; ``None`` writes none.
         kernel_cache: Where compiled kernels are kept; ``~/.cache/din_core`` by default.
+        program_version: Of the code that trains; a state of another version is not gone on from.
 
     Returns:
         The model with the weights of the epoch with the best validation AUC.
@@ -95,7 +97,7 @@ def train(
     with seeded(training_config.seed, training_config.num_threads):
         directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
         kernels = Path(kernel_cache) if kernel_cache is not None else None
-        run = _Run(model_config, training_config, data, directory, kernels)
+        run = _Run(model_config, training_config, data, directory, kernels, program_version)
         with event_writer(tensorboard_dir if processes.this_process() == 0 else None) as write:
             for report in run.progress.history:  # of the run that this one goes on from
                 write(report)
@@ -138,6 +140,7 @@ class _Run:
         data: TrainingData,
         directory: Path | None,
         kernel_cache: Path | None,
+        program_version: str,
     ) -> None:
         self.config = config
         self.data = data
@@ -155,7 +158,9 @@ class _Run:
         self.best_weights: dict[str, Tensor] = {}
         self.losses = torch.zeros(0, device=self.device)
         self.directory = directory
-        self.fingerprint = "" if directory is None else self._fingerprint(model_config)
+        self.fingerprint = (
+            "" if directory is None else self._fingerprint(model_config, program_version)
+        )
         self.started = self.saved_at = time.monotonic()
         if directory is not None:
             if processes.this_process() == 0:
@@ -319,8 +324,9 @@ class _Run:
             + (", or set precision to 'float32'" if self.precision != "float32" else "")
         )
 
-    def _fingerprint(self, model_config: ModelConfig) -> str:
+    def _fingerprint(self, model_config: ModelConfig, program_version: str) -> str:
         circumstances = {
+            "program": program_version,
             "device": str(self.device),
             "precision": self.precision,
             "fused": self.is_fused,

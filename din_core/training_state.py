@@ -50,15 +50,13 @@ def fingerprint(
     data_fingerprint: str,
     circumstances: Mapping[str, Any],
 ) -> str:
-    """Hash what decides the weights that come out, bit for bit, but for the program itself.
-
-    A state is for going on after a crash; who changes the code in between removes it.
+    """Hash what decides the weights that come out, bit for bit.
 
     Args:
         model_config: The network.
         training_config: The loop; how often a checkpoint is written does not matter.
         data_fingerprint: Of the log.
-        circumstances: Device, precision, threads and the like.
+        circumstances: Device, precision, threads, version of the program and the like.
     """
     training = {k: v for k, v in asdict(training_config).items() if k != "checkpoint_seconds"}
     decisive = [asdict(model_config), training, data_fingerprint, dict(circumstances)]

@@ -151,6 +151,14 @@ def test_a_finished_run_is_not_trained_again_until_it_is_cleared(
             training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
 
 
+def test_a_finished_run_of_other_code_is_not_taken_for_this_one(data, tmp_path, monkeypatch):
+    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="old")
+    interrupt_at(monkeypatch, 0)
+    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="old")
+    with pytest.raises(PulledPlugError):
+        training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="new")
+
+
 def test_a_run_stopped_early_is_over_when_it_is_called_again(data, tmp_path, monkeypatch):
     aucs = iter([0.7, 0.6, 0.6])
     monkeypatch.setattr(training.metrics, "auc", lambda *_: next(aucs))
