@@ -76,7 +76,7 @@ events = sequence_table("events", deps=["interactions", "users", "items"])
 user_sequences = sequence_table("user_sequences", deps=["events"])
 negatives = sequence_table(
     "negatives",
-    deps=["events", "items"],
+    deps=["events", "user_sequences", "items"],
     options=("negatives_per_positive", "negative_sampling", "seed"),
 )
 samples = sequence_table(

@@ -1,4 +1,4 @@
-"""Negative sampling in NumPy: the same hash and the same free-rank draw as ``sql/sequences``.
+"""Negative sampling in NumPy: the same hash and the same uniform draw as ``sql/sequences``.
 
 The table ``negatives`` is drawn in SQL; training redraws from here, each epoch. Both give the same
 items for the same ``(seed, user, position, k)``: the draw is a function, there is no generator
@@ -86,11 +86,11 @@ def draw_negatives(
     touched_offsets: Integers,
     n_items: int,
 ) -> npt.NDArray[np.int64]:
-    """Draw one untouched item for each row: exact, without rejection, uniform.
+    """Draw one untouched item for each row: exact, from one draw, without rejection, uniform.
 
-    The draw picks the ``draw * n_free // 2**32``-th (from 0) of the items outside the user's set.
-    With the set sorted, ``item - j`` untouched items lie below its j-th item (from 1), so one
-    binary search says how many touched items to step over.
+    With ``n_free`` untouched items, the draw picks a number ``1 + draw * n_free // 2**32``. Where
+    the user has touched that item, it is a hole. There are as many holes as spares, the untouched
+    items above ``n_free``, and the j-th hole is filled by the j-th spare.
 
     Args:
         seed: Seed of the draw (see :func:`epoch_seed`).
@@ -130,45 +130,67 @@ def draw_negatives(
             f"user_idx runs {users.min()} ... {users.max()}, "
             f"touched_offsets holds the users 1 ... {len(offsets) - 1}"
         )
-    keys = _touched_keys(np.asarray(touched_items), offsets, n_items)
+    touched = np.asarray(touched_items)
+    # One ascending scale for all users. Item 0 is nobody's, so n_items + 1 keeps the users apart.
+    scale = n_items + 1
+    keys = np.repeat(np.arange(1, len(offsets), dtype=np.int64) * scale, np.diff(offsets))
+    keys += touched
     drawn = np.empty(users.shape, dtype=np.int64)
     for start in range(0, len(users), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
         user = users[rows].astype(np.int64)
-        first = offsets[user - 1]
-        n_free = n_items - (offsets[user] - first)
+        n_free = n_items - (offsets[user] - offsets[user - 1])
         hashed = draw(seed, users[rows], positions[rows], numbers[rows]).astype(np.int64)
-        free_rank = (hashed * n_free) >> 32
-        stepped_over = _count_up_to(keys, user * n_items + free_rank) - first
-        drawn[rows] = np.where(n_free > 0, free_rank + 1 + stepped_over, 0)
+        item = np.where(n_free > 0, ((hashed * n_free) >> 32) + 1, 0)
+        holes = np.flatnonzero(_is_among(keys, user * scale + item))
+        first, last = offsets[user[holes] - 1], offsets[user[holes]]
+        item[holes] = _spares(
+            touched,
+            number=np.searchsorted(keys, user[holes] * scale + item[holes]) - first,
+            begin=np.searchsorted(keys, user[holes] * scale + n_free[holes], side="right"),
+            end=last,
+            n_free=n_free[holes],
+        )
+        drawn[rows] = item
     return drawn
 
 
-def _touched_keys(
-    touched_items: Integers, offsets: npt.NDArray[np.int64], n_items: int
-) -> npt.NDArray[np.int64]:
-    """Untouched items below each touched one, made one ascending scale by the user's number.
-
-    They run 0 ... n_items - 1, so ``user * n_items`` keeps the users apart.
-    """
-    counts = np.diff(offsets)
-    keys = np.arange(1, len(touched_items) + 1, dtype=np.int64)
-    np.subtract(touched_items, keys, out=keys)
-    # `item - j` with j counted over all users so far, put right by the user's first offset.
-    keys += np.repeat(offsets[:-1] + np.arange(1, len(offsets), dtype=np.int64) * n_items, counts)
-    return keys
-
-
-def _count_up_to(
-    keys: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Count, for each wanted value, the keys that are not above it."""
+def _is_among(keys: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Tell for each wanted value whether it is one of the ascending keys."""
+    if not len(keys):
+        return np.zeros(len(wanted), dtype=np.bool_)
     # Ascending look-ups walk through the keys once; in any other order each is a walk through
     # memory of its own, which on large logs costs ten times the sort.
     order = np.argsort(wanted)
-    counts = np.empty(len(wanted), dtype=np.int64)
-    counts[order] = np.searchsorted(keys, wanted[order], side="right")
-    return counts
+    ascending = wanted[order]
+    place = np.minimum(np.searchsorted(keys, ascending), len(keys) - 1)
+    among = np.empty(len(wanted), dtype=np.bool_)
+    among[order] = keys[place] == ascending
+    return among
+
+
+def _spares(
+    touched: Integers,
+    *,
+    number: npt.NDArray[np.int64],
+    begin: npt.NDArray[np.int64],
+    end: npt.NDArray[np.int64],
+    n_free: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Find untouched items above ``n_free`` by their number, from 0.
+
+    Those touched above ``n_free`` are ``touched[begin:end]``. Below the i-th of them (from 0) lie
+    ``touched[begin + i] - n_free - 1 - i`` spares, which never falls with i: a binary search, for
+    all at once, says how many of them to step over.
+    """
+    low, high = begin.copy(), end.copy()
+    while (open_ := low < high).any():
+        middle = (low + high) // 2
+        item = touched[np.where(open_, middle, 0)].astype(np.int64)
+        below = open_ & (item - n_free - 1 - (middle - begin) <= number)
+        low = np.where(below, middle + 1, low)
+        high = np.where(open_ & ~below, middle, high)
+    return n_free + 1 + number + (low - begin)
 
 
 def _check_seed(seed: int) -> None:

@@ -166,7 +166,7 @@ def sampled_negatives(sequences, item_attributes, config):
         for position, (item, time) in enumerate(sequence, start=1):
             if position < 2 or not free:
                 continue
-            pool = free
+            pool = deck(free)
             if config.negative_sampling == "popularity":
                 pool = [item for item in free for _ in range(weight(counts[item]))]
             if config.negative_sampling == "same_category":
@@ -177,6 +177,16 @@ def sampled_negatives(sequences, item_attributes, config):
                 rank = draw(config.seed, user, position, k) * len(pool) // 2**32
                 found.append((user, position, k, pool[rank], time))
     return found
+
+
+def deck(free):
+    """The untouched items in the order of their numbers.
+
+    Item n has number n as far as there are numbers; in the place of one that is touched stands the
+    next of the untouched items that are too large to be a number.
+    """
+    spares = iter([item for item in free if item > len(free)])
+    return [item if item in free else next(spares) for item in range(1, len(free) + 1)]
 
 
 def weight(count):

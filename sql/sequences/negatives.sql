@@ -2,9 +2,11 @@
 -- Grain: one row per event from position 2 on and k = 1 ... negatives_per_positive; none for a user
 -- who touched every item. The row takes the position and time of its positive.
 --
--- Exact, without rejection: the draw picks the free_rank-th (from 0) of the user's n_free untouched
--- items. Below the j-th touched item lie item_idx - j untouched ones; so, with touched items and
--- draws merged on that scale, a running count says how many touched items a draw steps over.
+-- Exact, from one draw, without rejection: of n_free untouched items a draw picks one number from
+-- 1 ... n_free. The touched items among those numbers are holes, the untouched items above them are
+-- spares, and there are as many of the one as of the other: the j-th hole is filled by the j-th
+-- spare. So each untouched item answers to one number. In a large catalogue next to no draw meets a
+-- hole, and only the users of those that do have their items sorted.
 {% from "macros/draw.jinja" import draws with context %}
 {% from "macros/numbers.jinja" import numbers with context %}
 with
@@ -35,91 +37,115 @@ catalogue as (
     from items
 ),
 
-touched_items as (
-    select distinct
-        user_idx,
-        item_idx
-    from events
-),
-
 free_counts as (
     select
-        touched_items.user_idx,
-        catalogue.n_items - count(*) as n_free
-    from touched_items
+        user_sequences.user_idx,
+        catalogue.n_items - array_length(list_distinct(user_sequences.items)) as n_free
+    from user_sequences
     cross join catalogue
-    group by touched_items.user_idx, catalogue.n_items
 ),
 
-touched_keys as (
-    select
-        user_idx,
-        item_idx,
-        item_idx - row_number() over (partition by user_idx order by item_idx) as free_rank
-    from touched_items
-),
-
-draw_keys as (
+drawn_numbers as (
+    -- NULL is the number of a user who touched every item: it joins no item.
     select
         draws.user_idx,
         draws.position,
         draws.k,
         draws.time,
-        draws.draw * free_counts.n_free // 4294967296 as free_rank
+        free_counts.n_free,
+        case
+            when free_counts.n_free >= 1
+                then cast(draws.draw * free_counts.n_free // 4294967296 + 1 as integer)
+        end as number
     from draws
     inner join free_counts on draws.user_idx = free_counts.user_idx
-    where free_counts.n_free > 0
 ),
 
-merged_keys as (
-    -- A touched item, with its own index in the place of the position and 0 in that of k, stands
-    -- before the draws of the same rank: they step over it.
-    select
-        user_idx,
-        2 * free_rank as place,
-        item_idx as position,
-        0 as k,
-        cast(null as bigint) as time,
-        1 as n_touched
-    from touched_keys
-    union all
-    select
-        user_idx,
-        2 * free_rank + 1 as place,
-        position,
-        k,
-        time,
-        0 as n_touched
-    from draw_keys
+users_with_holes as (
+    select distinct
+        drawn_numbers.user_idx,
+        drawn_numbers.n_free
+    from drawn_numbers
+    inner join events
+        on drawn_numbers.user_idx = events.user_idx and drawn_numbers.number = events.item_idx
 ),
 
-stepped_over as (
-    -- Draws of one place are alike here, whatever their order: no touched item is between them.
+touched_items as (
+    select distinct
+        events.user_idx,
+        events.item_idx,
+        users_with_holes.n_free
+    from events
+    inner join users_with_holes on events.user_idx = users_with_holes.user_idx
+),
+
+numbered_items as (
     select
         user_idx,
-        position,
-        k,
-        time,
-        cast(
-            place // 2 + 1 + sum(n_touched) over (
-                partition by user_idx
-                order by place
-                rows between unbounded preceding and current row
-            ) as integer
-        ) as item_idx
-    from merged_keys
+        item_idx,
+        n_free,
+        row_number() over (partition by user_idx order by item_idx) as j
+    from touched_items
+),
+
+items_above as (
+    -- With the user's touched items counted 1 ... n, these are all items above n_free.
+    select
+        user_idx,
+        n_free + j as item_idx
+    from numbered_items
+),
+
+spares as (
+    select
+        items_above.user_idx,
+        items_above.item_idx,
+        row_number() over (
+            partition by items_above.user_idx
+            order by items_above.item_idx
+        ) as j
+    from items_above
+    left join numbered_items
+        on
+            items_above.user_idx = numbered_items.user_idx
+            and items_above.item_idx = numbered_items.item_idx
+    where numbered_items.item_idx is null
+),
+
+filled_holes as (
+    select
+        numbered_items.user_idx,
+        numbered_items.item_idx as number,
+        cast(spares.item_idx as integer) as item_idx
+    from numbered_items
+    inner join spares
+        on numbered_items.user_idx = spares.user_idx and numbered_items.j = spares.j
+    where numbered_items.item_idx <= numbered_items.n_free
+),
+
+drawn_items as (
+    select
+        drawn_numbers.user_idx,
+        drawn_numbers.position,
+        drawn_numbers.k,
+        drawn_numbers.time,
+        coalesce(filled_holes.item_idx, drawn_numbers.number) as item_idx
+    from drawn_numbers
+    left join filled_holes
+        on
+            drawn_numbers.user_idx = filled_holes.user_idx
+            and drawn_numbers.number = filled_holes.number
 )
 
 select
-    stepped_over.user_idx,
-    stepped_over.position,
-    stepped_over.k,
-    stepped_over.item_idx,
+    drawn_items.user_idx,
+    drawn_items.position,
+    drawn_items.k,
+    drawn_items.item_idx,
     {% for attribute in item_attributes %}
     items.{{ attribute.index }},
     {% endfor %}
-    stepped_over.time
-from stepped_over
-inner join items on stepped_over.item_idx = items.item_idx
-where stepped_over.k >= 1
-order by stepped_over.user_idx, stepped_over.position, stepped_over.k
+    drawn_items.time
+from drawn_items
+inner join items on drawn_items.item_idx = items.item_idx
+order by drawn_items.user_idx, drawn_items.position, drawn_items.k

@@ -1,4 +1,4 @@
-"""The hash and the free-rank draw: equal to SQL, exact, and fair."""
+"""The hash and the uniform draw: equal to SQL, exact, and fair."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,26 @@ def test_negatives_equal_the_list_of_free_items_written_out(data):
     ):
         free = [candidate for candidate in range(1, n_items + 1) if candidate not in sets[u - 1]]
         rank = oracle.draw(seed, u, p, number) * len(free) // 2**32
-        assert item == (free[rank] if free else 0)
+        assert item == (oracle.deck(free)[rank] if free else 0)
+
+
+def test_a_hole_is_filled_by_the_spare_of_its_turn():
+    # Three of six items are free, so there are three numbers: 1 and 2 are touched, and the free
+    # items above 3 stand in for them, 4 for 1 and 6 for 2.
+    items, offsets = touched({3}, {1, 2, 5})
+    positions = np.arange(2, 40)
+    drawn = sampling.draw_negatives(
+        seed=11,
+        user_idx=np.full(len(positions), 2),
+        position=positions,
+        k=1,
+        touched_items=items,
+        touched_offsets=offsets,
+        n_items=6,
+    )
+    numbers = [oracle.draw(11, 2, position, 1) * 3 // 2**32 + 1 for position in positions.tolist()]
+    assert set(numbers) == {1, 2, 3}
+    assert drawn.tolist() == [{1: 4, 2: 6, 3: 3}[number] for number in numbers]
 
 
 def test_the_last_free_item_of_a_tiny_catalogue_is_found():

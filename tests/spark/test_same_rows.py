@@ -250,13 +250,17 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
         "create table items as select range + 1 as item_idx, range % 5 // 3 + 1 as cate_idx "
         "from range(100)"
     )
+    ours.execute(
+        "create table user_sequences as "
+        "select user_idx, list(item_idx) as items from events group by user_idx"
+    )
     source = SourceConfig(path="")
     ours.execute("create table interactions as select 1 as cate_id where false")
     config = SequenceConfig(seed=LARGEST, negatives_per_positive=3)
     options = sequences.options_from(ours, source, config, for_table="negatives")
     warehouse.create_table(ours, "negatives", variant=variant, **options)
 
-    for table in ("events", "items"):
+    for table in ("events", "user_sequences", "items"):
         spark_engine.load(spark, ours, table)
     spark_engine.build(spark, theirs, "negatives", variant, options)
 
