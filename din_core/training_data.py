@@ -147,13 +147,10 @@ def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
 def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
     n_users, n_items = _count(con, "users"), _count(con, "items")
     item_columns, user_columns = _attribute_columns(con)
-    events_of_user = _columns(
-        con,
-        "select user_idx, max(position) as n_events from events group by user_idx",
-        {"user_idx": np.int32, "n_events": np.int64},
-    )
     n_events = np.zeros(n_users + 1, dtype=np.int64)
-    n_events[events_of_user["user_idx"]] = events_of_user["n_events"]
+    select = "select user_idx, max(position) as n_events from events group by user_idx"
+    for rows in _batches(con, select):
+        n_events[rows["user_idx"]] = rows["n_events"]
     offsets = np.cumsum(n_events)
     return TrainingData(
         vocabulary=Vocabulary(
@@ -175,19 +172,20 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
 
 
 def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, Samples]:
-    """Read the samples of all splits in one pass, into arrays of just the right size."""
-    counts = dict(
-        con.execute("select split, count(*) from sample_bounds group by split").fetchall()
-    )
+    """Read the samples of all splits in one pass."""
+    # Counting the splits beforehand would be a pass of its own. What is not written to is only an
+    # address, and goes back at the end.
+    most = _count(con, "events") + _count(con, "negatives")
+    rows_type = row_type(int(offsets[-1]))
     samples: dict[SplitName, Samples] = {
         split: Samples(
-            user=np.empty(counts.get(split, 0), np.int32),
-            position=np.empty(counts.get(split, 0), np.int32),
-            k=np.empty(counts.get(split, 0), np.int32),
-            label=np.empty(counts.get(split, 0), np.int8),
-            item=np.empty(counts.get(split, 0), np.int32),
-            start=np.empty(counts.get(split, 0), row_type(int(offsets[-1]))),
-            end=np.empty(counts.get(split, 0), row_type(int(offsets[-1]))),
+            user=np.empty(most, np.int32),
+            position=np.empty(most, np.int32),
+            k=np.empty(most, np.int32),
+            label=np.empty(most, np.int8),
+            item=np.empty(most, np.int32),
+            start=np.empty(most, rows_type),
+            end=np.empty(most, rows_type),
         )
         for split in SPLITS
     }
@@ -217,6 +215,9 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
             filled[split] = place.stop
             for name, values in columns.items():
                 getattr(samples[split], name)[place] = values[chosen]
+    for split in SPLITS:
+        for field in fields(Samples):
+            getattr(samples[split], field.name).resize(filled[split], refcheck=False)
     return samples
 
 
