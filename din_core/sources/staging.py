@@ -30,9 +30,8 @@ from din_core.sources.parquet_rows import raw_parquet, read_parquet
 from din_core.sources.raw_lines import raw_text
 
 _RAW_ROWS = 1 << 16
-# Less than DuckDB's row group (122,880). A larger insert becomes row groups of its own, and their
-# remainders make the next checkpoint write the table again.
-_INSERTED_ROWS = 100_000
+_ROW_GROUP = 122_880  # DuckDB's own size
+_WAITING_ROWS = 2 * _ROW_GROUP
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,7 @@ def load(
     """
     integers = set(layout.wanted)
     _create_tables(con, layout)
+    good = _GoodRows(con, layout)
     total = sum(file.size for file in layout.files)
     digests: list[str] = []
     finished = rows_read = 0
@@ -101,11 +101,13 @@ def load(
                 )
             for rows in _with_integers(_ahead(stack, blocks), integers):
                 _widen(con, rows, integers)
-                _insert(con, number, rows, layout)
+                good.add(number, rows)
+                _insert_bad(con, number, rows, layout)
                 rows_read += len(rows.lines) + len(rows.bad)
                 if on_progress is not None:
                     here = stream.position() if stream is not None else 0
                     on_progress(Progress(finished + here, total, rows_read))
+            good.flush()
             if stream is not None:
                 digests.append(stream.sha256.hexdigest())
         finished += file.size
@@ -200,16 +202,55 @@ def _create_view(con: duckdb.DuckDBPyConnection, layout: Layout) -> None:
     )
 
 
-def _insert(con: duckdb.DuckDBPyConnection, number: int, rows: Rows, layout: Layout) -> None:
-    listed = ", ".join(sql_files.quote(name) for name in layout.wanted)
-    if len(rows.lines):
+class _GoodRows:
+    """Rows of a file on their way into ``source_good``, gathered until they fill row groups.
+
+    An insert takes milliseconds, however little it inserts; and one that is larger than a row group
+    but no whole number of them leaves remainders, for which a checkpoint writes the table again.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, layout: Layout) -> None:
+        self._con = con
+        self._names = ["line", *layout.wanted]
+        self._listed = ", ".join(sql_files.quote(name) for name in layout.wanted)
+        self._number = 0
+        self._waiting: list[Any] = []
+
+    def add(self, number: int, rows: Rows) -> None:
+        """Take the good rows of a block of the file with that number."""
+        if not len(rows.lines):
+            return
         # Not pa.array(), which imports pandas to look at NumPy's.
         lines = pa.Array.from_buffers(pa.int64(), len(rows.lines), [None, pa.py_buffer(rows.lines)])
         block = pa.table({"line": lines} | {f"v {name}": v for name, v in rows.values.items()})
-        block = block.rename_columns(["line", *layout.wanted])
-        insert = f"insert into source_good select {number}, line, {listed} from source_block"
-        for first in range(0, block.num_rows, _INSERTED_ROWS):
-            _append(con, block.slice(first, _INSERTED_ROWS), insert)
+        block = block.rename_columns(self._names)
+        if self._waiting and block.schema != self._waiting[0].schema:
+            self.flush()  # a column has become text
+        self._number = number
+        self._waiting.append(block)
+        if sum(block.num_rows for block in self._waiting) >= _WAITING_ROWS:
+            self._waiting = [self._insert_row_groups()]
+
+    def flush(self) -> None:
+        """Insert what waits, as at the end of a file."""
+        if self._waiting:
+            self._append(self._insert_row_groups())
+            self._waiting = []
+
+    def _insert_row_groups(self) -> Any:
+        """Insert what fills row groups, and return the rest."""
+        gathered = pa.concat_tables(self._waiting).combine_chunks()
+        whole = gathered.num_rows - gathered.num_rows % _ROW_GROUP
+        self._append(gathered.slice(0, whole))
+        return gathered.slice(whole)
+
+    def _append(self, block: Any) -> None:
+        if block.num_rows:
+            select = f"select {self._number}, line, {self._listed} from source_block"
+            _append(self._con, block, f"insert into source_good {select}")
+
+
+def _insert_bad(con: duckdb.DuckDBPyConnection, number: int, rows: Rows, layout: Layout) -> None:
     if rows.bad:
         block = pa.table(
             {
