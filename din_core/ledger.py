@@ -73,9 +73,9 @@ def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
 def entries(con: duckdb.DuckDBPyConnection) -> dict[str, Entry]:
     """Return every row, by asset; none where nothing was made yet."""
     known = con.execute(
-        "select count(*) from duckdb_tables() where table_name = 'ledger'"
-    ).fetchone()
-    if known is None or known[0] == 0:
+        "select table_name from duckdb_tables() where table_name = 'ledger'"
+    ).fetchall()
+    if not known:
         return {}
     rows = con.execute(
         "select asset, data_version, code_version, options, inputs, artifact from ledger"

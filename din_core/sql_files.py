@@ -11,6 +11,7 @@ Executing the result is :mod:`din_core.warehouse`'s business; choosing the optio
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import functools
 import hashlib
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import cast
 
 import jinja2
+import jinja2.bccache
 import jinja2.meta
 import yaml
 from markupsafe import Markup
@@ -87,10 +89,30 @@ def _only_safe(value: object) -> object:
     )
 
 
+class _CompiledTemplates(jinja2.FileSystemBytecodeCache):
+    """Compiled templates on disk, in the user's own folder among the temporary files.
+
+    Compiling takes longer than all queries of a small log. As with Python's ``__pycache__``, an
+    entry holds for just one content, and a disk that takes none costs time only.
+    """
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _compiled_templates() -> _CompiledTemplates | None:
+    try:
+        return _CompiledTemplates()
+    except (OSError, RuntimeError):  # no folder that is writable, and the user's alone
+        return None
+
+
 @functools.lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SQL_ROOT),
+        bytecode_cache=_compiled_templates(),
         undefined=jinja2.StrictUndefined,
         # Autoescaping makes macros return Markup, which is how `_only_safe` tells them from text.
         autoescape=True,

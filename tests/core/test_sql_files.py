@@ -1,5 +1,7 @@
 """SQL files are found, rendered safely, fingerprinted and described."""
 
+import tempfile
+
 import jinja2
 import pytest
 
@@ -113,6 +115,22 @@ def test_a_column_is_described_by_its_name_before_a_pattern():
     assert samples.column("target_item_id").startswith("Index of the candidate item")
     assert samples.column("target_brand").startswith("Index of the candidate's attribute")
     assert sql_files.schema("no_such_table").description == ""
+
+
+def test_templates_render_where_no_disk_keeps_them_compiled(folder, monkeypatch):
+    (folder / "shop" / "one.sql").write_text("select {{ n }}")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
+    sql_files._environment.cache_clear()
+    assert sql_files.render("one", n=1) == "select 1"
+
+
+def test_a_template_that_has_changed_is_compiled_again(folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    for text in ("select 1", "select 2"):
+        (folder / "shop" / "one.sql").write_text(text)
+        sql_files._environment.cache_clear()
+        assert sql_files.render("one") == text
+    assert list(folder.glob("_jinja2-cache-*/*.cache"))
 
 
 def test_templates_cannot_leave_their_folder():
