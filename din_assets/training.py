@@ -27,7 +27,7 @@ _CODE_VERSION = versions.of_modules("training", "training_data", "checkpoint")
 
 @dg.asset(
     group_name="training",
-    deps=["samples", "negatives", "events", "users", "items"],
+    deps=["samples", "negatives", "events", "user_sequences", "users", "items"],
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=_CODE_VERSION,

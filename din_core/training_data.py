@@ -125,8 +125,8 @@ def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
     """Read a log from the pipeline's tables.
 
     Args:
-        con: Connection with ``users``, ``items``, ``cates``, ``attributes``, ``events`` and the
-            views ``samples`` and ``sample_bounds``.
+        con: Connection with ``users``, ``items``, ``cates``, ``attributes``, ``events``,
+            ``user_sequences``, ``negatives`` and the views ``samples`` and ``sample_bounds``.
 
     Returns:
         The log; attribute columns are those that ``samples`` has.
@@ -148,7 +148,7 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
     n_users, n_items = _count(con, "users"), _count(con, "items")
     item_columns, user_columns = _attribute_columns(con)
     n_events = np.zeros(n_users + 1, dtype=np.int64)
-    select = "select user_idx, max(position) as n_events from events group by user_idx"
+    select = "select user_idx, array_length(items) as n_events from user_sequences"
     for rows in _batches(con, select):
         n_events[rows["user_idx"]] = rows["n_events"]
     offsets = np.cumsum(n_events)
@@ -159,9 +159,7 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
             item_attributes={name: _attribute_size(con, name) for name in item_columns},
             user_attributes={name: _attribute_size(con, name) for name in user_columns},
         ),
-        event_items=_columns(
-            con, "select item_idx from events order by user_idx, position", {"item_idx": np.int32}
-        )["item_idx"],
+        event_items=_event_items(con, offsets),
         user_offsets=offsets,
         item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
@@ -169,6 +167,14 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         labelled="label" in _described(con, "interactions"),
         negative_sampling=recorded_options.sequence_config(con).negative_sampling,
     )
+
+
+def _event_items(con: duckdb.DuckDBPyConnection, offsets: Int64) -> Int32:
+    """Put the item of each event in its place; positions count from 1."""
+    items = np.zeros(int(offsets[-1]), dtype=np.int32)
+    for rows in _batches(con, "select user_idx, position, item_idx from events"):
+        items[offsets[rows["user_idx"] - 1] + rows["position"] - 1] = rows["item_idx"]
+    return items
 
 
 def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, Samples]:
@@ -246,30 +252,11 @@ def _attributes(
     found: dict[str, Int32] = {}
     for name in names:
         column = quote(f"{name.removesuffix('_id')}_idx")
-        rows = _columns(
-            con,
-            f"select {index} as owner, coalesce({column}, 0) as value from {table}",
-            {"owner": np.int32, "value": np.int32},
-        )
         found[name] = np.zeros(size + 1, dtype=np.int32)
-        found[name][rows["owner"]] = rows["value"]
+        select = f"select {index} as owner, coalesce({column}, 0) as value from {table}"
+        for rows in _batches(con, select):
+            found[name][rows["owner"]] = rows["value"]
     return found
-
-
-def _columns(
-    con: duckdb.DuckDBPyConnection, select: str, types: Mapping[str, type[np.integer]]
-) -> dict[str, npt.NDArray[Any]]:
-    """Run a query and stream its integer columns into arrays of just the right size and type."""
-    n_rows = _one(con, f"select count(*) from ({select.partition(' order by ')[0]})")
-    arrays = {name: np.empty(n_rows, dtype=dtype) for name, dtype in types.items()}
-    filled = 0
-    for rows in _batches(con, select):
-        stop = filled + len(next(iter(rows.values())))
-        for name, array in arrays.items():
-            array[filled:stop] = rows[name]
-        filled = stop
-    assert filled == n_rows, f"{filled} rows came instead of {n_rows}"
-    return arrays
 
 
 def _batches(con: duckdb.DuckDBPyConnection, select: str) -> Iterator[dict[str, npt.NDArray[Any]]]:

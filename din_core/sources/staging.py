@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from din_core.sources.raw_lines import raw_text
 _RAW_ROWS = 1 << 16
 _ROW_GROUP = 122_880  # DuckDB's own size
 _WAITING_ROWS = 2 * _ROW_GROUP
+_BLOCKS_AHEAD = 2  # with one alone, either thread waits for the other's slower blocks
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,11 @@ def _together(digests: Sequence[str]) -> str:
 
 
 def _ahead(stack: contextlib.ExitStack, blocks: Iterator[Rows]) -> Iterator[Rows]:
-    """Parse the next block while this one is looked at and the database takes it in."""
+    """Parse the next blocks while this one is looked at and the database takes it in."""
     worker = stack.enter_context(ThreadPoolExecutor(max_workers=1))
-    coming = worker.submit(next, blocks, None)
-    while (rows := coming.result()) is not None:
-        coming = worker.submit(next, blocks, None)
+    coming = deque(worker.submit(next, blocks, None) for _ in range(_BLOCKS_AHEAD))
+    while (rows := coming.popleft().result()) is not None:
+        coming.append(worker.submit(next, blocks, None))
         yield rows
 
 

@@ -28,9 +28,8 @@ examples as (
 lengths as (
     select
         user_idx,
-        max(position) as n_events
-    from events
-    group by user_idx
+        array_length(items) as n_events
+    from user_sequences
 ),
 
 final as (

@@ -1,19 +1,38 @@
 -- Each user's whole behaviour sequence as lists, oldest first.
 -- Grain: one row per user with events. Element p of a list belongs to the event at position p, so a
 -- history is a slice of it.
+-- The window gathers a user's events as they come and sorts them once, by position, which is the
+-- first field; a list with an order of its own would sort for each column.
 -- sqlfluff:exclude_rules:LT02,RF04,ST06
-select
-    user_idx,
-    list(item_idx) over whole as items{% for attribute in item_attributes %},
-    list({{ attribute.index }}) over whole as {{ attribute.sequence }}
+with
+
+gathered_events as (
+    select
+        user_idx,
+        list_sort(
+            list(
+                struct_pack(
+                    position := position,
+                    item_idx := item_idx{% for attribute in item_attributes %},
+                    {{ attribute.index }} := {{ attribute.index }}
 {%- endfor %}
 
-from events
-window
-    whole as (
-        partition by user_idx
-        order by position
-        rows between unbounded preceding and unbounded following
-    )
-qualify position = 1
-order by user_idx
+                )
+            ) over whole
+        ) as sequence
+    from events
+    window whole as (partition by user_idx)
+    qualify position = 1
+)
+
+select
+    gathered_events.user_idx,
+    list_transform(gathered_events.sequence, lambda event: event.item_idx) as items
+    {%- for attribute in item_attributes %},
+    list_transform(
+        gathered_events.sequence, lambda event: event.{{ attribute.index }}
+    ) as {{ attribute.sequence }}
+{%- endfor %}
+
+from gathered_events
+order by gathered_events.user_idx
