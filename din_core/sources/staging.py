@@ -236,17 +236,17 @@ class _GoodRows:
     def flush(self) -> None:
         """Insert what waits, as at the end of a file."""
         if self._waiting:
-            self._append(self._insert_row_groups())
+            self._insert(self._insert_row_groups())
             self._waiting = []
 
     def _insert_row_groups(self) -> Any:
         """Insert what fills row groups, and return the rest."""
         gathered = pa.concat_tables(self._waiting).combine_chunks()
         whole = gathered.num_rows - gathered.num_rows % _ROW_GROUP
-        self._append(gathered.slice(0, whole))
+        self._insert(gathered.slice(0, whole))
         return gathered.slice(whole)
 
-    def _append(self, block: Any) -> None:
+    def _insert(self, block: Any) -> None:
         if block.num_rows:
             select = f"select {self._number}, line, {self._listed} from source_block"
             _append(self._con, block, f"insert into source_good {select}")
