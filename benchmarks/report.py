@@ -79,10 +79,11 @@ def add_entries(entries: Sequence[Mapping[str, Any]], path: Path = RESULTS) -> d
     """
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     cases = {entry["case"]: entry for entry in read_results(path)["cases"]}
+    machine = describe_machine()
     for entry in entries:
-        cases[entry["case"]] = {**entry, "date": today}
+        cases[entry["case"]] = {**entry, "machine": machine, "date": today}
     results = {
-        "machine": describe_machine(),
+        "machine": machine,
         "versions": describe_versions(),
         "date": today,
         "cases": sorted(cases.values(), key=_place),
@@ -102,7 +103,7 @@ def render(results: Mapping[str, Any]) -> str:
     parts = [
         "# Benchmark results",
         _INTRODUCTION,
-        _machine(results),
+        _versions(results),
     ]
     sections = (
         ("sequences_", "Sequence builder: CSV to train-ready arrays", _sequences),
@@ -112,20 +113,32 @@ def render(results: Mapping[str, Any]) -> str:
     )
     for prefix, title, write in sections:
         if chosen := [entry for entry in cases if entry["case"].startswith(prefix)]:
-            parts += [f"## {title}", write(chosen)]
-    return "\n\n".join(parts) + "\n"
+            parts += [f"## {title}", _machines(chosen), write(chosen)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _machine(results: Mapping[str, Any]) -> str:
-    machine = results.get("machine")
-    if not machine:
+def _versions(results: Mapping[str, Any]) -> str:
+    if not results.get("versions"):
         return "Nothing was measured yet."
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:g} GiB, "
-        f"{' '.join(machine['isa']) or 'no vector extensions'}; {versions}; last measured "
-        f"{results['date']}."
-    )
+    return f"{versions}; last measured {results['date']}."
+
+
+def _machines(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Where a section's cases were measured: those of two machines are not to be compared."""
+    cases: dict[str, list[str]] = {}
+    for entry in entries:
+        if machine := entry.get("machine"):
+            words = (
+                f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:g} GiB, "
+                f"{' '.join(machine['isa']) or 'no vector extensions'}, {entry['date']}"
+            )
+            cases.setdefault(words, []).append(f"`{entry['case']}`")
+    if not cases:
+        return ""
+    if len(cases) == 1:
+        return f"Measured on {next(iter(cases))}."
+    return _bullets([f"{', '.join(names)}: measured on {words}." for words, names in cases.items()])
 
 
 def _sequences(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -110,6 +110,21 @@ def test_partial_run_replaces_its_own_cases_only(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
 
 
+def test_figures_of_two_machines_are_told_apart():
+    scale = {"rows": 1, "date": "2026-11-26"}
+    machine = {"cpu": "Old", "cores": 2, "memory_gb": 8.0, "isa": ["avx2"]}
+    cases = [
+        {"case": "scale_1m", "machine": machine, **scale},
+        {"case": "scale_10m", "machine": {**machine, "cpu": "New", "isa": []}, **scale},
+    ]
+    assert report._machines(cases).splitlines() == [
+        "- `scale_1m`: measured on Old, 2 cores, 8 GiB, avx2, 2026-11-26.",
+        "- `scale_10m`: measured on New, 2 cores, 8 GiB, no vector extensions, 2026-11-26.",
+    ]
+    together = report._machines(cases[:1])
+    assert together == "Measured on Old, 2 cores, 8 GiB, avx2, 2026-11-26."
+
+
 def test_committed_figures_are_those_of_the_page():
     assert report.PAGE.read_text() == report.render(report.read_results())
 
