@@ -4,14 +4,12 @@ import gzip
 import random
 
 import duckdb
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from din_core.config import SourceConfig
 from din_core.errors import DinError
-from din_core.sources import IngestReport, SourceError, fingerprint, ingest, parquet_rows, stage
+from din_core.sources import SourceError, fingerprint, stage
+from tests.core.ingested_logs import ingested, refused, rejected, rows, write
 
 HEADER = "user_id,item_id,time,cate_id\n"
 
@@ -20,29 +18,6 @@ HEADER = "user_id,item_id,time,cate_id\n"
 def con():
     with duckdb.connect() as connection:
         yield connection
-
-
-def write(path, content):
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return str(path)
-
-
-def ingested(con, path, **config) -> IngestReport:
-    return ingest(con, SourceConfig(path=path, **config))
-
-
-def refused(con, path, **config) -> str:
-    with pytest.raises(SourceError) as caught:
-        ingested(con, path, **config)
-    return str(caught.value)
-
-
-def rows(con, columns="user_id, item_id, time, cate_id"):
-    return con.execute(f"select {columns} from interactions order by file, line").fetchall()
-
-
-def rejected(con):
-    return con.execute("select line, reason, raw from rejected_rows order by file, line").fetchall()
 
 
 def test_source_error_is_shown_without_a_stack_trace_and_is_a_value_error():
@@ -318,76 +293,3 @@ def test_no_attributes_and_many_attributes(con, tmp_path):
     ]
     ingested(con, path, item_attribute_cols=('a "b"',), user_attribute_cols=("age",))
     assert rows(con, '"a ""b""", age') == [("x", 30)]
-
-
-def test_parquet_gives_the_same_rows_as_text(con, tmp_path):
-    table = pa.table(
-        {
-            "user_id": pa.array(["u1", None, "u3"]),
-            "item_id": pa.array([2**62, 5, 6], pa.int64()),
-            "time": pa.array([0, 1, 1_000_000_500], pa.timestamp("ms", tz="UTC")),
-            "cate_id": pa.array([1.0, 2.0, None]),
-            "label": pa.array([True, False, True]),
-        }
-    )
-    pq.write_table(table, tmp_path / "log.parquet")
-    report = ingested(con, f"{tmp_path}/log.parquet")
-    assert rows(con, "user_id, item_id, time, cate_id, label, line") == [("u1", 2**62, 0, 1, 1, 1)]
-    assert [row[:2] for row in rejected(con)] == [(2, "empty user_id"), (3, "empty cate_id")]
-    assert rejected(con)[1][2].startswith("u3,6,")
-    assert report.lines_read == 3
-
-
-def parquet(path, **columns):
-    """One file with the columns of a log, those that are not given constant."""
-    n_rows = len(next(iter(columns.values())))
-    rest = {name: pa.array([1] * n_rows) for name in ("user_id", "item_id", "time", "cate_id")}
-    pq.write_table(pa.table({**rest, **columns}), path)
-    return str(path)
-
-
-def test_parquet_float_is_the_same_text_whatever_stands_beside_it(con, tmp_path, monkeypatch):
-    # Batches of two rows: user 100000000000 beside a whole number, a NaN, a fraction and NULL.
-    monkeypatch.setattr(parquet_rows, "_BATCH_ROWS", 2)
-    user = 1e11
-    ids = pa.array([user, 7.0, user, float("nan"), user, 1.5, None, user, -0.0, float("inf")])
-    path = parquet(tmp_path / "log.parquet", user_id=ids)
-    ingested(con, path)
-    assert rows(con, "line, user_id") == [
-        *((1, "100000000000"), (2, "7"), (3, "100000000000"), (5, "100000000000")),
-        *((6, "1.5"), (8, "100000000000"), (9, "0")),
-    ]
-    assert [row[:2] for row in rejected(con)] == [(line, "empty user_id") for line in (4, 7, 10)]
-
-
-@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
-def test_parquet_floats_of_whole_numbers_and_gaps_are_integers(con, tmp_path, kind):
-    ids = pa.array(np.array([2048, np.nan, -3], dtype=kind.to_pandas_dtype()), kind)
-    ingested(con, parquet(tmp_path / "log.parquet", item_id=ids))
-    assert rows(con, "line, item_id") == [(1, 2048), (3, -3)]
-
-
-def test_parquet_float_at_the_edge_of_64_bits_stays_itself(con, tmp_path):
-    largest = 2.0**63 - 1024
-    ids = pa.array([largest, -(2.0**63), 2.0**63, 1e300])
-    ingested(con, parquet(tmp_path / "log.parquet", item_id=ids))
-    found = [value for (value,) in rows(con, "item_id")]
-    assert found[0] == str(int(largest))
-    assert [float(value) for value in found] == ids.to_pylist()
-
-
-def test_parquet_times_as_floats_are_judged_one_by_one(con, tmp_path):
-    times = pa.array([1.7e9, float("nan"), 1.7e9 + 0.5, 1e11, float("-inf")])
-    ingested(con, parquet(tmp_path / "log.parquet", time=times))
-    assert rows(con, "line, time") == [(1, 1_700_000_000), (4, 100_000_000_000)]
-    assert [row[:2] for row in rejected(con)] == [
-        (2, "empty time"),
-        (3, "time is neither an integer nor ISO 8601"),
-        (5, "empty time"),
-    ]
-
-
-def test_parquet_column_that_is_no_value_is_refused(con, tmp_path):
-    table = pa.table({"user_id": [[1]], "item_id": [1], "time": [1], "cate_id": [1]})
-    pq.write_table(table, tmp_path / "log.parquet")
-    assert "column 'user_id' of type list" in refused(con, f"{tmp_path}/log.parquet")
