@@ -202,7 +202,7 @@ def _scale(entries: Sequence[Mapping[str, Any]]) -> str:
         f"DuckDB's memory_limit is {entries[0]['memory_limit']}. {_ABOUT_SCALE}",
     ]
     done = [entry for entry in entries if entry["ours_outcome"] == "ok"]
-    if len(done) > 1:
+    if len(done) > 1 and done[0].get("machine") == done[-1].get("machine"):
         growth = [
             done[-1][figure] / done[0][figure]
             for figure in ("ours_microseconds_per_row", "ours_cpu_microseconds_per_row")

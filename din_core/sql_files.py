@@ -15,6 +15,7 @@ import contextlib
 import fnmatch
 import functools
 import hashlib
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,9 +93,20 @@ def _only_safe(value: object) -> object:
 class _CompiledTemplates(jinja2.FileSystemBytecodeCache):
     """Compiled templates on disk, in the user's own folder among the temporary files.
 
-    Compiling takes longer than all queries of a small log. As with Python's ``__pycache__``, an
-    entry holds for just one content, and a disk that takes none costs time only.
+    Compiling takes longer than all queries of a small log. An entry holds for one content of the
+    template and of this file, which says how it is compiled; one that cannot be read is made again,
+    and a disk that takes none only costs time.
     """
+
+    def __init__(self) -> None:
+        compiler = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+        super().__init__(pattern=f"din-{compiler}-%s.cache")
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        try:
+            super().load_bytecode(bucket)
+        except (OSError, EOFError, ValueError, TypeError, pickle.UnpicklingError):
+            bucket.reset()
 
     def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
         with contextlib.suppress(OSError):

@@ -159,7 +159,7 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
             item_attributes={name: _attribute_size(con, name) for name in item_columns},
             user_attributes={name: _attribute_size(con, name) for name in user_columns},
         ),
-        event_items=_event_items(con, offsets),
+        event_items=_event_items(con, n_events, offsets),
         user_offsets=offsets,
         item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
@@ -169,18 +169,27 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
     )
 
 
-def _event_items(con: duckdb.DuckDBPyConnection, offsets: Int64) -> Int32:
+def _event_items(con: duckdb.DuckDBPyConnection, n_events: Int64, offsets: Int64) -> Int32:
     """Put the item of each event in its place; positions count from 1."""
+    different = TrainingDataError(
+        "'events' and 'user_sequences' do not hold the same events: one of them was made again "
+        "without the other; materialize both, or run `din refresh`"
+    )
     items = np.zeros(int(offsets[-1]), dtype=np.int32)
+    if _count(con, "events") != len(items):
+        raise different
     for rows in _batches(con, "select user_idx, position, item_idx from events"):
-        items[offsets[rows["user_idx"] - 1] + rows["position"] - 1] = rows["item_idx"]
+        user, position = rows["user_idx"], rows["position"]
+        if np.any(position > n_events[user]):
+            raise different
+        items[offsets[user - 1] + position - 1] = rows["item_idx"]
     return items
 
 
 def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, Samples]:
     """Read the samples of all splits in one pass."""
-    # Counting the splits beforehand would be a pass of its own. What is not written to is only an
-    # address, and goes back at the end.
+    # Counting the splits beforehand would be a pass of its own. What is not written to takes no
+    # memory, only address space, and goes back at the end.
     most = _count(con, "events") + _count(con, "negatives")
     rows_type = row_type(int(offsets[-1]))
     samples: dict[SplitName, Samples] = {

@@ -33,6 +33,7 @@ from din_core.sources.raw_lines import raw_text
 _RAW_ROWS = 1 << 16
 _ROW_GROUP = 122_880  # DuckDB's own size
 _WAITING_ROWS = 2 * _ROW_GROUP
+_WAITING_BYTES = 1 << 25  # long texts are inserted before they fill a row group
 _BLOCKS_AHEAD = 2  # with one alone, either thread waits for the other's slower blocks
 
 
@@ -217,6 +218,7 @@ class _GoodRows:
         self._listed = ", ".join(sql_files.quote(name) for name in layout.wanted)
         self._number = 0
         self._waiting: list[Any] = []
+        self._n_rows = self._n_bytes = 0
 
     def add(self, number: int, rows: Rows) -> None:
         """Take the good rows of a block of the file with that number."""
@@ -229,20 +231,26 @@ class _GoodRows:
         if self._waiting and block.schema != self._waiting[0].schema:
             self.flush()  # a column has become text
         self._number = number
-        self._waiting.append(block)
-        if sum(block.num_rows for block in self._waiting) >= _WAITING_ROWS:
-            self._waiting = [self._insert_row_groups()]
+        self._wait(block)
+        if self._n_rows >= _WAITING_ROWS or self._n_bytes >= _WAITING_BYTES:
+            self._wait(self._insert_row_groups())
 
     def flush(self) -> None:
         """Insert what waits, as at the end of a file."""
         if self._waiting:
             self._insert(self._insert_row_groups())
-            self._waiting = []
+
+    def _wait(self, block: Any) -> None:
+        if block.num_rows:
+            self._waiting.append(block)
+            self._n_rows += block.num_rows
+            self._n_bytes += block.nbytes
 
     def _insert_row_groups(self) -> Any:
-        """Insert what fills row groups, and return the rest."""
+        """Insert what fills row groups, or all that fills none, and return the rest."""
         gathered = pa.concat_tables(self._waiting).combine_chunks()
-        whole = gathered.num_rows - gathered.num_rows % _ROW_GROUP
+        self._waiting, self._n_rows, self._n_bytes = [], 0, 0
+        whole = gathered.num_rows - gathered.num_rows % _ROW_GROUP or gathered.num_rows
         self._insert(gathered.slice(0, whole))
         return gathered.slice(whole)
 

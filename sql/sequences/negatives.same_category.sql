@@ -4,8 +4,9 @@
 --
 -- Where the user has touched the whole category, or the category is unknown (0), that draw is from
 -- the whole catalogue, which is pool 0 here; other pools are the categories. Within a pool the
--- items have ranks 0, 1, 2 ... and the draw works as in the uniform negatives, exactly and without
--- rejection: below the j-th touched item of a pool lie pool_rank - (j - 1) untouched ones.
+-- items have ranks 0, 1, 2 ... and the draw picks the rank of an untouched one, exactly and without
+-- rejection: below the j-th touched item of a pool lie pool_rank - (j - 1) untouched ones; with
+-- touched items and draws merged on that scale, a running count says how many a draw steps over.
 {% from "macros/draw.jinja" import draws with context %}
 {% from "macros/numbers.jinja" import numbers with context %}
 {% set cate = item_attributes[0] %}

@@ -37,11 +37,26 @@ catalogue as (
     from items
 ),
 
+touched_lists as (
+    select
+        user_idx,
+        list_distinct(items) as items
+    from user_sequences
+),
+
+touched_items as (
+    -- Each once, so that a join with the draws has no more rows than there are draws.
+    select
+        user_idx,
+        unnest(items) as item_idx
+    from touched_lists
+),
+
 free_counts as (
     select
-        user_sequences.user_idx,
-        catalogue.n_items - array_length(list_distinct(user_sequences.items)) as n_free
-    from user_sequences
+        touched_lists.user_idx,
+        catalogue.n_items - array_length(touched_lists.items) as n_free
+    from touched_lists
     cross join catalogue
 ),
 
@@ -66,26 +81,23 @@ users_with_holes as (
         drawn_numbers.user_idx,
         drawn_numbers.n_free
     from drawn_numbers
-    inner join events
-        on drawn_numbers.user_idx = events.user_idx and drawn_numbers.number = events.item_idx
-),
-
-touched_items as (
-    select distinct
-        events.user_idx,
-        events.item_idx,
-        users_with_holes.n_free
-    from events
-    inner join users_with_holes on events.user_idx = users_with_holes.user_idx
+    inner join touched_items
+        on
+            drawn_numbers.user_idx = touched_items.user_idx
+            and drawn_numbers.number = touched_items.item_idx
 ),
 
 numbered_items as (
     select
-        user_idx,
-        item_idx,
-        n_free,
-        row_number() over (partition by user_idx order by item_idx) as j
+        touched_items.user_idx,
+        touched_items.item_idx,
+        users_with_holes.n_free,
+        row_number() over (
+            partition by touched_items.user_idx
+            order by touched_items.item_idx
+        ) as j
     from touched_items
+    inner join users_with_holes on touched_items.user_idx = users_with_holes.user_idx
 ),
 
 items_above as (

@@ -35,6 +35,7 @@ def folder(tmp_path, monkeypatch):
         '{% from "macros/colour.jinja" import red %}\nselect {{ red() }} as {{ column }}'
     )
     monkeypatch.setattr(sql_files, "SQL_ROOT", tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sql_files._environment.cache_clear()
     yield tmp_path
     sql_files._environment.cache_clear()
@@ -124,13 +125,16 @@ def test_templates_render_where_no_disk_keeps_them_compiled(folder, monkeypatch)
     assert sql_files.render("one", n=1) == "select 1"
 
 
-def test_a_template_that_has_changed_is_compiled_again(folder, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+def test_a_template_that_has_changed_or_is_damaged_is_compiled_again(folder):
     for text in ("select 1", "select 2"):
         (folder / "shop" / "one.sql").write_text(text)
         sql_files._environment.cache_clear()
         assert sql_files.render("one") == text
-    assert list(folder.glob("_jinja2-cache-*/*.cache"))
+    (kept,) = folder.glob("_jinja2-cache-*/*.cache")
+    for damaged in (b"", kept.read_bytes()[:20], kept.read_bytes()[:-5], b"noise"):
+        kept.write_bytes(damaged)
+        sql_files._environment.cache_clear()
+        assert sql_files.render("one") == "select 2"
 
 
 def test_templates_cannot_leave_their_folder():

@@ -123,6 +123,21 @@ def test_a_missing_table_is_named_with_what_to_do(con):
         training_data.load(con)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "insert into events select 2, 5, 1, 1, 9",
+        "delete from events where user_idx = 1 and position = 1",
+        "update events set position = 3 where user_idx = 1 and position = 1",
+    ],
+)
+def test_events_and_sequences_of_different_ages_are_told(con, change):
+    build(con)
+    con.execute(change)
+    with pytest.raises(TrainingDataError, match="do not hold the same events"):
+        training_data.load(con)
+
+
 def test_equal_logs_have_equal_fingerprints_and_others_others(con):
     data = build(con)
     assert data.fingerprint() == training_data.load(con).fingerprint()

@@ -96,6 +96,20 @@ def test_a_user_who_touched_every_item_keeps_the_positives_alone(con, sampling):
     assert con.execute("select user_id, label from samples").fetchall() == [(1, 1)]
 
 
+def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con):
+    # 400,000 events, nearly as many draws of a touched item: pairs of the two would take an hour.
+    con.execute(
+        "create or replace table interactions as "
+        "select 1 as user_id, range % 2 + 1 as item_id, range as time, 'log' as file, "
+        "range + 2 as line from range(400000) "
+        "union all select 2, 3, 0, 'log', 1"
+    )
+    source = SourceConfig(path="", item_attribute_cols=())
+    sequences.build(con, source, SequenceConfig())
+    found = con.execute("select item_idx, count(*) from negatives group by item_idx").fetchall()
+    assert found == [(3, 399_999)]
+
+
 def test_users_under_the_least_are_left_out_and_their_items_stay(con):
     rows = build(con, [(1, 1, 1), (1, 2, 2), (2, 3, 1)], min_interactions=2)
     assert (rows["users"], rows["items"], rows["events"]) == (1, 3, 2)
