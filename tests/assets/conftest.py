@@ -16,6 +16,7 @@ from din_assets.definitions import build_defs
 from din_assets.resources import WarehouseResource
 from din_core import ledger
 
+HEADER = "user_id,item_id,time,cate_id"
 SMALL_RUN: dict[str, Any] = {
     "ops": {
         "interactions": {
@@ -102,7 +103,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 def write_csv(tmp_path: Path) -> Callable[..., Path]:
     """Write lines to a CSV file with the tutorial's header."""
 
-    def write(*lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:
+    def write(*lines: str, header: str = HEADER) -> Path:
         path = tmp_path / "log.csv"
         path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
         return path

@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -21,9 +23,12 @@ import yaml
 
 from din_assets import paths
 from din_core import artifacts
-from tests.assets.conftest import SMALL_RUN
+from tests.assets.conftest import SMALL_RUN, Pipeline
 
-KILLS = int(os.environ.get("DIN_FAULT_KILLS", "5"))
+KILLS = int(os.environ.get("DIN_FAULT_KILLS", "3"))
+STARTED = "STEP_START"  # what Dagster calls the event
+READERS = 10
+PATIENCE = 1200  # seconds for a run that waits for two others on a busy machine
 
 READER = """
 import sys, time, duckdb
@@ -40,40 +45,72 @@ while not Path(stop).exists():
         ).fetchone()
         assert events == sequences > 0, (events, sequences)
     n += 1
-    time.sleep(0.05)
+    time.sleep(0.5)  # ten that never rest would leave the runs no processor
 print(n)
 """
 
 
+@dataclass
+class Place:
+    """A Dagster home with the project's instance, and the processes that a test starts in it."""
+
+    home: Path
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command,
+            cwd=self.home,
+            env={**os.environ, "DIN_HOME": str(self.data), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def start_run(self, selection: str = "*") -> subprocess.Popen[str]:
+        return self.start(
+            str(Path(sys.executable).parent / "dagster"), "asset", "materialize",
+            "--select", selection, "-m", "din_assets.definitions", "-c", "run.yaml",
+        )  # fmt: skip
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A Dagster home with the project's instance and a run configuration of a few seconds."""
+def place(tmp_path: Path, finished: Pipeline) -> Iterator[Place]:
+    """A place with the results of one run, whose configuration it has; no process outlives a test.
+
+    Readers and runs that a failed test left running would slow every test after it.
+    """
     shutil.copy(paths.project_root() / "dagster.yaml", tmp_path)
-    config = {**SMALL_RUN, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    config = {**SMALL_RUN, "loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
-    return tmp_path
+    place = Place(tmp_path)
+    shutil.copytree(finished.home, place.data)
+    try:
+        yield place
+    finally:
+        for process in place.processes:
+            kill(process)
 
 
-def start_run(place: Path) -> subprocess.Popen[str]:
-    command = [
-        str(Path(sys.executable).parent / "dagster"), "asset", "materialize", "--select", "*",
-        "-m", "din_assets.definitions", "-c", "run.yaml",
-    ]  # fmt: skip
-    return subprocess.Popen(
-        command,
-        cwd=place,
-        env={**os.environ, "DIN_HOME": str(place / "data"), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(run: subprocess.Popen[str]) -> str:
-    output, _ = run.communicate(timeout=400)
-    assert run.returncode == 0, output[-3000:]
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output[-3000:]
     return output
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process with all that it started, where it still runs, and close its pipe."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    with process:  # closes the pipe and waits
+        pass
 
 
 def leftovers(home: Path) -> list[Path]:
@@ -86,39 +123,35 @@ def leftovers(home: Path) -> list[Path]:
     return temporary + [home / name for name in beside - known]
 
 
+@pytest.mark.timeout(2 * PATIENCE)
 def test_runs_queue_and_readers_never_notice(place):
-    finish(start_run(place))
-    published, stop = place / "data" / "warehouse.duckdb", place / "stop"
+    published, stop = place.data / "warehouse.duckdb", place.home / "stop"
     readers = [
-        subprocess.Popen(
-            [sys.executable, "-c", READER, str(published), str(stop), str(n)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for n in range(10)
+        place.start(sys.executable, "-c", READER, str(published), str(stop), str(n))
+        for n in range(READERS)
     ]
-    outputs = [finish(run) for run in [start_run(place) for _ in range(3)]]
+    # What readers could see half-done, without the training that would only take time.
+    tables_anew = "group:ingest or group:sequences or key:warehouse"
+    outputs = [finish(run) for run in [place.start_run(tables_anew) for _ in range(3)]]
     stop.touch()
     for reader in readers:
-        output, _ = reader.communicate(timeout=60)
-        assert reader.returncode == 0, output
-        assert int(output) > 0
+        assert int(finish(reader)) > 0
     waited = [output for output in outputs if "Dagster run" in output and "wait" in output]
     assert len(waited) == 2, "two of three runs say for whom they wait"
 
 
-def test_killed_runs_leave_nothing_behind_and_the_next_one_succeeds(place):
-    finish(start_run(place))
-    home = place / "data"
+@pytest.mark.timeout(2 * PATIENCE)
+def test_killed_runs_leave_nothing_behind_and_the_next_one_succeeds(place, finished):
+    steps = sorted(e.step_key for e in finished.result.all_events if e.event_type_value == STARTED)
     moments = random.Random(0)
     for _ in range(KILLS):
-        run = start_run(place)
-        time.sleep(moments.uniform(1.0, 12.0))
-        os.killpg(run.pid, signal.SIGKILL)
-        run.communicate()
-        with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as con:
+        run = place.start_run()
+        within = moments.choice(steps)
+        assert any(f" - {within} - {STARTED}" in line for line in run.stdout), within
+        time.sleep(moments.uniform(0.0, 0.5))
+        kill(run)
+        with duckdb.connect(str(place.data / "warehouse.duckdb"), read_only=True) as con:
             assert con.execute("select count(*) from samples").fetchone()[0] > 0
-    finish(start_run(place))
-    assert leftovers(home) == []
-    assert artifacts.sweep(home / "artifacts") == []
+    finish(place.start_run())
+    assert leftovers(place.data) == []
+    assert artifacts.sweep(place.data / "artifacts") == []
