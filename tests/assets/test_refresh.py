@@ -2,11 +2,13 @@
 
 import contextlib
 import fcntl
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -14,49 +16,75 @@ from din_assets import cli
 from din_assets.refresh import RefreshFailedError, refresh
 from din_assets.resources import WarehouseResource
 from din_core.warehouse import WarehouseError
+from tests.assets.conftest import HEADER, Pipeline
+
+ROWS = [
+    f"u{user},i{item},{100 * step + user},c{item % 4}"
+    for user in range(12)
+    for step, item in enumerate(range(7 * user, 7 * user + 18, 3))
+]
+
+
+class Refreshing:
+    """A pipeline on a small log, and what `refresh` did with it."""
+
+    def __init__(self, pipeline):
+        self.pipeline = pipeline
+        self.config = pipeline.config
+        self.config["ops"]["interactions"] = {"config": {}}
+
+    def __call__(self, upto=None, **kwargs):
+        """Refresh, down to one asset or all the way, and return what was made, by asset."""
+        made = {}
+        steps = refresh(self.pipeline.instance, run_config=self.config, **kwargs)
+        with contextlib.closing(steps):
+            for decision in steps:
+                if decision.outcome != "up to date":
+                    made.update(dict.fromkeys(decision.assets, decision))
+                if upto in decision.assets:
+                    break
+        return made
 
 
 @pytest.fixture
 def csv(write_csv, monkeypatch, tmp_path) -> Path:
-    rows = [
-        f"u{user},i{item},{100 * step + user},c{item % 4}"
-        for user in range(12)
-        for step, item in enumerate(range(7 * user, 7 * user + 18, 3))
-    ]
-    path = write_csv(*rows)
+    path = write_csv(*ROWS)
     monkeypatch.setenv("DIN_CSV", str(path))
     monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
     return path
 
 
+@pytest.fixture(scope="module")
+def first_refresh(tmp_path_factory):
+    """What a first refresh made, and where: each test goes on from a copy."""
+    home = tmp_path_factory.mktemp("first") / "data"
+    path = home.with_name("log.csv")
+    path.write_text("\n".join([HEADER, *ROWS]) + "\n")
+    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test() as instance:
+        patch.setenv("DIN_CSV", str(path))
+        patch.setenv("DIN_HOME", str(home))
+        return Refreshing(Pipeline(home, instance))(), home
+
+
 @pytest.fixture
-def refreshed(pipeline, csv):
-    """Refresh and return what was made, by asset."""
-    config = pipeline.config
-    config["ops"]["interactions"] = {"config": {}}
-
-    def run(**kwargs):
-        decisions = list(refresh(pipeline.instance, run_config=config, **kwargs))
-        return {
-            asset: decision
-            for decision in decisions
-            for asset in decision.assets
-            if decision.outcome != "up to date"
-        }
-
-    run.config = config
-    return run
+def never_refreshed(pipeline, csv):
+    return Refreshing(pipeline)
 
 
-def test_first_refresh_makes_everything_and_the_second_nothing(refreshed):
-    first = refreshed()
-    assert {"interactions", "samples", "din_model", "warehouse"} <= set(first)
-    assert first["users"].reasons == ("never made",)
+@pytest.fixture
+def refreshed(never_refreshed, pipeline, first_refresh):
+    shutil.copytree(first_refresh[1], pipeline.home)
+    return never_refreshed
+
+
+def test_first_refresh_makes_everything_and_the_second_nothing(first_refresh, refreshed):
+    made, _ = first_refresh
+    assert {"interactions", "samples", "din_model", "warehouse"} <= set(made)
+    assert made["users"].reasons == ("never made",)
     assert refreshed() == {}
 
 
 def test_same_rows_in_another_file_stop_after_ingestion(refreshed, csv):
-    refreshed()
     csv.write_text(csv.read_text().replace("\n", "\r\n", 1))
     made = refreshed()
     assert set(made) == {"interactions", "rejected_rows"}
@@ -65,7 +93,6 @@ def test_same_rows_in_another_file_stop_after_ingestion(refreshed, csv):
 
 
 def test_new_row_goes_all_the_way_down(refreshed, csv):
-    refreshed()
     csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
     made = refreshed()
     assert {"interactions", "events", "samples", "din_model", "warehouse"} <= set(made)
@@ -74,16 +101,14 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
 
 
 def test_changed_option_makes_what_it_touches(refreshed):
-    refreshed()
     refreshed.config["ops"]["samples"] = {"config": {"max_history": 2}}
-    made = refreshed()
+    made = refreshed(upto="din_model")
     assert "max_history: 50 → 2" in made["samples"].reasons
     assert {"events", "negatives", "user_sequences"}.isdisjoint(made)
     assert "samples has new content" in made["din_model"].reasons
 
 
 def test_changed_code_that_gives_the_same_rows_makes_one_table(refreshed, pipeline):
-    refreshed()
     with duckdb.connect(str(pipeline.home / "pipeline.duckdb")) as con:
         con.execute("update ledger set code_version = 'of yesterday' where asset = 'users'")
     made = refreshed()
@@ -93,7 +118,6 @@ def test_changed_code_that_gives_the_same_rows_makes_one_table(refreshed, pipeli
 
 
 def test_dry_run_makes_nothing_and_lists_what_may_follow(refreshed, csv):
-    refreshed()
     csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
     planned = refreshed(dry_run=True)
     assert "interactions would be made" in planned["users"].reasons
@@ -101,17 +125,16 @@ def test_dry_run_makes_nothing_and_lists_what_may_follow(refreshed, csv):
 
 
 def test_failing_step_stops_the_refresh_and_says_where(refreshed, csv):
-    refreshed()
     csv.write_text("user_id,item_id\n1,2\n")
     with pytest.raises(RefreshFailedError, match="interactions"):
         refreshed()
 
 
-def test_publication_that_did_not_happen_is_made_up_for(refreshed, pipeline, monkeypatch):
+def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipeline, monkeypatch):
     published = pipeline.home / "warehouse.duckdb"
 
     def reasons():
-        found = refreshed(dry_run=True)["warehouse"].reasons
+        found = never_refreshed(dry_run=True)["warehouse"].reasons
         return [reason for reason in found if "duckdb" in reason]
 
     def publish_fails(*_, **__):
@@ -144,13 +167,13 @@ def test_publication_that_did_not_happen_is_made_up_for(refreshed, pipeline, mon
 
 def test_same_category_can_be_left_together_with_the_category(refreshed):
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "same_category"}}
-    refreshed()
+    refreshed(upto="negatives")
     refreshed.config["ops"]["interactions"] = {"config": {"item_attribute_cols": []}}
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "uniform"}}
-    assert "negatives" in refreshed()
+    assert "negatives" in refreshed(upto="negatives")
 
 
-def test_refresh_waits_for_whoever_writes(refreshed, pipeline):
+def test_refresh_waits_for_whoever_writes(never_refreshed, pipeline):
     assert pipeline.run("interactions", "rejected_rows").success
     resource = WarehouseResource(home=str(pipeline.home))
     said, order = [], []
@@ -165,16 +188,16 @@ def test_refresh_waits_for_whoever_writes(refreshed, pipeline):
     holding = threading.Event()
     with ThreadPoolExecutor() as pool:
         writer = pool.submit(write)
-        assert holding.wait(10)
-        assert "interactions" not in refreshed(dry_run=True, on_wait=said.append)
+        assert holding.wait(60)
+        assert "interactions" not in never_refreshed(dry_run=True, on_wait=said.append)
         order.append("refreshed")
         writer.result()
     assert order == ["written", "refreshed"]
     assert "a run" in said[0]
 
 
-def test_refresh_is_alone_from_its_first_step_to_its_last(refreshed, pipeline):
-    steps = refresh(pipeline.instance, run_config=refreshed.config)
+def test_refresh_is_alone_from_its_first_step_to_its_last(never_refreshed, pipeline):
+    steps = refresh(pipeline.instance, run_config=never_refreshed.config)
     with contextlib.closing(steps):
         assert "interactions" in next(steps).assets
         with (pipeline.home / "pipeline.lock").open() as lock, pytest.raises(BlockingIOError):
@@ -184,8 +207,8 @@ def test_refresh_is_alone_from_its_first_step_to_its_last(refreshed, pipeline):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_dry_run_without_results_makes_no_home(refreshed, pipeline):
-    assert "interactions" in refreshed(dry_run=True)
+def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
+    assert "interactions" in never_refreshed(dry_run=True)
     assert not pipeline.home.exists()
 
 
@@ -228,7 +251,6 @@ def test_prune_without_results_makes_none(csv, tmp_path, capsys):
 
 
 def test_prune_keeps_the_current_version(refreshed, pipeline, csv, capsys):
-    refreshed()
     stale = pipeline.home / "artifacts" / "din_model" / "0123"
     stale.mkdir()
     assert cli.main(["prune"]) == 0
