@@ -17,8 +17,6 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import ElementClickInterceptedException
-from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as see
 from selenium.webdriver.support.ui import WebDriverWait
@@ -64,7 +62,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             os.killpg(server.pid, signal.SIGTERM)
             try:
-                server.wait(timeout=30)
+                server.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 server.wait()  # or it counts as still running when the handle goes
@@ -105,7 +103,7 @@ def _ask(address: str, query: str) -> Any:
         data=json.dumps({"query": query}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.load(answer)["data"]
 
 
@@ -116,17 +114,15 @@ def _text(browser: webdriver.Chrome, text: str, tag: str = "*") -> Any:
 
 
 def _click(browser: webdriver.Chrome, text: str, tag: str) -> None:
-    """Click an element, after closing whatever Dagster puts in front of a first visit's page."""
+    """Click an element by script: an alert of Dagster's own over the page is then no obstacle."""
+    element = _text(browser, text, tag)
+    WebDriverWait(browser, PATIENCE).until(lambda _: element.is_enabled())
+    browser.execute_script("arguments[0].click()", element)
 
-    def attempt(_: webdriver.Chrome) -> bool:
-        try:
-            _text(browser, text, tag).click()
-        except ElementClickInterceptedException:
-            ActionChains(browser).send_keys(Keys.ESCAPE).perform()
-            return False
-        return True
 
-    WebDriverWait(browser, PATIENCE).until(attempt)
+def _dialogs(browser: webdriver.Chrome) -> list[str]:
+    """Texts of the dialogs that lie over the page."""
+    return [dialog.text for dialog in browser.find_elements(By.CLASS_NAME, "dagster-dialog")]
 
 
 def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
@@ -141,7 +137,7 @@ def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
         runs = _ask(ui, "{ runsOrError { ... on Runs { results { status } } } }")
         results = runs["runsOrError"]["results"]
         status = results[0]["status"] if results else ""
-    assert status == "SUCCESS"
+    assert status == "SUCCESS", (status, _dialogs(browser))
     browser.get(ui + "/runs")
     _text(browser, "Success")
 
@@ -155,8 +151,7 @@ def test_asset_page_shows_figures_and_pictures(ui, browser, asset, says):
     _text(browser, says)
     if asset == "test_auc":
         return
-    button = _text(browser, "[Show Markdown]", "a")
-    browser.execute_script("arguments[0].click()", button)
+    _click(browser, "[Show Markdown]", "a")
     picture = WebDriverWait(browser, PATIENCE).until(
         see.presence_of_element_located((By.CSS_SELECTOR, "img[src^='data:image/png']"))
     )
