@@ -74,22 +74,23 @@ class Place:
         self.processes.append(process)
         return process
 
-    def start_run(self, selection: str = "*") -> subprocess.Popen[str]:
+    def start_run(self, selection: str = "*", log_level: str = "WARNING") -> subprocess.Popen[str]:
+        """Start a run; at ``DEBUG`` it tells each step, and its pipe must be read meanwhile."""
+        config = {**SMALL_RUN, "loggers": {"console": {"config": {"log_level": log_level}}}}
+        (self.home / f"{log_level}.yaml").write_text(yaml.safe_dump(config))
         return self.start(
             str(Path(sys.executable).parent / "dagster"), "asset", "materialize",
-            "--select", selection, "-m", "din_assets.definitions", "-c", "run.yaml",
+            "--select", selection, "-m", "din_assets.definitions", "-c", f"{log_level}.yaml",
         )  # fmt: skip
 
 
 @pytest.fixture
 def place(tmp_path: Path, finished: Pipeline) -> Iterator[Place]:
-    """A place with the results of one run, whose configuration it has; no process outlives a test.
+    """A place with the results of one run; no process outlives a test.
 
     Readers and runs that a failed test left running would slow every test after it.
     """
     shutil.copy(paths.project_root() / "dagster.yaml", tmp_path)
-    config = {**SMALL_RUN, "loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     place = Place(tmp_path)
     shutil.copytree(finished.home, place.data)
     try:
@@ -145,7 +146,7 @@ def test_killed_runs_leave_nothing_behind_and_the_next_one_succeeds(place, finis
     steps = sorted(e.step_key for e in finished.result.all_events if e.event_type_value == STARTED)
     moments = random.Random(0)
     for _ in range(KILLS):
-        run = place.start_run()
+        run = place.start_run(log_level="DEBUG")
         within = moments.choice(steps)
         assert any(f" - {within} - {STARTED}" in line for line in run.stdout), within
         time.sleep(moments.uniform(0.0, 0.5))
