@@ -25,7 +25,7 @@ from din_assets import paths
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 240  # seconds; the machine may be busy
+PATIENCE = 400  # seconds; the machine may be busy
 
 
 @pytest.fixture(scope="module")
