@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,6 @@ from din_assets.definitions import build_defs
 from din_assets.resources import WarehouseResource
 from din_core import ledger
 
-HEADER = "user_id,item_id,time,cate_id"
 SMALL_RUN: dict[str, Any] = {
     "ops": {
         "interactions": {
@@ -99,16 +99,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         yield pipeline
 
 
+def write_rows(path: Path, *lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:
+    """Write lines to a CSV file, with the tutorial's header."""
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def write_csv(tmp_path: Path) -> Callable[..., Path]:
-    """Write lines to a CSV file with the tutorial's header."""
-
-    def write(*lines: str, header: str = HEADER) -> Path:
-        path = tmp_path / "log.csv"
-        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
-        return path
-
-    return write
+    """Write lines to a CSV file in the test's folder."""
+    return functools.partial(write_rows, tmp_path / "log.csv")
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

@@ -16,7 +16,7 @@ from din_assets import cli
 from din_assets.refresh import RefreshFailedError, refresh
 from din_assets.resources import WarehouseResource
 from din_core.warehouse import WarehouseError
-from tests.assets.conftest import HEADER, Pipeline
+from tests.assets.conftest import Pipeline, write_rows
 
 ROWS = [
     f"u{user},i{item},{100 * step + user},c{item % 4}"
@@ -33,17 +33,15 @@ class Refreshing:
         self.config = pipeline.config
         self.config["ops"]["interactions"] = {"config": {}}
 
-    def __call__(self, upto=None, **kwargs):
-        """Refresh, down to one asset or all the way, and return what was made, by asset."""
-        made = {}
-        steps = refresh(self.pipeline.instance, run_config=self.config, **kwargs)
-        with contextlib.closing(steps):
-            for decision in steps:
-                if decision.outcome != "up to date":
-                    made.update(dict.fromkeys(decision.assets, decision))
-                if upto in decision.assets:
-                    break
-        return made
+    def __call__(self, **kwargs):
+        """Refresh and return what was made, by asset."""
+        decisions = list(refresh(self.pipeline.instance, run_config=self.config, **kwargs))
+        return {
+            asset: decision
+            for decision in decisions
+            for asset in decision.assets
+            if decision.outcome != "up to date"
+        }
 
 
 @pytest.fixture
@@ -58,8 +56,7 @@ def csv(write_csv, monkeypatch, tmp_path) -> Path:
 def first_refresh(tmp_path_factory):
     """What a first refresh made, and where: each test goes on from a copy."""
     home = tmp_path_factory.mktemp("first") / "data"
-    path = home.with_name("log.csv")
-    path.write_text("\n".join([HEADER, *ROWS]) + "\n")
+    path = write_rows(home.with_name("log.csv"), *ROWS)
     with pytest.MonkeyPatch.context() as patch, dg.instance_for_test() as instance:
         patch.setenv("DIN_CSV", str(path))
         patch.setenv("DIN_HOME", str(home))
@@ -102,7 +99,7 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
 
 def test_changed_option_makes_what_it_touches(refreshed):
     refreshed.config["ops"]["samples"] = {"config": {"max_history": 2}}
-    made = refreshed(upto="din_model")
+    made = refreshed()
     assert "max_history: 50 → 2" in made["samples"].reasons
     assert {"events", "negatives", "user_sequences"}.isdisjoint(made)
     assert "samples has new content" in made["din_model"].reasons
@@ -167,10 +164,10 @@ def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipelin
 
 def test_same_category_can_be_left_together_with_the_category(refreshed):
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "same_category"}}
-    refreshed(upto="negatives")
+    refreshed()
     refreshed.config["ops"]["interactions"] = {"config": {"item_attribute_cols": []}}
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "uniform"}}
-    assert "negatives" in refreshed(upto="negatives")
+    assert "negatives" in refreshed()
 
 
 def test_refresh_waits_for_whoever_writes(never_refreshed, pipeline):

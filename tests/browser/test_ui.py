@@ -17,6 +17,12 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as see
 from selenium.webdriver.support.ui import WebDriverWait
@@ -114,15 +120,26 @@ def _text(browser: webdriver.Chrome, text: str, tag: str = "*") -> Any:
 
 
 def _click(browser: webdriver.Chrome, text: str, tag: str) -> None:
-    """Click an element by script: an alert of Dagster's own over the page is then no obstacle."""
-    element = _text(browser, text, tag)
-    WebDriverWait(browser, PATIENCE).until(lambda _: element.is_enabled())
-    browser.execute_script("arguments[0].click()", element)
+    """Click an element as a visitor does, once the dialogs that lie over it have been answered."""
+    answered: list[str] = []
 
+    def attempt(_: webdriver.Chrome) -> bool:
+        for dialog in browser.find_elements(By.CLASS_NAME, "dagster-dialog"):
+            answered.append(dialog.text)
+            for button in dialog.find_elements(By.TAG_NAME, "button"):
+                browser.execute_script("arguments[0].click()", button)
+        _text(browser, text, tag).click()
+        return True
 
-def _dialogs(browser: webdriver.Chrome) -> list[str]:
-    """Texts of the dialogs that lie over the page."""
-    return [dialog.text for dialog in browser.find_elements(By.CLASS_NAME, "dagster-dialog")]
+    not_yet = (
+        ElementClickInterceptedException,
+        ElementNotInteractableException,
+        StaleElementReferenceException,
+    )
+    try:
+        WebDriverWait(browser, PATIENCE, ignored_exceptions=not_yet).until(attempt)
+    except TimeoutException as error:
+        raise AssertionError(f"no click on {text!r}; dialogs over it: {answered[-3:]}") from error
 
 
 def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
@@ -137,7 +154,7 @@ def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
         runs = _ask(ui, "{ runsOrError { ... on Runs { results { status } } } }")
         results = runs["runsOrError"]["results"]
         status = results[0]["status"] if results else ""
-    assert status == "SUCCESS", (status, _dialogs(browser))
+    assert status == "SUCCESS"
     browser.get(ui + "/runs")
     _text(browser, "Success")
 
@@ -151,7 +168,8 @@ def test_asset_page_shows_figures_and_pictures(ui, browser, asset, says):
     _text(browser, says)
     if asset == "test_auc":
         return
-    _click(browser, "[Show Markdown]", "a")
+    button = _text(browser, "[Show Markdown]", "a")
+    browser.execute_script("arguments[0].click()", button)
     picture = WebDriverWait(browser, PATIENCE).until(
         see.presence_of_element_located((By.CSS_SELECTOR, "img[src^='data:image/png']"))
     )
