@@ -43,6 +43,29 @@ class Batch:
         """B."""
         return self.offsets.shape[0] - 1
 
+    def shares(self, number: int) -> list[Batch]:
+        """Cut the batch into batches of consecutive samples, as equal in number as can be.
+
+        Args:
+            number: How many; 1 gives the batch itself.
+        """
+        if number == 1:
+            return [self]
+        cuts = [self.n_samples * share // number for share in range(number + 1)]
+        places = [int(self.offsets[cut]) for cut in cuts]
+        return [
+            Batch(
+                sparse={name: ids[first:end] for name, ids in self.sparse.items()},
+                sequences={name: ids[begin:stop] for name, ids in self.sequences.items()},
+                offsets=self.offsets[first : end + 1] - begin,
+                row=self.row[begin:stop] - first,
+                label=None if self.label is None else self.label[first:end],
+            )
+            for first, end, begin, stop in zip(
+                cuts[:-1], cuts[1:], places[:-1], places[1:], strict=True
+            )
+        ]
+
 
 def batch_from_padded(
     inputs: Mapping[str, Tensor],

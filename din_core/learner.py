@@ -6,8 +6,9 @@ of a step in this process.
 
 from __future__ import annotations
 
+import functools
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +16,31 @@ from torch import Tensor, nn
 from din_core import processes
 from din_core.averaging import WeightAverage
 from din_core.hardware import autocast
+from din_core.lanes import Lanes, number_of_lanes
+from din_core.layers.dice import Dice
 from din_core.lookups import LookUps
 from din_core.optimizers import RowAdam, dense_adam
 from din_core.regularization import MiniBatchAware, TouchedRowsL2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from din_core.batches import Batch
     from din_core.config import TrainingConfig
     from din_core.hardware import ChosenPrecision
     from din_core.models import DIN
     from din_core.regularization import Counts
+
+
+def samples_are_independent(model: nn.Module) -> bool:
+    """Whether a sample's gradient depends neither on the others of its batch nor on chance.
+
+    With Dice it depends on the batch's statistics, with dropout on random numbers.
+    """
+    return not any(
+        isinstance(module, Dice) or (isinstance(module, nn.Dropout) and module.p > 0)
+        for module in model.modules()
+    )
 
 
 class Learner:
@@ -41,6 +55,9 @@ class Learner:
             process; several wait for each other to agree on sizes). By default on every device but
             the CPU, where counting costs nothing.
 
+        lanes: Threads for shares of a step, of a network whose
+            :func:`samples_are_independent`; by default the caller's own.
+
     Attributes:
         model: The model.
         tables: Its embedding tables, by name of the feature that owns each.
@@ -53,8 +70,11 @@ class Learner:
         precision: ChosenPrecision,
         *,
         static_size: bool | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         self.model = model
+        self._lanes = lanes or Lanes(1)
+        assert self._lanes.number == 1 or samples_are_independent(model)
         self.tables = dict(model.embedding.tables())
         self._config = config
         self._precision: ChosenPrecision = precision
@@ -102,15 +122,27 @@ class Learner:
         assert batch.label is not None
         rows, batch_of_places = self._lookups.of(batch)
         at_hand = {table: self._rows.take(table, index) for table, index in rows.items()}
+        leaves = [*self._dense_weights, *at_hand.values()]
         self.model.train()
-        with autocast(self._precision, self._device), self.model.embedding.rows_at_hand(at_hand):
-            logits = self.model.logits(batch_of_places)
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            logits.float(), batch.label, reduction="sum"
-        )
-        loss = loss / n_samples
-        loss.backward()
-        processes.sum_gradients([*self._dense_weights, *at_hand.values()])
+
+        def work(share: Batch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+            with autocast(self._precision, self._device):
+                logits = self.model.logits(share)
+            loss = nn.functional.binary_cross_entropy_with_logits(
+                logits.float(), share.label, reduction="sum"
+            )
+            loss = loss / n_samples
+            return loss.detach(), torch.autograd.grad(loss, leaves, allow_unused=True)
+
+        n_lanes = min(self._lanes.number, number_of_lanes(batch.n_samples, self._lanes.number))
+        with self.model.embedding.rows_at_hand(at_hand):
+            losses, gradients = zip(
+                *self._lanes.map(work, batch_of_places.shares(n_lanes)), strict=True
+            )
+        for leaf, parts in zip(leaves, zip(*gradients, strict=True), strict=True):
+            leaf.grad = _sum(parts)
+        loss = cast("Tensor", _sum(losses))
+        processes.sum_gradients(leaves)
         for group in self._dense.param_groups:
             group["lr"] = learning_rate
         self._rows.learning_rate = learning_rate
@@ -119,7 +151,7 @@ class Learner:
         self._rows.step()
         if self._average is not None:
             self._average.step()
-        return loss.detach()
+        return loss
 
     def evaluated_weights(self) -> AbstractContextManager[None]:
         """Let the model have the weights that are evaluated and kept."""
@@ -159,6 +191,12 @@ class Learner:
                 state[name].copy_(each)
         if self._average is not None:
             self._average.restore(_below("average.", tensors))
+
+
+def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Add up what the shares of a step have given, in their order; None where none has."""
+    given = [part for part in parts if part is not None]
+    return functools.reduce(torch.add, given) if given else None
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

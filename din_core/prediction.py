@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 
 from din_core.batches import BatchGatherer
+from din_core.lanes import lanes, number_of_lanes
 
 if TYPE_CHECKING:
     from din_core.models import DIN
@@ -47,16 +48,34 @@ def predict(model: DIN, data: TrainingData, split: SplitName = "test") -> Any:
 
 
 def score(
-    model: DIN, gatherer: BatchGatherer, samples: Samples, device: torch.device
+    model: DIN,
+    gatherer: BatchGatherer,
+    samples: Samples,
+    device: torch.device,
+    n_threads: int | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Probabilities of samples, float32 ``[N]``; the model is left in evaluation mode."""
+    """Compute the probabilities of samples; the model is left in evaluation mode.
+
+    Args:
+        model: On the device.
+        gatherer: Of the samples' log, on the device.
+        samples: N samples.
+        device: Where the model is.
+        n_threads: Threads on a processor; by default as many as torch has.
+
+    Returns:
+        float32 ``[N]``.
+    """
     model.eval()
     positions_before = np.concatenate([[0], np.cumsum(samples.end - samples.start)])
-    scores: list[torch.Tensor] = []
-    with torch.inference_mode():
-        for first in range(0, len(samples), BATCH_SIZE):
-            last = min(first + BATCH_SIZE, len(samples))
-            part = samples.take(slice(first, last))
+    n_threads = (n_threads or torch.get_num_threads()) if device.type == "cpu" else 1
+    number = number_of_lanes(BATCH_SIZE, n_threads)
+    size = -(-BATCH_SIZE // number)  # all lanes together need the memory of one batch
+
+    def scores_from(first: int) -> torch.Tensor:
+        last = min(first + size, len(samples))
+        part = samples.take(slice(first, last))
+        with torch.inference_mode():
             batch = gatherer.gather(
                 user=torch.as_tensor(part.user).to(device),
                 item=torch.as_tensor(part.item).to(device),
@@ -64,7 +83,10 @@ def score(
                 end=torch.as_tensor(part.end).to(device),
                 n_positions=int(positions_before[last] - positions_before[first]),
             )
-            scores.append(torch.sigmoid(model.logits(batch).float()))
+            return torch.sigmoid(model.logits(batch).float())
+
+    with lanes(number, n_threads // number) as opened:
+        scores = opened.map(scores_from, range(0, len(samples), size))
     if not scores:
         return np.zeros(0, dtype=np.float32)
     return torch.cat(scores).cpu().numpy()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
@@ -26,8 +26,9 @@ from din_core.epochs import EpochPlan, EpochPlanner
 from din_core.errors import DinError
 from din_core.hardware import ChosenPrecision, choose_device, choose_precision, seeded
 from din_core.kernels import use_fused_units
+from din_core.lanes import Lanes, number_of_lanes, one_ahead
 from din_core.layers.dice import synchronize_statistics
-from din_core.learner import Learner
+from din_core.learner import Learner, samples_are_independent
 from din_core.models import build_model
 from din_core.prediction import score
 from din_core.regularization import occurrences
@@ -98,7 +99,7 @@ def train(
         directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
         kernels = Path(kernel_cache) if kernel_cache is not None else None
         run = _Run(model_config, training_config, data, directory, kernels, program_version)
-        with event_writer(tensorboard_dir if processes.this_process() == 0 else None) as write:
+        with run, event_writer(tensorboard_dir if processes.this_process() == 0 else None) as write:
             for report in run.progress.history:  # of the run that this one goes on from
                 write(report)
 
@@ -146,6 +147,7 @@ class _Run:
         self.data = data
         self.planner = EpochPlanner(data, config)
         self.device = choose_device(config.device)
+        self.n_threads = torch.get_num_threads()
         self.precision: ChosenPrecision = choose_precision(
             config.precision, self.device, len(data.samples["train"]) * config.n_epoch
         )
@@ -153,7 +155,8 @@ class _Run:
         model = build_model(model_config, data.vocabulary).to(self.device)
         synchronize_statistics(model, processes.n_processes() > 1)
         self.is_fused = self._fuse(model, kernel_cache)
-        self.learner = Learner(model, config, self.precision)
+        self.lanes = self._open_lanes(model)
+        self.learner = Learner(model, config, self.precision, lanes=self.lanes)
         self.progress = _Progress()
         self.best_weights: dict[str, Tensor] = {}
         self.losses = torch.zeros(0, device=self.device)
@@ -174,6 +177,21 @@ class _Run:
             return False
         return use_fused_units(model, self.precision, kernel_cache) > 0
 
+    def _open_lanes(self, model: DIN) -> Lanes:
+        """Let shares of a step run side by side where its samples have nothing in common."""
+        number = 1
+        if self.device.type == "cpu" and samples_are_independent(model):
+            number = number_of_lanes(self.config.batch_size, self.n_threads)
+        lanes = Lanes(number, self.n_threads // number)
+        torch.set_num_threads(self.n_threads // number)  # beside lanes more would only wait
+        return lanes
+
+    def __enter__(self) -> None:
+        """Hold the lanes until the end of the block."""
+
+    def __exit__(self, *_: object) -> None:
+        self.lanes.close()
+
     def train(self, tell: Callable[[EpochReport], None]) -> None:
         """Run the epochs that are left, and keep how it ended."""
         if self._is_over():
@@ -193,15 +211,15 @@ class _Run:
 
     def _run_steps(self, plan: EpochPlan) -> None:
         """Run the steps of an epoch that are left."""
-        batch_of = self._batches_of(plan)
         steps = list(
             plan.steps(self.config.batch_size, processes.n_processes(), processes.this_process())
         )
         if self.progress.step == 0:
             self.losses = torch.zeros(len(steps), device=self.device)
-        for step in range(self.progress.step, len(steps)):
-            rows, n_samples = steps[step]
-            batch = batch_of(rows)
+        left = range(self.progress.step, len(steps))
+        batches = self._batches(plan, [steps[step][0] for step in left])
+        for step, batch in zip(left, batches, strict=True):
+            n_samples = steps[step][1]
             share = (self.progress.epoch + step / len(steps)) / self.config.n_epoch
             loss = self.learner.step(batch, n_samples, self._learning_rate(share))
             processes.sum_over_processes(loss)
@@ -212,8 +230,8 @@ class _Run:
             self._save_if_due()
         self._check_losses(0)
 
-    def _batches_of(self, plan: EpochPlan) -> Callable[[slice], Batch]:
-        """Let a step have its batch: on the CPU gathered for it, so that an epoch needs no memory.
+    def _batches(self, plan: EpochPlan, shares: Sequence[slice]) -> Iterator[Batch]:
+        """Gather the batches of some steps: on the CPU during the step before.
 
         On a GPU the whole epoch is moved there at once: a copy within a step would wait for it.
         """
@@ -222,22 +240,24 @@ class _Run:
                 name: torch.as_tensor(values).to(self.device)
                 for name, values in plan.columns().items()
             }
-            return lambda rows: self.gatherer.gather(
-                **{name: column[rows] for name, column in resident.items()},
-                n_positions=plan.n_positions(rows),
-            )
+            for rows in shares:
+                yield self.gatherer.gather(
+                    **{name: column[rows] for name, column in resident.items()},
+                    n_positions=plan.n_positions(rows),
+                )
+            return
 
         def gathered(rows: slice) -> Batch:
             columns = {name: torch.as_tensor(each) for name, each in plan.columns(rows).items()}
             n_positions = int((columns["end"] - columns["start"]).sum())
             return self.gatherer.gather(**columns, n_positions=n_positions)
 
-        return gathered
+        yield from one_ahead(gathered, shares)
 
     def _close_epoch(self, plan: EpochPlan, seconds: float, started: float) -> None:
         """Measure the weights, keep them if they are the best, and go on to the next epoch."""
         samples, progress = self.data.samples["val"], self.progress
-        scores = score(self.learner.model, self.gatherer, samples, self.device)
+        scores = score(self.learner.model, self.gatherer, samples, self.device, self.n_threads)
         if not np.isfinite(scores).all():
             raise TrainingError(
                 f"epoch {self.progress.epoch + 1}: {np.count_nonzero(~np.isfinite(scores))} of "
@@ -330,7 +350,7 @@ class _Run:
             "device": str(self.device),
             "precision": self.precision,
             "fused": self.is_fused,
-            "threads": torch.get_num_threads(),
+            "threads": self.n_threads,
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "processes": processes.n_processes(),
         }

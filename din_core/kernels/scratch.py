@@ -30,7 +30,10 @@ class Scratch:
             dtype: Its type.
         """
         n_bytes = math.prod(shape) * dtype.itemsize
-        memory = self._free.pop() if self._free else torch.empty(0, dtype=torch.uint8)
+        try:
+            memory = self._free.pop()
+        except IndexError:  # asked for, not looked at before: another lane may take the last one
+            memory = torch.empty(0, dtype=torch.uint8)
         if len(memory) < n_bytes:
             memory = torch.empty(int(n_bytes * _SPARE), dtype=torch.uint8)
         return Lease(self._free, memory, memory[:n_bytes].view(dtype).view(*shape))

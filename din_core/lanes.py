@@ -1,0 +1,109 @@
+"""Threads that each take a whole share of a step, instead of meeting after every operation.
+
+torch's own threads (OpenMP) meet at a barrier after each operation, some hundred times in a step,
+and whoever comes first waits there for the others. On a machine that others use too, one of them is
+always held up. Lanes meet once in a step: each runs forward and backward of its samples alone.
+
+Shares are cut by number, and what comes of them is added in their order, so that the result does
+not depend on which lane is faster. A lane holds Python's lock only between operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: A share of fewer samples spends its time in Python, not in products.
+LEAST_SAMPLES = 256
+#: More of them would wait for Python's lock; their own operations share the other threads.
+MOST_LANES = 4
+
+
+def number_of_lanes(n_samples: int, n_threads: int) -> int:
+    """Return how many lanes a step pays for.
+
+    Args:
+        n_samples: Samples of a step.
+        n_threads: Threads that may run at once.
+    """
+    return max(1, min(n_threads, n_samples // LEAST_SAMPLES, MOST_LANES))
+
+
+class Lanes:
+    """Some threads for shares of work; a single lane is the caller's own thread.
+
+    Args:
+        number: How many.
+        threads_each: torch's threads within a lane.
+    """
+
+    def __init__(self, number: int, threads_each: int = 1) -> None:
+        self.number = number
+        self._callers_threads = torch.get_num_threads()
+        self._pool = (
+            ThreadPoolExecutor(
+                number,
+                thread_name_prefix="lane",
+                initializer=torch.set_num_threads,
+                initargs=(threads_each,),
+            )
+            if number > 1
+            else None
+        )
+
+    def map(self, work: Callable[[T], R], shares: Sequence[T]) -> list[R]:
+        """Do the work on every share at once and return what comes of it, in their order.
+
+        Raises:
+            Exception: What the first failing share raised.
+        """
+        if self._pool is None or len(shares) == 1:
+            return [work(share) for share in shares]
+        return list(self._pool.map(work, shares))
+
+    def close(self) -> None:
+        """Let the threads end. The caller's torch has as many threads as before."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            # A thread that sets its own number sets that of all later threads, too.
+            torch.set_num_threads(self._callers_threads)
+
+
+@contextmanager
+def lanes(number: int, threads_each: int = 1) -> Generator[Lanes]:
+    """Have lanes for a while."""
+    opened = Lanes(number, threads_each)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def one_ahead(make: Callable[[T], R], items: Iterable[T]) -> Generator[R]:
+    """Make the next thing while the caller works with this one.
+
+    Args:
+        make: Makes a thing of an item; runs in another thread, one call at a time, in order.
+        items: What things are made of.
+
+    Yields:
+        What ``make`` returns for each item.
+    """
+    with ThreadPoolExecutor(
+        1, thread_name_prefix="ahead", initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        waiting = None
+        for item in items:
+            coming = pool.submit(make, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()

@@ -1,0 +1,173 @@
+"""Lanes: the same step on several threads, and things made one ahead."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from din_core import training
+from din_core.batches import Batch, BatchGatherer
+from din_core.checkpoint import tensors_hash
+from din_core.config import ModelConfig, TrainingConfig
+from din_core.lanes import LEAST_SAMPLES, MOST_LANES, Lanes, lanes, number_of_lanes, one_ahead
+from din_core.learner import Learner, samples_are_independent
+from din_core.models import build_model
+from din_core.prediction import score
+from tests.core.training_logs import planted_log
+
+RELU = ModelConfig(
+    embed_dim=4, mlp_dims=(8,), attention_dims=(8, 4), activation="relu", embedding_init_std=0.1
+)
+LOOP = TrainingConfig(batch_size=2 * LEAST_SAMPLES, n_epoch=2, num_threads=2, embedding_l2=1e-3)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return planted_log()
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_threads", "expected"),
+    [
+        (0, 2, 1),
+        (LEAST_SAMPLES, 8, 1),
+        (2 * LEAST_SAMPLES, 8, 2),
+        (100 * LEAST_SAMPLES, 2, 2),
+        (100 * LEAST_SAMPLES, 64, MOST_LANES),
+    ],
+)
+def test_a_lane_has_enough_samples_and_a_thread_of_its_own(n_samples, n_threads, expected):
+    assert number_of_lanes(n_samples, n_threads) == expected
+
+
+def test_results_come_in_the_order_of_the_shares_and_threads_run_side_by_side():
+    both_are_here = threading.Barrier(2, timeout=60)
+
+    def work(share):
+        both_are_here.wait()  # one thread alone would never get past it
+        return share * 10, torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    with lanes(2, threads_each=3) as opened:
+        assert opened.map(work, [1, 2]) == [(10, 3), (20, 3)]
+    assert torch.get_num_threads() == before
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert seen == [before]  # and that of later threads
+
+
+def test_what_a_lane_raises_reaches_the_caller():
+    def work(share):
+        if share == 2:
+            raise ValueError("share 2")
+        return share
+
+    with lanes(2) as opened, pytest.raises(ValueError, match="share 2"):
+        opened.map(work, [1, 2])
+
+
+def test_things_are_made_one_ahead_and_no_further():
+    made = []
+
+    def make(item):
+        made.append(item)
+        return item * 10
+
+    things = one_ahead(make, range(5))
+    assert next(things) == 0
+    assert set(made) <= {0, 1}
+    assert list(things) == [10, 20, 30, 40]
+    assert list(one_ahead(make, [])) == []
+
+
+def test_what_making_raises_reaches_the_caller_in_its_turn():
+    things = one_ahead(lambda item: 1 // item, [1, 0])
+    assert next(things) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(things)
+
+
+def test_a_batch_is_cut_into_consecutive_samples_with_their_positions():
+    batch = Batch(
+        sparse={"target_item_id": torch.tensor([7, 8, 9])},
+        sequences={"hist_item_id": torch.tensor([1, 2, 3, 4])},
+        offsets=torch.tensor([0, 1, 1, 4]),  # the second sample has no history
+        row=torch.tensor([0, 2, 2, 2]),
+        label=torch.tensor([1.0, 0.0, 1.0]),
+    )
+    first, second = batch.shares(2)
+    assert first.sparse["target_item_id"].tolist() == [7]
+    assert first.sequences["hist_item_id"].tolist() == [1]
+    assert (first.offsets.tolist(), first.row.tolist()) == ([0, 1], [0])
+    assert second.sparse["target_item_id"].tolist() == [8, 9]
+    assert second.sequences["hist_item_id"].tolist() == [2, 3, 4]
+    assert (second.offsets.tolist(), second.row.tolist()) == ([0, 0, 3], [1, 1, 1])
+    assert second.label.tolist() == [0.0, 1.0]
+
+
+def test_two_lanes_move_the_weights_as_one_does(planted):
+    def weights_after(number):
+        torch.manual_seed(0)
+        learner = Learner(
+            build_model(RELU, planted.vocabulary), LOOP, "float32", lanes=Lanes(number)
+        )
+        samples = planted.samples["train"]
+        assert len(samples) >= 2 * LEAST_SAMPLES
+        batch = BatchGatherer(planted, torch.device("cpu")).gather(
+            **{
+                name: torch.as_tensor(getattr(samples, name))
+                for name in ("user", "item", "start", "end", "label")
+            },
+            n_positions=int((samples.end - samples.start).sum()),
+        )
+        losses = [learner.step(batch, len(samples), 0.01) for _ in range(3)]
+        return torch.stack(losses), learner.model.state_dict()
+
+    (losses, one), (losses_of_two, two) = weights_after(1), weights_after(2)
+    torch.testing.assert_close(losses_of_two, losses)
+    for name, weight in one.items():
+        # Adam divides by the root of what may be next to nothing: hence not bit for bit.
+        torch.testing.assert_close(two[name], weight, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_training_on_two_lanes_is_the_same_each_time(planted, fused, monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "WORTH_COMPILING", 0)
+    cuts = []
+    shares = Batch.shares
+    monkeypatch.setattr(Batch, "shares", lambda batch, n: cuts.append(n) or shares(batch, n))
+    hashes = {
+        tensors_hash(
+            training.train(
+                RELU, dataclasses.replace(LOOP, fused=fused), planted, kernel_cache=tmp_path
+            ).model.state_dict()
+        )
+        for _ in range(3)
+    }
+    assert len(hashes) == 1
+    assert 2 in cuts
+
+
+@pytest.mark.parametrize("network", [{"activation": "dice"}, {"dropout": 0.3}])
+def test_samples_that_share_statistics_or_chance_stay_together(planted, network, monkeypatch):
+    model = build_model(dataclasses.replace(RELU, **network), planted.vocabulary)
+    assert not samples_are_independent(model)
+    assert samples_are_independent(build_model(RELU, planted.vocabulary))
+    cuts = []
+    shares = Batch.shares
+    monkeypatch.setattr(Batch, "shares", lambda batch, n: cuts.append(n) or shares(batch, n))
+    training.train(dataclasses.replace(RELU, **network), LOOP, planted)
+    assert set(cuts) == {1}
+
+
+def test_a_split_is_scored_alike_by_one_thread_and_by_two(planted):
+    torch.manual_seed(0)
+    model = build_model(RELU, planted.vocabulary)
+    gatherer = BatchGatherer(planted, torch.device("cpu"))
+    samples = planted.samples["train"]
+    one, two = (score(model, gatherer, samples, torch.device("cpu"), n_threads=n) for n in (1, 2))
+    np.testing.assert_allclose(two, one, rtol=1e-5)
