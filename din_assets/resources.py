@@ -29,10 +29,13 @@ class WarehouseResource(dg.ConfigurableResource):
     )
     memory_limit: str | None = Field(
         default=None,
-        description="DuckDB's memory limit, such as '6GB'; by default 80 % of all memory.",
+        description="DuckDB's memory limit, such as '6GB'; by default 80 % of the memory that the "
+        "process may use.",
     )
     threads: int | None = Field(
-        default=None, ge=1, description="DuckDB's threads; by default one a core."
+        default=None,
+        ge=1,
+        description="DuckDB's threads; by default one for each core that the process may use.",
     )
 
     @property

@@ -139,7 +139,8 @@ class TrainingConfig:
             from two million training samples over all epochs, for less is over in seconds anyway.
         fused: Use the compiled activation unit where a C++ compiler is at hand and there are
             200,000 training samples or more over all epochs.
-        num_threads: Threads of a step; 0 leaves torch's choice.
+        num_threads: Threads of a step; 0 takes as many as the process has cores, by its affinity
+            mask and its container's quota.
         checkpoint_seconds: Least time between two checkpoints; 0 writes none.
     """
 

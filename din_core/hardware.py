@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 
+from din_core import machine
 from din_core.errors import DinError
 
 if TYPE_CHECKING:
@@ -105,19 +106,23 @@ def empty_table(
     return table
 
 
+def default_threads() -> int:
+    """Return torch's choice of threads, or the cores that are there where they are fewer."""
+    return min(torch.get_num_threads(), machine.cores())
+
+
 @contextmanager
 def seeded(seed: int, num_threads: int = 0) -> Generator[None]:
     """Seed torch and set its threads for a while; the caller's own state comes back afterwards.
 
     Args:
         seed: Seed of every generator of torch.
-        num_threads: Threads of an operation; 0 leaves them as they are.
+        num_threads: Threads of an operation; 0 takes :func:`default_threads`.
     """
     before = torch.get_num_threads()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        if num_threads:
-            torch.set_num_threads(num_threads)
+        torch.set_num_threads(num_threads or default_threads())
         try:
             yield
         finally:

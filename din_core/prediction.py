@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 
 from din_core.batches import BatchGatherer
+from din_core.hardware import default_threads
 from din_core.lanes import lanes, number_of_lanes
 
 if TYPE_CHECKING:
@@ -61,14 +62,14 @@ def score(
         gatherer: Of the samples' log, on the device.
         samples: N samples.
         device: Where the model is.
-        n_threads: Threads on a processor; by default as many as torch has.
+        n_threads: Threads on a processor; by default as many as there are cores.
 
     Returns:
         float32 ``[N]``.
     """
     model.eval()
     positions_before = np.concatenate([[0], np.cumsum(samples.end - samples.start)])
-    n_threads = (n_threads or torch.get_num_threads()) if device.type == "cpu" else 1
+    n_threads = (n_threads or default_threads()) if device.type == "cpu" else 1
     number = number_of_lanes(BATCH_SIZE, n_threads)
     size = -(-BATCH_SIZE // number)  # all lanes together need the memory of one batch
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from din_core import sql_files
+from din_core import machine, sql_files
 from din_core.warehouse.errors import WarehouseError, explain
 
 
@@ -30,8 +30,9 @@ def connect(
     Args:
         path: The file, or ``":memory:"``. Its folder is made when writing.
         read_only: Open for reading; several processes may, as long as none writes.
-        memory_limit: DuckDB's limit, as ``"6GB"``; what does not fit goes to ``temp_directory``.
-        threads: DuckDB's threads.
+        memory_limit: DuckDB's limit, as ``"6GB"``; by default four fifths of the memory that this
+            process may use. What does not fit goes to ``temp_directory``.
+        threads: DuckDB's threads; by default the cores that this process may use.
         temp_directory: Where DuckDB spills; by default beside the file.
 
     Yields:
@@ -58,8 +59,8 @@ def connect(
         raise explain(path, error) from error
     try:
         settings = {
-            "memory_limit": memory_limit,
-            "threads": threads,
+            "memory_limit": memory_limit or default_memory_limit(),
+            "threads": threads or machine.cores(),
             "temp_directory": None if temp_directory is None else str(temp_directory),
             # A table that is made goes to the file at once, and not by way of the log.
             "checkpoint_threshold": None if read_only else "1MB",
@@ -70,6 +71,11 @@ def connect(
         yield connection
     finally:
         connection.close()
+
+
+def default_memory_limit() -> str:
+    """Return four fifths of the memory that this process may use, as DuckDB takes it."""
+    return f"{machine.memory() * 4 // 5 >> 20}MiB"
 
 
 @contextlib.contextmanager

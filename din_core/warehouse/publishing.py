@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from din_core import sql_files
+from din_core.warehouse.database import connect
 from din_core.warehouse.errors import WarehouseError, explain
 
 _READ_ONLY = 0o444
@@ -84,12 +85,12 @@ def _unwritable(target: Path, error: OSError) -> WarehouseError:
 
 def _copy(source: Path, built: Path, *, memory_limit: str | None, threads: int | None) -> None:
     # Closing checkpoints the file, so that no write-ahead log belongs to it.
-    with contextlib.closing(duckdb.connect(":memory:")) as con:
-        con.execute(f"set temp_directory = {sql_files.literal(str(built.parent / 'spill'))}")
-        if memory_limit is not None:
-            con.execute(f"set memory_limit = {sql_files.literal(memory_limit)}")
-        if threads is not None:
-            con.execute(f"set threads = {int(threads)}")
+    with connect(
+        ":memory:",
+        memory_limit=memory_limit,
+        threads=threads,
+        temp_directory=built.parent / "spill",
+    ) as con:
         con.execute(f"attach {sql_files.literal(str(source))} as pipeline (read_only)")
         con.execute(f"attach {sql_files.literal(str(built))} as warehouse")
         con.execute("copy from database pipeline to warehouse")
