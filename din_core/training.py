@@ -32,6 +32,7 @@ from din_core.learner import Learner, samples_are_independent
 from din_core.models import build_model
 from din_core.prediction import score
 from din_core.regularization import occurrences
+from din_core.spinning import say_if_too_late
 from din_core.training_data import TrainingData
 from din_core.training_reports import EpochReport, TrainedModel, event_writer, warnings_about
 from din_core.training_state import (
@@ -95,6 +96,7 @@ def train(
         HardwareError: A device that is not there.
     """
     _check(training_config)
+    say_if_too_late()
     with seeded(training_config.seed, training_config.num_threads):
         directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
         kernels = Path(kernel_cache) if kernel_cache is not None else None

@@ -1,0 +1,61 @@
+"""Threads of torch spin briefly, unless somebody has decided otherwise."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from din_core import spinning
+from din_core.spinning import limit_spinning, say_if_too_late
+
+
+def what_libgomp_says(program, **environment):
+    """Run a program and return libgomp's own account of its settings, and the log."""
+    without = {
+        k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        env=without | {"OMP_DISPLAY_ENV": "VERBOSE"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return answer.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there torch comes with libgomp")
+@pytest.mark.parametrize("module", ["din_core", "din_assets.definitions", "din_core.tutorial"])
+def test_wherever_a_program_starts_libgomp_is_told(module):
+    said = what_libgomp_says(f"import {module}, torch")
+    assert "GOMP_SPINCOUNT = '1000'" in said
+    assert "torch was imported before" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there torch comes with libgomp")
+def test_who_has_decided_is_not_overruled():
+    assert "GOMP_SPINCOUNT = '7'" in what_libgomp_says("import din_core, torch", GOMP_SPINCOUNT="7")
+    said = what_libgomp_says("import din_core, torch", OMP_WAIT_POLICY="PASSIVE")
+    assert "GOMP_SPINCOUNT = '0'" in said
+
+
+def test_torch_that_is_loaded_already_is_said_once_when_training_begins(monkeypatch, caplog):
+    monkeypatch.setattr(spinning, "_too_late", False)
+    environment = {}
+    limit_spinning(environment, loaded={"torch"})
+    assert environment == {}
+    say_if_too_late()
+    say_if_too_late()
+    (record,) = caplog.records
+    assert "GOMP_SPINCOUNT=1000" in record.getMessage()
+    assert "import din_core first" in record.getMessage()
+
+
+def test_nothing_is_said_where_it_came_in_time(monkeypatch, caplog):
+    monkeypatch.setattr(spinning, "_too_late", False)
+    environment = {}
+    limit_spinning(environment, loaded=set())
+    assert environment == {"GOMP_SPINCOUNT": "1000"}
+    say_if_too_late()
+    assert not caplog.records
