@@ -129,7 +129,7 @@ class Learner:
             with autocast(self._precision, self._device):
                 logits = self.model.logits(share)
             loss = nn.functional.binary_cross_entropy_with_logits(
-                logits.float(), share.label, reduction="sum"
+                logits.float(), cast("Tensor", share.label), reduction="sum"
             )
             loss = loss / n_samples
             return loss.detach(), torch.autograd.grad(loss, leaves, allow_unused=True)
