@@ -91,6 +91,7 @@ class Learner:
             l2=config.embedding_l2 if config.regularization == "l2" else 0.0,
             penalty=TouchedRowsL2(config.weight_decay) if config.weight_decay else None,
             before_update=self._average.before_update if self._average else None,
+            lanes=self._lanes,
         )
         owner = {id(table): name for name, table in self.tables.items()}
         self._lookups = LookUps(

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from din_core.hardware import empty_table
+from din_core.lanes import Lanes
 
 BETA_1, BETA_2 = 0.9, 0.999
 EPS = 1e-8
+
+#: Rows of a lane from which it saves more than it costs.
+_LEAST_ROWS = 512
 
 #: Rows caught up at a time where a whole table is: bounds the working memory.
 _CHUNK_ROWS = 1 << 18
@@ -56,11 +62,17 @@ def dense_adam(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a table at hand: ``[U]``, ``[U, D]`` and ``[U, 2, D]``."""
+    """Rows of a table at hand: ``[U]``, ``[U, D]``, ``[U, 2, D]``, and the gradient ``[U, D]``."""
 
     index: Tensor
     weight: Tensor
     moments: Tensor
+    gradient: Tensor | None = None
+
+    def share(self, part: slice) -> _Rows:
+        """Some of the rows, in the same memory."""
+        gradient = None if self.gradient is None else self.gradient[part]
+        return _Rows(self.index[part], self.weight[part], self.moments[part], gradient)
 
 
 class RowAdam:
@@ -89,7 +101,8 @@ class RowAdam:
         learning_rate: Step size.
         l2: Coupled L2 of every row, in every step.
         penalty: Adds to the gradient of touched rows only; ``None`` adds nothing.
-        before_update: Called when rows are taken, before they change.
+        before_update: Called when rows are taken, before they change; for some of them at a time.
+        lanes: Threads that share the rows of a step; by default the caller's own.
 
     Attributes:
         state: By table: ``moments`` ``[V, 2, D]`` (first and second side by side, which is
@@ -105,7 +118,9 @@ class RowAdam:
         l2: float = 0.0,
         penalty: RowPenalty | None = None,
         before_update: RowObserver | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
+        self._lanes = lanes or Lanes(1)
         self.tables = dict(tables)
         self.learning_rate = learning_rate
         self.penalty = penalty
@@ -137,11 +152,23 @@ class RowAdam:
             Their weights ``[U, D]``: a leaf, whose gradient :meth:`step` goes by. The table itself
             changes in that step only.
         """
-        rows = self._read(name, index)
-        missed = self.n_steps - self.state[name]["last_step"].index_select(0, index)
-        if self._before_update is not None:
-            self._before_update(name, index, rows.weight)
-        self._advance(rows, missed.unsqueeze(1).to(rows.weight.dtype))
+        weight, state = self.tables[name].weight, self.state[name]
+        rows = _Rows(
+            index,
+            weight.new_empty(len(index), *weight.shape[1:]),
+            weight.new_empty(len(index), *state["moments"].shape[1:]),
+        )
+
+        def bring(here: _Rows) -> None:
+            # index_select reads whole rows; `[index]` is several times as slow on a CPU.
+            torch.index_select(weight, 0, here.index, out=here.weight)
+            torch.index_select(state["moments"], 0, here.index, out=here.moments)
+            missed = self.n_steps - state["last_step"].index_select(0, here.index)
+            if self._before_update is not None:
+                self._before_update(name, here.index, here.weight)
+            self._advance(here, missed.unsqueeze(1).to(here.weight.dtype))
+
+        self._share(rows, bring)
         self._at_hand[name] = rows
         return rows.weight.requires_grad_()
 
@@ -151,8 +178,11 @@ class RowAdam:
         self.n_steps += 1
         for name, rows in self._at_hand.items():
             if rows.weight.grad is not None:
-                self._update(name, rows, rows.weight.grad)
-                self._write(name, rows)
+                with_gradient = replace(
+                    rows, weight=rows.weight.detach(), gradient=rows.weight.grad
+                )
+                self._share(with_gradient, partial(self._update, name))
+                self._clear_padding(name)
         self._at_hand.clear()
 
     @torch.no_grad()
@@ -162,11 +192,25 @@ class RowAdam:
             index = torch.arange(table.num_embeddings, device=table.weight.device)
             for part in index.split(_CHUNK_ROWS):
                 self.take(name, part)
-                self._write(name, self._at_hand.pop(name))
+                self._share(self._at_hand.pop(name), partial(self._write, name))
+            self._clear_padding(name)
 
-    def _update(self, name: str, rows: _Rows, gradient: Tensor) -> None:
+    def _share(self, rows: _Rows, work: Callable[[_Rows], None]) -> None:
+        """Do the work on all rows, those of each lane by itself."""
+        n_rows = len(rows.index)
+        number = max(1, min(self._lanes.number, n_rows // _LEAST_ROWS))
+        cuts = [n_rows * lane // number for lane in range(number + 1)]
+
+        def of_lane(part: slice) -> None:
+            with torch.no_grad():  # which holds for a thread
+                work(rows.share(part))
+
+        self._lanes.map(of_lane, [slice(*ends) for ends in pairwise(cuts)])
+
+    def _update(self, name: str, rows: _Rows) -> None:
         """Adam's step for rows at hand."""
-        w, (m, v) = rows.weight, rows.moments.unbind(1)
+        w, (m, v), gradient = rows.weight, rows.moments.unbind(1), rows.gradient
+        assert gradient is not None
         if self._l2:
             gradient = gradient.add(w, alpha=self._l2)
         if self.penalty is not None:
@@ -175,6 +219,7 @@ class RowAdam:
         v.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
         step_size, root_correction = self._corrections()
         w.addcdiv_(m, v.sqrt().div_(root_correction).add_(EPS), value=-step_size)
+        self._write(name, rows)
 
     def _advance(self, rows: _Rows, missed: Tensor) -> None:
         """Make up for ``missed`` ``[U, 1]`` steps, as the class says; none leave a row as it is."""
@@ -197,17 +242,16 @@ class RowAdam:
         m.mul_(fade_m).add_((1 - fade_m) * pull)
         v.mul_(fade_v).add_((1 - fade_v) * pull.square())
 
-    def _read(self, name: str, index: Tensor) -> _Rows:
-        # index_select reads whole rows; `[index]` is several times as slow on a CPU.
-        weight, moments = self.tables[name].weight, self.state[name]["moments"]
-        return _Rows(index, weight.index_select(0, index), moments.index_select(0, index))
-
     def _write(self, name: str, rows: _Rows) -> None:
         """Put rows back where they belong, as of the present step."""
         table, state = self.tables[name], self.state[name]
         table.weight.index_copy_(0, rows.index, rows.weight)
         state["moments"].index_copy_(0, rows.index, rows.moments)
         state["last_step"].index_fill_(0, rows.index, self.n_steps)
+
+    def _clear_padding(self, name: str) -> None:
+        """Make the padding row zero again."""
+        table, state = self.tables[name], self.state[name]
         if table.padding_idx is not None:
             table.weight[table.padding_idx].zero_()
             state["moments"][table.padding_idx].zero_()

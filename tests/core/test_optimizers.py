@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from din_core.lanes import lanes
 from din_core.optimizers import RowAdam, dense_adam
 from din_core.regularization import TouchedRowsL2
 
@@ -260,3 +261,23 @@ def test_dense_weights_decay_coupled():
     weight.grad = torch.tensor([-0.9])
     dense_adam([weight], 0.1, 0.5).step()
     assert weight.item() == pytest.approx(1.9, abs=1e-5)
+
+
+def test_rows_shared_by_lanes_move_as_they_do_in_one():
+    def weights_after(n_lanes):
+        torch.manual_seed(0)
+        table = nn.Embedding(3000, 3, padding_idx=0)
+        with lanes(n_lanes) as opened:
+            optimizer = RowAdam({"t": table}, 0.01, l2=0.5, lanes=opened)
+            for step in range(4):
+                index = torch.arange(0, 3000, step + 1)
+                rows = optimizer.take("t", index)
+                (rows * torch.cos(index + step).unsqueeze(1)).sum().backward()
+                optimizer.step()
+            optimizer.catch_up_all()
+        return table.weight.detach()
+
+    one, two = weights_after(1), weights_after(2)
+    assert not one[0].any()
+    assert not two[0].any()
+    torch.testing.assert_close(two, one)
