@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from benchmarks.busy_cases import BUSY
 from benchmarks.cases import DEFAULT, EVERY, SCALE, STEPS, Settings, run_case
 from benchmarks.report import PAGE, RESULTS, add_entries, read_results, render, write_page
 
@@ -20,6 +21,7 @@ _GROUPS = {
     "training": tuple(case for case in EVERY if case.startswith("training")),
     "scale": SCALE,
     "steps": STEPS,
+    "busy": BUSY,
     "all": EVERY,
 }
 

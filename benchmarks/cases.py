@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import busy_cases
+from benchmarks.busy_cases import BUSY
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
 from benchmarks.machine import describe_machine
 from benchmarks.processes import Run, run_side
@@ -24,7 +26,7 @@ Tell = Callable[[str], None]
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
 SCALE = ("scale_1m", "scale_10m", "scale_100m")
 TRAINING = ("training_tutorial", "training_best")
-EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS)
+EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY)
 DEFAULT = (*SEQUENCES, *TRAINING)
 
 _SCALE_MEMORY_LIMIT = "6GB"
@@ -94,6 +96,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return [bench.scale(case)]
         if case in STEPS:
             return bench.steps(case)
+        if case in BUSY:
+            return [bench.busy(case)]
         return bench.training(case)
 
 
@@ -170,6 +174,20 @@ class _Bench:
         path = str(database / "pipeline.duckdb")
         sides = sides_of(case, path, quick=self.settings.quick)
         return entries_of(case, self._alternate(sides, default_repeats=1 if limit else 3))
+
+    def busy(self, case: str) -> Entry:
+        """Training beside processes that keep the cores busy."""
+        log, shape = self._log("sequences_grocery")
+        database = self.folder / "prepared"
+        database.mkdir()
+        self._prepare(
+            "ours_sequences",
+            {"csv": str(log), "folder": str(database), "threads": self.settings.threads},
+        )
+        path = str(database / "pipeline.duckdb")
+        sides = busy_cases.sides_of(case, path, quick=self.settings.quick)
+        runs = self._alternate(sides, default_repeats=2)
+        return {"log": shape, **busy_cases.entry_of(case, runs, self.settings.threads)}
 
     def training(self, case: str) -> list[Entry]:
         """Training steps, ours in both precisions where the processor has them, and theirs."""

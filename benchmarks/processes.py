@@ -74,6 +74,8 @@ def run_side(
         report, stderr = Path(folder, "report.json"), Path(folder, "stderr")
         wish = {"options": options, "report": str(report)}
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        # Set by din_core for its own programs: the other side's come as they are.
+        environment.pop("GOMP_SPINCOUNT", None)
         with stderr.open("wb") as errors:
             begin = time.perf_counter()
             child = subprocess.Popen(

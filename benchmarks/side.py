@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import sequence_sides, step_sides, training_sides
+from benchmarks import busy_sides, sequence_sides, step_sides, training_sides
 
 
 class Clock:
@@ -50,6 +50,7 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         training_sides.ours_training,
         training_sides.theirs_training,
         step_sides.ours_steps,
+        busy_sides.ours_beside,
     )
 }
 

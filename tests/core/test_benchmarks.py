@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmarks import entries, report, step_cases, step_sides
+from benchmarks import busy_cases, entries, report, step_cases, step_sides
 from benchmarks.arithmetic import needed_flops
 from benchmarks.logs import write_shaped_log
 from benchmarks.processes import Run, run_side
@@ -243,3 +243,27 @@ def test_spread_log_is_the_same_log_with_other_numbers():
     of_event = data.item_attributes["cate_id"][data.event_items]
     assert (wide.item_attributes["cate_id"][wide.event_items] == of_event).all()
     assert (wide.samples["val"].item == 100 * data.samples["val"].item).all()
+
+
+def test_a_fair_share_is_that_of_the_threads_that_want_a_core():
+    assert busy_cases.fair_share(2, 0, cores=2) == 1.0
+    assert busy_cases.fair_share(2, 2, cores=2) == 0.5
+    assert busy_cases.fair_share(2, 8, cores=2) == 0.2
+    assert busy_cases.fair_share(2, 1, cores=8) == 1.0
+
+
+def test_the_page_tells_what_busy_neighbours_leave(monkeypatch):
+    monkeypatch.setattr(busy_cases, "describe_machine", lambda: {"cores": 2})
+    runs = {
+        "now_0": [trained(40_000.0)],
+        "before_0": [trained(38_000.0)],
+        "now_2": [trained(16_000.0), trained(18_000.0)],
+        "before_2": [gave_up("timeout", 1200.0)],
+    }
+    entry = busy_cases.entry_of("busy_best", runs, threads=2)
+    assert entry["of_fair"] == {"0": 1.0, "2": 0.85}
+    assert busy_cases.rows_of(entry) == [
+        ("best", "0", "40,000 / s", "38,000 / s", "**1.05 x**", "100%"),
+        ("best", "2", "17,000 / s", "-", "-", "85%"),
+    ]
+    assert "| best | 0 | 40,000 / s |" in report.render({"cases": [entry]})
