@@ -55,7 +55,7 @@ class _Reader(RecordReader):
             if quoted or _STAND_IN in block:
                 return None
             text, delimiter = block.replace(delimiter, _STAND_IN), _STAND_IN
-        if quoted and self.rules.blank_quote.search(block):
+        if quoted and self.rules.has_blank_before_quote(block):
             return None
         starts, ends = _line_bounds(block)
         lines_of_rows = np.flatnonzero(ends > starts)

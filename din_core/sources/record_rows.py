@@ -19,7 +19,6 @@ from din_core.sources.csv_header import Header
 from din_core.sources.records import Record, RecordRules
 
 NOT_CLOSED = "a quote is opened and not closed"
-_QUOTED = re.compile(rb'"[^"]*+"')
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,9 @@ class RecordReader:
             walk.position, walk.line = end + 1, walk.line + 1
             return
         values = record.values
-        problem = NOT_CLOSED if values is None else _damage(content, self.rules.quoting)
+        problem = NOT_CLOSED if values is None else _damage(content)
+        if record.stray and not problem:
+            problem = "a carriage return inside the line"
         if values is not None and not problem and len(values) != self.width:
             problem = self.ragged(len(values))
         n_breaks = text.count(b"\n", start, end)
@@ -167,14 +168,10 @@ def without_blanks(values: Any) -> Any:
     return pc.call_function("ascii_trim_whitespace", [values])
 
 
-def _damage(content: bytes, quoting: bool) -> str:
+def _damage(content: bytes) -> str:
     """Say what makes a record's text unusable; empty where nothing does."""
     try:
         content.decode()
     except UnicodeDecodeError as error:
         return f"not UTF-8 (byte {content[error.start]:#04x})"
-    if b"\0" in content:
-        return "a NUL byte"
-    if b"\r" in content and b"\r" in (_QUOTED.sub(b"", content) if quoting else content):
-        return "a carriage return inside the line"
-    return ""
+    return "a NUL byte" if b"\0" in content else ""

@@ -27,11 +27,13 @@ class Record:
         values: Its values, blanks around them included; None where a quote of its first line is
             opened and not closed, so that ``end`` is the end of that line.
         tidy: Whether each closing quote ends its value: not so in ``"3"4``, which reads ``34``.
+        stray: Whether a carriage return stands outside quotes and not at the end of a line.
     """
 
     end: int
     values: list[bytes] | None
     tidy: bool = True
+    stray: bool = False
 
 
 class RecordRules:
@@ -57,8 +59,7 @@ class RecordRules:
         )
         self._open = re.compile(rb'%b"' % blanks)
         self._inside = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
-        #: Finds a quote that opens after blanks.
-        self.blank_quote = re.compile(rb'(?:\A|\n|%b)(?!")%b"' % (between, blanks))
+        self._blank_quote = re.compile(rb'(?:\A|\n|%b)(?!")%b"' % (between, blanks))
         self._after = re.compile(rb"%b(?:(%b)|\r*+(?:\n|\Z))" % (blanks, between))
 
     def record(self, text: bytes, start: int, stop: int) -> Record | None:
@@ -84,9 +85,9 @@ class RecordRules:
     def line(self, content: bytes, end: int = 0) -> Record | None:
         """Take a line apart, given without its end; None where a quote is not closed in it."""
         if not self.quoting or b'"' not in content:
-            return Record(end, content.split(self.between))
+            return Record(end, content.split(self.between), stray=b"\r" in content)
         values: list[bytes] = []
-        position, tidy = 0, True
+        position, tidy, stray = 0, True, False
         while True:
             match = self._one_line.match(content, position)
             if match is None:
@@ -94,27 +95,36 @@ class RecordRules:
             quoted, rest, plain = match.groups()
             if quoted is None:
                 values.append(plain)
+                stray = stray or b"\r" in plain
             else:
                 tidy = tidy and not rest.strip()
+                stray = stray or b"\r" in rest
                 values.append(quoted.replace(b'""', b'"') + rest)
             if match.end() == len(content):
-                return Record(end, values, tidy)
+                return Record(end, values, tidy, stray)
             position = match.end() + len(self.between)
+
+    def has_blank_before_quote(self, text: bytes) -> bool:
+        """Tell whether a value is, or seems to be, quoted after blanks."""
+        seen = b' "' in text or (b'\t"' in text and self.between != b"\t")  # fast, and rarely there
+        return seen and self._blank_quote.search(text) is not None
 
     def _over_lines(self, text: bytes, start: int, stop: int, line_end: int) -> Record | None:
         slip = Record(line_end, None)
         values: list[bytes] = []
-        position, widest = start, self.width if self.width is not None else stop
+        position, widest, stray = start, self.width if self.width is not None else stop, False
         while len(values) < widest:
             opened = self._open.match(text, position, stop)
             if opened is None:
                 end = text.find(b"\n", position, stop)
                 end = stop if end < 0 else end
                 between = text.find(self.between, position, end)
+                value = text[position : end if between < 0 else between]
+                value = value if between >= 0 else value.rstrip(b"\r")
+                values.append(value)
+                stray = stray or b"\r" in value
                 if between < 0:
-                    values.append(text[position:end].rstrip(b"\r"))
                     break
-                values.append(text[position:between])
                 position = between + len(self.between)
                 continue
             inside = self._inside.match(text, opened.end(), stop)
@@ -132,4 +142,5 @@ class RecordRules:
                 break
         else:
             return slip
-        return Record(end, values) if self.width in (None, len(values)) else slip
+        whole = self.width in (None, len(values))
+        return Record(end, values, stray=stray) if whole else slip

@@ -14,6 +14,7 @@ from din_core.sources.csv_header import Header, read_header
 from din_core.sources.raw_lines import raw_text
 from din_core.sources.record_rows import BadRow, RecordReader
 from din_core.sources.records import RecordRules
+from tests.core.slow_reader import read_slowly
 
 HEADER = Header(",", ("a", "b", "c"), 0, 2)
 WITHOUT_QUOTING = Header("\t", ("a", "b", "c"), 0, 2, quoting=False)
@@ -263,60 +264,6 @@ def test_line_without_end_is_refused_before_it_fills_the_memory():
         parsed(b"x" * 9_000, block_bytes=1_000, longest_record_bytes=4_000)
 
 
-def obvious(text, delimiter=",", quoting=True):
-    """The rules, slowly: one line after the other, joined while a quote is open."""
-    found, bad, lines, at = [], [], text.split("\n"), 0
-    while at < len(lines):
-        if lines[at]:
-            for last in range(at, len(lines)):
-                record = "\n".join(lines[at : last + 1])
-                fields, closed, tidy = split(record, delimiter, quoting)
-                if closed:
-                    break
-            if closed and (last == at or (tidy and len(fields) == 3)):
-                if len(fields) == 3:
-                    found.append((at + 2, fields[0].strip(BLANKS), fields[2].strip(BLANKS)))
-                else:
-                    bad.append((at + 2, f"expected 3 fields, found {len(fields)}", lines[at]))
-                at = last
-            else:
-                bad.append((at + 2, "a quote is opened and not closed", lines[at]))
-        at += 1
-    return found, bad
-
-
-BLANKS = " \t\n\v\f\r"
-
-
-def split(record, delimiter=",", quoting=True):
-    """Split a record; say whether its quotes are closed and end their values."""
-    blanks = " \t".replace(delimiter, "")
-    fields, at, tidy = [], 0, True
-    while True:
-        value, first = "", at
-        while record[first : first + 1] and record[first] in blanks:
-            first += 1
-        if quoting and record[first : first + 1] == '"':
-            at = first + 1
-            while at < len(record):
-                if record[at] != '"':
-                    value, at = value + record[at], at + 1
-                elif record[at + 1 : at + 2] == '"':
-                    value, at = value + '"', at + 2
-                else:
-                    break
-            if at == len(record):
-                return fields, False, tidy
-            at += 1
-            after = record[at:].lstrip(blanks)
-            tidy &= after[: len(delimiter)] in ("", delimiter) or after.startswith("\n")
-        end = record.find(delimiter, at)
-        fields.append(value + (record[at:] if end < 0 else record[at:end]))
-        if end < 0:
-            return fields, True, tidy
-        at = end + len(delimiter)
-
-
 line = st.one_of(
     st.sampled_from(["1,2,3", '"a",b,"c"', '"x\ny",2,3', "1,2", "", '1,"2,3', '1,2,"3', "a,b,c,d"]),
     st.sampled_from(['1, "2,3" ,4', ' "x\ny" ,2, "3"', '"a"b,"c"d,e', '""",2,3', '"1,2,3"']),
@@ -341,17 +288,13 @@ def test_rows_are_those_of_the_rules_however_the_text_is_cut(text, block_bytes, 
     n_bytes = max(block_bytes, 1 + len(encoded) // 4)
     rows = list(read(encoded, header(quoting=quoting), n_bytes))
     found, bad = parsed(encoded, header(quoting=quoting), n_bytes)
-    assert (found, [(row.line, row.problem, row.raw) for row in bad]) == obvious(
-        text, delimiter, quoting
-    )
-    # Each line that is not blank is the first of a row, or belongs to one.
-    blank = sum(not line for line in text.split("\n"))
-    n_lines = text.count("\n") + 1
-    in_records = sum(some.continued for some in rows)
-    counted = len(found) + len(bad) + in_records
-    assert n_lines - blank <= counted <= n_lines
-    if not in_records:
-        assert counted == n_lines - blank
+    expected = read_slowly(text, 3, delimiter, quoting=quoting)
+    good = [row for row in expected if not row.problem]
+    assert found == [(row.line, row.fields[0], row.fields[2]) for row in good]
+    assert [(row.line, row.problem, row.raw) for row in bad] == [
+        (row.line, row.problem, row.raw) for row in expected if row.problem
+    ]
+    assert sum(some.continued for some in rows) == sum(row.n_lines - 1 for row in good)
 
 
 @given(text_of_lines, st.integers(1, 60), dialect)
@@ -359,11 +302,9 @@ def test_raw_text_of_a_row_is_found_again_by_its_line(text, block_bytes, dialect
     delimiter, quoting = dialect
     text, header = rewritten(text, delimiter)
     encoded = text.encode()
-    found, _ = parsed(encoded, header(quoting=quoting))
-    lines = np.array([row[0] for row in found], dtype=np.int64)
+    good = [row for row in read_slowly(text, 3, delimiter, quoting=quoting) if not row.problem]
+    lines = np.array([row.line for row in good], dtype=np.int64)
     raws = raw_text(
         io.BytesIO(encoded), header(quoting=quoting), lines, pending=b"", block_bytes=block_bytes
     )
-    assert [(line, split(raw, delimiter, quoting)[0][0].strip(BLANKS)) for line, raw in raws] == [
-        row[:2] for row in found
-    ]
+    assert list(raws) == [(row.line, row.raw) for row in good]
