@@ -181,7 +181,7 @@ class Counting:
         return found
 
 
-def work(monkeypatch, text, width):
+def work(monkeypatch, text, width, **limits):
     """Bytes that the parser and the search for closing quotes look at, reading the text."""
     looked_at = []
     init, parse = RecordRules.__init__, csv_blocks._Reader.parse
@@ -200,7 +200,7 @@ def work(monkeypatch, text, width):
     with monkeypatch.context() as patch:
         patch.setattr(RecordRules, "__init__", counting_init)
         patch.setattr(csv_blocks._Reader, "parse", counting_parse)
-        rows = list(read(text, header, block_bytes=1 << 13, longest_record_bytes=1 << 15))
+        rows = list(read(text, header, block_bytes=1 << 13, **limits))
     n_lines = sum(len(some.lines) + len(some.bad) + some.continued for some in rows)
     assert n_lines == text.count(b"\n")
     return sum(n_parsed) + sum(each.bytes for each in looked_at)
@@ -257,6 +257,15 @@ def test_one_bad_line_does_not_slow_down_its_block(monkeypatch):
     assert len(found) == 199_999
     assert [row.line for row in bad] == [120_002]
     assert len(taken) < 15_000
+
+
+def test_long_quoted_value_is_looked_at_no_more_often_the_longer_it_is(monkeypatch):
+    # Of 32 and of 64 blocks: read block by block, it would be looked at from its start each time.
+    once, twice = (
+        work(monkeypatch, b'1,"' + b"x\n" * (n_bytes // 2) + b'",3\n', 3)
+        for n_bytes in (1 << 18, 1 << 19)
+    )
+    assert twice < 2.5 * once
 
 
 def test_line_without_end_is_refused_before_it_fills_the_memory():
