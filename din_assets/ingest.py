@@ -37,8 +37,9 @@ class InteractionsConfig(_SourceColumns):
 
     path: str | None = Field(
         default=None,
-        description="A file or a glob (.csv, .tsv, .csv.gz, .csv.zst, .parquet); relative paths "
-        "start at the project's root. By default DIN_CSV, and without it the synthetic log.",
+        description="A file or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or "
+        "Parquet; relative paths start at the project's root. By default DIN_CSV, and without it "
+        "the synthetic log.",
     )
     amazon_category: str | None = Field(
         default=None,
@@ -94,11 +95,14 @@ def interactions(
         report = sources.ingest(con, source, on_progress=report_progress)
         account = {
             "lines_read": report.lines_read,
+            "lines_inside_quotes": report.source.continued,
             "interactions": report.interactions,
             "rejected": report.rejected,
             "duplicates_dropped": report.duplicates,
         }
         context.log.info(", ".join(f"{name} {rows:,}" for name, rows in account.items()))
+        for note in report.source.notes:
+            context.log.warning(note)
         for rejection in report.source.rejections:
             context.log.warning(
                 f"{rejection.rows:,} rows rejected: {rejection.reason}, for example "

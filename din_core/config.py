@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 
+Quoting = Literal["auto", "minimal", "none"]
 NegativeSampling = Literal["uniform", "popularity", "same_category"]
 Split = Literal["leave_one_out", "temporal"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -32,7 +33,7 @@ class SourceConfig:
     """Where the interactions come from and what their columns are called.
 
     Attributes:
-        path: A file or a glob: ``.csv``, ``.tsv``, ``.csv.gz``, ``.csv.zst`` or ``.parquet``.
+        path: A file or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or Parquet.
         user_col: Column of the user id (integer or string).
         item_col: Column of the item id (integer or string).
         time_col: Column of the time: integer seconds or ISO 8601.
@@ -40,6 +41,9 @@ class SourceConfig:
         user_attribute_cols: Columns that describe the user.
         label_col: Column with 0/1; where the header has it, its rows are impressions and the
             logged negatives are used instead of sampled ones.
+        quoting: Whether a value of a text file that begins with ``"`` is a quoted one: ``minimal``
+            (yes, as RFC 4180), ``none`` (no, a quote is a character), or ``auto``: yes in comma-
+            and semicolon-separated files; elsewhere only where the file's beginning shows it.
         drop_duplicates: Drop rows that equal an earlier one in every column that is read (counted).
     """
 
@@ -50,6 +54,7 @@ class SourceConfig:
     item_attribute_cols: tuple[str, ...] = ("cate_id",)
     user_attribute_cols: tuple[str, ...] = ()
     label_col: str = "label"
+    quoting: Quoting = "auto"
     drop_duplicates: bool = False
 
 

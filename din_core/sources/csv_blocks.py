@@ -4,98 +4,59 @@ The text is read in blocks that end at a line. A block goes through pyarrow's pa
 but counts no lines: its answer is taken only where every line that is not blank became one row or
 one ragged row, for then the lines are known. Where it did not (a quoted value with a line break, a
 quote that is never closed, bytes that are not UTF-8), the block is cut finer, down to a small
-window that is read record by record. Both ways follow the same rules:
+window that is read record by record (:mod:`~din_core.sources.records`). Both ways follow the same
+rules:
 
-- A value is quoted when it *begins* with ``"``; ``""`` inside is one quote.
-- A record that spans lines counts as one row, at its first line.
-- A quote that is not closed rejects its own line and nothing else; reading goes on with the next
-  line. The same holds where a record over several lines has not as many fields as the header, or
-  goes on after a closing quote: then the quote was a slip, not a quoted line break.
+- What is a record and what is quoted is said in :mod:`~din_core.sources.records`.
 - Blanks around a value are dropped, also inside quotes.
 - Blank lines are no rows, but they count as lines.
+- Every other line is the first of a row, good or bad, or is counted as the continuation of one.
 """
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from din_core.sources.csv_header import Header
 from din_core.sources.errors import SourceError
 from din_core.sources.files import ByteStream
+from din_core.sources.record_rows import NOT_CLOSED, BadRow, RecordReader, Rows, without_blanks
 
 BLOCK_BYTES = 1 << 21
 WINDOW_BYTES = 1 << 12
-LONGEST_RECORD_BYTES = 1 << 20
+LONGEST_RECORD_BYTES = 1 << 24
+_STAND_IN = b"\x1f"  # the unit separator, for a delimiter of several characters
 
 
-@dataclass(frozen=True)
-class BadRow:
-    """A row that the reader could not take apart: its line, what is wrong, and the row as it is."""
-
-    line: int
-    problem: str
-    raw: str
-
-
-@dataclass
-class Rows:
-    """Some consecutive rows of a file.
-
-    Attributes:
-        lines: int64 [rows], line of each good row, counted from 1.
-        values: Column name to a string array [rows].
-        bad: The rows that could not be taken apart.
-    """
-
-    lines: npt.NDArray[np.int64]
-    values: Mapping[str, Any]
-    bad: list[BadRow] = field(default_factory=list[BadRow])
-
-
-class RecordRules:
-    """Where a record of a file ends, quotes considered."""
-
-    def __init__(self, header: Header) -> None:
-        between = re.escape(header.delimiter.encode())
-        # Possessive throughout: a record either matches at once or its quote is not closed.
-        value = rb'(?:"[^"]*+(?:""[^"]*+)*+"[^%b\n]*+|[^"%b\n][^%b\n]*+|)' % ((between,) * 3)
-        self.record = re.compile(rb"%b(?:%b%b)*+" % (value, between, value))
-
-    def record_end(self, text: bytes, start: int, stop: int) -> int | None:
-        """Return where the record's line ends; None where a quote is open up to ``stop``."""
-        match = self.record.match(text, start, stop)
-        end = match.end() if match else start
-        return end if end == len(text) or text[end : end + 1] == b"\n" else None
-
-
-class _Reader(RecordRules):
-    """The rules of one file, and which of its columns are wanted."""
+class _Reader(RecordReader):
+    """Parses whole blocks of a file where that gives the same rows."""
 
     def __init__(self, header: Header, wanted: Mapping[str, int]) -> None:
-        super().__init__(header)
-        self.width = len(header.columns)
-        self.wanted = wanted
-        self.delimiter = header.delimiter
-        self.names = [f"column {i}" for i in range(self.width)]
+        super().__init__(header, wanted)
+        self._names = [f"column {i}" for i in range(self.width)]
 
     def parse(self, block: bytes, first_line: int) -> tuple[Rows, int] | None:
         """Parse whole lines at once, and count them; None where lines are not rows."""
         has_returns = b"\r" in block  # looked for first: counting takes twenty times as long
         if has_returns and block.count(b"\r") != block.count(b"\r\n"):
             return None
-        if not _is_utf8(block):
+        if b"\0" in block or not _is_utf8(block):
             return None
-        quoted = b'"' in block
+        has_quotes = b'"' in block
+        quoted = has_quotes and self.rules.quoting
+        text, delimiter = block, self.rules.between
+        if len(delimiter) > 1:
+            if quoted or _STAND_IN in block:
+                return None
+            text, delimiter = block.replace(delimiter, _STAND_IN), _STAND_IN
+        if quoted and self.rules.has_blank_before_quote(block):
+            return None
         starts, ends = _line_bounds(block)
         lines_of_rows = np.flatnonzero(ends > starts)
         if not len(lines_of_rows):
@@ -107,19 +68,19 @@ class _Reader(RecordRules):
             return "skip"
 
         table = pa_csv.read_csv(
-            pa.py_buffer(block),
+            pa.py_buffer(text),
             read_options=pa_csv.ReadOptions(
-                use_threads=False, block_size=len(block) + 1, column_names=self.names
+                use_threads=False, block_size=len(text) + 1, column_names=self._names
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=self.delimiter,
+                delimiter=delimiter.decode(),
                 quote_char='"' if quoted else False,
                 newlines_in_values=False,
                 invalid_row_handler=note,
             ),
             convert_options=pa_csv.ConvertOptions(
-                include_columns=[self.names[i] for i in self.wanted.values()],
-                column_types=dict.fromkeys(self.names, pa.string()),
+                include_columns=[self._names[i] for i in self.wanted.values()],
+                column_types=dict.fromkeys(self._names, pa.string()),
                 strings_can_be_null=False,
                 check_utf8=False,
             ),
@@ -132,7 +93,7 @@ class _Reader(RecordRules):
                 b'"' in block[starts[lines_of_rows[row]] : ends[lines_of_rows[row]]]
                 for row, _ in ragged
             )
-            or self.record_end(block, int(starts[last]), len(block)) is None
+            or self.rules.line(block[starts[last] : ends[last]]) is None
         ):
             return None
         bad = [
@@ -147,80 +108,8 @@ class _Reader(RecordRules):
         values = {name: table.column(i) for i, name in enumerate(self.wanted)}
         if b" " in block or b"\t" in block or quoted:
             values = {name: without_blanks(value) for name, value in values.items()}
-        return Rows(good + first_line, values, bad), len(starts)
-
-    def ragged(self, found: int) -> str:
-        return f"expected {self.width} fields, found {found}"
-
-    def step(self, text: bytes, start: int, end: int, first_line: int, *, at_end: bool) -> _Walk:
-        """Read record by record from ``start`` up to the first record that begins at ``end``."""
-        walk = _Walk(start, first_line, [], {name: [] for name in self.wanted}, [])
-        while walk.position < end:
-            stop = min(len(text), walk.position + LONGEST_RECORD_BYTES)
-            record_end = self.record_end(text, walk.position, stop)
-            if record_end in (None, len(text)) and stop == len(text) and not at_end:
-                break  # the record may go on in what has not been read yet
-            self._take(text, record_end, walk)
-        return walk
-
-    def _take(self, text: bytes, record_end: int | None, walk: _Walk) -> None:
-        start = walk.position
-        line_end = text.find(b"\n", start)
-        line_end = len(text) if line_end < 0 else line_end
-        fields: list[str] = []
-        problem = "a quote is opened and not closed"
-        if record_end is not None:
-            content = text[start:record_end].removesuffix(b"\r")
-            if not content:
-                walk.position, walk.line = line_end + 1, walk.line + 1
-                return
-            problem = ""
-            try:
-                # Over several lines a quote must end its value, or it is the next value's own.
-                several = record_end > line_end
-                record = csv.reader([content.decode()], delimiter=self.delimiter, strict=several)
-                fields = next(record)
-            except UnicodeDecodeError as error:
-                problem = f"not UTF-8 (byte {content[error.start]:#04x})"
-            except csv.Error as error:
-                problem = f"not CSV ({error})"
-            if not problem and len(fields) != self.width:
-                problem = self.ragged(len(fields))
-            if problem and record_end > line_end:
-                # What swallowed several lines made no sense: the quote was a slip.
-                problem, record_end = "a quote is opened and not closed", None
-        if problem:
-            record_end = line_end
-            raw = text[start:line_end].removesuffix(b"\r").decode(errors="backslashreplace")
-            walk.bad.append(BadRow(walk.line, problem, raw))
-        else:
-            walk.lines.append(walk.line)
-            for name, column in self.wanted.items():
-                walk.values[name].append(fields[column])
-        end = line_end if record_end is None else record_end
-        walk.line += text.count(b"\n", start, end) + 1
-        walk.position = end + 1
-
-
-@dataclass
-class _Walk:
-    """How far the record-by-record reading has come, and what it has found."""
-
-    position: int
-    line: int
-    lines: list[int]
-    values: dict[str, list[str]]
-    bad: list[BadRow]
-
-    def rows(self) -> Rows:
-        arrays = {name: pa.array(column, pa.string()) for name, column in self.values.items()}
-        values = {name: without_blanks(array) for name, array in arrays.items()}
-        return Rows(np.asarray(self.lines, dtype=np.int64), values, self.bad)
-
-
-def without_blanks(values: Any) -> Any:
-    """Strip spaces, tabs and line ends around each value of a string array."""
-    return pc.call_function("ascii_trim_whitespace", [values])
+        enclosed = self.enclosed(block) if has_quotes and not quoted else 0
+        return Rows(good + first_line, values, bad, enclosed=enclosed), len(starts)
 
 
 def _is_utf8(block: bytes) -> bool:
@@ -253,6 +142,7 @@ def read_rows(
     pending: bytes,
     where: str,
     block_bytes: int = BLOCK_BYTES,
+    longest_record_bytes: int = LONGEST_RECORD_BYTES,
 ) -> Iterator[Rows]:
     """Read the rows of a text file, in its order.
 
@@ -263,24 +153,28 @@ def read_rows(
         pending: What has been read of the rows already.
         where: The file, for messages.
         block_bytes: How much is parsed at a time.
+        longest_record_bytes: A quote that is open for longer is not closed.
 
     Yields:
         Rows with their lines.
 
     Raises:
-        SourceError: A line is longer than four blocks, so this is no text file.
+        SourceError: A line is longer than the longest record, so this is no text file.
     """
     reader = _Reader(header, wanted)
     line = header.first_line
     at_end = False
     while not at_end:
-        more = stream.read(block_bytes)
-        at_end = len(more) < block_bytes
+        # As much again as is waiting for its end, so that nothing is looked at many times.
+        size = max(block_bytes, len(pending))
+        more = stream.read(size)
+        at_end = len(more) < size
         text = pending + more
         stop = len(text) if at_end else text.rfind(b"\n") + 1
-        if not stop and len(text) > 4 * block_bytes:
+        if not stop and len(text) > longest_record_bytes:
             raise SourceError(
-                f"{where}: line {line} is longer than {len(text) >> 20} MiB; is this a text file?"
+                f"{where}: line {line} is longer than {_size(longest_record_bytes)}; is this a "
+                "text file?"
             )
         position, window = 0, len(text)
         while position < stop:
@@ -293,12 +187,20 @@ def read_rows(
             elif window > WINDOW_BYTES:
                 window = max(WINDOW_BYTES, min(window, end - position) // 8)
             else:
-                walk = reader.step(text, position, end, line, at_end=at_end)
+                walk = reader.step(text, position, end, stop, line)
                 if walk.position == position:
-                    break
+                    too_long = stop - position > longest_record_bytes
+                    if not at_end and not too_long:
+                        break  # the record may go on in what has not been read yet
+                    within = f" within {_size(longest_record_bytes)}" if too_long else ""
+                    walk = reader.give_up(text, position, stop, line, NOT_CLOSED + within)
                 position, line = walk.position, walk.line
                 yield walk.rows()
         pending = text[position:]
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes >> 20} MiB" if n_bytes >> 20 else f"{n_bytes} bytes"
 
 
 def _window_end(text: bytes, position: int, window: int, stop: int) -> int:

@@ -1,82 +1,189 @@
-"""The first line of a text file: which delimiter it uses and where the needed columns stand."""
+"""The header of a text file: its delimiter, its quoting, and where the needed columns stand."""
 
 from __future__ import annotations
 
-import csv
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from din_core.config import Quoting
 from din_core.sources.errors import SourceError
+from din_core.sources.quoting import is_quoted
+from din_core.sources.records import RecordRules
 
-DELIMITERS = (",", "\t", ";", "|")
+#: What may stand between two values, and its name.
+DELIMITERS = {
+    ",": "comma",
+    "\t": "tab",
+    ";": "semicolon",
+    "|": "pipe",
+    "::": "'::'",
+    "\x01": "ctrl-A",
+}
 BOM = b"\xef\xbb\xbf"
+_SEP_LINE = re.compile(rb'"?sep=([^\w"\r\n])"?', re.IGNORECASE)  # as spreadsheets write and read
+_UNKNOWN_DELIMITERS = " ^~#:/&\x02\x1f"
 
 
 @dataclass(frozen=True)
 class Header:
-    """A header line, understood.
+    """A header, understood.
 
     Attributes:
         delimiter: What stands between two values.
         columns: All columns, in order.
         first_byte: Where the rows begin, in bytes from the start of the file.
         first_line: Line number of the first line after the header.
+        quoting: Whether values may be quoted.
+        chosen: Whether the quoting was found out (``auto``) instead of named.
     """
 
     delimiter: str
     columns: tuple[str, ...]
     first_byte: int
     first_line: int
+    quoting: bool = True
+    chosen: bool = False
+
+    @property
+    def dialect(self) -> str:
+        """What separates the values and whether they are quoted, in words."""
+        name = DELIMITERS.get(self.delimiter, repr(self.delimiter))
+        return f"{name}-separated" + ("" if self.quoting else " without quoting")
 
 
-def read_header(start: bytes, *, required: Sequence[str], where: str) -> Header:
+@dataclass(frozen=True)
+class _Line:
+    """A line: its content without mark and line end, its place in bytes, its number from 1."""
+
+    content: bytes
+    start: int
+    end: int
+    number: int
+
+
+def read_header(
+    start: bytes,
+    *,
+    required: Sequence[str],
+    where: str,
+    quoting: Quoting = "auto",
+    complete: bool = True,
+) -> Header:
     """Find the header and choose the delimiter under which it has the required columns.
 
     Args:
-        start: The beginning of the file, the whole header line included.
+        start: The beginning of the file: the whole header, and rows that show the quoting.
         required: Columns that must be there; of two delimiters the one that shows more of them
-            wins, then the one that gives more columns, then the order of :data:`DELIMITERS`.
+            wins, then the one that gives more columns, then the order of :data:`DELIMITERS`. A
+            first line ``sep=;`` decides otherwise.
         where: The file, for messages.
+        quoting: Whether values may be quoted.
+        complete: Whether ``start`` is the whole file.
 
     Returns:
         The header. Whether every required column is there is :func:`locate`'s question.
 
     Raises:
-        SourceError: There is no line with text, or it is not UTF-8.
+        SourceError: There is no line with text, it is not UTF-8, has no known delimiter, or opens
+            a quote and does not close it.
     """
-    position = len(BOM) if start.startswith(BOM) else 0
-    line = 1
+    line = _next_line(start, 0, 1, where, complete=complete)
+    named = _SEP_LINE.fullmatch(line.content)
+    if named:
+        line = _next_line(start, line.end + 1, line.number + 1, where, complete=complete)
+    delimiters = (named[1].decode(),) if named else tuple(DELIMITERS)
+    candidates = [(each, _names(start, line, each, quoting != "none")) for each in delimiters]
+    delimiter, (columns, end) = max(
+        candidates, key=lambda found: (len(set(required) & set(found[1][0])), len(found[1][0]))
+    )
+    if len(columns) == 1 and not set(required) <= set(columns):
+        raise SourceError(_explain_delimiter(line, where, delimiters))
+    rows = start[end + 1 :]
+    quoted = is_quoted(
+        quoting,
+        delimiter,
+        header=line.content,
+        sample=rows if complete else rows[: rows.rfind(b"\n") + 1],
+        width=len(columns),
+    )
+    if not quoted:
+        columns, end = _names(start, line, delimiter, False)
+    elif _rules(delimiter, True).line(line.content) is None and end == line.end:
+        raise SourceError(
+            f"{where}: the header (line {line.number}) opens a quote and does not close it "
+            f"({_shown(line.content)}); mend it, or set quoting: none where quotes mean nothing"
+        )
+    first_line = line.number + start.count(b"\n", line.start, end) + 1
+    return Header(
+        delimiter, columns, min(end + 1, len(start)), first_line, quoted, quoting == "auto"
+    )
+
+
+def _next_line(start: bytes, position: int, number: int, where: str, *, complete: bool) -> _Line:
+    """Find the next line that is not blank."""
     while True:
+        while start.startswith(BOM, position):
+            position += len(BOM)
         end = start.find(b"\n", position)
         stop = len(start) if end < 0 else end
         content = start[position:stop].rstrip(b"\r")
         if content or end < 0:
             break
-        position, line = end + 1, line + 1
+        position, number = end + 1, number + 1
+    if end < 0 and not complete:
+        raise SourceError(
+            f"{where}: line {number}, which should be the header, goes on after "
+            f"{len(start) >> 10:,} KiB; is this a text file?"
+        )
     if not content:
         raise SourceError(f"{where}: the file has only blank lines; it needs a header and rows")
     if b"\r" in content:
         raise SourceError(
-            f"{where}: line {line}: lines end in bare carriage returns (old Mac style); convert "
+            f"{where}: line {number}: lines end in bare carriage returns (old Mac style); convert "
             "them to line feeds, for example with `tr '\\r' '\\n'`"
         )
     try:
-        text = content.decode()
+        content.decode()
     except UnicodeDecodeError as error:
         raise SourceError(
-            f"{where}: the header (line {line}) is not UTF-8 (byte {content[error.start]:#04x} at "
-            f"{error.start}); convert the file, for example with `iconv -f LATIN1 -t UTF-8`"
+            f"{where}: the header (line {number}) is not UTF-8 (byte {content[error.start]:#04x} "
+            f"at {error.start}); convert the file, for example with `iconv -f LATIN1 -t UTF-8`"
         ) from error
-    candidates = [(delimiter, _split(text, delimiter)) for delimiter in DELIMITERS]
-    delimiter, columns = max(
-        candidates, key=lambda found: (len(set(required) & set(found[1])), len(found[1]))
+    return _Line(content, position, stop, number)
+
+
+def _rules(delimiter: str, quoting: bool) -> RecordRules:
+    return RecordRules(delimiter, quoting=quoting, width=None)
+
+
+def _names(start: bytes, line: _Line, delimiter: str, quoting: bool) -> tuple[tuple[str, ...], int]:
+    """Split a header that may go on in the next lines; return its names and where it ends."""
+    record = _rules(delimiter, quoting).record(start, line.start, len(start)) if quoting else None
+    if record is None or record.values is None:
+        values, end = line.content.split(delimiter.encode()), line.end
+    else:
+        values, end = record.values, record.end
+    return tuple(value.decode(errors="replace").strip() for value in values), end
+
+
+def _explain_delimiter(line: _Line, where: str, delimiters: Sequence[str]) -> str:
+    text = line.content.decode()
+    known = ", ".join(DELIMITERS.get(each, repr(each)) for each in delimiters)
+    seen = max(_UNKNOWN_DELIMITERS, key=text.count)
+    way_out = "separate the columns by one of these"
+    if text.count(seen):
+        way_out += f"; {seen!r} stands there {text.count(seen)} times: is it the delimiter?"
+    return (
+        f"{where}: no known delimiter in line {line.number} ({known}), it reads "
+        f"'{_shown(line.content)}'; {way_out}"
     )
-    return Header(delimiter, columns, stop + (end >= 0), line + 1)
 
 
-def _split(text: str, delimiter: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in next(csv.reader([text], delimiter=delimiter)))
+def _shown(content: bytes) -> str:
+    text = content.decode()
+    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def locate(columns: Sequence[str], wanted: Mapping[str, str], *, where: str) -> dict[str, int]:

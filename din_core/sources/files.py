@@ -1,8 +1,7 @@
 """Which files a source is made of, and their plain bytes: globs, names, compression, content hash.
 
-What the bytes mean is :mod:`din_core.sources.csv_blocks`'s business (text) or
-:mod:`din_core.sources.parquet_rows`'s. Compression is read off a file's first bytes, not its name,
-so a ``.csv`` that is gzipped in truth works all the same.
+What a file is by its first bytes is said by :mod:`din_core.sources.formats`; what its rows are, by
+:mod:`din_core.sources.csv_blocks` (text) and :mod:`din_core.sources.parquet_rows`.
 """
 
 from __future__ import annotations
@@ -10,20 +9,25 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import lzma
 import os
+import stat
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from din_core.sources.errors import SourceError
+from din_core.sources.formats import START_BYTES, Kind, recognise
 
-Kind = Literal["text", "parquet"]
-
-_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_NO_FILES = {
+    stat.S_IFIFO: "a pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,9 @@ class SourceFile:
             time are taken in the order of the names. Never an absolute path, so that results do
             not depend on the machine.
         kind: ``text`` (delimited) or ``parquet``.
-        compression: ``gzip``, ``zstd``, ``bz2``, or None.
+        compression: ``gzip``, ``zstd``, ``bz2``, ``xz``, ``lz4``, or None.
         size: Bytes on disk.
+        identity: What changes with the file: device, inode, size and time of the last change.
     """
 
     path: Path
@@ -46,6 +51,7 @@ class SourceFile:
     kind: Kind
     compression: str | None
     size: int
+    identity: tuple[int, ...]
 
 
 def find_files(pattern: str) -> list[SourceFile]:
@@ -58,10 +64,10 @@ def find_files(pattern: str) -> list[SourceFile]:
         One entry per file, at least one.
 
     Raises:
-        SourceError: Nothing is there, or it is a folder, empty, unreadable or in a format that is
-            not read.
+        SourceError: Nothing is there, or it is a folder, a pipe or a device, empty, unreadable or
+            in a format that is not read.
     """
-    if Path(pattern).exists():
+    if _exists(pattern):
         paths = [Path(pattern)]
     else:
         found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (the pattern may be absolute)
@@ -78,6 +84,13 @@ def find_files(pattern: str) -> list[SourceFile]:
     return [_inspect(path, name) for path, name in zip(paths, _names(paths), strict=True)]
 
 
+def _exists(pattern: str) -> bool:
+    try:
+        return Path(pattern).exists()
+    except OSError as error:  # no folder on the way may be looked into, or the name is too long
+        raise SourceError(f"{pattern}: {error.strerror}; check the path") from error
+
+
 def _names(paths: Sequence[Path]) -> list[str]:
     names = [path.name for path in paths]
     if names != sorted(set(names)):
@@ -92,23 +105,50 @@ def _inspect(path: Path, name: str) -> SourceFile:
             f"{path}: this is a folder; name a file in it, or a glob as '{path / '*.csv'}'"
         )
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        # Opening a pipe would wait for somebody to write into it.
+        if not stat.S_ISREG(status.st_mode):
+            what = _NO_FILES.get(stat.S_IFMT(status.st_mode), "no regular file")
+            raise SourceError(
+                f"{path}: this is {what}, and a log is read more than once; write it to a file, "
+                "and name that"
+            )
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(START_BYTES)
+    except FileNotFoundError as error:
+        raise SourceError(f"{path}: this link leads to no file; check where it points") from error
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}; make the file readable") from error
-    if not start and path.is_file():
+    if not start:
         raise SourceError(f"{path}: the file is empty; it needs a header line and rows")
-    if start == b"PAR1":
-        return SourceFile(path, name, "parquet", None, size)
-    if start == b"PK\x03\x04":
-        raise SourceError(
-            f"{path}: this is a zip archive or a spreadsheet; unpack it, or save it as CSV"
-        )
-    for magic, compression in _COMPRESSIONS.items():
-        if start.startswith(magic):
-            return SourceFile(path, name, "text", compression, size)
-    return SourceFile(path, name, "text", None, size)
+    kind, compression = recognise(start, path)
+    return SourceFile(path, name, kind, compression, status.st_size, _identity(status))
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def changed(file: SourceFile) -> SourceError:
+    """Return the error of a file that is not what it was when the reading began."""
+    return SourceError(
+        f"{file.path}: the file changed while it was read; nothing was kept of it. Run again when "
+        "nobody writes to it, or read a copy"
+    )
+
+
+def refuse_changed(file: SourceFile) -> None:
+    """Make sure that a file is still the one that :func:`find_files` saw.
+
+    Raises:
+        SourceError: It is another one, has grown, or was written to.
+    """
+    try:
+        same = _identity(file.path.stat()) == file.identity
+    except OSError:
+        same = False
+    if not same:
+        raise changed(file)
 
 
 class ByteStream(Protocol):
@@ -140,7 +180,7 @@ class HashedStream:
         while size > 0:
             try:
                 part: bytes = self._stream.read(size)
-            except OSError as error:
+            except (OSError, EOFError, lzma.LZMAError) as error:
                 raise SourceError(
                     f"{self._path}: the file is damaged or cut off ({error}); get it again"
                 ) from error
@@ -169,31 +209,16 @@ def open_text(file: SourceFile) -> Generator[HashedStream]:
         what has been read, decompressed).
 
     Raises:
-        SourceError: The text is UTF-16, or (while reading) the compressed data is damaged.
+        SourceError: The file is gone, or (while reading) the compressed data is damaged.
     """
     with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(pa.OSFile(str(file.path), "rb"))
-        stream = raw
-        if file.compression is not None:
+        try:
+            raw = stack.enter_context(pa.OSFile(str(file.path), "rb"))
+        except OSError as error:
+            raise changed(file) from error
+        stream: Any = raw
+        if file.compression == "xz":
+            stream = stack.enter_context(lzma.LZMAFile(raw))
+        elif file.compression is not None:
             stream = stack.enter_context(pa.CompressedInputStream(raw, file.compression))
         yield HashedStream(stream, raw, file.path)
-
-
-def refuse_other_encodings(file: SourceFile, start: bytes) -> None:
-    """Refuse text that is not bytes with ASCII in them, as UTF-16 is not.
-
-    Args:
-        file: The file, for the message.
-        start: Its first bytes, decompressed.
-
-    Raises:
-        SourceError: The text is UTF-16 or UTF-32, or no text at all.
-    """
-    if start.startswith(_UTF_16) or b"\0" in start[:4096]:
-        what = "UTF-16" if start.startswith(_UTF_16) or start[1:2] == b"\0" else "not text"
-        raise SourceError(
-            f"{file.path}: this is {what}, and UTF-8 is expected; convert it, for example with "
-            f"`iconv -f UTF-16 -t UTF-8 {file.path.name}`"
-        )
-    if not start:
-        raise SourceError(f"{file.path}: the file is empty; it needs a header line and rows")

@@ -17,10 +17,11 @@ import duckdb
 
 from din_core import sql_files, warehouse
 from din_core.config import SourceConfig
+from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
 from din_core.sources.layout import read_layout
-from din_core.sources.staging import Progress, content_hash, discard, load, restore_raw
+from din_core.sources.staging import Progress, discard, load, restore_raw
 
 _log = logging.getLogger(__name__)
 _SHOWN = 3
@@ -60,6 +61,10 @@ class SourceReport:
         columns: All columns of the header.
         has_label: Whether the label column is among them: the rows are labelled impressions.
         lines_read: Rows after the header; blank lines are none, a record over several lines is one.
+        continued: Lines of those records after their first. With them each line that is not blank
+            is accounted for: below the headers there are ``lines_read + continued``, blank lines
+            inside a quoted value included.
+        notes: What may have been read otherwise than it was meant, one sentence each.
         rejected: Rows that cannot be used.
         rejections: The reasons, the most frequent first.
         integer_columns: Those of ``user_id``, ``item_id`` and the attributes that hold only
@@ -75,6 +80,8 @@ class SourceReport:
     columns: tuple[str, ...]
     has_label: bool
     lines_read: int
+    continued: int
+    notes: tuple[str, ...]
     rejected: int
     rejections: tuple[Rejection, ...]
     integer_columns: frozenset[str]
@@ -130,12 +137,12 @@ def stage(
     """
     wanted = _wanted_columns(source)
     files = find_files(source.path)
-    layout = read_layout(files, wanted, source.label_col)
+    layout = read_layout(files, wanted, source.label_col, source.quoting)
     staged = load(con, layout, on_progress)
     options = _options(source, layout.has_label, frozenset(), staged.integers)
     n_rows, n_rejected, integer_columns = _summarise(con, source, options)
     if n_rejected:
-        restore_raw(con, layout, sql_files.render("rejected_rows", **options))
+        restore_raw(con, layout, sql_files.render("rejected_rows", **options), staged.digests)
     rejections = _rejections(con, options) if n_rejected else ()
     where = source.path
     if not n_rows:
@@ -146,6 +153,11 @@ def stage(
             f"{where}: not one of {n_rows} rows can be used: {reasons}; check which column is "
             "which, and what they hold"
         )
+    notes = staged.notes
+    if source.quoting != "auto" and all(file.kind == "parquet" for file in files):
+        notes += (f"{where}: quoting={source.quoting} changes nothing: Parquet has no quotes",)
+    for note in notes:
+        _log.warning("%s", note)
     for rejection in rejections:
         _log.warning(
             "%s: %d of %d rows rejected: %s, for example %s",
@@ -159,6 +171,8 @@ def stage(
         columns=layout.columns,
         has_label=layout.has_label,
         lines_read=n_rows,
+        continued=staged.continued,
+        notes=notes,
         rejected=n_rejected,
         rejections=rejections,
         integer_columns=integer_columns,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from din_core.config import Quoting
 from din_core.sources.csv_header import Header, locate, read_header
 from din_core.sources.errors import SourceError
-from din_core.sources.files import SourceFile, open_text, refuse_other_encodings
+from din_core.sources.files import SourceFile, open_text
+from din_core.sources.formats import refuse_other_text
 from din_core.sources.parquet_rows import open_parquet
 
 _HEADER_BYTES = 1 << 20
-_DIALECTS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class Layout:
 
 
 def read_layout(
-    files: Sequence[SourceFile], wanted: Mapping[str, tuple[str, str]], label_col: str
+    files: Sequence[SourceFile],
+    wanted: Mapping[str, tuple[str, str]],
+    label_col: str,
+    quoting: Quoting,
 ) -> Layout:
     """Read the headers of all files before any row.
 
@@ -48,6 +52,7 @@ def read_layout(
         files: The files.
         wanted: Name a column gets, to its name in the source and the option that names it.
         label_col: Name of the label column; it is wanted where the source has it.
+        quoting: Whether values of text files may be quoted.
 
     Raises:
         SourceError: A column is missing, or two files have different columns.
@@ -56,7 +61,7 @@ def read_layout(
     headers: list[Header | None] = []
     first: tuple[str, ...] = ()
     for file in files:
-        header = None if file.kind == "parquet" else _header(file, tuple(options))
+        header = None if file.kind == "parquet" else _header(file, tuple(options), quoting)
         if header is None:
             with open_parquet(file.path) as parquet:
                 columns = tuple(parquet.schema_arrow.names)
@@ -79,15 +84,21 @@ def read_layout(
     return Layout(files, headers, first, names, has_label, " / ".join(dict.fromkeys(kinds)))
 
 
-def _header(file: SourceFile, required: Sequence[str]) -> Header:
+def _header(file: SourceFile, required: Sequence[str], quoting: Quoting) -> Header:
     with open_text(file) as stream:
         start = stream.read(_HEADER_BYTES)
-    refuse_other_encodings(file, start)
-    return read_header(start, required=required, where=str(file.path))
+    refuse_other_text(start, file.path, compression=file.compression)
+    return read_header(
+        start,
+        required=required,
+        where=str(file.path),
+        quoting=quoting,
+        complete=len(start) < _HEADER_BYTES,
+    )
 
 
 def _describe(file: SourceFile, header: Header | None) -> str:
     if header is None:
         return "Parquet"
     packed = f", {file.compression}" if file.compression else ""
-    return f"{_DIALECTS[header.delimiter]}-separated{packed}"
+    return f"{header.dialect}{packed}"

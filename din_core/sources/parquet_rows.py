@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from din_core.sources.csv_blocks import Rows, without_blanks
 from din_core.sources.errors import SourceError
+from din_core.sources.record_rows import Rows, without_blanks
 
 _BATCH_ROWS = 1 << 17
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from din_core.sources.csv_blocks import BLOCK_BYTES, LONGEST_RECORD_BYTES, RecordRules
+from din_core.sources.csv_blocks import BLOCK_BYTES
 from din_core.sources.csv_header import Header
 from din_core.sources.files import ByteStream
+from din_core.sources.records import RecordRules
 
 
 def raw_text(
@@ -32,30 +33,27 @@ def raw_text(
     Yields:
         Line and text, which spans lines where a quoted value does.
     """
-    rules = RecordRules(header)
+    rules = RecordRules(header.delimiter, quoting=header.quoting, width=len(header.columns))
     first = header.first_line
     at_end = False
     while not at_end and len(lines):
-        more = stream.read(block_bytes)
-        at_end = len(more) < block_bytes
+        size = max(block_bytes, len(pending))
+        more = stream.read(size)
+        at_end = len(more) < size
         text = pending + more
-        ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n"))
-        starts = np.concatenate(([0], ends + 1))
-        # The record of a line near the end may go on in what has not been read yet.
-        safe = len(text) if at_end else max(0, len(text) - LONGEST_RECORD_BYTES)
-        complete = int(np.searchsorted(starts, safe, side="left")) if not at_end else len(starts)
-        taken = int(np.searchsorted(lines, first + complete))
-        for line in lines[:taken]:
+        stop = len(text) if at_end else text.rfind(b"\n") + 1
+        ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8, count=stop) == ord("\n"))
+        starts = np.concatenate(([0], ends + 1))  # the last one is where the next text begins
+        here = lines[: int(np.searchsorted(lines, first + len(starts) - (not at_end)))]
+        position, next_line, taken = int(starts[-1]), first + len(starts) - 1, 0
+        for line in here:
             start = int(starts[line - first])
-            end = rules.record_end(text, start, min(len(text), start + LONGEST_RECORD_BYTES))
-            if end is None:
-                end = text.find(b"\n", start)
-                end = len(text) if end < 0 else end
-            content = text[start:end].removesuffix(b"\r")
+            record = rules.record(text, start, stop)
+            if record is None and not at_end:
+                position, next_line = start, int(line)  # it may go on in what is not read yet
+                break
+            end = record.end if record else text.find(b"\n", start, stop)
+            content = text[start : end if end >= 0 else stop].rstrip(b"\r")
             yield int(line), content.decode(errors="backslashreplace")
-        lines = lines[taken:]
-        if complete < len(starts):
-            pending = text[int(starts[complete]) :]
-            first += complete
-        else:
-            pending = b""
+            taken += 1
+        lines, pending, first = lines[taken:], text[position:], next_line

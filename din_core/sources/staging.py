@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +22,15 @@ import numpy as np
 import pyarrow as pa
 
 from din_core import sql_files
-from din_core.sources.csv_blocks import BLOCK_BYTES, Rows, read_rows
-from din_core.sources.files import SourceFile, open_text
+from din_core.sources.content_hashes import file_hash, hash_together, rest_of_hash
+from din_core.sources.csv_blocks import BLOCK_BYTES, read_rows
+from din_core.sources.doubts import Doubts
+from din_core.sources.files import changed, open_text, refuse_changed
 from din_core.sources.integers import canonical_integers
 from din_core.sources.layout import Layout
 from din_core.sources.parquet_rows import raw_parquet, read_parquet
 from din_core.sources.raw_lines import raw_text
+from din_core.sources.record_rows import Rows
 
 _RAW_ROWS = 1 << 16
 _ROW_GROUP = 122_880  # DuckDB's own size
@@ -42,12 +44,21 @@ class Staged:
     """What :func:`load` found in the content.
 
     Attributes:
-        sha256: Its hash, in hexadecimal.
+        digests: Hash of each file's content, in hexadecimal.
         integers: Columns that were staged as BIGINT, the others are VARCHAR.
+        continued: Lines that belong to a quoted value of an earlier line.
+        notes: What of the text may have been read otherwise than it was meant, one sentence each.
     """
 
-    sha256: str
+    digests: tuple[str, ...]
     integers: frozenset[str]
+    continued: int
+    notes: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the whole content, in hexadecimal."""
+        return hash_together(self.digests)
 
 
 @dataclass(frozen=True)
@@ -79,18 +90,22 @@ def load(
 
     Returns:
         What the content was.
+
+    Raises:
+        SourceError: A file is damaged, or changed while it was read.
     """
     integers = set(layout.wanted)
     _create_tables(con, layout)
     good = _GoodRows(con, layout)
     total = sum(file.size for file in layout.files)
     digests: list[str] = []
-    finished = rows_read = 0
+    notes: list[str] = []
+    finished = rows_read = continued = 0
     for number, (file, header) in enumerate(zip(layout.files, layout.headers, strict=True)):
+        doubts = Doubts(file, header)
         with contextlib.ExitStack() as stack:
             if header is None:
-                with file.path.open("rb") as content:
-                    digests.append(hashlib.file_digest(content, "sha256").hexdigest())
+                digests.append(file_hash(file))
                 stream = None
                 blocks = read_parquet(file.path, layout.wanted)
             else:
@@ -106,6 +121,8 @@ def load(
                 _widen(con, rows, integers)
                 good.add(number, rows)
                 _insert_bad(con, number, rows, layout)
+                doubts.add(rows)
+                continued += rows.continued
                 rows_read += len(rows.lines) + len(rows.bad)
                 if on_progress is not None:
                     here = stream.position() if stream is not None else 0
@@ -113,41 +130,15 @@ def load(
             good.flush()
             if stream is not None:
                 digests.append(stream.sha256.hexdigest())
+        refuse_changed(file)
+        notes += doubts.sentences()
         finished += file.size
         if on_progress is not None:
             on_progress(Progress(finished, total, rows_read))
     # What Arrow keeps for the next block would lie idle through everything that follows.
     pa.default_memory_pool().release_unused()
     _create_view(con, layout)
-    return Staged(sha256=_together(digests), integers=frozenset(integers))
-
-
-def content_hash(files: Sequence[SourceFile]) -> str:
-    """Hash the content of files as :func:`load` does, without looking at the rows.
-
-    Args:
-        files: The files.
-
-    Returns:
-        SHA-256 in hexadecimal.
-    """
-    digests: list[str] = []
-    for file in files:
-        if file.kind == "parquet":
-            with file.path.open("rb") as content:
-                digests.append(hashlib.file_digest(content, "sha256").hexdigest())
-        else:
-            with open_text(file) as stream:
-                while stream.read(BLOCK_BYTES):
-                    pass
-                digests.append(stream.sha256.hexdigest())
-    return _together(digests)
-
-
-def _together(digests: Sequence[str]) -> str:
-    return (
-        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    )
+    return Staged(tuple(digests), frozenset(integers), continued, tuple(notes))
 
 
 def _ahead(stack: contextlib.ExitStack, blocks: Iterator[Rows]) -> Iterator[Rows]:
@@ -290,13 +281,19 @@ def discard(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"drop table if exists temp.{table}")
 
 
-def restore_raw(con: duckdb.DuckDBPyConnection, layout: Layout, rejected: str) -> None:
+def restore_raw(
+    con: duckdb.DuckDBPyConnection, layout: Layout, rejected: str, digests: Sequence[str]
+) -> None:
     """Fetch, for rows that the SQL rejects, what was written: a pass over just those lines.
 
     Args:
         con: The connection.
         layout: The source.
         rejected: The rendered ``rejected_rows``.
+        digests: Hash of each file's content, as the first pass found it.
+
+    Raises:
+        SourceError: A file is not the one that the first pass read.
     """
     con.execute(
         "create or replace temp table source_raw (file_number integer, line bigint, raw varchar)"
@@ -310,6 +307,7 @@ def restore_raw(con: duckdb.DuckDBPyConnection, layout: Layout, rejected: str) -
         if not len(lines):
             continue
         with contextlib.ExitStack() as stack:
+            stream = None
             if header is None:
                 found = raw_parquet(file.path, lines)
             else:
@@ -325,6 +323,9 @@ def restore_raw(con: duckdb.DuckDBPyConnection, layout: Layout, rejected: str) -
                 )
                 select = f"select {number}, line, raw from source_block"
                 _append(con, block, f"insert into source_raw {select}")
+            refuse_changed(file)
+            if stream is not None and rest_of_hash(stream) != digests[number]:
+                raise changed(file)
     listed = ", ".join(f"source_good.{sql_files.quote(name)}" for name in layout.wanted)
     con.execute(
         f"insert into source_bad select file_number, line, {listed}, source_raw.raw, null "

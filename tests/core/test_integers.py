@@ -77,7 +77,7 @@ def test_a_late_value_that_is_no_integer_makes_text_of_the_whole_column(
     tmp_path, monkeypatch, late, kind
 ):
     monkeypatch.setattr(staging, "BLOCK_BYTES", 64)
-    monkeypatch.setattr(csv_blocks.read_rows, "__kwdefaults__", {"block_bytes": 64})
+    monkeypatch.setitem(csv_blocks.read_rows.__kwdefaults__, "block_bytes", 64)
     rows = [f"{n},{n % 7},{1000 + n},{n % 3}\n" for n in range(100)]
     log = tmp_path / "log.csv"
     log.write_text(HEADER + "".join(rows) + f"{late},5,2000,1\n1,,3,4\n")
