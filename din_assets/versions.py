@@ -1,6 +1,7 @@
 """Code versions: the hash of what makes an asset, so that an edit, and only an edit, changes it."""
 
 import ast
+import functools
 import hashlib
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def of_modules(*modules: str) -> str:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += [file for module in _imported(path) for file in _files_of(module)]
+            names = _imported(path.read_bytes()) if path.suffix == ".py" else []
+            waiting += [file for module in names for file in _files_of(module)]
     return _digest(*(path.read_bytes() for path in sorted(found)))
 
 
@@ -51,12 +53,11 @@ def _files_of(module: str) -> list[Path]:
     return [path.with_suffix(".py")]
 
 
-def _imported(path: Path) -> list[str]:
-    """Names below ``din_core`` that a file imports, also inside functions."""
-    if path.suffix != ".py":
-        return []
+@functools.cache
+def _imported(source: bytes) -> list[str]:
+    """Names below ``din_core`` that a module imports, also inside functions."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             whole = [f"{node.module}.{each.name}" for each in node.names]
             names += whole if node.module == _PACKAGE else [node.module]
