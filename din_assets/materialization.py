@@ -142,12 +142,14 @@ def materialize_artifact(
 def current_artifact(
     con: duckdb.DuckDBPyConnection, resource: WarehouseResource, asset: str
 ) -> Path:
-    """Return the folder of an asset's current artifact.
+    """Return the folder of an asset's current artifact, every file of it as it was committed.
 
     Raises:
         NotMaterializedError: The asset has not been made yet.
+        DamagedArtifactError: Something happened to its files since.
     """
-    return resource.artifacts_root / (ledger.entry(con, asset).artifact or "")
+    folder = resource.artifacts_root / (ledger.entry(con, asset).artifact or "")
+    return artifacts.require_whole(folder)
 
 
 def record(

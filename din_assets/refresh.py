@@ -17,7 +17,7 @@ from din_assets import ingest, refresh_config
 from din_assets.definitions import build_defs
 from din_assets.refresh_config import RunConfig
 from din_assets.resources import HeldWarehouse, WarehouseResource
-from din_core import ledger, warehouse
+from din_core import artifacts, ledger, warehouse
 from din_core.warehouse import WarehouseError
 
 
@@ -152,8 +152,8 @@ def _reasons(
         was, now = entry.options.get(name), current.get(name)
         if was != now:
             yield f"{name}: {json.dumps(was)} → {json.dumps(now)}"
-    if entry.artifact and not (resource.artifacts_root / entry.artifact).is_dir():
-        yield f"artifact {entry.artifact} is gone"
+    if entry.artifact and (damage := artifacts.damage_of(resource.artifacts_root / entry.artifact)):
+        yield damage
     for dep in sorted(key.to_user_string() for key in definition.asset_deps[key]):
         if dep in dirty:
             yield f"{dep} would be made"

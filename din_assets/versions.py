@@ -12,7 +12,16 @@ _LENGTH = 16
 _PACKAGE = "din_core"
 _ROOT = Path(din_core.__file__).parent
 _PLUMBING = frozenset(
-    ("artifacts", "config", "errors", "ledger", "recorded_options", "sql_files", "warehouse")
+    (
+        "artifacts",
+        "atomic_files",
+        "config",
+        "errors",
+        "ledger",
+        "recorded_options",
+        "sql_files",
+        "warehouse",
+    )
 )
 
 

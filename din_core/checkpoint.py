@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from din_core.atomic_files import replacing
 from din_core.config import ModelConfig
 from din_core.errors import DinError
 from din_core.features import Vocabulary
@@ -157,24 +155,3 @@ def load_model(directory: Path | str) -> SavedModel:
     return SavedModel(
         model.eval(), config, vocabulary, description["tensors_hash"], description["metadata"]
     )
-
-
-@contextmanager
-def replacing(path: Path) -> Generator[Path]:
-    """Write a file under a temporary name beside it, then put it in place in one step.
-
-    Yields:
-        The path to write to. It is flushed to the disk and renamed when the block ends well, and
-        removed when it does not.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

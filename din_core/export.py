@@ -20,7 +20,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from din_core.checkpoint import replacing
+from din_core.atomic_files import replacing
 from din_core.errors import DinError
 from din_core.features import SequenceFeature
 from din_core.layers.attention import ActivationUnit, plain_formula

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL.PngImagePlugin import PngImageFile
 
-from din_core.checkpoint import replacing
+from din_core.atomic_files import replacing
 from din_core.errors import DinError
 from din_core.export import random_inputs
 from din_core.layers.attention import plain_formula

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from din_core.checkpoint import replacing
+from din_core.atomic_files import replacing
 from din_core.config import ModelConfig, TrainingConfig
 
 STATE_FILE = "training_state.safetensors"

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from din_core.checkpoint import replacing
+from din_core.atomic_files import replacing
 from din_core.metrics import auc
 from din_core.models import DIN
 from din_core.tutorial.delivery import ONNXExporter, visualize_model

@@ -8,13 +8,13 @@ keeps reading the old file.
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from pathlib import Path
 
 import duckdb
 
 from din_core import sql_files
+from din_core.atomic_files import sync
 from din_core.warehouse.database import connect
 from din_core.warehouse.errors import WarehouseError, explain
 
@@ -117,7 +117,7 @@ def _row_counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, int]
 
 def _swap_in(built: Path, target: Path) -> None:
     built.chmod(_READ_ONLY)
-    _sync(built)
+    sync(built)
     # An analyst who opened the old file for writing may have left a log behind: beside the new file
     # it would make that unreadable for everybody. Before the swap, so that no reader meets the new
     # file with the old log; and after it, for one written in between.
@@ -125,15 +125,7 @@ def _swap_in(built: Path, target: Path) -> None:
     stale_log.unlink(missing_ok=True)
     built.replace(target)
     stale_log.unlink(missing_ok=True)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)
 
 
 def _remove_leftovers(target: Path) -> None:

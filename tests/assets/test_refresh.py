@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import shutil
 import threading
 import time
@@ -16,7 +17,7 @@ from din_assets import cli
 from din_assets.refresh import RefreshFailedError, refresh
 from din_assets.resources import WarehouseResource
 from din_core.warehouse import WarehouseError
-from tests.assets.conftest import Pipeline, write_rows
+from tests.assets.conftest import Pipeline, failure_of, write_rows
 
 ROWS = [
     f"u{user},i{item},{100 * step + user},c{item % 4}"
@@ -160,6 +161,45 @@ def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipelin
     republish()
     published.unlink()
     assert reasons() == ["warehouse.duckdb is gone"]
+
+
+def artifact_of(pipeline, asset):
+    [folder] = (pipeline.home / "artifacts" / asset).iterdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("asset", "file"),
+    [
+        ("onnx_model", "din.onnx"),
+        ("din_model", "model.safetensors"),
+        ("architecture_graph", "din.png"),
+    ],
+)
+def test_damaged_artifact_is_told_and_replaced(refreshed, pipeline, asset, file):
+    path = artifact_of(pipeline, asset) / file
+    whole = path.read_bytes()
+    os.truncate(path, 1000)
+    assert f"{file} has 1,000 bytes instead of" in refreshed(dry_run=True)[asset].reasons[0]
+    made = refreshed()
+    assert set(made) == {asset}
+    assert made[asset].outcome == "made, same content"
+    assert path.read_bytes() == whole
+    assert refreshed() == {}
+
+
+def test_artifact_of_an_older_version_without_manifest_is_made_again(refreshed, pipeline):
+    (artifact_of(pipeline, "onnx_model") / "manifest.json").unlink()
+    assert "has no manifest.json" in refreshed()["onnx_model"].reasons[0]
+    assert refreshed() == {}
+
+
+@pytest.mark.parametrize("asset", ["onnx_model", "architecture_graph", "test_predictions"])
+def test_damaged_model_is_not_used(refreshed, pipeline, asset):
+    os.truncate(artifact_of(pipeline, "din_model") / "model.safetensors", 1000)
+    message = failure_of(pipeline.run(asset))
+    assert "model.safetensors has 1,000 bytes instead of" in message
+    assert "materialize din_model again" in message
 
 
 def test_same_category_can_be_left_together_with_the_category(refreshed):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from din_core.checkpoint import CheckpointError, load_model, replacing, save_model, tensors_hash
+from din_core.checkpoint import CheckpointError, load_model, save_model, tensors_hash
 from din_core.config import ModelConfig
 from din_core.features import Vocabulary
 from din_core.models import build_model
@@ -67,21 +67,6 @@ def test_reading_leaves_the_random_numbers_alone(tmp_path, model):
     torch.manual_seed(7)
     load_model(tmp_path)
     assert torch.equal(torch.rand(3), expected)
-
-
-def test_a_failed_write_keeps_the_old_file(tmp_path):
-    path = tmp_path / "model.safetensors"
-    path.write_text("old")
-
-    def write_half() -> None:
-        with replacing(path) as temporary:
-            temporary.write_text("half of the n")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_half()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_missing_model_says_where_it_was_looked_for(tmp_path):

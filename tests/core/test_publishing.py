@@ -105,7 +105,7 @@ def test_a_full_disk_keeps_the_old_file(pipeline, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(publishing, "_sync", full)
+    monkeypatch.setattr(publishing, "sync", full)
     with pytest.raises(warehouse.WarehouseError, match=r"No space left.*make room"):
         warehouse.publish(pipeline, target)
     monkeypatch.undo()
