@@ -52,6 +52,7 @@ def din_model(
             training_config,
             data,
             on_epoch=lambda report: _report_epoch(context, report),
+            on_warning=context.log.warning,
             checkpoint_dir=state,
             tensorboard_dir=folder / "tensorboard",
             program_version=_CODE_VERSION,

@@ -65,6 +65,7 @@ def train(
     data: TrainingData,
     *,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    on_warning: Callable[[str], object] = _LOG.warning,
     checkpoint_dir: Path | str | None = None,
     tensorboard_dir: Path | str | None = None,
     kernel_cache: Path | str | None = None,
@@ -83,10 +84,12 @@ def train(
         training_config: The loop.
         data: The log.
         on_epoch: Called after each epoch (not again for those before a restart).
+        on_warning: Told at once what the user should know, such as a damaged state that is not
+            used; what the figures are worth stands in the result.
         checkpoint_dir: Where the run keeps its state, also when it is over; ``None`` keeps none.
         tensorboard_dir: Where TensorBoard event files go; ``None`` writes none.
         kernel_cache: Where compiled kernels are kept; ``~/.cache/din_core`` by default.
-        program_version: Of the code that trains; a state of another version is not gone on from.
+        program_version: Of the code that trains; state written by another code version is ignored.
 
     Returns:
         The model with the weights of the epoch with the best validation AUC.
@@ -101,6 +104,7 @@ def train(
         directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
         kernels = Path(kernel_cache) if kernel_cache is not None else None
         run = _Run(model_config, training_config, data, directory, kernels, program_version)
+        run.resume(on_warning)
         with run, event_writer(tensorboard_dir if processes.this_process() == 0 else None) as write:
             for report in run.progress.history:  # of the run that this one goes on from
                 write(report)
@@ -167,10 +171,6 @@ class _Run:
             "" if directory is None else self._fingerprint(model_config, program_version)
         )
         self.started = self.saved_at = time.monotonic()
-        if directory is not None:
-            if processes.this_process() == 0:
-                sweep(directory)
-            self._resume(directory)
 
     def _fuse(self, model: DIN, kernel_cache: Path | None) -> bool:
         """Let the activation units run as compiled kernels where that is wanted and pays."""
@@ -377,8 +377,13 @@ class _Run:
             save_state(self.directory, state, self.fingerprint)
         self.saved_at = time.monotonic()
 
-    def _resume(self, directory: Path) -> None:
-        state = load_state(directory, self.fingerprint)
+    def resume(self, on_warning: Callable[[str], object]) -> None:
+        """Go on from the state of an earlier run, where there is one that can be used."""
+        if self.directory is None:
+            return
+        if processes.this_process() == 0:
+            sweep(self.directory)
+        state = load_state(self.directory, self.fingerprint, on_warning)
         if state is None:
             return
         self.learner.restore(state.tensors)
@@ -396,7 +401,7 @@ class _Run:
             "going on at epoch %d, step %d, from %s",
             self.progress.epoch + 1,
             self.progress.step + 1,
-            directory,
+            self.directory,
         )
 
 

@@ -4,15 +4,17 @@ A finished run stays as well, until whoever asked for the model has it safe and 
 it is killed before, nothing is trained again. One safetensors file: all tensors of the run, and its
 position and history in the header. It is written under a temporary name and renamed. It belongs to
 one run: :func:`fingerprint` covers whatever decides the result, and a file with another one is left
-alone and not used.
+alone and not used. A checksum covers all of it: a damaged state would give another model and nobody
+would know, so it is set aside.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from din_core.atomic_files import replacing
+from din_core.checkpoint import tensors_hash
 from din_core.config import ModelConfig, TrainingConfig
 
 STATE_FILE = "training_state.safetensors"
-FORMAT = 2
+DAMAGED_FILE = "training_state.damaged.safetensors"
+FORMAT = 3
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,41 +80,61 @@ def save_state(directory: Path, state: TrainingState, fingerprint: str) -> None:
         OSError: The directory cannot be written to.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    header = json.dumps({"fingerprint": fingerprint, "values": state.values})
     # Separate copies: safetensors refuses tensors that share memory.
     tensors = {name: each.detach().cpu().clone() for name, each in state.tensors.items()}
+    header = {
+        "fingerprint": fingerprint,
+        "values": state.values,
+        "checksum": _checksum(tensors, state.values),
+    }
     with replacing(directory / STATE_FILE) as temporary:
-        save_file(tensors, temporary, metadata={"din": header})
+        save_file(tensors, temporary, metadata={"din": json.dumps(header)})
 
 
-def load_state(directory: Path, fingerprint: str) -> TrainingState | None:
-    """Read the state of this run, if there is one.
+def load_state(
+    directory: Path, fingerprint: str, on_warning: Callable[[str], object] = _LOG.warning
+) -> TrainingState | None:
+    """Read the state of this run, if there is one that can be used.
 
     Args:
         directory: Where :func:`save_state` put it.
         fingerprint: Of the run.
+        on_warning: Told, in a sentence, why a state that is there is not used.
 
     Returns:
-        The state, or ``None`` (with a sentence in the log where a file had to be passed over).
+        The state, or ``None``. A damaged file is renamed to :data:`DAMAGED_FILE`.
     """
     path = directory / STATE_FILE
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("din", "{}"))
-            if header.get("fingerprint") != fingerprint:
-                _LOG.info(
-                    "%s belongs to a training run with other data, options or circumstances; "
-                    "this one starts anew",
-                    path,
+            header = json.loads((file.metadata() or {})["din"])
+            if header["fingerprint"] != fingerprint:
+                on_warning(
+                    f"{path}: this training state belongs to other data, options, code or "
+                    "circumstances; it is ignored, and training starts afresh"
                 )
                 return None
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
-        _LOG.warning("%s cannot be read (%s); training starts anew", path, error)
-        return None
-    return TrainingState(tensors, header["values"])
+        values: dict[str, Any] = header["values"]
+        damage = None if _checksum(tensors, values) == header["checksum"] else "wrong checksum"
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        tensors, values, damage = {}, {}, f"{type(error).__name__}: {error}"
+    if damage is None:
+        return TrainingState(tensors, values)
+    with contextlib.suppress(FileNotFoundError):  # another process of the same run was faster
+        path.replace(path.with_name(DAMAGED_FILE))
+    on_warning(
+        f"{path}: this training state is damaged ({damage}); it was set aside as {DAMAGED_FILE}, "
+        "and training starts afresh"
+    )
+    return None
+
+
+def _checksum(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> str:
+    text = json.dumps([tensors_hash(tensors), dict(values)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sweep(directory: Path) -> None:
@@ -122,4 +146,5 @@ def sweep(directory: Path) -> None:
 
 def clear_state(directory: Path) -> None:
     """Remove the state of a run that is over and whose model is safe elsewhere."""
-    (directory / STATE_FILE).unlink(missing_ok=True)
+    for name in (STATE_FILE, DAMAGED_FILE):
+        (directory / name).unlink(missing_ok=True)

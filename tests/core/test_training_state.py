@@ -16,6 +16,7 @@ from din_core.checkpoint import tensors_hash
 from din_core.config import ModelConfig, TrainingConfig
 from din_core.learner import Learner
 from din_core.training_state import (
+    DAMAGED_FILE,
     STATE_FILE,
     TrainingState,
     clear_state,
@@ -244,7 +245,7 @@ def test_a_state_of_other_options_is_passed_over(data, tmp_path, monkeypatch, ca
     other = dataclasses.replace(LOOP, learning_rate=0.02)
     with caplog.at_level(logging.INFO):
         result = training.train(MODEL, other, data, checkpoint_dir=tmp_path)
-    assert "this one starts anew" in caplog.text
+    assert "it is ignored, and training starts afresh" in caplog.text
     assert hash_of(result) == hash_of(training.train(MODEL, other, data))
 
 
@@ -253,7 +254,7 @@ def test_a_state_of_another_log_is_passed_over(data, tmp_path, monkeypatch, capl
     other = planted_log(n_users=N_USERS, seed=1)
     with caplog.at_level(logging.INFO):
         result = training.train(MODEL, LOOP, other, checkpoint_dir=tmp_path)
-    assert "this one starts anew" in caplog.text
+    assert "it is ignored, and training starts afresh" in caplog.text
     assert hash_of(result) == hash_of(training.train(MODEL, LOOP, other))
 
 
@@ -267,11 +268,41 @@ def test_how_often_states_are_written_does_not_decide_whose_they_are(
     assert "going on at epoch 2, step 2" in caplog.text
 
 
-def test_a_torn_state_is_passed_over_with_a_warning(data, tmp_path, caplog):
-    (tmp_path / STATE_FILE).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{")
-    result = training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
-    assert "cannot be read" in caplog.text
+def test_a_torn_state_is_set_aside_with_a_warning(data, tmp_path, caplog):
+    torn = b"\x08\x00\x00\x00\x00\x00\x00\x00{"
+    (tmp_path / STATE_FILE).write_bytes(torn)
+    told = []
+    result = training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, on_warning=told.append)
+    assert len(told) == 1
+    assert "is damaged" in told[0]
+    assert f"set aside as {DAMAGED_FILE}, and training starts afresh" in told[0]
+    assert (tmp_path / DAMAGED_FILE).read_bytes() == torn
     assert result.history
+    clear_state(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bit_that_flipped_in_a_state_does_not_change_the_model(data, tmp_path, monkeypatch):
+    interrupted_once(data, tmp_path, monkeypatch)
+    whole = (tmp_path / STATE_FILE).read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    expected = hash_of(training.train(MODEL, LOOP, data))
+    places = {
+        "length of the header": 1,
+        "a figure of the history": whole.index(b"train_loss", 0, 8 + length) + 16,
+        "name of a tensor": whole.index(b"best.embedding", 0, 8 + length) + 2,
+        "first tensor": 8 + length,
+        "last tensor": len(whole) - 1,
+    }
+    for place, position in places.items():
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        (tmp_path / STATE_FILE).write_bytes(flipped)
+        told = []
+        result = training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, on_warning=told.append)
+        assert len(told) == 1, place
+        assert "training starts afresh" in told[0], place
+        assert hash_of(result) == expected, place
 
 
 def test_no_state_is_written_where_it_is_switched_off(data, tmp_path, monkeypatch):
