@@ -164,10 +164,11 @@ def _reasons(
         now = ingest.source_fingerprint(ingest.InteractionsConfig(**config), resource.folder)
         if now is not None and entry.inputs.get(ingest.SOURCE) != now:
             yield "the source has new content"
-    if asset == "warehouse" and _published(resource) != entry:
-        name = resource.published_path.name
-        is_there = resource.published_path.is_file()
-        yield f"{name} is not the latest" if is_there else f"{name} is gone"
+    if asset == "warehouse":
+        if damage := warehouse.damage_of_published(resource.published_path):
+            yield damage
+        elif _published(resource) != entry:
+            yield f"{resource.published_path.name} is not the latest"
 
 
 def _published(resource: WarehouseResource) -> ledger.Entry | None:

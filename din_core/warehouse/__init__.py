@@ -9,7 +9,7 @@ from din_core.warehouse.database import (
     transaction,
 )
 from din_core.warehouse.errors import WarehouseError
-from din_core.warehouse.publishing import publish
+from din_core.warehouse.publishing import damage_of_published, publish
 from din_core.warehouse.run_lock import run_lock
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "content_version",
     "create_table",
     "create_view",
+    "damage_of_published",
     "publish",
     "row_count",
     "run_lock",

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from din_core import machine, sql_files
-from din_core.warehouse.errors import WarehouseError, explain
+from din_core.warehouse.errors import WarehouseError, damage, explain
 
 
 @contextlib.contextmanager
@@ -39,7 +39,8 @@ def connect(
         The open connection.
 
     Raises:
-        WarehouseError: The file is missing, no database, or held by another process.
+        WarehouseError: The file is missing, no database, held by another process, or damaged; the
+            last also where a query inside the block meets the damage.
     """
     in_memory = str(path) == ":memory:"
     if not in_memory:
@@ -69,6 +70,11 @@ def connect(
             if value is not None:
                 connection.execute(f"set {setting} = {sql_files.literal(str(value))}")
         yield connection
+    except duckdb.Error as error:
+        # What a damaged file holds shows only when it is read.
+        if damaged := damage(path, error):
+            raise damaged from error
+        raise
     finally:
         connection.close()
 

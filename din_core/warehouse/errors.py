@@ -9,6 +9,12 @@ import duckdb
 
 from din_core.errors import DinError
 
+# How DuckDB speaks of bytes that are not what it wrote, of its file and of the log beside it.
+_DAMAGE = re.compile(
+    r"not a valid DuckDB database file|Corrupt (?:database|WAL) file|Failure while replaying WAL"
+    r"|Could not read enough bytes from file|Serialization Error|computed checksum"
+)
+_FILE_READ = re.compile(r'read enough bytes from file "(?P<path>.+?)"')
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -42,6 +48,26 @@ def explain(path: Path | str, error: duckdb.Error) -> WarehouseError:
             f"{path}: this process has the file open already, once for reading and once for "
             "writing; close the other connection first"
         )
-    if "not a valid DuckDB database file" in text:
-        return WarehouseError(f"{path}: not a DuckDB database; move it away and run again")
-    return WarehouseError(f"{path}: {text}")
+    return damage(path, error) or WarehouseError(f"{path}: {text}")
+
+
+def damage(path: Path | str, error: duckdb.Error) -> WarehouseError | None:
+    """Recognise damage to a database file, which may show at its opening or in any later query.
+
+    Args:
+        path: The database file.
+        error: What DuckDB raised.
+
+    Returns:
+        The error to raise instead; None where the file is not to blame.
+    """
+    text = " ".join(str(error).split())
+    if not _DAMAGE.search(text):
+        return None
+    if (read := _FILE_READ.search(text)) and read["path"] not in (str(path), f"{path}.wal"):
+        return None  # another file, such as a source
+    name = Path(path).name
+    return WarehouseError(
+        f"{path}: damaged, or not a DuckDB database ({text}); move {name} away, and {name}.wal "
+        "where it is there, and run again: everything in it is made from the source"
+    )

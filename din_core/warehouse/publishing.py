@@ -2,19 +2,21 @@
 
 Analysts never open the file the pipeline writes. They get a snapshot that is complete, closed,
 checkpointed and read-only before anybody sees it under its name; whoever has the old file open
-keeps reading the old file.
+keeps reading the old file. Beside it lies its SHA-256, as ``sha256sum -c`` takes it, so that what
+happens to the file afterwards is found.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import tempfile
 from pathlib import Path
 
 import duckdb
 
 from din_core import sql_files
-from din_core.atomic_files import sync
+from din_core.atomic_files import replacing, sync
 from din_core.warehouse.database import connect
 from din_core.warehouse.errors import WarehouseError, explain
 
@@ -72,6 +74,45 @@ def publish(
     return size
 
 
+def damage_of_published(target: Path | str) -> str | None:
+    """Compare the analysts' file with its checksum, every byte of it.
+
+    Args:
+        target: As given to :func:`publish`.
+
+    Returns:
+        What is wrong, in words that begin with the file's name; None where it is what was
+        published.
+    """
+    target = Path(target)
+    if not target.is_file():
+        return f"{target.name} is gone"
+    if Path(f"{target}.wal").exists():
+        return f"{target.name}.wal holds changes that somebody made to the published file"
+    try:
+        expected = _checksum_of(target).read_text(encoding="utf-8")
+        if expected == _checksum_line(_sha256(target), target):
+            return None
+    except FileNotFoundError:
+        return f"{target.name} has no checksum beside it"
+    except (OSError, UnicodeDecodeError):
+        pass
+    return f"{target.name} is not what was published"
+
+
+def _checksum_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _checksum_line(sha256: str, target: Path) -> str:
+    return f"{sha256}  {target.name}\n"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _work_prefix(target: Path) -> str:
     return f".{target.name}.publishing-"
 
@@ -123,6 +164,9 @@ def _swap_in(built: Path, target: Path) -> None:
     # file with the old log; and after it, for one written in between.
     stale_log = Path(f"{target}.wal")
     stale_log.unlink(missing_ok=True)
+    # A kill between the checksum and the swap leaves a file that is published again.
+    with replacing(_checksum_of(target)) as temporary:
+        temporary.write_text(_checksum_line(_sha256(built), target), encoding="utf-8")
     built.replace(target)
     stale_log.unlink(missing_ok=True)
     sync(target.parent)

@@ -119,7 +119,7 @@ def leftovers(home: Path) -> list[Path]:
     beside = {p.name for p in home.iterdir()}
     known = {
         "artifacts", "checkpoints", "pipeline.duckdb", "pipeline.lock", "synthetic",
-        "warehouse.duckdb", "pipeline.tmp",
+        "warehouse.duckdb", "warehouse.duckdb.sha256", "pipeline.tmp",
     }  # fmt: skip
     return temporary + [home / name for name in beside - known]
 

@@ -157,7 +157,17 @@ def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipelin
     republish()
     published.chmod(0o644)
     published.write_bytes(b"no database")
-    assert reasons() == ["warehouse.duckdb is not the latest"]
+    assert reasons() == ["warehouse.duckdb is not what was published"]
+    republish()
+    # Damage far from what refresh reads of the file.
+    content = bytearray(published.read_bytes())
+    content[-1] ^= 1
+    published.chmod(0o644)
+    published.write_bytes(content)
+    assert reasons() == ["warehouse.duckdb is not what was published"]
+    republish()
+    published.with_name("warehouse.duckdb.sha256").unlink()
+    assert reasons() == ["warehouse.duckdb has no checksum beside it"]
     republish()
     published.unlink()
     assert reasons() == ["warehouse.duckdb is gone"]
@@ -200,6 +210,35 @@ def test_damaged_model_is_not_used(refreshed, pipeline, asset):
     message = failure_of(pipeline.run(asset))
     assert "model.safetensors has 1,000 bytes instead of" in message
     assert "materialize din_model again" in message
+
+
+@pytest.mark.parametrize("command", ["refresh", "prune"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_damaged_database_is_told_with_the_way_out(refreshed, pipeline, capsys, command, damage):
+    path = pipeline.home / "pipeline.duckdb"
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        for position in range(4096, len(content), 512):
+            content[position] ^= 1
+    path.write_bytes(content[: None if damage == "flipped" else 20_000])
+    assert cli.main([command]) == 1
+    said = capsys.readouterr().err
+    assert "pipeline.duckdb: damaged" in said
+    assert "move pipeline.duckdb away" in said
+    assert "Traceback" not in said
+
+
+def test_damaged_table_is_told_by_the_step_that_reads_it(refreshed, pipeline):
+    path = pipeline.home / "pipeline.duckdb"
+    with duckdb.connect(str(path)) as con:
+        con.execute("create table filling as select hash(i) as h from range(100000) as r (i)")
+        blocks = con.execute("select block_id from pragma_storage_info('interactions')").fetchall()
+    content = bytearray(path.read_bytes())
+    for (block,) in set(blocks):
+        content[12_288 + 262_144 * block + 1000] ^= 1
+    path.write_bytes(content)
+    message = failure_of(pipeline.run("users"))
+    assert "pipeline.duckdb: damaged" in message
 
 
 def test_same_category_can_be_left_together_with_the_category(refreshed):

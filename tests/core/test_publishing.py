@@ -1,5 +1,6 @@
 """The analysts' file is swapped whole, read-only, and survives whatever goes wrong."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,31 @@ def test_tables_views_and_comments_arrive_read_only(pipeline, tmp_path):
         comments = "select comment from duckdb_{}() where comment is not null"
         assert con.execute(comments.format("columns")).fetchall() == [("counts",)]
         assert con.execute(comments.format("views")).fetchall() == [("shifted",)]
-    assert [path.name for path in target.parent.iterdir()] == ["warehouse.duckdb"]
+    assert sorted(path.name for path in target.parent.iterdir()) == [
+        "warehouse.duckdb",
+        "warehouse.duckdb.sha256",
+    ]
+
+
+def test_every_byte_of_the_published_file_counts(pipeline, tmp_path):
+    target = tmp_path / "warehouse.duckdb"
+    assert warehouse.damage_of_published(target) == "warehouse.duckdb is gone"
+    warehouse.publish(pipeline, target)
+    assert warehouse.damage_of_published(target) is None
+    listed = (tmp_path / "warehouse.duckdb.sha256").read_text()
+    sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
+    assert listed == f"{sha256}  warehouse.duckdb\n"
+    target.chmod(0o644)
+    content = bytearray(target.read_bytes())
+    content[-1] ^= 1
+    target.write_bytes(content)
+    assert warehouse.damage_of_published(target) == "warehouse.duckdb is not what was published"
+    warehouse.publish(pipeline, target)
+    assert warehouse.damage_of_published(target) is None
+    (tmp_path / "warehouse.duckdb.sha256").write_bytes(b"\xff")
+    assert warehouse.damage_of_published(target) == "warehouse.duckdb is not what was published"
+    (tmp_path / "warehouse.duckdb.sha256").unlink()
+    assert warehouse.damage_of_published(target) == "warehouse.duckdb has no checksum beside it"
 
 
 def test_an_open_reader_keeps_the_old_file_and_a_new_one_sees_the_new(pipeline, tmp_path):
@@ -67,6 +92,7 @@ def test_the_log_of_an_analyst_who_wrote_and_died_does_no_harm(pipeline, tmp_pat
     )
     kill(analyst)
     assert Path(f"{target}.wal").exists()
+    assert "changes that somebody made" in warehouse.damage_of_published(target)
     change(pipeline, rows=9)
     warehouse.publish(pipeline, target)
     assert not Path(f"{target}.wal").exists()
@@ -95,6 +121,7 @@ def test_a_copy_that_differs_is_not_published(pipeline, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "pipeline.duckdb",
         "warehouse.duckdb",
+        "warehouse.duckdb.sha256",
     ]
 
 

@@ -1,10 +1,14 @@
 """Connections are closed whatever happens; a transaction is all or nothing."""
 
+import os
+import re
+
 import duckdb
 import pytest
 
 from din_core import warehouse
 from din_core.sequences import Attribute
+from din_core.warehouse import errors
 from tests.core.other_processes import kill, run_python
 
 
@@ -72,11 +76,78 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path):
     path = tmp_path / "p.duckdb"
     path.write_text("user_id,item_id\n" * 1000)
     with (
-        pytest.raises(warehouse.WarehouseError, match="not a DuckDB database"),
+        pytest.raises(
+            warehouse.WarehouseError, match=r"not a DuckDB database .* move p\.duckdb away"
+        ),
         warehouse.connect(path),
     ):
         pass
     assert path.read_text().startswith("user_id")
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A file of two tables, its content in blocks of its own, and nothing beside it."""
+    path = tmp_path / "p.duckdb"
+    with warehouse.connect(path) as con:
+        con.execute("create table t as select i, 'text ' || i as s from range(200000) as r (i)")
+        con.execute("create table u as select 1 as a")
+    assert not path.with_name("p.duckdb.wal").exists()
+    return path
+
+
+def read_everything(path):
+    with warehouse.connect(path, read_only=True) as con:
+        return con.execute("select sum(i), max(s) from t").fetchall()
+
+
+def test_damage_anywhere_ends_in_a_sentence_or_harms_nothing(database):
+    whole = database.read_bytes()
+    expected = read_everything(database)
+    told = []
+    for position in range(5, len(whole), len(whole) // 40):
+        damaged = bytearray(whole)
+        damaged[position] ^= 16
+        database.write_bytes(damaged)
+        try:
+            assert read_everything(database) == expected
+        except warehouse.WarehouseError as error:
+            told.append(str(error))
+    assert len(told) > 20
+    sentence = re.compile(r"\S+/p\.duckdb: damaged, .*; move p\.duckdb away, .* from the source")
+    assert [each for each in told if not sentence.fullmatch(each)] == []
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.6, 0.99])
+def test_a_truncated_file_ends_in_a_sentence(database, kept):
+    os.truncate(database, int(database.stat().st_size * kept))
+    with pytest.raises(warehouse.WarehouseError, match=r"p\.duckdb: damaged.*run again"):
+        read_everything(database)
+
+
+def test_a_damaged_log_beside_the_file_ends_in_a_sentence(database):
+    writer = run_python(
+        "import duckdb, os, sys\n"
+        "con = duckdb.connect(sys.argv[1])\n"
+        "con.execute('insert into u values (2)')\n"
+        "print('written', flush=True)\n"
+        "os._exit(9)",
+        database,
+    )
+    writer.wait()
+    kill(writer)
+    log = database.with_name("p.duckdb.wal")
+    content = bytearray(log.read_bytes())
+    content[-3] ^= 16
+    log.write_bytes(content)
+    with pytest.raises(warehouse.WarehouseError, match=r"damaged.*and p\.duckdb\.wal where it"):
+        read_everything(database)
+
+
+def test_a_torn_file_that_a_query_reads_is_not_the_databases_damage(tmp_path):
+    error = duckdb.IOException('IO Error: Could not read enough bytes from file "log.parquet": x')
+    assert errors.damage(tmp_path / "p.duckdb", error) is None
+    assert errors.damage("log.parquet", error) is not None
 
 
 def test_an_exception_leaves_the_table_as_it_was(con):
