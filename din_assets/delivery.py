@@ -67,7 +67,7 @@ def onnx_model(
         with artifacts.staging(warehouse.artifacts_root, "onnx_model") as folder:
             file = folder / "din.onnx"
             export.export_onnx(model, file)
-            difference = export.parity(model, file)
+            difference = export.require_parity(model, file)
             return materialize_artifact(
                 context,
                 warehouse,

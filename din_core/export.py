@@ -1,8 +1,9 @@
 """ONNX export for serving, and the proof that the exported graph predicts what torch predicts.
 
 This is the one place with padded histories, because servers send rectangles: in the graph, index
-0 is padding and is masked. Shapes: B samples, L padded length; both are free in the exported file,
-0 positions and one sample included.
+0 is unknown or padding, which is masked, and so is every index that the model's table lacks.
+Shapes: B samples, L padded length; both are free in the exported file, 0 positions and one
+sample included.
 """
 
 from __future__ import annotations
@@ -31,17 +32,45 @@ _log = logging.getLogger(__name__)
 OUTPUT_NAME = "probability"
 OPSET = 20
 LARGEST_FILE = 2**31 - 2**24  # protobuf's limit, less room for the graph itself
+#: Difference of two probabilities up to which they count as equal: some hundred roundings of
+#: float32, which both sides compute in whatever the weights were trained in.
+PARITY_TOLERANCE = 1e-5
 
 
 class ExportError(DinError, ValueError):
     """A model cannot be written as ONNX; the message says why and what to change."""
 
 
+def require_parity(model: DIN, path: Path | str) -> float:
+    """Refuse an exported graph that does not predict what the model predicts.
+
+    Args:
+        model: The model that was exported.
+        path: What :func:`export_onnx` wrote.
+
+    Returns:
+        The largest absolute difference of two probabilities, at most :data:`PARITY_TOLERANCE`.
+
+    Raises:
+        ExportError: The difference is larger, or a prediction is NaN.
+    """
+    difference = parity(model, path)
+    if not difference <= PARITY_TOLERANCE:
+        raise ExportError(
+            f"{Path(path).name}: a probability of the exported graph differs from PyTorch's by "
+            f"{difference:.2g}, and {PARITY_TOLERANCE:g} is allowed: nothing is published. Weights "
+            "that are huge or NaN do this (lower learning_rate and train again); otherwise it is "
+            "a fault of the export, so please report it with the versions of torch and onnxruntime"
+        )
+    return difference
+
+
 class PaddedDIN(nn.Module):
     """A DIN on padded histories: the same parameters, the same predictions, rectangles only.
 
     Evaluation only. Every input is an int64 tensor, in the order of :attr:`input_names`: ``[B]``
-    for a single id and ``[B, L]`` for a history. A position is padding where every history is 0.
+    for a single id and ``[B, L]`` for a history. An index below 0 or beyond its table is taken for
+    0, unknown. A position is padding where every history is 0.
 
     Args:
         model: The model whose parameters are used, not copied.
@@ -55,7 +84,7 @@ class PaddedDIN(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Predict click probabilities ``[B]``."""
         model = self.model
-        values = dict(zip(self.input_names, inputs, strict=True))
+        values = model.known(dict(zip(self.input_names, inputs, strict=True)))
         histories = [values[history.name] for history in model.history_features]
         is_position = histories[0] != 0
         for history in histories[1:]:
@@ -121,10 +150,11 @@ def parity(
         path: What :func:`export_onnx` wrote.
         batch_sizes: Values of B to try.
         lengths: Values of L to try, each with every B.
-        seed: Seed of the random inputs, a third of whose positions are padding.
+        seed: Seed of the random inputs: a third of the positions is padding, and a tenth of all
+            indices lies outside its table.
 
     Returns:
-        The largest absolute difference of two probabilities.
+        The largest absolute difference of two probabilities; NaN where one of them is.
     """
     # One thread: a session per export is short-lived, and the sums stay in one order.
     options = onnxruntime.SessionOptions()
@@ -136,11 +166,23 @@ def parity(
         for n_samples in batch_sizes:
             for length in lengths:
                 inputs = random_inputs(model, n_samples, length, random)
+                for feature in model.input_features:
+                    _scatter_unknown(inputs[feature.name], feature.vocab_size, random)
                 expected = model({name: torch.from_numpy(each) for name, each in inputs.items()})
                 outputs = cast("list[np.ndarray[Any, Any]]", session.run([OUTPUT_NAME], inputs))
                 difference = np.abs(outputs[0] - expected.numpy())
-                largest = max(largest, float(difference.max(initial=0.0)))
+                largest = float(np.maximum(largest, difference.max(initial=0.0)))  # keeps NaN
     return largest
+
+
+def _scatter_unknown(
+    indices: np.ndarray[Any, np.dtype[np.int64]], n_rows: int, random: np.random.Generator
+) -> None:
+    """Overwrite a tenth of the indices with some that a table of ``n_rows`` rows lacks."""
+    limits = np.iinfo(np.int64)
+    outside = np.array([-1, -n_rows, n_rows, 2 * n_rows, limits.min, limits.max])
+    here = random.random(indices.shape) < 1 / 10
+    indices[here] = random.choice(outside, int(here.sum()))
 
 
 def random_inputs(

@@ -145,7 +145,8 @@ class DIN(nn.Module):
 
         Args:
             x: A batch, or the tutorial's padded inputs: feature name to int ``[B]``, and
-                ``[B, L]`` for the histories, where index 0 is padding and is masked.
+                ``[B, L]`` for the histories, where index 0 is padding and is masked. In evaluation
+                mode an index outside its table counts as 0, as in the exported graph.
 
         Returns:
             Probabilities ``[B]``.
@@ -153,10 +154,28 @@ class DIN(nn.Module):
         return torch.sigmoid(self.logits(self.as_batch(x)))
 
     def as_batch(self, x: Batch | Mapping[str, Tensor]) -> Batch:
-        """Flatten padded inputs; a batch is passed through."""
+        """Flatten padded inputs; a batch is passed through.
+
+        While training an index outside its table stays what it is, an error of :meth:`embed`: the
+        vocabulary is too small. In evaluation mode, where the model is asked about what it may
+        never have seen, it is unknown.
+        """
         if isinstance(x, Batch):
             return x
-        return batch_from_padded(x, [history.name for history in self.history_features])
+        inputs = x if self.training else self.known(x)
+        return batch_from_padded(inputs, [history.name for history in self.history_features])
+
+    def known(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Replace every index below 0 or beyond its table by 0, which means unknown.
+
+        Args:
+            inputs: Feature name to indices of any shape; other inputs are passed through.
+        """
+        rows = {feature.name: feature.vocab_size for feature in self.input_features}
+        return {
+            name: _known(index, rows[name]) if name in rows else index
+            for name, index in inputs.items()
+        }
 
     def logits(self, batch: Batch) -> Tensor:
         """Log-odds of a click, ``[B]``: what the loss is taken on."""
@@ -230,6 +249,12 @@ class DIN(nn.Module):
                 raise KeyError(f"no input for feature '{feature.name}'; there are {sorted(inputs)}")
         rows = [self.embedding(feature, inputs[feature.name]) for feature in features]
         return rows[0] if len(rows) == 1 else torch.cat(rows, dim=-1)
+
+
+def _known(index: Tensor, n_rows: int) -> Tensor:
+    if index.is_floating_point() or index.dtype == torch.bool:
+        return index  # the look-up refuses it
+    return torch.where((index >= 0) & (index < n_rows), index, 0)
 
 
 AttentionGroup = tuple[list[SequenceFeature], list[SparseFeature]]

@@ -127,6 +127,23 @@ def test_an_unseen_user_is_as_good_as_none(model):
     assert torch.isfinite(model(unseen)).all()
 
 
+@pytest.mark.parametrize("index", [-1, 21, 2**40, -(2**63), 2**63 - 1])
+def test_an_index_outside_its_table_is_unknown_when_predicting_and_an_error_when_training(
+    model, index
+):
+    inputs = padded_inputs()
+    for name in ("target_item_id", "hist_item_id"):
+        zero, outside = inputs[name].clone(), inputs[name].clone()
+        zero.flatten()[0], outside.flatten()[0] = 0, index
+        expected = model({**inputs, name: zero})
+        assert torch.equal(model({**inputs, name: outside}), expected)
+        with pytest.raises(IndexError, match="outside 0…20; raise vocab_size"):
+            model.train()({**inputs, name: outside})
+        model.eval()
+    with pytest.raises(TypeError, match="pass int64 or int32"):
+        model({**inputs, "target_item_id": inputs["target_item_id"].float()})
+
+
 ITEM = SparseFeature("target_item_id", 4, 1)
 HISTORY = SequenceFeature("hist_item_id", 4, 1, "concat", shared_with="target_item_id")
 USER = SparseFeature("user_id", 3, 1)

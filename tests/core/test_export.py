@@ -111,6 +111,82 @@ def test_padding_on_either_side_does_not_change_a_prediction(exported):
     assert abs(predict([4, 5, 6], [1, 2, 3]) - expected) > 1e-4
 
 
+INT64 = np.iinfo(np.int64)
+SIZES = {
+    "target_item_id": 9, "target_cate_id": 3, "user_id": 7, "gender": 2, "hist_item_id": 9,
+    "hist_cate_id": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_an_index_that_the_table_lacks_is_unknown(exported, name):
+    model, path = exported
+    row = {
+        "target_item_id": [2], "target_cate_id": [1], "user_id": [3], "gender": [1],
+        "hist_item_id": [[4, 5, 6]], "hist_cate_id": [[1, 2, 3]],
+    }  # fmt: skip
+    known = {each: np.array(value, dtype=np.int64) for each, value in row.items()}
+
+    def with_index(index):
+        changed = known[name].copy()
+        changed.flat[0] = index
+        return {**known, name: changed}
+
+    def in_torch(inputs):
+        with torch.no_grad():
+            return model({each: torch.from_numpy(value) for each, value in inputs.items()})[0]
+
+    n = SIZES[name]
+    expected = run(path, with_index(0))[0]
+    assert abs(run(path, with_index(n))[0] - expected) > 1e-4  # the last index is known
+    for index in (-1, -n, -n - 1, n + 1, 2**40, INT64.min, INT64.max):
+        assert run(path, with_index(index))[0] == expected
+        assert in_torch(with_index(index)) == in_torch(with_index(0))
+    assert in_torch(with_index(0)).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("padding", [-1, 10, INT64.min])
+def test_a_position_that_no_table_knows_is_padding(exported, padding):
+    _, path = exported
+    single = {name: np.array([1]) for name in SIZES if not name.startswith("hist")}
+    short = {"hist_item_id": np.array([[4, 5]]), "hist_cate_id": np.array([[1, 2]])}
+    long = {
+        "hist_item_id": np.array([[4, padding, 5]]),
+        "hist_cate_id": np.array([[1, padding, 2]]),
+    }
+    expected = run(path, {**single, **short})[0]
+    assert run(path, {**single, **long})[0] == pytest.approx(expected, abs=1e-7)
+
+
+def test_parity_asks_for_indices_that_the_tables_lack(exported, monkeypatch):
+    model, path = exported
+    asked = []
+    known = model.known
+
+    def remember(inputs):
+        asked.extend(int(each) for each in inputs["target_item_id"])
+        return known(inputs)
+
+    monkeypatch.setattr(model, "known", remember)
+    parity(model, path, batch_sizes=(512,), lengths=(1,))
+    assert {-1, 10, INT64.min, INT64.max} <= set(asked)
+    assert np.mean([0 <= each <= 9 for each in asked]) > 0.8
+
+
+def test_a_graph_that_predicts_otherwise_is_refused(exported):
+    model, path = exported
+    assert export.require_parity(model, path) < 1e-6
+    other = make_model()
+    with torch.no_grad():
+        other.mlp.output.bias += 0.001
+    with pytest.raises(export.ExportError, match=r"differs from PyTorch's by 0\.000\d+, and 1e-05"):
+        export.require_parity(other, path)
+    with torch.no_grad():
+        other.mlp.output.bias.fill_(float("nan"))
+    with pytest.raises(export.ExportError, match="by nan"):
+        export.require_parity(other, path)
+
+
 def test_file_carries_no_path_and_no_trace(exported):
     _, path = exported
     content = path.read_bytes()
