@@ -8,7 +8,7 @@ from din_assets import versions
 from din_assets.materialization import OWNERS, clear_failures, materialize_artifact, picture
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import artifacts, presets
+from din_core import artifacts, presets, vocabularies
 from din_core.config import ModelConfig, TrainingConfig, from_options
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ DinModelConfig = mirror(
     doc="The network and its training; the defaults are the preset `default`.",
 )
 
-_CODE_VERSION = versions.of_modules("training", "training_data", "checkpoint")
+_TRAINING_CODE = versions.of_modules("training", "training_data", "checkpoint")
 
 
 @dg.asset(
@@ -30,9 +30,9 @@ _CODE_VERSION = versions.of_modules("training", "training_data", "checkpoint")
     deps=["samples", "negatives", "events", "user_sequences", "users", "items"],
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
-    code_version=_CODE_VERSION,
+    code_version=_TRAINING_CODE + versions.of_modules("vocabularies"),
     description="The Deep Interest Network, trained with early stopping on the validation AUC; the "
-    "best weights are kept, TensorBoard's event files beside them.",
+    "best weights are kept, the vocabularies and TensorBoard's event files beside them.",
 )
 def din_model(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DinModelConfig
@@ -44,9 +44,11 @@ def din_model(
     model_config = from_options(ModelConfig, options)
     training_config = from_options(TrainingConfig, options)
     state = warehouse.checkpoints_root / "din_model"
-    with clear_failures(), warehouse.connection() as con:
-        data = training_data.load(con)
     with clear_failures(), artifacts.staging(warehouse.artifacts_root, "din_model") as folder:
+        with warehouse.connection() as con:
+            data = training_data.load(con)
+            with_users = model_config.use_user or bool(data.vocabulary.user_attributes)
+            vocabulary = vocabularies.write(con, folder, with_users=with_users)
         trained = training.train(
             model_config,
             training_config,
@@ -55,16 +57,18 @@ def din_model(
             on_warning=context.log.warning,
             checkpoint_dir=state,
             tensorboard_dir=folder / "tensorboard",
-            program_version=_CODE_VERSION,
+            program_version=_TRAINING_CODE,
         )
         for warning in trained.warnings:
             context.log.warning(warning)
-        checkpoint.save_model(folder, trained.model, model_config, data.vocabulary)
+        weights = checkpoint.save_model(
+            folder, trained.model, model_config, data.vocabulary, {"vocabulary": vocabulary}
+        )
         result = materialize_artifact(
             context,
             warehouse,
             folder,
-            checkpoint.tensors_hash(trained.model.state_dict()),
+            artifacts.digest(f"{weights} {vocabulary}".encode()),
             options=options,
             metadata={
                 **trained.figures(),
