@@ -147,6 +147,8 @@ class TrainingConfig:
         num_threads: Threads of a step; 0 takes as many as the process has cores, by its affinity
             mask and its container's quota.
         checkpoint_seconds: Least time between two checkpoints; 0 writes none.
+        allow_untrained: Give a model also where there is nothing to learn a ranking from (no
+            training sample, or samples of one label only), instead of failing; it cannot rank.
     """
 
     n_epoch: int = 5
@@ -166,6 +168,7 @@ class TrainingConfig:
     fused: bool = True
     num_threads: int = 0
     checkpoint_seconds: float = 30.0
+    allow_untrained: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

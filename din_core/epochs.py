@@ -122,6 +122,17 @@ class EpochPlanner:
             self._touched_items, self._touched_offsets = _touched_in_training(data)
         self.n_samples = len(self._positives if self.redraws else self._samples)
 
+    def labels(self) -> set[int]:
+        """The labels that an epoch's samples have, without planning one."""
+        if self.n_samples == 0:
+            return set()
+        if not self.redraws:
+            label = self._samples.label
+            return {int(label.min()), int(label.max())}
+        n_touched = np.diff(self._touched_offsets)[self._samples.user[self._positives] - 1]
+        has_negatives = self._n_negatives > 0 and bool((n_touched < self._n_items).any())
+        return {0, 1} if has_negatives else {1}
+
     def plan(self, epoch: int) -> EpochPlan:
         """Plan an epoch.
 

@@ -34,7 +34,13 @@ from din_core.prediction import score
 from din_core.regularization import occurrences
 from din_core.spinning import say_if_too_late
 from din_core.training_data import TrainingData
-from din_core.training_reports import EpochReport, TrainedModel, event_writer, warnings_about
+from din_core.training_reports import (
+    EpochReport,
+    TrainedModel,
+    event_writer,
+    nothing_to_rank_by,
+    warnings_about,
+)
 from din_core.training_state import (
     TrainingState,
     fingerprint,
@@ -95,7 +101,8 @@ def train(
         The model with the weights of the epoch with the best validation AUC.
 
     Raises:
-        TrainingError: An option out of its range, or a loss that is not finite.
+        TrainingError: An option out of its range, a loss that is not finite, or a log without
+            training samples of both labels (unless ``allow_untrained``).
         HardwareError: A device that is not there.
     """
     _check(training_config)
@@ -104,8 +111,8 @@ def train(
         directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
         kernels = Path(kernel_cache) if kernel_cache is not None else None
         run = _Run(model_config, training_config, data, directory, kernels, program_version)
-        run.resume(on_warning)
         with run, event_writer(tensorboard_dir if processes.this_process() == 0 else None) as write:
+            run.resume(on_warning)
             for report in run.progress.history:  # of the run that this one goes on from
                 write(report)
 
@@ -152,6 +159,8 @@ class _Run:
         self.config = config
         self.data = data
         self.planner = EpochPlanner(data, config)
+        if not config.allow_untrained:
+            _refuse_untrained(data, config, self.planner)
         self.device = choose_device(config.device)
         self.n_threads = torch.get_num_threads()
         self.precision: ChosenPrecision = choose_precision(
@@ -317,7 +326,9 @@ class _Run:
             precision=self.precision,
             device=str(self.device),
             activation_unit="fused" if self.is_fused else "plain",
-            warnings=warnings_about(self.data, self.config, self.planner.redraws),
+            warnings=warnings_about(
+                self.data, self.config, self.planner.redraws, self.planner.labels()
+            ),
         )
 
     def _learning_rate(self, share: float) -> float:
@@ -407,6 +418,15 @@ class _Run:
 
 def _copy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: each.detach().clone() for name, each in tensors.items()}
+
+
+def _refuse_untrained(data: TrainingData, config: TrainingConfig, planner: EpochPlanner) -> None:
+    cause = nothing_to_rank_by(data, config, planner.redraws, planner.labels())
+    if cause is not None:
+        raise TrainingError(
+            f"there is nothing to train a model on: {cause}. With allow_untrained (ops: din_model: "
+            "config) the run goes on, with a model that cannot rank"
+        )
 
 
 def _check(config: TrainingConfig) -> None:

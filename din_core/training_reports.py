@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -113,26 +113,66 @@ class TrainedModel:
         }
 
 
-def warnings_about(data: TrainingData, config: TrainingConfig, redraws: bool) -> list[str]:
+def nothing_to_rank_by(
+    data: TrainingData, config: TrainingConfig, redraws: bool, labels: Collection[int]
+) -> str | None:
+    """Say why no ranking can be learnt from a log.
+
+    Args:
+        data: The log.
+        config: The options of the loop.
+        redraws: Whether negatives are redrawn.
+        labels: Those of an epoch's samples.
+
+    Returns:
+        The cause and the way out, as a sentence without its full stop; ``None`` where the samples
+        have both labels.
+    """
+    if len(labels) > 1:
+        return None
+    if not labels and not len(data.event_items) and data.labelled:
+        return "no training sample: no row of the log has label 1 (check label_col and its coding)"
+    if not labels and not len(data.event_items):
+        return (
+            "no training sample: the log has no event of a user that is kept (lower "
+            "min_interactions)"
+        )
+    if not labels:
+        longest = int(np.diff(data.user_offsets).max())
+        return (
+            f"no training sample: every user has too few events, {longest} at most (leave_one_out "
+            "takes four of a user; a temporal split takes two before val_from)"
+        )
+    if 1 not in labels:
+        return "all training samples have label 0 (check label_col and its coding)"
+    if data.labelled:
+        return "all training samples have label 1: no impression that was not taken is in the log"
+    if redraws and config.negatives_per_positive == 0:
+        return "negatives_per_positive of the training is 0, so it sees positives only"
+    return (
+        "all training samples have label 1: no negative was drawn, because negatives_per_positive "
+        "is 0 or because every user has touched every item"
+    )
+
+
+def warnings_about(
+    data: TrainingData, config: TrainingConfig, redraws: bool, labels: Collection[int]
+) -> list[str]:
     """Say what keeps the figures of a training run from meaning much.
 
     Args:
         data: The log.
         config: The options of the loop.
         redraws: Whether negatives were redrawn.
+        labels: Those of an epoch's samples.
 
     Returns:
         Sentences; none for a log that is large enough.
     """
     warnings: list[str] = []
-    train, val = data.samples["train"], data.samples["val"]
-    if not len(train):
-        warnings.append(
-            "no training sample: every user has too few events (leave-one-out takes four or "
-            "more); the model holds its initial weights"
-        )
-    elif len(np.unique(train.label)) < 2 and not redraws:
-        warnings.append("all training samples have the same label; the model cannot rank")
+    val = data.samples["val"]
+    if cause := nothing_to_rank_by(data, config, redraws, labels):
+        warnings.append(f"{cause}; the model cannot rank")
     if not len(val):
         warnings.append(
             "no validation sample: training could not stop early, and the weights of the last "
@@ -146,10 +186,6 @@ def warnings_about(data: TrainingData, config: TrainingConfig, redraws: bool) ->
     elif len(val) < FEW_SAMPLES:
         warnings.append(
             f"{len(val)} validation samples are too few to choose an epoch by their AUC"
-        )
-    if redraws and not config.negatives_per_positive:
-        warnings.append(
-            "negatives_per_positive is 0: training saw positives only; the model cannot rank"
         )
     if config.negatives == "redrawn" and not redraws and not data.labelled:
         warnings.append(

@@ -71,8 +71,9 @@ def connect(
                 connection.execute(f"set {setting} = {sql_files.literal(str(value))}")
         yield connection
     except duckdb.Error as error:
-        # What a damaged file holds shows only when it is read.
-        if damaged := damage(path, error):
+        # What a damaged file holds shows only when it is read. In memory there is no such file; an
+        # attached one is its caller's.
+        if not in_memory and (damaged := damage(path, error)):
             raise damaged from error
         raise
     finally:

@@ -168,20 +168,30 @@ def test_bad_rows_are_kept_and_the_run_goes_on(pipeline, write_csv, monkeypatch)
     assert pipeline.query("select count(*) from interactions") == [(20,)]
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [f"1,{i},{i},1" for i in range(1, 9)],
-        [f"{u},1,{u},1" for u in range(1, 9)],
-        ["1,1,1,1"],
+TOO_SMALL = {
+    "one user": ([f"1,{i},{i},1" for i in range(1, 9)], None),
+    "a user who touched every item": (
         [f"1,{i},{i},1" for i in range(1, 6)] + [f"2,{i},{i},1" for i in range(1, 4)],
-    ],
-    ids=["one user", "one item", "one row", "a user who touched every item"],
-)
-def test_log_too_small_to_learn_from_ends_green(pipeline, write_csv, monkeypatch, rows):
+        None,
+    ),
+    "one item": ([f"{u},1,{u},1" for u in range(1, 9)], "too few events, 1 at most"),
+    "one row": (["1,1,1,1"], "too few events, 1 at most"),
+}
+
+
+@pytest.mark.parametrize(("rows", "untrained"), TOO_SMALL.values(), ids=TOO_SMALL)
+def test_small_log_ends_green_and_publishes_nothing_untrained_unless_asked(
+    pipeline, write_csv, monkeypatch, rows, untrained
+):
     monkeypatch.setenv("DIN_CSV", str(write_csv(*rows)))
-    result = pipeline.run()
-    assert result.success
+    if untrained is not None:
+        message = failure_of(pipeline.run())
+        assert "there is nothing to train a model on" in message
+        assert untrained in message
+        assert "allow_untrained (ops: din_model: config)" in message
+        assert not any((pipeline.home / "artifacts" / "din_model").iterdir())
+        pipeline.config["ops"]["din_model"]["config"]["allow_untrained"] = True
+    assert pipeline.run().success
     assert (pipeline.home / "warehouse.duckdb").is_file()
 
 

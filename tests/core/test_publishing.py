@@ -47,6 +47,15 @@ def test_tables_views_and_comments_arrive_read_only(pipeline, tmp_path):
     ]
 
 
+def test_a_damaged_source_is_named(pipeline, tmp_path):
+    content = bytearray(pipeline.read_bytes())
+    for position in range(4096, len(content), 512):
+        content[position] ^= 1
+    pipeline.write_bytes(content)
+    with pytest.raises(warehouse.WarehouseError, match=r"pipeline\.duckdb: damaged"):
+        warehouse.publish(pipeline, tmp_path / "warehouse.duckdb")
+
+
 def test_every_byte_of_the_published_file_counts(pipeline, tmp_path):
     target = tmp_path / "warehouse.duckdb"
     assert warehouse.damage_of_published(target) == "warehouse.duckdb is gone"

@@ -183,9 +183,72 @@ def test_weights_that_the_last_step_broke_name_the_epoch(planted, monkeypatch):
         train(MODEL, changed(LOOP, batch_size=100_000), planted)
 
 
-def test_redrawing_no_negatives_is_warned_of(planted):
-    result = train(MODEL, changed(LOOP, negatives="redrawn", negatives_per_positive=0), planted)
-    assert any("positives only" in warning for warning in result.warnings)
+UNTRAINED = changed(LOOP, allow_untrained=True)
+
+
+def only(data, label):
+    samples = data.samples["train"].take(data.samples["train"].label == label)
+    return dataclasses.replace(data, samples={**data.samples, "train": samples})
+
+
+FULL = log([[1, 2, 3, 1, 2, 3]], cates=[1] * 3, n_items=3)  # every item touched in training
+NOTHING_TO_RANK_BY = {
+    "no event": (
+        dataclasses.replace(
+            without_split(FULL, "train"),
+            event_items=FULL.event_items[:0],
+            user_offsets=np.zeros(2, dtype=np.int64),
+        ),
+        {},
+        "the log has no event of a user that is kept",
+    ),
+    "no positive": (
+        dataclasses.replace(
+            without_split(FULL, "train"),
+            event_items=FULL.event_items[:0],
+            user_offsets=np.zeros(2, dtype=np.int64),
+            labelled=True,
+        ),
+        {},
+        "no row of the log has label 1",
+    ),
+    "short users": (
+        log([[1, 2, 3], [2, 3]], cates=[1] * 3, n_items=3),
+        {},
+        "every user has too few events, 3 at most",
+    ),
+    "negatives only": (only(planted_log(), 0), {"negatives": "fixed"}, "have label 0"),
+    "positives only": (only(planted_log(), 1), {"negatives": "fixed"}, "no negative was drawn"),
+    "logged positives only": (
+        dataclasses.replace(only(planted_log(), 1), labelled=True),
+        {},
+        "no impression that was not taken",
+    ),
+    "no negatives redrawn": (
+        planted_log(),
+        {"negatives": "redrawn", "negatives_per_positive": 0},
+        "negatives_per_positive of the training is 0",
+    ),
+    "nothing left to draw": (FULL, {"negatives": "redrawn"}, "every user has touched every item"),
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "cause"), NOTHING_TO_RANK_BY.values(), ids=NOTHING_TO_RANK_BY
+)
+def test_a_log_without_both_labels_gives_a_model_only_where_that_is_asked_for(data, options, cause):
+    loop = changed(LOOP, n_epoch=1, **options)
+    with pytest.raises(TrainingError, match=f"nothing to train a model on: .*{cause}.*allow_untr"):
+        train(MODEL, loop, data)
+    result = train(MODEL, changed(loop, allow_untrained=True), data)
+    [warning] = [each for each in result.warnings if cause in each]
+    assert warning.endswith("the model cannot rank")
+
+
+def test_redrawn_negatives_count_where_the_table_has_none(planted):
+    # Every user touched 10 of 20 items, so that an epoch draws what the table lacks.
+    result = train(MODEL, changed(LOOP, n_epoch=1, negatives="redrawn"), only(planted, 1))
+    assert not any("cannot rank" in warning for warning in result.warnings)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +286,7 @@ def test_without_validation_samples_the_last_weights_are_kept(planted):
 
 
 def test_without_training_samples_the_initial_weights_are_kept(planted):
-    result = train(MODEL, LOOP, without_split(planted, "train"))
+    result = train(MODEL, UNTRAINED, without_split(planted, "train"))
     assert (result.history, result.best_epoch, result.best) == ([], 0, None)
     assert any("no training sample" in warning for warning in result.warnings)
     assert len(predict(result.model, planted, "test")) == len(planted.samples["test"])
