@@ -11,6 +11,7 @@ import dagster as dg
 import duckdb
 
 from din_core import checks
+from din_core.escaping import markdown_text
 
 
 def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -59,11 +60,8 @@ def _as_dagster(result: checks.CheckResult) -> dg.AssetCheckResult:
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:
-    """Return rows as a Markdown table, as the Dagster UI shows it."""
+    """Return rows as a Markdown table, as the Dagster UI shows it; names and values are text."""
     columns = list(rows[0])
-    lines = [
-        "| " + " | ".join(columns) + " |",
-        "|" + "---|" * len(columns),
-        *("| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows),
-    ]
-    return "\n".join(lines)
+    cells = [columns, *([row[column] for column in columns] for row in rows)]
+    head, *body = ("| " + " | ".join(map(markdown_text, line)) + " |" for line in cells)
+    return "\n".join([head, "|" + "---|" * len(columns), *body])

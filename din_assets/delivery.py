@@ -1,5 +1,6 @@
 """What leaves the pipeline: the architecture graph, the ONNX model, the database for analysts."""
 
+import shlex
 import shutil
 
 import dagster as dg
@@ -16,6 +17,7 @@ from din_assets.materialization import (
 from din_assets.resources import WarehouseResource
 from din_core import analytics, artifacts, ledger, recorded_options, vocabularies
 from din_core import warehouse as database
+from din_core.escaping import markdown_code
 
 
 @dg.asset(
@@ -130,7 +132,10 @@ def published_warehouse(
             "views": ", ".join(views),
             "size_mb": warehouse.published_path.stat().st_size / 1e6,
             "how_to_read": dg.MetadataValue.md(
-                f'`duckdb -readonly {warehouse.published_path} "from samples limit 5"`'
+                markdown_code(
+                    f"duckdb -readonly {shlex.quote(str(warehouse.published_path))} "
+                    '"from samples limit 5"'
+                )
             ),
         },
     )

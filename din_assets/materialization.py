@@ -18,6 +18,7 @@ from din_assets import checks
 from din_assets.resources import WarehouseResource
 from din_core import artifacts, ledger, sql_files, warehouse
 from din_core.errors import DinError
+from din_core.escaping import markdown_text
 
 OWNERS = ["team:recommendations"]
 
@@ -220,4 +221,4 @@ def column_schema(con: duckdb.DuckDBPyConnection, name: str) -> dg.TableSchema:
 def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """Return a small PNG as metadata that the UI shows."""
     encoded = base64.b64encode(png).decode("ascii")
-    return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{markdown_text(alt)}](data:image/png;base64,{encoded})")

@@ -27,6 +27,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from din_core.atomic_files import replacing
 from din_core.errors import DinError
+from din_core.escaping import dot_label
 from din_core.export import random_inputs
 from din_core.layers.attention import plain_formula
 
@@ -108,10 +109,13 @@ def graph_source(model: DIN) -> str:
             # torchviz 0.0.3 compares torch's version by means that Python has deprecated.
             warnings.filterwarnings("ignore", "distutils Version classes", DeprecationWarning)
             x = {name: torch.from_numpy(each).to(device) for name, each in inputs.items()}
-            drawn = torchviz.make_dot(model.eval()(x), params=dict(model.named_parameters()))
+            # Numbers go through torchviz's labels unchanged; names may hold anything.
+            names = {f"p{i}": name for i, (name, _) in enumerate(model.named_parameters())}
+            parameters = dict(zip(names, model.parameters(), strict=True))
+            drawn = torchviz.make_dot(model.eval()(x), params=parameters)
     finally:
         model.train(was_training)
-    return _digraph(cast("list[str]", drawn.body))
+    return _digraph(cast("list[str]", drawn.body), names)
 
 
 def canonical_graph(svg: bytes) -> bytes:
@@ -119,8 +123,13 @@ def canonical_graph(svg: bytes) -> bytes:
     return re.sub(rb"<!--.*?-->\s*", b"", svg, flags=re.S)
 
 
-def _digraph(statements: Sequence[str]) -> str:
-    """Torchviz's statements with numbered nodes and without operations that only pass on."""
+def _digraph(statements: Sequence[str], names: Mapping[str, str]) -> str:
+    """Torchviz's statements with numbered nodes and without operations that only pass on.
+
+    Args:
+        statements: Nodes and edges.
+        names: What stands for a parameter in a label, and the parameter's name.
+    """
     labels: dict[str, tuple[str, str]] = {}
     edges: list[tuple[str, str]] = []
     for statement in statements:
@@ -144,9 +153,10 @@ def _digraph(statements: Sequence[str]) -> str:
     for node, name in number.items():
         label, rest = labels[node]
         colour = re.search(r"fillcolor=\w+", rest)
-        text = re.sub(r"Backward\d*$", "", label.strip()).replace("\n", "\\n")
-        text = f"probability\\n {text}" if "green" in rest else text
-        lines.append(f'  {name} [label="{text}" {colour[0] if colour else ""}]')
+        what, *shape = label.strip().split("\n")
+        text = [names.get(what) or re.sub(r"Backward\d*$", "", what), *shape]
+        text = ["probability", f" {what}"] if "green" in rest else text
+        lines.append(f"  {name} [label={dot_label(*text)} {colour[0] if colour else ''}]")
     for tail, head in edges:
         if head in source_of:
             continue

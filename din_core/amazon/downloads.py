@@ -20,8 +20,10 @@ import zlib
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from typing import IO
 
 from din_core.amazon.partial_files import DownloadError, Origin, PartialFile, forget_part, open_part
+from din_core.escaping import printable
 
 __all__ = ["DownloadError", "fetch"]
 
@@ -115,6 +117,36 @@ def fetch(
             sleep(min(pause, _LONGEST_PAUSE))
 
 
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect within a host, and from http to https; what else, the user decides."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return the request to make instead.
+
+        Raises:
+            DownloadError: The server names another host, port or scheme.
+        """
+        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        upgraded = (old.scheme, new.scheme) == ("http", "https")
+        if old.hostname != new.hostname or not (
+            upgraded or (old.scheme, old.port) == (new.scheme, new.port)
+        ):
+            fp.close()
+            raise DownloadError(
+                f"{req.full_url}: the server sends on to another place, {printable(newurl)}, which "
+                "is not followed; if you trust that one, name its folder as base_url"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _epitaph(url: str, part: PartialFile, why: str, failures: int) -> str:
     total = part.origin.total if part.origin else None
     of = "" if total is None else f" of {total:,}"
@@ -144,7 +176,7 @@ def _receive(url: str, part: PartialFile, timeout: float, on_progress: ByteProgr
             headers["If-Range"] = part.origin.validator
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - fetch checks the scheme
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+        with urllib.request.build_opener(_SameHost).open(request, timeout=timeout) as response:
             _copy(url, response, part, on_progress)
     except urllib.error.HTTPError as error:
         with error:

@@ -16,6 +16,7 @@ import logging
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -37,6 +38,7 @@ FLAGS = (
 )
 _SOURCES = ("activation_unit.cpp", "forward.hpp", "backward.hpp", "positions.hpp", "vectors.hpp")
 _FOLDER = Path(__file__).parent
+_ROOT = 0  # who may write anything anyway
 
 
 class KernelUnavailableError(RuntimeError):
@@ -60,7 +62,8 @@ def load(cache_dir: Path | None = None) -> ctypes.CDLL:
             Where it cannot be written, a temporary folder serves for this process.
 
     Raises:
-        KernelUnavailableError: Another processor than x86-64, no C++ compiler, or it failed.
+        KernelUnavailableError: Another processor than x86-64, no C++ compiler, or it failed; or
+            the folder or a file in it is one that somebody else may have written.
     """
     if platform.machine().lower() not in ("x86_64", "amd64") or os.name != "posix":
         raise KernelUnavailableError(
@@ -76,7 +79,9 @@ def load(cache_dir: Path | None = None) -> ctypes.CDLL:
     folder = default_cache() if cache_dir is None else cache_dir
     with contextlib.ExitStack() as passing:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _require_ours(folder)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(f"{folder} is not writable")
         except OSError as error:
@@ -84,14 +89,40 @@ def load(cache_dir: Path | None = None) -> ctypes.CDLL:
             folder = Path(passing.enter_context(tempfile.TemporaryDirectory(prefix="din_core_")))
             logger.info("compiled kernels cannot be kept (%s); building them anew", error)
         library = folder / f"activation_unit-{_fingerprint(compiler)}.so"
-        if not library.exists():
+        if not os.path.lexists(library):
             compile_library(compiler, library)
+        _require_ours(library)
         try:
             return ctypes.CDLL(str(library))
         except OSError as error:
             raise KernelUnavailableError(
                 f"{library} does not load ({error}); delete it to have it compiled again"
             ) from error
+
+
+def _require_ours(path: Path) -> None:
+    """Refuse what somebody else may have put there: loading it would run their program as ours.
+
+    The path may be no link, and may be written by its owner alone, who is this user or root. A
+    folder further up may be open to others: what they put in the place of ours is theirs.
+
+    Raises:
+        KernelUnavailableError: It is not so; the message says what to do.
+    """
+    found = path.lstat()
+    trusted = (os.geteuid(), _ROOT)
+    wrong = None
+    if stat.S_ISLNK(found.st_mode):
+        wrong = "is a link"
+    elif found.st_uid not in trusted:
+        wrong = f"belongs to user {found.st_uid}"
+    elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        wrong = f"may be written by others (mode {stat.S_IMODE(found.st_mode):04o})"
+    if wrong is not None:
+        raise KernelUnavailableError(
+            f"{path} {wrong}, and a kernel that somebody else may have put there is not run; "
+            "delete it, or name another folder, to have the kernels compiled again"
+        )
 
 
 def _fingerprint(compiler: str) -> str:

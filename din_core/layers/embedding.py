@@ -125,8 +125,13 @@ class EmbeddingTables(nn.Module):
 
 
 def _module_name(feature_name: str) -> str:
-    # A dot would be read as a path into a submodule.
-    return feature_name.replace("%", "%25").replace(".", "%2E") + "_table"
+    # A dot would be read as a path into a submodule, and torch.export writes the name into a
+    # program, between quotes.
+    coded = (
+        each if each.isprintable() and each not in '%."\\' else f"%{ord(each):02X}"
+        for each in feature_name
+    )
+    return "".join(coded) + "_table"
 
 
 def _owner(feature: Feature, by_name: dict[str, Feature]) -> str:

@@ -17,6 +17,7 @@ import duckdb
 
 from din_core import sql_files, warehouse
 from din_core.config import SourceConfig
+from din_core.escaping import printable
 from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
@@ -308,7 +309,7 @@ def _rejections(
         f"qualify row_number() over (partition by reason order by file, line) <= {_SHOWN} "
         "order by file, line"
     ).fetchall():
-        shown = raw.replace("\n", "\\n")
+        shown = printable(raw)
         shown = shown if len(shown) <= 120 else shown[:117] + "..."
         examples.setdefault(reason, []).append(f"{file} line {line}: {shown}")
     con.execute("drop table source_rejections")

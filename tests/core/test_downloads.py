@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import random
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from din_core.amazon import partial_files
+from din_core.amazon import downloads, partial_files
 from din_core.amazon.downloads import DownloadError, fetch
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -395,3 +397,44 @@ def test_two_fetches_of_one_file_do_not_mix(server: Server, tmp_path: Path) -> N
     ):
         fetch(server.url, tmp_path / "data.gz")
     fetch(server.url, tmp_path / "data.gz")
+
+
+def test_a_redirect_within_the_host_is_followed(server, tmp_path):
+    server.script = [status(302, Location="/moved/data.gz"), whole(PACKED)]
+    assert fetch(server.url, tmp_path / "data.gz").read_bytes() == PACKED
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://localhost:{port}/data.gz", "http://127.0.0.1:1/data.gz", "ftp://127.0.0.1/data.gz"],
+    ids=["host", "port", "scheme"],
+)
+def test_a_redirect_to_another_place_is_refused_and_named(server, tmp_path, location):
+    location = location.format(port=server.http.server_port)
+    server.script = [status(302, Location=location)]
+    with pytest.raises(DownloadError) as refused:
+        fetch(server.url, tmp_path / "data.gz", sleep=lambda _: None)
+    assert f"sends on to another place, {location}, which is not followed" in str(refused.value)
+    assert "base_url" in str(refused.value)
+    assert names(tmp_path) == set()
+    assert len(server.ranges) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "follows"),
+    [
+        ("http://a.org/x", "https://a.org/x", True),
+        ("http://a.org:80/x", "https://a.org:443/x", True),
+        ("https://a.org/x", "http://a.org/x", False),
+        ("https://a.org/x", "https://a.org.evil.net/x", False),
+        ("https://a.org/x", "https://a.org@evil.net/x", False),
+        ("https://a.org/x", "https://A.org/y", True),
+    ],
+)
+def test_encryption_may_be_added_and_never_dropped(old, new, follows):
+    handler, request = downloads._SameHost(), urllib.request.Request(old)
+    if follows:
+        assert handler.redirect_request(request, io.BytesIO(), 302, "", {}, new).full_url == new
+    else:
+        with pytest.raises(DownloadError, match="another place"):
+            handler.redirect_request(request, io.BytesIO(), 302, "", {}, new)

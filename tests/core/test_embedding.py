@@ -95,7 +95,7 @@ def test_an_id_outside_the_table_is_named(bad):
         tables(ITEM, torch.tensor([1, bad]))
 
 
-@pytest.mark.parametrize("name", ["type", "weight.kg", "forward", "a%2Eb"])
+@pytest.mark.parametrize("name", ["type", "weight.kg", "forward", "a%2Eb", 'a"b', "a\nb"])
 def test_any_column_name_will_do(name):
     feature = SparseFeature(name, 3, 2)
     tables = EmbeddingTables([feature, SparseFeature("other", 3, 2)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -326,3 +327,74 @@ def test_unwritable_cache_folder_does_not_stop_it(compiled, tmp_path):
     assert kernels.available(tmp_path / "file" / "cache")
     assert len(compiled) == 1
     assert not compiled[0].parent.exists()
+
+
+@needs_kernel
+def test_cache_folder_is_the_users_alone(compiled, tmp_path):
+    assert kernels.available(tmp_path / "new" / "cache")
+    assert (tmp_path / "new" / "cache").stat().st_mode & 0o777 == 0o700
+
+
+def folder_for_all(cache, library):
+    cache.chmod(0o777)
+
+
+def folder_of_the_group(cache, library):
+    cache.chmod(0o770)
+
+
+def linked_folder(cache, library):
+    cache.rename(cache.with_name("elsewhere"))
+    cache.symlink_to(cache.with_name("elsewhere"))
+
+
+def file_for_all(cache, library):
+    library.chmod(0o666)
+
+
+def linked_file(cache, library):
+    library.rename(library.with_suffix(".real"))
+    library.symlink_to(library.with_suffix(".real"))
+
+
+def link_to_nothing(cache, library):
+    library.unlink()
+    library.symlink_to(cache / "not there")
+
+
+UNSAFE = {
+    folder_for_all: r"cache may be written by others \(mode 0777\)",
+    folder_of_the_group: r"cache may be written by others \(mode 0770\)",
+    linked_folder: "cache is a link",
+    file_for_all: r"\.so may be written by others \(mode 0666\)",
+    linked_file: r"\.so is a link",
+    link_to_nothing: r"\.so is a link",
+}
+
+
+@needs_kernel
+@pytest.mark.parametrize("change", UNSAFE, ids=lambda each: each.__name__)
+def test_what_others_may_have_written_is_not_run(compiled, tmp_path, caplog, change):
+    cache = tmp_path / "cache"
+    assert kernels.available(cache)
+    change(cache, compiled[0])
+    build.load.cache_clear()
+    unit, inputs = make_unit(4, (16, 8), "dice").eval(), make_inputs([3, 2], 4)
+    expected = unit(*inputs)
+    with caplog.at_level("WARNING"):
+        assert kernels.use_fused_units(unit, cache_dir=cache) == 0
+    assert re.search(f"run by the plain formula: .*{UNSAFE[change]}", caplog.text)
+    assert torch.equal(unit(*inputs), expected)
+    assert len(compiled) == 1
+
+
+@needs_kernel
+def test_what_belongs_to_somebody_else_is_not_run(compiled, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    assert kernels.available(cache)
+    build.load.cache_clear()
+    # Whoever runs the test owns the folder, so the reader is another user here.
+    owner = cache.stat().st_uid
+    monkeypatch.setattr(build.os, "geteuid", lambda: owner + 1)
+    monkeypatch.setattr(build, "_ROOT", owner + 2)
+    assert f"cache belongs to user {owner}" in str(kernels.why_not(cache))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import shutil
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -74,6 +76,24 @@ def test_graph_names_every_parameter_once_and_no_object_ids():
     edges = [line.split() for line in source.splitlines() if " -> " in line]
     assert len(edges) > len(list(model.parameters()))
     assert {edge[0] for edge in edges} | {edge[2] for edge in edges} == set(nodes)
+
+
+NAMES = ['a"b', "back\\slash", "<b>&amp;", "{x|y}", "zwei\nZeilen", "→\x1b[2J", "AccumulateGrad"]
+
+
+@needs_dot
+@pytest.mark.parametrize("name", NAMES)
+def test_any_column_name_can_be_drawn(name, tmp_path):
+    vocabulary = Vocabulary(n_users=3, n_items=4, item_attributes={name: 2})
+    model = build_model(ModelConfig(mlp_dims=(3,), attention_dims=(3,)), vocabulary)
+    source = pictures.graph_source(model)
+    assert len(re.findall(r"^  n\d+ \[label=", source, flags=re.M)) == source.count("[label=")
+    pictures.save_graph(model, tmp_path / "din.svg")
+    drawn = ElementTree.parse(tmp_path / "din.svg").iter("{http://www.w3.org/2000/svg}text")
+    shown = [text.text for text in drawn]
+    expected = re.sub(r'["\\\n\x1b]', lambda found: f"%{ord(found[0]):02X}", name)
+    assert f"embedding.target_{expected}_table.weight" in shown
+    assert any(text.startswith("probability") for text in shown)
 
 
 def test_another_network_gives_another_graph():

@@ -1,0 +1,64 @@
+"""Text from a source, such as a column's name or an id, on its way into another language.
+
+One function a language; SQL's are :func:`din_core.sql_files.quote` and ``literal``. Whoever writes
+a name into Markdown, into Graphviz's language or to a terminal goes through here.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+# What Markdown (GitHub's, as the Dagster UI shows it) or HTML could read as more than text.
+_MARKDOWN = re.compile(r"""[\\`*_\[\]<>&|~#$!"']|:(?=//)""")
+
+
+def printable(text: str) -> str:
+    r"""Spell out what a terminal would obey instead of show.
+
+    Example:
+        >>> printable("a\x1b[2Jb\n")
+        'a\\x1b[2Jb\\n'
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )
+
+
+def markdown_text(value: object) -> str:
+    """A value as plain text within a line or a table's cell of Markdown.
+
+    Example:
+        >>> markdown_text("<b>1|2")
+        '&#60;b&#62;1&#124;2'
+    """
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", printable(str(value)))
+
+
+def markdown_code(text: str) -> str:
+    """Text as code within a line of Markdown, outside of tables.
+
+    Example:
+        >>> markdown_code("cat `x`")
+        '`` cat `x` ``'
+    """
+    text = printable(text)
+    runs = [len(run) for run in re.findall("`+", text)]
+    if not runs:
+        return f"`{text}`"
+    fence = "`" * (max(runs) + 1)
+    return f"{fence} {text} {fence}"
+
+
+def dot_label(*lines: str) -> str:
+    r"""Lines as the quoted label of a Graphviz node.
+
+    Example:
+        >>> print(dot_label('a"b', "(8, 4)"))
+        "a\"b\n(8, 4)"
+    """
+    # Graphviz reads entities such as &lt; in any label.
+    escaped = (html.escape(printable(each), quote=False) for each in lines)
+    quoted = (each.replace("\\", r"\\").replace('"', r"\"") for each in escaped)
+    return '"' + r"\n".join(quoted) + '"'
