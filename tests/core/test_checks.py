@@ -31,6 +31,12 @@ def build(con, *, labelled=False, **changes):
         con.execute("alter table interactions drop column label")
     config = SequenceConfig(**{"max_history": 3, "negatives_per_positive": 2, **changes})
     sequences.build(con, SOURCE, config)
+    con.execute(
+        "create view model_scores as select user_idx, position, k, cast(0.5 as float) as score "
+        "from sample_bounds"
+    )
+    warehouse.create_table(con, "test_predictions", max_history=config.max_history)
+    con.execute("drop view model_scores")
     return sequences.options_from(con, SOURCE, config)
 
 
@@ -59,10 +65,14 @@ def leaky_view(con, view, expression):
 
 SABOTAGE = {
     "users_dense": "update users set user_idx = 40 where user_idx = 3",
+    "users_enough_interactions": "delete from users where user_idx = 3",
     "items_dense": "update items set item_id = 5 where item_id = 6",
     "cates_dense": "delete from cates where cate_idx = 1",
     "attributes_dense": "update attributes set value_idx = 3 where value_idx = 2",
     "events_in_order": "update events set time = 0 where user_idx = 5 and position = 4",
+    "events_complete": "insert into events select * from events where user_idx = 5 limit 1",
+    "test_predictions_complete": "delete from test_predictions where user_id = 5 and k = 1",
+    "test_predictions_probabilities": "update test_predictions set score = 'NaN' where user_id = 5",
     "sequences_complete": "update user_sequences set cates = cates[2:] where user_idx = 7",
     "negatives_untouched": """
         update negatives set item_idx = (
@@ -104,10 +114,49 @@ def test_every_error_check_has_its_sabotage():
     # The checks of ingestion are tested with it.
     assert errors & {path.stem for path in sql_files.SQL_ROOT.glob("checks/*.sql")} >= set(SABOTAGE)
     ours = {"users", "items", "cates", "attributes", "events", "user_sequences", "negatives"}
-    ours |= {"samples"}
+    ours |= {"samples", "test_predictions"}
     assert {c.name for c in checks.all_checks() if c.asset in ours and c.name in errors} == set(
         SABOTAGE
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "offending"),
+    [
+        ("insert into users (user_idx, user_id) values (21, 999)", (999, True, None)),
+        ("delete from users where user_id = 106", (106, False, 8)),
+        ("delete from interactions where user_id = 106 and line % 2 = 0", (106, True, 4)),
+    ],
+    ids=["unknown", "left out", "too few"],
+)
+def test_users_are_those_with_enough_interactions(con, change, offending):
+    options = build(con, min_interactions=5)
+    assert checks.run_check(con, "users_enough_interactions", **options).passed
+    con.execute(change)
+    [row] = checks.run_check(con, "users_enough_interactions", **options).examples
+    assert (row["user_id"], row["user_idx"] is not None, row["n_interactions"]) == offending
+
+
+@pytest.mark.parametrize("score", ["null", "-0.001", "1.001", "'inf'", "'-inf'", "'nan'"])
+def test_what_is_no_probability_is_found(con, score):
+    build(con)
+    con.execute(f"update test_predictions set score = {score} where user_id = 5 and k = 0")
+    assert checks.run_check(con, "test_predictions_probabilities").failing_rows == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "insert into test_predictions select * from test_predictions where user_id = 5 and k = 0",
+        "delete from test_predictions where user_id = 5 and k = 0",
+        "update test_predictions set position = position - 1 where user_id = 5 and k = 0",
+    ],
+    ids=["twice", "missing", "another sample"],
+)
+def test_each_test_sample_is_answered_once(con, change):
+    options = build(con)
+    con.execute(change)
+    assert not checks.run_check(con, "test_predictions_complete", **options).passed
 
 
 def test_the_temporal_split_is_judged_by_the_clock(con):
@@ -201,6 +250,7 @@ def test_a_check_without_its_head_is_refused(tmp_path, monkeypatch):
 
 def test_checks_are_found_by_asset():
     assert {check.name for check in checks.checks_of("events")} == {
+        "events_complete",
         "events_in_order",
         "events_ties_in_time",
         "events_times_plausible",
