@@ -40,8 +40,9 @@ class SourceConfig:
         time_col: Column of the time: numbers since 1970 or ISO 8601, fractions of seconds included.
         time_unit: Unit of the times that are numbers: ``s``, ``ms``, ``us`` or ``ns``; ``auto``
             recognises it by their size.
-        item_attribute_cols: Columns that describe the item; the first plays the category's part.
-        user_attribute_cols: Columns that describe the user.
+        item_attribute_cols: Columns that describe the item; the first plays the category's part. A
+            row may lack them. At most 128 of items and users together.
+        user_attribute_cols: Columns that describe the user, likewise.
         label_col: Column that says whether an impression was taken (1 and 0, true and false, or 1
             and -1): the logged negatives are used instead of sampled ones. By default ``label``
             where the header has it; with '' no column is.

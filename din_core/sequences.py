@@ -94,11 +94,6 @@ class Attribute:
         return sql_files.quote(f"{self.stem}_vocabulary")
 
     @property
-    def decision(self) -> str:
-        """Name of the attribute's decided values inside a query."""
-        return sql_files.quote(f"decided_{self.stem}")
-
-    @property
     def literal(self) -> str:
         """The name as a string literal."""
         return sql_files.literal(self.name)

@@ -46,9 +46,9 @@ def test_events_within_a_second_are_ordered_by_its_fraction(con, build):
         "select item_id, time from events inner join items using (item_idx) order by position"
     ).fetchall() == list(zip("ABCD", TENTHS, strict=True))
     # Items 1 ... 4 are A ... D.
-    assert con.execute("select hist_item_id, time from samples where split = 'test'").fetchall() == [
-        ([1, 2, 3], TENTHS[3])
-    ]
+    assert con.execute(
+        "select hist_item_id, time from samples where split = 'test'"
+    ).fetchall() == [([1, 2, 3], TENTHS[3])]
 
 
 def test_every_check_passes_on_fractions_of_seconds(con, build):
