@@ -17,6 +17,7 @@ LOG = """user_id,item_id,time,cate_id
 1,D,2020-07-05 00:08:24.000,4
 """
 SECOND = 1_593_907_703  # of A
+at = datetime.fromisoformat
 TENTHS = [Decimal(f"{SECOND}.{tenth}") for tenth in (1, 5, 9)] + [Decimal(SECOND + 1)]
 
 
@@ -81,12 +82,12 @@ def test_a_split_begins_at_a_fraction_of_a_second(con, build):
 def test_analysts_read_the_moment_with_its_fraction(con, build):
     options = build(max_history=3)
     analytics.create_views(con, options)
-    moments = [datetime(2020, 7, 5, 0, 8, 23, micros * 100_000) for micros in (5, 9)]
-    moments.append(datetime(2020, 7, 5, 0, 8, 24))
+    moments = [at(f"2020-07-05 00:08:23.{tenth}00") for tenth in (5, 9)]
+    moments.append(at("2020-07-05 00:08:24"))
     found = con.execute("select time from readable_samples where label = 1 order by position")
     assert [row[0] for row in found.fetchall()] == moments
     assert con.execute("select first_time, last_time from user_activity").fetchall() == [
-        (datetime(2020, 7, 5, 0, 8, 23, 100_000), moments[2])
+        (at("2020-07-05 00:08:23.100"), moments[2])
     ]
     assert con.execute("select first_time from split_summary where split = 'val'").fetchall() == [
         (moments[1],)
@@ -98,7 +99,7 @@ def test_milliseconds_are_published_as_real_dates(con, build):
     options = build(log)
     analytics.create_views(con, options)
     assert con.execute("select first_time, last_time from user_activity").fetchall() == [
-        (datetime(2019, 10, 1, 17, 30, 49, 541_000), datetime(2019, 10, 1, 17, 30, 50))
+        (at("2019-10-01 17:30:49.541"), at("2019-10-01 17:30:50"))
     ]
     assert checks.run_check(con, "events_times_plausible", **options).passed
 
@@ -110,7 +111,7 @@ def test_times_of_nanoseconds_and_the_last_of_all_are_published(con, build):
     ]
     analytics.create_views(con, options)
     assert con.execute("select first_time, last_time from user_activity").fetchall() == [
-        (datetime(1970, 1, 1, 0, 0, 7, 2), datetime(9999, 12, 31, 23, 59, 59))
+        (at("1970-01-01 00:00:07.000002"), at("9999-12-31 23:59:59"))
     ]
 
 

@@ -262,7 +262,8 @@ def test_parquet_gives_the_same_interactions_as_csv(con, tmp_path):
 
 value = st.one_of(
     st.sampled_from(["", " ", "1", "2", "3", "-1", "007", "a", 'q"q', "é", "two\nlines", "x,y"]),
-    st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=4),
+    # Without a point: no number is written in two ways, which has tests of its own.
+    st.text(st.characters(codec="utf-8", exclude_characters="\0\r."), max_size=4),
 )
 time = st.sampled_from(["1", "2", "3", "x", "", "-4", "2024-01-01", "1969-01-01"])
 row = st.one_of(
@@ -314,4 +315,4 @@ def usable(fields):
         return None
     user, item, written, cate = (field.strip(blanks) for field in fields)
     seconds = {"1": 1, "2": 2, "3": 3, "2024-01-01": 1_704_067_200}.get(written)
-    return (user, item, seconds, cate) if user and item and cate and seconds else None
+    return (user, item, seconds, cate or None) if user and item and seconds else None
