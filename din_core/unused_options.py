@@ -22,7 +22,7 @@ def sentences(table: str, options: Mapping[str, Any], sequences: SequenceConfig)
         sequences: The options as they were chosen.
     """
     if table == "negatives" and options["labelled"]:
-        names = ("negative_sampling", "negatives_per_positive")
+        names = ("negative_sampling", "negatives_per_positive", "seed")
         reason = "the log is labelled, so its logged negatives are taken and none is sampled"
     elif table == "negatives" and not sequences.negatives_per_positive:
         names = ("negative_sampling",)

@@ -1,7 +1,7 @@
 """The same values in a CSV file, in Parquet and in a data frame are the same log.
 
-pandas writes what it holds in several ways: an integer column with a gap as floats, true and false by
-name, a moment with or without its fraction. The oracle is given the values themselves.
+pandas writes what it holds in several ways: an integer column with a gap as floats, true and false
+by name, a moment with or without its fraction. The oracle is given the values themselves.
 """
 
 from decimal import Decimal
