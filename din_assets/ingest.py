@@ -108,9 +108,17 @@ def interactions(
                 f"{rejection.rows:,} rows rejected: {rejection.reason}, for example "
                 f"{rejection.examples[0]}"
             )
+        for sentence in report.source.recognised:
+            context.log.info(sentence)
+        said = [*report.source.notes, *report.source.recognised]
         return Built(
             metadata={
-                "interactions": {**account, "dialect": report.source.dialect},
+                "interactions": {
+                    **account,
+                    "dialect": report.source.dialect,
+                    "time_unit": report.source.summary.codings.unit_name,
+                    **({"remarks": said} if said else {}),
+                },
                 "rejected_rows": {r.reason: r.rows for r in report.source.rejections},
             },
             inputs={SOURCE: report.source.sha256},
@@ -122,7 +130,12 @@ def interactions(
 
 
 def recorded_options(config: InteractionsConfig) -> dict[str, Any]:
-    """Return what the ledger keeps of a configuration: nothing that names the machine."""
+    """Return what the ledger keeps of a configuration: nothing that names the machine.
+
+    Raises:
+        SourceError: Options that belong to different sources are named together.
+    """
+    _refuse_unused(config)
     places = {"path", "amazon_base_url"}
     synthetic = config.amazon_category is None and _named_file(config) is None
     return config.model_dump(exclude=places if synthetic else {*places, "synthetic"})
@@ -172,6 +185,31 @@ def _source(
         shape = from_options(SyntheticConfig, recorded["synthetic"])
         synthetic.write_csv(synthetic.generate(shape), file)
     return from_options(SourceConfig, {**recorded, "path": str(file)}), recorded
+
+
+def _refuse_unused(config: InteractionsConfig) -> None:
+    """Refuse what was chosen and would have no effect, lest it passes for done.
+
+    Raises:
+        SourceError: Options that belong to different sources are named together.
+    """
+    defaults = InteractionsConfig()
+    if config.amazon_category is not None and config.path is not None:
+        raise sources.SourceError(
+            f"both path ({config.path}) and amazon_category ({config.amazon_category}) are named, "
+            "and one log is read: leave one of them out"
+        )
+    if config.amazon_category is None and config.amazon_base_url != defaults.amazon_base_url:
+        raise sources.SourceError(
+            f"amazon_base_url ({config.amazon_base_url}) has no effect without amazon_category: "
+            "name the category, or leave the address out"
+        )
+    named = config.amazon_category or _named_file(config)
+    if named is not None and config.synthetic != defaults.synthetic:
+        raise sources.SourceError(
+            f"the shape of the synthetic log is given (synthetic), but {named} is read: leave out "
+            "one of them (a path may come from DIN_CSV)"
+        )
 
 
 class _Periodically:

@@ -15,7 +15,7 @@ from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, materialize_tables
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import recorded_options, sql_files
+from din_core import recorded_options, sql_files, unused_options
 from din_core.config import SequenceConfig
 from din_core.sequences import build_table
 
@@ -51,7 +51,10 @@ def sequence_table(
         def build(con: duckdb.DuckDBPyConnection) -> Built:
             source = recorded_options.source_config(con)
             sequence = recorded_options.sequence_config(con, chosen)
-            return Built(check_options=build_table(con, name, source, sequence))
+            options = build_table(con, name, source, sequence)
+            for sentence in unused_options.sentences(name, options, sequence):
+                context.log.warning(sentence)
+            return Built(check_options=options)
 
         yield from materialize_tables(context, warehouse, (name,), options=chosen, build=build)
 

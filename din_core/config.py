@@ -25,6 +25,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Pooling = Literal["attention", "sum"]
 Attention = Literal["per_feature", "joint"]
 TrainingNegatives = Literal["redrawn", "fixed"]
+TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 LearningRateSchedule = Literal["constant", "cosine"]
 
 
@@ -36,11 +37,16 @@ class SourceConfig:
         path: A file or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or Parquet.
         user_col: Column of the user id (integer or string).
         item_col: Column of the item id (integer or string).
-        time_col: Column of the time: integer seconds or ISO 8601.
-        item_attribute_cols: Columns that describe the item; the first plays the category's part.
-        user_attribute_cols: Columns that describe the user.
-        label_col: Column with 0/1; where the header has it, its rows are impressions and the
-            logged negatives are used instead of sampled ones.
+        time_col: Column of the time: numbers since 1970 or ISO 8601, fractions of seconds included.
+        time_unit: Unit of the times that are numbers: ``s``, ``ms``, ``us`` or ``ns``; ``auto``
+            recognises it by their size.
+        item_attribute_cols: Columns that describe the item; the first plays the category's part. A
+            row may lack them. At most 128 of items and users together.
+        user_attribute_cols: Columns that describe the user, likewise.
+        label_col: Column that says whether an impression was taken (1 and 0, true and false, or 1
+            and -1): the logged negatives are used instead of sampled ones. By default ``label``
+            where the header has it; with '' no column is.
+        positive_labels: Values of ``label_col`` that mean taken; all others then mean not taken.
         quoting: Whether a value of a text file that begins with ``"`` is a quoted one: ``minimal``
             (yes, as RFC 4180), ``none`` (no, a quote is a character), or ``auto``: yes in comma-
             and semicolon-separated files; elsewhere only where the file's beginning shows it.
@@ -51,9 +57,11 @@ class SourceConfig:
     user_col: str = "user_id"
     item_col: str = "item_id"
     time_col: str = "time"
+    time_unit: TimeUnit = "auto"
     item_attribute_cols: tuple[str, ...] = ("cate_id",)
     user_attribute_cols: tuple[str, ...] = ()
-    label_col: str = "label"
+    label_col: str | None = None
+    positive_labels: tuple[str, ...] = ()
     quoting: Quoting = "auto"
     drop_duplicates: bool = False
 

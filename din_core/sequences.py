@@ -7,15 +7,18 @@ makes them one by one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from din_core import sql_files, warehouse
+from din_core import split_moments, sql_files, unused_options, warehouse
 from din_core.config import SequenceConfig, SourceConfig
-from din_core.errors import DinError
+from din_core.split_moments import OptionsError
+
+_log = logging.getLogger(__name__)
 
 # Tables in the order they build on each other, then the views over them.
 TABLES = (
@@ -43,10 +46,6 @@ _TAKEN = {
     "split",
 }
 _LIMIT = 1 << 30
-
-
-class OptionsError(DinError):
-    """A configuration that cannot be built; the message names the field, its value, a way out."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,6 @@ class Attribute:
         return sql_files.quote(f"{self.stem}_vocabulary")
 
     @property
-    def decision(self) -> str:
-        """Name of the attribute's decided values inside a query."""
-        return sql_files.quote(f"decided_{self.stem}")
-
-    @property
     def literal(self) -> str:
         """The name as a string literal."""
         return sql_files.literal(self.name)
@@ -128,7 +122,7 @@ def options_from(
         ``sql/checks``; ``variant`` is no option but see :func:`negatives_variant`.
 
     Raises:
-        OptionsError: A field is out of range, or two columns would get one name.
+        OptionsError: A field is out of range or in another unit, or two columns would get one name.
     """
     _check_ranges(sequences)
     item_attributes = tuple(Attribute(name) for name in source.item_attribute_cols)
@@ -156,8 +150,7 @@ def options_from(
     if for_table in (None, "events"):
         options["several_files"] = _has_several_files(con)
     if for_table in (None, "samples") and sequences.split == "temporal":
-        options["val_from"] = _moment(con, options, sequences.val_from)
-        options["test_from"] = _moment(con, options, sequences.test_from)
+        options |= split_moments.resolve(con, options, sequences)
     return options
 
 
@@ -236,6 +229,8 @@ def build_table(
         OptionsError: As :func:`options_from`.
     """
     options = options_from(con, source, sequences, for_table=name)
+    for sentence in unused_options.sentences(name, options, sequences):
+        _log.warning("%s: %s", name, sentence)
     if name == "samples":
         for view in VIEWS:
             warehouse.create_view(con, view, **options)
@@ -249,15 +244,6 @@ def _has_several_files(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether `file` decides anything; as a sort key, text costs as much as all others do."""
     first, last = con.execute("select min(file), max(file) from interactions").fetchall()[0]
     return first != last
-
-
-def _moment(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any], value: float) -> int:
-    """Resolve the start of a split to seconds: a quantile of the event times, or a time as is."""
-    if not 0 < value < 1:
-        return int(value)
-    select = sql_files.render("split_moment", millionths=round(value * 1_000_000), **options)
-    moment = con.execute(select).fetchall()[0][0]
-    return 0 if moment is None else int(moment)
 
 
 def _check_ranges(sequences: SequenceConfig) -> None:

@@ -18,6 +18,7 @@ import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
@@ -76,6 +77,27 @@ def literal(text: str) -> str:
         'it''s'
     """
     return Markup("'" + text.replace("'", "''") + "'")  # noqa: S704 (SQL, not HTML)
+
+
+def number(value: Decimal) -> str:
+    """Write a decimal number as SQL, digit for digit.
+
+    Args:
+        value: A finite number.
+
+    Returns:
+        The number without an exponent.
+
+    Raises:
+        ValueError: The number is NaN or infinite.
+
+    Example:
+        >>> print(number(Decimal("1.50E+3")), number(Decimal("1593878903.438")))
+        1500 1593878903.438
+    """
+    if not value.is_finite():
+        raise ValueError(f"{value} is no number that SQL can write")
+    return Markup(f"{value:f}")  # noqa: S704 (SQL, not HTML)
 
 
 def _only_safe(value: object) -> object:

@@ -6,6 +6,7 @@ Negatives are found by writing out the list of what may be drawn and indexing in
 
 import math
 from collections import Counter
+from decimal import Decimal
 
 
 def build(rows, source, config):
@@ -206,7 +207,7 @@ def moments(sequences, config):
 
     def moment(value):
         if not 0 < value < 1:
-            return value
+            return Decimal(str(value))
         later = [time for done, time in enumerate(times, start=1) if done > value * len(times)]
         return later[0] if later else 0
 

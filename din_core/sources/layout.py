@@ -43,7 +43,7 @@ class Layout:
 def read_layout(
     files: Sequence[SourceFile],
     wanted: Mapping[str, tuple[str, str]],
-    label_col: str,
+    label_col: str | None,
     quoting: Quoting,
 ) -> Layout:
     """Read the headers of all files before any row.
@@ -51,13 +51,15 @@ def read_layout(
     Args:
         files: The files.
         wanted: Name a column gets, to its name in the source and the option that names it.
-        label_col: Name of the label column; it is wanted where the source has it.
+        label_col: Name of the label column; None wants ``label`` where the source has it, '' none.
         quoting: Whether values of text files may be quoted.
 
     Raises:
         SourceError: A column is missing, or two files have different columns.
     """
     options = dict(wanted.values())
+    if label_col:
+        options[label_col] = "label_col"
     headers: list[Header | None] = []
     first: tuple[str, ...] = ()
     for file in files:
@@ -76,12 +78,12 @@ def read_layout(
             )
         locate(columns, options, where=str(file.path))
         headers.append(header)
-    has_label = label_col in first
+    label = label_col or ("label" if label_col is None and "label" in first else None)
     names = {name: column for name, (column, _) in wanted.items()}
-    if has_label:
-        names["label"] = label_col
+    if label:
+        names["label"] = label
     kinds = [_describe(file, header) for file, header in zip(files, headers, strict=True)]
-    return Layout(files, headers, first, names, has_label, " / ".join(dict.fromkeys(kinds)))
+    return Layout(files, headers, first, names, bool(label), " / ".join(dict.fromkeys(kinds)))
 
 
 def _header(file: SourceFile, required: Sequence[str], quoting: Quoting) -> Header:

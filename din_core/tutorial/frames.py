@@ -79,7 +79,7 @@ def generate_seq_feature(
             item_col=item_col,
             time_col=time_col,
             item_attribute_cols=attributes,
-            label_col=_absent(source_columns),
+            label_col="",  # the tutorial knows no labelled impressions
         )
         data[source_columns].to_parquet(source.path, index=False)
         with warehouse.transaction(con):
@@ -110,14 +110,6 @@ def generate_seq_feature(
         for table in tables
     )
     return train, val, test
-
-
-def _absent(columns: Sequence[str]) -> str:
-    """A name that no column bears: the tutorial knows no labelled impressions."""
-    name = "label"
-    while name in columns:
-        name += "_"
-    return name
 
 
 def _frame(table: Any, length: int, random: np.random.Generator | None) -> pd.DataFrame:

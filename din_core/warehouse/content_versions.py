@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,8 @@ _INTEGERS = {
     "UBIGINT",
 }  # fmt: skip
 _FLOATS = {"FLOAT", "DOUBLE"}
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_DIGITS_IN_64_BITS = 18
 
 # Two lanes of 64 bits with unrelated odd constants: (start, multiplier, word for NULL).
 _LANES = (
@@ -75,6 +78,8 @@ def content_version(con: duckdb.DuckDBPyConnection, table: str) -> str:
     described = con.execute(f"describe {sql_files.quote(table)}").fetchall()
     names = [str(row[0]) for row in described]
     wanted = [_as_column(sql_files.quote(row[0]), str(row[1])) for row in described]
+    # A decimal enters without its point: where the point was comes with the type.
+    names += [f"{row[0]} {row[1]}" for row in described if _DECIMAL.match(str(row[1]))]
     relation = f"{sql_files.quote(table)}"
     if "file" in names:
         wanted[names.index("file")] = "number_of_file"
@@ -101,7 +106,16 @@ def _as_column(column: str, kind: str) -> str:
     if kind in _FLOATS:
         # Adding zero makes -0.0 equal to 0.0, as SQL compares them.
         return f"cast({column} as double) + 0.0"
+    scale = _short_decimal(kind)
+    if scale is not None:
+        return f"cast(cast({column} as decimal(38, {scale})) * {10**scale} as bigint)"
     return f"cast({column} as varchar)"
+
+
+def _short_decimal(kind: str) -> int | None:
+    """Digits after the point of a decimal that is 64 bits wide, None for any other type."""
+    found = _DECIMAL.fullmatch(kind)
+    return int(found[2]) if found and int(found[1]) <= _DIGITS_IN_64_BITS else None
 
 
 def _slices(batch: Any) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 -- Grain: one row per row of samples. Columns are named as there; lists run oldest first.
 -- A time beyond the year 9999 shows as its end (see the check events_times_plausible).
 {% from "macros/history.jinja" import history_of with context %}
-{% from "macros/readable.jinja" import shown, vocabulary_of with context %}
+{% from "macros/readable.jinja" import shown, timestamp_of, vocabulary_of with context %}
 {% set taken = [
     "split", "label", "user_id", "target_item_id", "hist_item_id", "history_length", "position",
     "time",
@@ -27,7 +27,7 @@ histories as (
         {% endfor %}
         least(examples.position - 1, {{ max_history }}) as history_length,
         examples.position,
-        make_timestamp(least(examples.time, 253402300799) * 1000000) as time
+        {{ timestamp_of("examples." ~ quote("time")) }} as time
     from samples as examples
     inner join readable_sequences on examples.user_id = readable_sequences.user_idx
 ),

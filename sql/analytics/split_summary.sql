@@ -1,6 +1,7 @@
 -- The three splits side by side.
 -- Grain: one row per split that has samples.
 -- A time beyond the year 9999 shows as its end (see the check events_times_plausible).
+{% from "macros/readable.jinja" import timestamp_of with context %}
 with
 
 labelled_samples as (
@@ -66,8 +67,8 @@ final as (
         counted.share_of_positives,
         user_counts.users,
         item_counts.items,
-        make_timestamp(least(counted.first_time, 253402300799) * 1000000) as first_time,
-        make_timestamp(least(counted.last_time, 253402300799) * 1000000) as last_time,
+        {{ timestamp_of("counted." ~ quote("first_time")) }} as first_time,
+        {{ timestamp_of("counted." ~ quote("last_time")) }} as last_time,
         counted.mean_history_length
     from counted
     inner join user_counts on counted.split = user_counts.split

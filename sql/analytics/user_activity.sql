@@ -1,7 +1,7 @@
 -- What each user did, in one line.
 -- Grain: one row per user with events. Interactions are those the histories are made of: of a
 -- labelled log, the positive ones.
-{% from "macros/readable.jinja" import shown, vocabulary_of with context %}
+{% from "macros/readable.jinja" import shown, timestamp_of, vocabulary_of with context %}
 {% set taken = [
     "user_id", "interactions", "distinct_items", "repeat_interactions", "last_history_length",
     "first_time", "last_time",
@@ -48,8 +48,8 @@ final as (
         {% endfor %}
         sequences.interactions - sequences.distinct_items as repeat_interactions,
         least(sequences.interactions - 1, {{ max_history }}) as last_history_length,
-        make_timestamp(least(first_events.time, 253402300799) * 1000000) as first_time,
-        make_timestamp(least(last_events.time, 253402300799) * 1000000) as last_time
+        {{ timestamp_of("first_events." ~ quote("time")) }} as first_time,
+        {{ timestamp_of("last_events." ~ quote("time")) }} as last_time
     from users
     inner join sequences on users.user_idx = sequences.user_idx
     inner join first_events on users.user_idx = first_events.user_idx

@@ -1,7 +1,8 @@
 -- asset: events
 -- severity: warn
--- Times after the year 2100: the source holds milliseconds or microseconds where seconds are asked
--- for. Order and splits are right all the same, dates are not: divide the column in the source.
+-- Times after the year 2100: the column is in another unit than it was read in (name it with
+-- time_unit), or it counts no time, as 20171125103000 does (write it as 2017-11-25 10:30:00). Order
+-- and splits are right all the same, dates are not.
 select
     min(time) as first_time,
     max(time) as last_time,

@@ -1,10 +1,14 @@
 -- The log: every row of the source that can be used, its values typed.
 -- Grain: one valid row of the source, `file` and `line` say which. An id or attribute column is
--- BIGINT where each of its valid values is a canonical integer, else text (the whole column).
--- With drop_duplicates, of rows equal in every column here but those two, the first stays.
+-- BIGINT where each of its valid values is a whole number, else text (the whole column); an
+-- attribute that a row lacks is NULL. `time` is in seconds: BIGINT where each of them is whole,
+-- else DECIMAL with as many digits as the source has (docs/adr/0009-time-as-given.md).
+-- With drop_duplicates, of rows equal in every column here but file and line, the first stays.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
 {% from "macros/source_rows.jinja" import judged_rows %}
+{% from "macros/source_values.jinja" import typed_value %}
+{% set kind_of_time %}decimal({{ coding.time_width }}, {{ coding.time_scale }}){% endset %}
 with
 
 staged_rows as (
@@ -12,29 +16,25 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled, staged_integers) }}
+{{ judged_rows(attributes, labelled, staged_integers, coding) }}
 usable_rows as (
     select
-{% if user_id_is_integer %}
-        cast(user_id as bigint) as user_id,
+        {{ typed_value(quote("user_id"), coding.kinds.user_id, staged_integers) }} as user_id,
+        {{ typed_value(quote("item_id"), coding.kinds.item_id, staged_integers) }} as item_id,
+{% if coding.time_scale == 0 %}
+        seconds as time,
 {% else %}
-        user_id,
+        cast(
+            cast(seconds as {{ kind_of_time }}) + cast(coalesce(fraction, 0) as {{ kind_of_time }})
+            as {{ kind_of_time }}
+        ) as time,
 {% endif %}
-{% if item_id_is_integer %}
-        cast(item_id as bigint) as item_id,
-{% else %}
-        item_id,
-{% endif %}
-        time,
 {% for attribute in attributes %}
-{% if attribute.is_integer %}
-        cast({{ attribute.column }} as bigint) as {{ attribute.column }},
-{% else %}
-        {{ attribute.column }},
-{% endif %}
+        {{ typed_value(attribute.column, coding.kinds[attribute.name], staged_integers) }}
+            as {{ attribute.column }},
 {% endfor %}
 {% if labelled %}
-        cast(label as integer) as label,
+        cast(label_value as integer) as label,
 {% endif %}
         file,
         line

@@ -10,7 +10,7 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled, staged_integers) }}
+{{ judged_rows(attributes, labelled, staged_integers, coding) }}
 final as (
     select
         file,

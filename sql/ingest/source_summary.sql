@@ -1,11 +1,16 @@
--- What the source amounts to, and which of its columns are integers throughout.
--- Grain: one row in all. Read before `interactions` is made, because it decides the types there:
--- 1 where each valid value of the column is a canonical integer below 2**63, else 0.
+-- What the usable rows of the source amount to, and how their columns are written.
+-- Grain: one row in all. Read before `interactions` is made, because it decides the types there.
+-- n_labels_1 and n_labels_0 count the labels; time_digits says how many digits of a fraction the
+-- times need (0, 6 or 18) and last_second how large they are. Then for each id and attribute column
+-- the kinds of its values as bits (see the macro kind_of), and for each attribute how often it is
+-- missing.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
-{% from "macros/source_rows.jinja" import judged_rows, is_integer %}
+{% from "macros/source_rows.jinja" import judged_rows %}
+{% from "macros/source_values.jinja" import is_empty, kind_of %}
 {% set ids = [quote("user_id"), quote("item_id")] %}
 {% set typed_columns = ids + attributes | map(attribute="column") | list %}
+{% set only_whole_seconds = quote("time") in staged_integers and coding.unit == "s" %}
 with
 
 staged_rows as (
@@ -13,19 +18,48 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled, staged_integers) }}
+{{ judged_rows(attributes, labelled, staged_integers, coding) }}
 final as (
     select
         count(*) as n_rows,
-        count(reason) as n_rejected
+        count(reason) as n_rejected,
+{% if labelled %}
+        count(case when reason is null and label_value = 1 then 1 end) as n_labels_1,
+        count(case when reason is null and label_value = 0 then 1 end) as n_labels_0,
+{% else %}
+        0 as n_labels_1,
+        0 as n_labels_0,
+{% endif %}
+{% if only_whole_seconds %}
+        0 as time_digits,
+        0 as last_second
+{%- else %}
+        max(
+            case
+                when reason is not null or fraction is null or fraction = 0 then 0
+                when fraction = cast(fraction as decimal(18, 6)) then 6
+                else 18
+            end
+        ) as time_digits,
+        max(case when reason is null then seconds end) as last_second
+{%- endif %}
 {%- for column in typed_columns %},
 {% if column in staged_integers %}
-        1 as {{ column }}
+        1
 {%- else %}
-        min(
-            case when reason is null then case when {{ is_integer(column) }} then 1 else 0 end end
-        ) as {{ column }}
-{%- endif %}
+        bit_or(case when reason is null then {{ kind_of(column) }} end)
+{%- endif %} as kinds_{{ loop.index }}
+{%- endfor %}
+{%- for attribute in attributes %},
+{% if attribute.column in staged_integers %}
+        0
+{%- else %}
+        count(
+            case
+                when reason is null and {{ is_empty(attribute.column, staged_integers) }} then 1
+            end
+        )
+{%- endif %} as missing_{{ loop.index }}
 {%- endfor %}
 
     from judged_rows

@@ -125,7 +125,7 @@ merged_keys as (
         weight as touched_weight,
         item_idx as position,
         0 as k,
-        cast(null as bigint) as time
+        null as time
     from touched_marks
     union all
     select
@@ -197,7 +197,7 @@ marks_and_items as (
         0 as user_idx,
         0 as position,
         0 as k,
-        cast(null as bigint) as time
+        null as time
     from item_pieces
     union all
     select

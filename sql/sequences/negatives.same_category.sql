@@ -125,7 +125,7 @@ merged_keys as (
         2 * free_rank as place,
         item_idx as position,
         0 as k,
-        cast(null as bigint) as time,
+        null as time,
         1 as n_touched
     from touched_ranks
     union all

@@ -2,7 +2,8 @@
 -- Grain: one row per user with at least min_interactions interactions (of positive ones, where the
 -- log is labelled); indices run 1 ... n in the order of the ids. 0 means unknown.
 -- An attribute is the value most of the user's interactions agree on, then the smallest.
-{% from "macros/decided_value.jinja" import decided_values %}
+-- sqlfluff:exclude_rules:LT02,RF04,ST06
+{% from "macros/decided_value.jinja" import decided_values, decided_columns, decided_joins %}
 with
 
 kept_users as (
@@ -16,9 +17,7 @@ kept_users as (
     {% endif %}
 ),
 
-{% for attribute in user_attributes %}
-{{ decided_values(quote("user_id"), attribute) }}
-{% endfor %}
+{{ decided_values(quote("user_id"), user_attributes, false) }}
 numbered_users as (
     select
         cast(row_number() over (order by user_id) as integer) as user_idx,
@@ -29,18 +28,8 @@ numbered_users as (
 select
     numbered_users.user_idx,
     numbered_users.user_id
-    {%- for attribute in user_attributes %},
-    coalesce({{ attribute.vocabulary }}.value_idx, 0) as {{ attribute.index }}
-{%- endfor %}
+{{- decided_columns(user_attributes) }}
 
 from numbered_users
-{% for attribute in user_attributes %}
-left join {{ attribute.decision }}
-    on numbered_users.user_id = {{ attribute.decision }}.user_id
-left join attributes as {{ attribute.vocabulary }}
-    on
-        {{ attribute.vocabulary }}.attribute = {{ attribute.literal }}
-        and cast({{ attribute.decision }}.{{ attribute.column }} as varchar)
-        = {{ attribute.vocabulary }}.value
-{% endfor %}
+{{ decided_joins(quote("numbered_users"), quote("user_id"), user_attributes) }}
 order by numbered_users.user_idx

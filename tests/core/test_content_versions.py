@@ -59,6 +59,11 @@ def test_pairs_of_equal_rows_do_not_cancel(con):
         ("true", "false"),
         ("'null'", "cast(null as varchar)"),
         ("-1", "255"),
+        ("1.5::decimal(18,6)", "1.500001::decimal(18,6)"),
+        ("1.5::decimal(18,6)", "1500000"),
+        ("1.5::decimal(18,6)", "1500::decimal(18,3)"),
+        ("1.5::decimal(38,18)", "1.500000000000000001::decimal(38,18)"),
+        ("null::decimal(18,6)", "0::decimal(18,6)"),
     ],
 )
 def test_values_of_other_types_are_told_apart(con, one, other):

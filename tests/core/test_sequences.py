@@ -163,3 +163,56 @@ def test_a_failed_table_leaves_the_one_before(con):
     with pytest.raises(Exception, match="line"):
         sequences.build(con, SourceConfig(path=""), SequenceConfig())
     assert con.execute("select count(*) from events").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("val_from", "test_from", "advice"),
+    [
+        (80, 90, "val_from is 80, but .* is 80 per cent meant[?] Write the quantile, 0.8"),
+        (1.5e12, 1.55e12, "val_from is 1500000000000.0, .* as milliseconds .* 1500000000"),
+        (1_500_000_500, 1_550_000_000_250_000, "test_from .* as microseconds .* 1550000000.25"),
+    ],
+)
+def test_moments_in_another_unit_than_the_log_are_refused(con, val_from, test_from, advice):
+    log(con, (1, 1, 1_500_000_000), (1, 2, 1_600_000_000))
+    with pytest.raises(sequences.OptionsError, match=advice) as caught:
+        moments(con, val_from=val_from, test_from=test_from)
+    assert "seconds from 1500000000 (2017-07-14) to 1600000000 (2020-09-13)" in str(caught.value)
+
+
+def test_moments_of_a_log_that_counts_from_nothing_are_taken_as_they_are(con):
+    log(con, (1, 1, 1000), (1, 2, 5000))
+    assert moments(con, val_from=80, test_from=2_000_000) == (80, 2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("table", "labelled", "config", "names"),
+    [
+        (
+            *("negatives", True),
+            {"negative_sampling": "popularity", "negatives_per_positive": 4},
+            ["negative_sampling=popularity", "negatives_per_positive=4"],
+        ),
+        ("negatives", True, {"seed": 7}, ["seed=7"]),
+        ("negatives", False, {"negative_sampling": "popularity"}, []),
+        (
+            *("negatives", False),
+            {"negative_sampling": "popularity", "negatives_per_positive": 0},
+            ["negative_sampling=popularity"],
+        ),
+        ("samples", False, {"val_from": 0.7}, ["val_from=0.7"]),
+        ("samples", False, {"val_from": 0.7, "split": "temporal"}, []),
+    ],
+)
+def test_an_option_without_effect_is_said(con, caplog, table, labelled, config, names):
+    log(con, *[(1, item, item) for item in range(1, 5)])
+    if labelled:
+        con.execute("alter table interactions add column label integer default 1")
+    source = SourceConfig(path="")
+    sequences.build(con, source, SequenceConfig())
+    caplog.clear()
+    sequences.build_table(con, table, source, SequenceConfig(**config))
+    said = [record.getMessage() for record in caplog.records]
+    assert [sentence.split(" has no effect")[0] for sentence in said] == [
+        f"{table}: {name}" for name in names
+    ]

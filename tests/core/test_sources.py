@@ -123,8 +123,7 @@ def test_log_without_one_usable_row_is_refused_with_its_reasons(con, tmp_path):
     message = refused(con, path)
     assert "not one of 3 rows can be used" in message
     assert (
-        "time is neither an integer nor ISO 8601 (2 rows, log.csv line 2: 1,2,yesterday,4)"
-        in message
+        "time is neither a number nor ISO 8601 (2 rows, log.csv line 2: 1,2,yesterday,4)" in message
     )
     assert "empty time (1 rows, log.csv line 3: 1,2,,4)" in message
 
@@ -133,6 +132,13 @@ def test_attribute_with_the_name_of_another_column_is_refused(con, tmp_path):
     path = write(tmp_path / "log.csv", HEADER + "1,2,3,4\n")
     for name in ("User_ID", "line", "file_number", "number_of_file"):
         assert f"'{name}' cannot be an attribute" in refused(con, path, item_attribute_cols=(name,))
+
+
+def test_more_attributes_than_can_be_read_are_refused(con, tmp_path):
+    path = write(tmp_path / "log.csv", HEADER + "1,2,3,4\n")
+    names = tuple(f"a{n}" for n in range(129))
+    message = refused(con, path, item_attribute_cols=names[:100], user_attribute_cols=names[100:])
+    assert "name 129 columns, and at most 128 are read" in message
 
 
 def test_bad_rows_are_kept_whole_with_line_and_reason_and_the_rest_goes_on(con, tmp_path):
@@ -148,26 +154,25 @@ def test_bad_rows_are_kept_whole_with_line_and_reason_and_the_rest_goes_on(con, 
         + b"1,2,3,4,5\n"  # 8
         + b"1,\xe9,3,4\n"  # 9
         + b"\n"  # 10
-        + b"1,2,3,\n"  # 11
+        + b"1,2,3,\n"  # 11, an attribute alone
         + b'1,"2,3,4\n'  # 12
         + b"1,2,,4\n"  # 13
         + b"5,6,7,8",  # 14, no line end
     )
     report = ingested(con, path)
-    assert rows(con) == [(1, 2, 3, 4), (5, 6, 7, 8)]
+    assert rows(con) == [(1, 2, 3, 4), (1, 2, 3, None), (5, 6, 7, 8)]
     assert rejected(con) == [
         (3, "empty user_id", ",2,3,4"),
         (4, "empty item_id", "1, ,3,4"),
-        (5, "time is neither an integer nor ISO 8601", "1,2,yesterday,4"),
+        (5, "time is neither a number nor ISO 8601", "1,2,yesterday,4"),
         (6, "negative time", "1,2,-3,4"),
         (7, "expected 4 fields, found 3", "1,2,3"),
         (8, "expected 4 fields, found 5", "1,2,3,4,5"),
         (9, "not UTF-8 (byte 0xe9)", r"1,\xe9,3,4"),
-        (11, "empty cate_id", "1,2,3,"),
         (12, "a quote is opened and not closed", '1,"2,3,4'),
         (13, "empty time", "1,2,,4"),
     ]
-    assert (report.lines_read, report.interactions, report.rejected) == (12, 2, 10)
+    assert (report.lines_read, report.interactions, report.rejected) == (12, 3, 9)
     assert {r.reason: r.rows for r in report.source.rejections}["negative time"] == 1
     assert report.source.rejections[0].examples[0].startswith("log.csv line ")
 

@@ -1,5 +1,7 @@
 """One SQL, two engines: every row of every table is the same on DuckDB and on Spark."""
 
+from decimal import Decimal
+
 import pytest
 
 from din_core import sequences, sql_files, warehouse
@@ -108,6 +110,17 @@ def extreme():
     }
 
 
+def fractions():
+    """Times within a second, out of order, tied, and one of them the last that 64 bits hold."""
+    times = ["5.5", "5.25", "5.75", "5.5", "6", "5.000001", "999999999999.999999", "4"]
+    return {
+        "user_id": [1, 1, 1, 1, 1, 2, 2, 2],
+        "item_id": [1, 2, 3, 4, 5, 1, 2, 6],
+        "time": [Decimal(time) for time in times],
+        "cate_id": [1, 1, 2, 2, 3, 1, 1, 3],
+    }
+
+
 def impressions():
     """A labelled log: negatives before, between, tied with and after the positives."""
     return {
@@ -152,6 +165,20 @@ CASES = {
         texts,
         {"split": "temporal", "val_from": 5, "test_from": 8, "max_history": 3},
     ),
+    "fractions": (fractions, {}),
+    "fractions, popularity, temporal": (
+        fractions,
+        {
+            "negative_sampling": "popularity",
+            "split": "temporal",
+            "val_from": 5.25,
+            "test_from": 5.5,
+        },
+    ),
+    "fractions, same category, temporal at quantiles": (
+        fractions,
+        {"negative_sampling": "same_category", "split": "temporal"},
+    ),
     "extreme": (extreme, {"seed": 0}),
     "impressions": (impressions, {"max_history": 1}),
     "impressions, temporal": (
@@ -166,8 +193,9 @@ def create_interactions(con, columns):
     """Write a log's columns as the table interactions; without file and line, lines count up."""
     n_rows = len(columns["user_id"])
     columns = {"file": ["a.csv"] * n_rows, "line": list(range(2, n_rows + 2)), **columns}
+    known = {str: "varchar", Decimal: "decimal(18, 6)"}
     kinds = {
-        name: "varchar" if any(isinstance(value, str) for value in values) else "bigint"
+        name: next((known[type(value)] for value in values if type(value) in known), "bigint")
         for name, values in columns.items()
     }
     definitions = ", ".join(f"{sql_files.quote(name)} {kind}" for name, kind in kinds.items())

@@ -1,5 +1,7 @@
 """The tables of sql/sequences, row for row, against the slow oracle, on random logs."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,14 +40,18 @@ def create_interactions(con, rows, columns):
     def text(value):
         if value is None:
             return "null"
-        return str(value) if isinstance(value, int) else f"'{value}'"
+        return str(value) if isinstance(value, int | Decimal) else f"'{value}'"
 
     values = ", ".join(f"({', '.join(text(row[column]) for column in columns)})" for row in rows)
     con.execute(
         f"create or replace table interactions as select * from (values {values}) "
         f"as listed ({', '.join(columns)})"
     )
+    if any(isinstance(row["time"], Decimal) for row in rows):
+        con.execute("alter table interactions alter time type decimal(18, 6)")
     for column in columns:
+        if column == "time" and isinstance(rows[0]["time"], Decimal):
+            continue
         if isinstance(rows[0][column], int) or (rows[0][column] is None and column == "cate_id"):
             con.execute(f"alter table interactions alter {column} type bigint")
         elif rows[0][column] is None:
@@ -61,11 +67,14 @@ def ids(prefix, most):
 @st.composite
 def logs(draw):
     labelled = draw(st.booleans())
+    seconds = st.integers(0, draw(st.sampled_from([0, 3, 30])))
+    # Some of which share their second and differ in the fraction alone.
+    fractions = st.integers(0, 9_000).map(lambda each: Decimal(each) / 1000)
     user_id, item_id = draw(ids("u", 4)), draw(ids("i", draw(st.sampled_from([1, 2, 5, 12]))))
     row = {
         "user_id": user_id,
         "item_id": item_id,
-        "time": st.integers(0, draw(st.sampled_from([0, 3, 30]))),
+        "time": draw(st.sampled_from([seconds, fractions])),
         "cate_id": st.one_of(st.integers(1, 3), st.none()),
         "brand": st.sampled_from(["x", "y", "z", None]),
         "age": st.sampled_from(["young", "old", None]),
@@ -84,6 +93,7 @@ def logs(draw):
         draw(
             st.one_of(
                 st.tuples(st.integers(1, 30), st.integers(1, 30)),
+                st.tuples(st.just(1.5), st.integers(1000, 9000).map(lambda each: each / 1000)),
                 st.tuples(st.sampled_from([0.25, 0.5]), st.sampled_from([0.5, 0.75, 0.9])),
             )
         )

@@ -298,3 +298,25 @@ def test_no_log_at_all_gives_empty_tables(con):
     rows = sequences.build(con, SourceConfig(path="", item_attribute_cols=()), SequenceConfig())
     assert set(rows.values()) == {0}
     assert con.execute("from samples").fetchall() == []
+
+
+def test_many_attributes_are_each_decided_by_their_own_votes(con):
+    # Attribute n of item 1 is n, but for the even ones, on which two of three rows say n + 100;
+    # item 2 has none. 40 attributes make three blocks of the pivot.
+    names = [f"a{n}" for n in range(40)]
+    said = [list(range(40)), [n + 100 * (n % 2 == 0) for n in range(40)]]
+    rows = [(1, 1, 1, *said[0]), (1, 1, 2, *said[1]), (2, 1, 3, *said[1]), (2, 2, 4, *[None] * 40)]
+    columns = ", ".join(["user_id", "item_id", "time", *names])
+    build(con, rows, columns=columns, attributes=tuple(names[:20]), users=tuple(names[20:]))
+    found = con.execute("from items order by item_idx").fetchall()
+    vocabularies = {n: sorted({said[0][n], said[1][n]}) for n in range(40)}
+    assert found == [
+        (1, 1, *(vocabularies[n].index(said[1][n]) + 1 for n in range(20))),
+        (2, 2, *[0] * 20),
+    ]
+    users = con.execute("from users order by user_idx").fetchall()
+    # User 1 said both once: the smaller value. User 2 said one, and once nothing.
+    assert users == [
+        (1, 1, *[1] * 20),
+        (2, 2, *(vocabularies[n].index(said[1][n]) + 1 for n in range(20, 40))),
+    ]

@@ -1,0 +1,245 @@
+"""How the values of a source are written, decided over whole columns before any row is judged.
+
+A single value does not say whether ``1500000000000`` is a second or a millisecond, whether ``1.0``
+is the integer 1, or whether ``1`` is a label or a rating: its column does. :func:`survey` counts
+what the columns ``time`` and ``label`` hold and chooses how they are read; :func:`summarise` judges
+the rows that way and finds the types of all columns. What is ambiguous is refused by
+:mod:`~din_core.sources.remarks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+import duckdb
+
+from din_core import sql_files
+from din_core.config import SourceConfig
+
+LabelCoding = Literal["zero_one", "plus_minus", "chosen"]
+Kind = Literal["integer", "whole_float", "boolean", "number", "text"]
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+_PER_SECOND: Mapping[Unit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+UNIT_NAMES: Mapping[Unit, str] = {
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
+# The bands of `source_codings`: 1973 to 5138 in each unit, so that they do not touch.
+_BANDS: Mapping[Unit, tuple[int, int]] = {
+    "s": (1, 10**11 - 1),
+    "ms": (10**11, 10**14 - 1),
+    "us": (10**14, 10**17 - 1),
+    "ns": (10**17, 2**63 - 1),
+}
+# One in so many may be of another kind than the rest: those rows alone are rejected.
+FEW_TIMES, FEW_LABELS = 100, 20
+# DECIMAL(18, 6) is stored in 64 bits, and holds seconds of twelve digits.
+_SECONDS_IN_64_BITS = 10**12
+_TRUE, _FALSE = {"true", "t", "yes", "y"}, {"false", "f", "no", "n"}
+
+
+@dataclass(frozen=True)
+class Codings:
+    """How the columns ``time`` and ``label`` are read.
+
+    Attributes:
+        unit: Unit of the times that are numbers.
+        n_numbers: How many times are numbers.
+        n_other_units: How many of them are of another unit by their size, where none was named.
+        other_unit: The unit that most of those have.
+        first_number: The smallest time that is a number, None where there is none.
+        last_number: The largest.
+        label: Which labels mean 1 and 0: 1 and 0, 1 and -1, or the ``positive_labels`` and others.
+        positive_labels: Those, as the options give them.
+        n_labels: Rows with a label.
+        n_other_labels: Rows with a label that the coding does not have.
+        has_both_signs: Whether -1 and 0 both stand beside 1, too often for a slip.
+    """
+
+    unit: Unit
+    n_numbers: int
+    n_other_units: int
+    other_unit: Unit
+    first_number: int | None
+    last_number: int | None
+    label: LabelCoding
+    positive_labels: tuple[str, ...]
+    n_labels: int
+    n_other_labels: int
+    has_both_signs: bool
+
+    @property
+    def unit_name(self) -> str:
+        """As ``milliseconds``."""
+        return UNIT_NAMES[self.unit]
+
+    @property
+    def other_unit_reason(self) -> str:
+        """Why a row with a time of another unit is rejected."""
+        return f"time is not in {self.unit_name}, as the others are"
+
+    @property
+    def label_reason(self) -> str:
+        """Why a row with another label is rejected."""
+        if self.label == "chosen":
+            return "empty label"
+        return f"label is neither {'1 nor -1' if self.label == 'plus_minus' else '0 nor 1'}"
+
+    def options(self) -> dict[str, Any]:
+        """What ``sql/macros/source_rows.jinja`` calls ``coding``, as far as it is known by now."""
+        numbers = [number for text in self.positive_labels if (number := _number(text)) is not None]
+        words = [text for text in self.positive_labels if _number(text) is None]
+        least, greatest = _BANDS[self.unit]
+        return {
+            "unit": self.unit,
+            "per_second": _PER_SECOND[self.unit],
+            "has_other_units": self.n_other_units > 0,
+            "least_time": least,
+            "greatest_time": greatest,
+            "other_unit_reason": sql_files.literal(self.other_unit_reason),
+            "label": self.label,
+            "label_reason": sql_files.literal(self.label_reason),
+            "positive_numbers": [sql_files.number(number) for number in numbers],
+            "positive_words": [sql_files.literal(word) for word in words],
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the rows amount to, judged by their codings.
+
+    Attributes:
+        codings: How ``time`` and ``label`` were read.
+        n_rows: Rows of the source.
+        n_rejected: Rows that cannot be used.
+        n_positives: Usable rows with label 1.
+        n_negatives: Usable rows with label 0.
+        time_scale: Digits after the point of a time in seconds: 0, 6 or 18.
+        time_width: Digits of a time in all, for the type DECIMAL.
+        kinds: Column to the kind of all its values.
+        mixed: Columns of text in which a number stands as ``1`` and as ``1.0``.
+        missing: Attribute to the usable rows that lack it.
+    """
+
+    codings: Codings
+    n_rows: int
+    n_rejected: int
+    n_positives: int
+    n_negatives: int
+    time_scale: int
+    time_width: int
+    kinds: Mapping[str, Kind]
+    mixed: tuple[str, ...]
+    missing: Mapping[str, int]
+
+    def options(self) -> dict[str, Any]:
+        """What ``sql/ingest/interactions.sql`` calls ``coding``."""
+        return {
+            **self.codings.options(),
+            "time_scale": self.time_scale,
+            "time_width": self.time_width,
+            "kinds": self.kinds,
+        }
+
+
+def survey(
+    con: duckdb.DuckDBPyConnection, source: SourceConfig, options: Mapping[str, Any]
+) -> Codings:
+    """Choose how ``time`` and ``label`` are read.
+
+    Args:
+        con: Connection with the view ``source_rows``.
+        source: The source.
+        options: Options of the templates of ``sql/ingest``, without ``coding``.
+    """
+    counted = con.execute(sql_files.render("source_codings", **options)).fetchall()[0]
+    n_numbers, *bands, least, greatest, n_ones, n_zeros, n_minus_ones, n_labels = counted
+    by_unit: dict[Unit, int] = dict(zip(_BANDS, bands, strict=True))
+    unit, other_unit = sorted(by_unit, key=lambda each: -by_unit[each])[:2]
+    named = source.time_unit != "auto"
+    label: LabelCoding = "plus_minus" if n_minus_ones > n_zeros else "zero_one"
+    n_known = n_ones + (n_minus_ones if label == "plus_minus" else n_zeros)
+    if source.positive_labels:
+        label, n_known = "chosen", n_labels
+    return Codings(
+        unit=source.time_unit if source.time_unit != "auto" else unit,
+        n_numbers=n_numbers,
+        n_other_units=0 if named else sum(bands) - by_unit[unit],
+        other_unit=other_unit,
+        first_number=least,
+        last_number=greatest,
+        label=label,
+        positive_labels=source.positive_labels,
+        n_labels=n_labels,
+        n_other_labels=n_labels - n_known,
+        has_both_signs=label != "chosen" and min(n_zeros, n_minus_ones) * FEW_LABELS > n_labels,
+    )
+
+
+def summarise(
+    con: duckdb.DuckDBPyConnection,
+    codings: Codings,
+    columns: Sequence[str],
+    n_attributes: int,
+    options: Mapping[str, Any],
+) -> Summary:
+    """Judge the rows, and find the types of their columns.
+
+    Args:
+        con: Connection with the view ``source_rows``.
+        codings: How ``time`` and ``label`` are read.
+        columns: ``user_id``, ``item_id`` and the attributes.
+        n_attributes: How many of them, at the end, are attributes.
+        options: Options of the templates of ``sql/ingest``, without ``coding``.
+    """
+    select = sql_files.render("source_summary", **options, coding=codings.options())
+    row = con.execute(select).fetchall()[0]
+    n_rows, n_rejected, n_positives, n_negatives, digits, last_second = row[:6]
+    bits = dict(zip(columns, row[6 : 6 + len(columns)], strict=True))
+    names = columns[len(columns) - n_attributes :]
+    scale = int(digits or 0)
+    if scale and (last_second or 0) >= _SECONDS_IN_64_BITS:
+        scale = 18
+    return Summary(
+        codings=codings,
+        n_rows=n_rows,
+        n_rejected=n_rejected,
+        n_positives=n_positives,
+        n_negatives=n_negatives,
+        time_scale=scale,
+        time_width=38 if scale == 18 else 18,
+        kinds={name: _kind(found or 0) for name, found in bits.items()},
+        mixed=tuple(
+            name for name, found in bits.items() if found and found & 16 and found & 3 == 3
+        ),
+        missing=dict(zip(names, row[6 + len(columns) :], strict=True)),
+    )
+
+
+def _kind(bits: int) -> Kind:
+    """The kind of a column from those of its values (see the macro ``kind_of``)."""
+    if bits == 1:
+        return "integer"
+    if bits == 8:
+        return "boolean"
+    if not bits or bits & (8 | 16):
+        return "text"
+    return "number" if bits & 4 else "whole_float"
+
+
+def _number(text: str) -> Decimal | None:
+    """The number that a label stands for, as the macro ``plain_label`` has it."""
+    if text.casefold() in _TRUE | _FALSE:
+        return Decimal(text.casefold() in _TRUE)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None

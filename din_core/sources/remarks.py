@@ -1,0 +1,154 @@
+"""What is said about a source that was read: what is ambiguous, looks unintended, was recognised.
+
+What is unambiguous is read. What is not is refused whole, with the option that decides it; where
+fewer than 1 in 100 times (1 in 20 labels) are of another kind than the rest, those rows alone have
+been rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from din_core.config import SourceConfig
+from din_core.sources.codings import FEW_LABELS, FEW_TIMES, UNIT_NAMES, Summary
+from din_core.sources.errors import SourceError
+
+# Columns that often say whether an impression was taken, under other names than `label`.
+_LIKE_LABELS = {"label", "labels", "click", "clicks", "clicked", "is_click", "is_clicked"}
+# As seconds these are days of August 1970; as text, dates from 1900 to 2100 without hyphens.
+_DATES_AS_NUMBERS = (19_000_101, 21_001_231)
+
+
+def refuse_ambiguous(
+    source: SourceConfig,
+    summary: Summary,
+    examples: Mapping[str, str],
+    list_labels: Callable[[], str] | None,
+) -> None:
+    """Refuse a source whose times or labels can be read in more than one way.
+
+    Args:
+        source: The source.
+        summary: How its columns are written.
+        examples: Reason of a rejection to the first row that was rejected for it.
+        list_labels: Gives the most frequent labels and their rows, as text; None where the log has
+            no labels.
+
+    Raises:
+        SourceError: Times are of several units, labels of no or another coding, or all of one
+            class.
+    """
+    codings = summary.codings
+    if codings.n_other_units * FEW_TIMES > codings.n_numbers:
+        raise SourceError(
+            f"{source.path}: time_col '{source.time_col}' mixes units: of {codings.n_numbers} "
+            f"numbers {codings.n_numbers - codings.n_other_units} are {codings.unit_name} by their "
+            f"size and {codings.n_other_units} are not, most of those "
+            f"{UNIT_NAMES[codings.other_unit]} ({examples.get(codings.other_unit_reason, '')}); "
+            "write all of them in one unit, or name the unit with time_unit=s, ms, us or ns"
+        )
+    if list_labels is not None:
+        where = f"{source.path}: label_col '{source.label_col or 'label'}'"
+        _refuse_labels(summary, where, list_labels)
+
+
+def _refuse_labels(summary: Summary, where: str, list_labels: Callable[[], str]) -> None:
+    codings = summary.codings
+    choose = "name the values that mean 'taken' with positive_labels, another column with label_col"
+    too_many = codings.n_other_labels * FEW_LABELS > codings.n_labels
+    if codings.has_both_signs or (codings.n_other_labels > 1 and too_many):
+        raise SourceError(
+            f"{where} holds other values than labels (1 and 0, true and false, or 1 and -1): "
+            f"{list_labels()}; {choose}, or ignore the column with label_col=''"
+        )
+    if not summary.n_positives and summary.n_negatives:
+        raise SourceError(
+            f"{where} has no positive label, and histories are made of the positives: "
+            f"{list_labels()}; {choose}, or ignore the column with label_col=''"
+        )
+    if not summary.n_negatives and summary.n_positives:
+        raise SourceError(
+            f"{where} has positive labels only, and nothing to tell them from: {list_labels()}; if "
+            "the log holds nothing but positives, ignore the column with label_col='' and "
+            f"negatives are sampled; else {choose}"
+        )
+
+
+def notes(
+    source: SourceConfig, columns: Sequence[str], has_label: bool, summary: Summary
+) -> tuple[str, ...]:
+    """Say what looks as if it was meant otherwise.
+
+    Args:
+        source: The source.
+        columns: All columns of its header.
+        has_label: Whether its rows are labelled impressions.
+        summary: How its columns are written.
+
+    Returns:
+        Sentences without the source's name, each with the option to set.
+    """
+    found: list[str] = []
+    codings = summary.codings
+    if source.label_col is None and not has_label:
+        taken = {*source.item_attribute_cols, *source.user_attribute_cols}
+        found += [
+            f"the column '{name}' is not read: if it says whether an impression was taken, name it "
+            f"with label_col={name}; if not, label_col='' ends this warning"
+            for name in columns
+            if name.strip().casefold() in _LIKE_LABELS and name not in taken
+        ]
+    if source.time_unit != "auto" and not codings.n_numbers:
+        found.append(
+            f"time_unit={source.time_unit} has no effect: '{source.time_col}' holds no number; "
+            "leave it out"
+        )
+    first, last = codings.first_number, codings.last_number
+    low, high = _DATES_AS_NUMBERS
+    if first is not None and last is not None and low <= first and last <= high:
+        found.append(
+            f"the times from {first} to {last} look like dates and are read as {codings.unit_name} "
+            f"since 1970: their order may be right, published dates are not; write them as "
+            f"YYYY-MM-DD"
+        )
+    found += [
+        f"the column '{name}' holds text, and among it numbers both as '1' and as '1.0': these are "
+        "different ids; write them alike"
+        for name in summary.mixed
+    ]
+    n_usable = summary.n_rows - summary.n_rejected
+    found += [
+        f"the attribute '{name}' is empty in every row: it says nothing; leave it out"
+        for name, n_rows in summary.missing.items()
+        if n_rows == n_usable
+    ]
+    return tuple(found)
+
+
+def recognised(source: SourceConfig, summary: Summary) -> tuple[str, ...]:
+    """Say what was recognised or will be filled in.
+
+    Args:
+        source: The source.
+        summary: How its columns are written.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    found: list[str] = []
+    codings = summary.codings
+    if source.time_unit == "auto" and codings.unit != "s":
+        found.append(
+            f"'{source.time_col}' is read as {codings.unit_name} (from {codings.first_number} to "
+            f"{codings.last_number}); time_unit names another unit"
+        )
+    if codings.label == "plus_minus":
+        found.append("labels are read as 1 (taken) and -1 (not taken)")
+    n_usable = summary.n_rows - summary.n_rejected
+    found += [
+        f"the attribute '{name}' is missing in {n_rows} of {n_usable} rows: what other rows say of "
+        "the same item or user holds there, else it is unknown (0)"
+        for name, n_rows in summary.missing.items()
+        if 0 < n_rows < n_usable
+    ]
+    return tuple(found)

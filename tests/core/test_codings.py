@@ -1,0 +1,236 @@
+"""A column decides how its values are read: units, codings of labels, what is missing."""
+
+import datetime
+import logging
+from decimal import Decimal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.core.ingested_logs import ingested, refused, rejected, rows, write
+
+
+@pytest.fixture
+def con():
+    with duckdb.connect() as connection:
+        yield connection
+
+
+def log(path, *, times=None, labels=None, cates=None):
+    """A log of users 1, items 1, 2, 3 ...; what is not given is constant."""
+    n_rows = len(times or labels or cates)
+    columns = {
+        "user_id": [1] * n_rows,
+        "item_id": range(1, n_rows + 1),
+        "time": times or [7] * n_rows,
+        "cate_id": cates or ["c"] * n_rows,
+        **({"label": labels} if labels else {}),
+    }
+    lines = [
+        ",".join(columns),
+        *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+    ]
+    return write(path, "\n".join(lines) + "\n")
+
+
+MOMENT = datetime.datetime(2019, 10, 1, 17, 30, 49, 541_000, datetime.UTC)
+SECONDS = Decimal("1569951049.541")
+
+
+@pytest.mark.parametrize(
+    ("unit", "written"),
+    [
+        ("milliseconds", "1569951049541"),
+        ("microseconds", "1569951049541000"),
+        ("nanoseconds", "1569951049541000000"),
+        ("seconds", "1569951049.541"),
+    ],
+)
+def test_the_unit_of_times_is_recognised_by_their_size_and_said(
+    con, tmp_path, caplog, unit, written
+):
+    assert MOMENT.timestamp() == float(SECONDS)
+    caplog.set_level(logging.INFO)
+    report = ingested(con, log(tmp_path / "log.csv", times=[written, 0]))
+    assert rows(con, "time, typeof(time)") == [(SECONDS, "DECIMAL(18,6)"), (0, "DECIMAL(18,6)")]
+    assert report.source.summary.codings.unit_name == unit
+    assert (f"'time' is read as {unit}" in caplog.text) == (unit != "seconds")
+
+
+def test_whole_seconds_in_milliseconds_are_whole_seconds(con, tmp_path):
+    ingested(con, log(tmp_path / "log.csv", times=["1569951049000", "1569951050000"]))
+    assert rows(con, "time, typeof(time)") == [
+        *((1_569_951_049, "BIGINT"), (1_569_951_050, "BIGINT"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "seconds"),
+    [("s", 1_000_000_000_000), ("ms", 1_000_000_000), ("us", 1_000_000), ("ns", 1_000)],
+)
+def test_a_named_unit_is_taken_whatever_the_size(con, tmp_path, unit, seconds):
+    ingested(con, log(tmp_path / "log.csv", times=["1000000000000", "5"]), time_unit=unit)
+    assert rows(con, "time")[0] == (seconds,)
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    assert rows(con, "time")[1] == (Decimal(5) / per_second,)
+
+
+def test_times_of_several_units_are_refused_with_an_example_and_the_option(con, tmp_path):
+    times = ["1569951049", "1569951050", "1569951051541"]
+    message = refused(con, log(tmp_path / "log.csv", times=times))
+    assert "time_col 'time' mixes units: of 3 numbers 2 are seconds by their size" in message
+    assert "1 are not, most of those milliseconds (log.csv line 4: 1,3,1569951051541,c)" in message
+    assert "time_unit=" in message
+
+
+def test_one_time_of_another_unit_in_a_hundred_is_one_rejected_row(con, tmp_path):
+    times = [1_569_951_049_000 + n for n in range(99)] + [1_569_951_049]
+    ingested(con, log(tmp_path / "log.csv", times=times))
+    assert rejected(con) == [
+        (101, "time is not in milliseconds, as the others are", "1,100,1569951049,c")
+    ]
+
+
+def test_dates_keep_their_moment_beside_numbers_in_another_unit(con, tmp_path):
+    ingested(con, log(tmp_path / "log.csv", times=["1569951049541", "2019-10-01 17:30:49.541 UTC"]))
+    assert rows(con, "time") == [(SECONDS,), (SECONDS,)]
+
+
+def test_a_unit_for_dates_and_dates_without_hyphens_are_warned_of(con, tmp_path):
+    report = ingested(con, log(tmp_path / "a.csv", times=["2019-10-01"]), time_unit="ms")
+    assert "time_unit=ms has no effect" in report.source.notes[0]
+    report = ingested(con, log(tmp_path / "b.csv", times=["20171125", "20171203"]))
+    assert "from 20171125 to 20171203 look like dates" in report.source.notes[0]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["1", "0", "1"],
+        ["1.0", "0.0", "1.0"],
+        ["True", "False", "True"],
+        ["TRUE", "false", "true"],
+        ["t", "f", "T"],
+        ["yes", "no", "Yes"],
+        ["1", "-1", "1"],
+        ["1.0", "-1.0", "1"],
+        ["1.000000e+00", "0.000000e+00", "1"],
+    ],
+)
+def test_an_unambiguous_coding_of_labels_is_read(con, tmp_path, labels):
+    ingested(con, log(tmp_path / "log.csv", labels=labels))
+    assert rows(con, "item_id, label") == [(1, 1), (2, 0), (3, 1)]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [pa.array([True, False, None]), pa.array([1.0, 0.0, float("nan")]), pa.array([1, 0, None])],
+)
+def test_labels_in_parquet_are_read_as_in_text_and_a_row_without_one_is_rejected(
+    con, tmp_path, labels
+):
+    table = pa.table({name: [1, 2, 3] for name in ("user_id", "item_id", "time", "cate_id")})
+    pq.write_table(table.append_column("label", labels), tmp_path / "log.parquet")
+    for name in ("log.parquet", "log.csv"):
+        if name == "log.csv":
+            table.append_column("label", labels).to_pandas().to_csv(tmp_path / name, index=False)
+        ingested(con, f"{tmp_path}/{name}")
+        assert rows(con, "item_id, label") == [(1, 1), (2, 0)]
+        assert [row[1] for row in rejected(con)] == ["label is neither 0 nor 1"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        (["5", "4", "1", "2"], "'1' (1 rows), '2' (1 rows), '4' (1 rows), '5' (1 rows)"),
+        (["1", "0", "-1", "-1"], "'-1' (2 rows), '0' (1 rows), '1' (1 rows)"),
+        (["bought", "seen"], "'bought' (1 rows), 'seen' (1 rows)"),
+        (["2", "1"] * 3, "'1' (3 rows), '2' (3 rows)"),
+    ],
+)
+def test_other_values_than_labels_are_refused_whole_with_the_options(con, tmp_path, labels, shown):
+    message = refused(con, log(tmp_path / "log.csv", labels=labels))
+    assert "label_col 'label' holds other values than labels (1 and 0" in message
+    assert shown in message
+    for option in ("positive_labels", "another column with label_col", "label_col=''"):
+        assert option in message
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive", "read"),
+    [
+        (["5", "4.0", "1", "2"], ("4", "5"), [1, 1, 0, 0]),
+        (["bought", "seen", "Bought"], ("bought",), [1, 0, 0]),
+        (["1", "2", "2"], ("2",), [0, 1, 1]),
+        (["4.5", "4"], ("4.5",), [1, 0]),
+        (["True", "False"], ("false",), [0, 1]),
+    ],
+)
+def test_named_positive_labels_tell_taken_from_not_taken(con, tmp_path, labels, positive, read):
+    ingested(con, log(tmp_path / "log.csv", labels=labels), positive_labels=positive)
+    assert rows(con, "label") == [(label,) for label in read]
+
+
+def test_a_few_broken_labels_are_rejected_rows(con, tmp_path):
+    ingested(con, log(tmp_path / "log.csv", labels=["1", "0"] * 20 + ["?", "-1"]))
+    assert [row[:2] for row in rejected(con)] == [
+        (line, "label is neither 0 nor 1") for line in (42, 43)
+    ]
+    ingested(con, log(tmp_path / "log.csv", labels=["1", "-1"] * 20 + ["0", "2"]))
+    assert [row[:2] for row in rejected(con)] == [
+        (line, "label is neither 1 nor -1") for line in (42, 43)
+    ]
+
+
+def test_labels_of_one_class_are_refused_with_the_true_cause(con, tmp_path):
+    message = refused(con, log(tmp_path / "log.csv", labels=[0, 0, 0]))
+    assert "label_col 'label' has no positive label" in message
+    assert "'0' (3 rows)" in message
+    message = refused(con, log(tmp_path / "log.csv", labels=["1", "", "1"]))
+    assert "has positive labels only" in message
+    assert "'1' (2 rows), '' (1 rows)" in message
+    message = refused(con, log(tmp_path / "log.csv", labels=[1, 2]), positive_labels=("3",))
+    assert "has no positive label" in message
+    ingested(con, log(tmp_path / "log.csv", labels=[1, 1]), label_col="")
+    assert len(rows(con)) == 2
+
+
+def test_a_named_label_column_must_be_there(con, tmp_path):
+    path = write(tmp_path / "log.csv", "user_id,item_id,time,cate_id,click\n1,2,3,4,1\n1,3,4,4,0\n")
+    message = refused(con, path, label_col="clicked")
+    assert "the column 'clicked' is not in the header" in message
+    assert "label_col=click" in message
+    assert "'label' is not in the header" in refused(con, path, label_col="label")
+    ingested(con, path, label_col="click")
+    assert rows(con, "item_id, label") == [(2, 1), (3, 0)]
+
+
+@pytest.mark.parametrize("name", ["Label", "LABEL", "click", "is_click"])
+def test_a_column_that_may_be_the_label_is_warned_of(con, tmp_path, caplog, name):
+    path = write(tmp_path / "log.csv", f"user_id,item_id,time,cate_id,{name}\n1,2,3,4,1\n")
+    (warning,) = ingested(con, path).source.notes
+    assert f"the column '{name}' is not read" in warning
+    assert f"label_col={name}" in warning
+    assert warning in caplog.text
+    assert ingested(con, path, label_col="").source.notes == ()
+
+
+def test_positive_labels_without_a_label_are_refused(con, tmp_path):
+    path = write(tmp_path / "log.csv", "user_id,item_id,time,cate_id\n1,2,3,4\n")
+    assert "no column is read as the label" in refused(con, path, positive_labels=("1",))
+
+
+def test_a_row_that_lacks_an_attribute_stays(con, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    report = ingested(con, log(tmp_path / "log.csv", cates=["4", "", "5.0", " "]))
+    assert rows(con, "item_id, cate_id") == [(1, 4), (2, None), (3, 5), (4, None)]
+    assert rejected(con) == []
+    assert report.source.notes == ()
+    assert "the attribute 'cate_id' is missing in 2 of 4 rows" in caplog.text
+
+
+def test_an_attribute_without_any_value_is_warned_of(con, tmp_path):
+    (warning,) = ingested(con, log(tmp_path / "log.csv", cates=["", ""])).source.notes
+    assert "the attribute 'cate_id' is empty in every row" in warning
