@@ -17,7 +17,7 @@ from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
 from din_core import recorded_options, sql_files
 from din_core.config import SequenceConfig
-from din_core.sequences import build_table
+from din_core.sequences import build_table, figures
 
 #: What can be chosen about each table of this module.
 CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
@@ -51,7 +51,8 @@ def sequence_table(
         def build(con: duckdb.DuckDBPyConnection) -> Built:
             source = recorded_options.source_config(con)
             sequence = recorded_options.sequence_config(con, chosen)
-            return Built(check_options=build_table(con, name, source, sequence))
+            options = build_table(con, name, source, sequence)
+            return Built(metadata={name: figures(con, name, options)}, check_options=options)
 
         yield from materialize_tables(context, warehouse, (name,), options=chosen, build=build)
 
