@@ -185,24 +185,39 @@ def logged_negatives(rows, users, items, in_order, sequences):
 
 def sampled_negatives(sequences, item_attributes, config):
     counts = Counter(item for sequence in sequences.values() for item, _ in sequence)
+    catalogue = sorted(item_attributes)
+
+    def pool_of(item):
+        # What is drawn from beside this item, as if its user had touched nothing.
+        if config.negative_sampling == "popularity":
+            return [other for other in catalogue for _ in range(weight(counts[other]))]
+        cate = item_attributes[item][0] if item else 0
+        return [other for other in catalogue if cate in (0, item_attributes[other][0])]
+
     found = []
     for user, sequence in sequences.items():
         touched = {item for item, _ in sequence}
-        free = [item for item in sorted(item_attributes) if item not in touched]
+        free = [item for item in catalogue if item not in touched]
         for position, (item, time) in enumerate(sequence, start=1):
             if position < 2 or not free:
                 continue
-            pool = deck(free)
-            if config.negative_sampling == "popularity":
-                pool = [item for item in free for _ in range(weight(counts[item]))]
-            if config.negative_sampling == "same_category":
-                cate = item_attributes[item][0]
-                same = [other for other in free if item_attributes[other][0] == cate]
-                pool = same if same and cate != 0 else free
             for k in range(1, config.negatives_per_positive + 1):
-                rank = draw(config.seed, user, position, k) * len(pool) // 2**32
-                found.append((user, position, k, pool[rank], time))
+                if config.negative_sampling == "uniform":
+                    chosen = pick(deck(free), config.seed, user, position, k)
+                else:
+                    pool = pool_of(item)
+                    chosen = pick(pool, config.seed, user, position, k)
+                    if chosen in touched:
+                        pool = [other for other in pool if other not in touched] or (
+                            [other for other in pool_of(None) if other not in touched]
+                        )
+                        chosen = pick(pool, config.seed, user, position, k + 2**29)
+                found.append((user, position, k, chosen, time))
     return found
+
+
+def pick(pool, seed, user, position, k):
+    return pool[draw(seed, user, position, k) * len(pool) // 2**32]
 
 
 def deck(free):

@@ -1,5 +1,7 @@
 """The tables of sql/sequences, row for row, against the slow oracle, on random logs."""
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,6 +138,25 @@ def test_every_table_equals_the_oracle(con, log):
 @given(lists_shown_at_once())
 def test_every_table_of_lists_shown_at_once_equals_the_oracle(con, log):
     assert_equal_to_the_oracle(con, log)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+def test_every_draw_from_a_skewed_catalogue_equals_the_oracle(con, sampling):
+    # 60 items of some thirty different weights, so that marks of all kinds are drawn.
+    random = Random(0)
+    items = random.choices(range(60), [1 / (item + 1) for item in range(60)], k=600)
+    rows = log_rows(
+        {
+            "user_id": random.randrange(15),
+            "item_id": item,
+            "time": random.randrange(1000),
+            "cate_id": item % 7,
+        }
+        for item in [*range(60), *items]
+    )
+    source = SourceConfig(path="")
+    config = SequenceConfig(negative_sampling=sampling, negatives_per_positive=4)
+    assert_equal_to_the_oracle(con, (rows, source, config))
 
 
 @settings(max_examples=20)

@@ -96,16 +96,16 @@ def test_a_user_who_touched_every_item_keeps_the_positives_alone(con, sampling):
     assert con.execute("select user_id, label from samples").fetchall() == [(1, 1)]
 
 
-def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con):
+@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con, sampling):
     # 400,000 events, nearly as many draws of a touched item: pairs of the two would take an hour.
     con.execute(
         "create or replace table interactions as "
         "select 1 as user_id, range % 2 + 1 as item_id, range as time, 'log' as file, "
-        "range + 2 as line from range(400000) "
-        "union all select 2, 3, 0, 'log', 1"
+        "range + 2 as line, 7 as cate_id from range(400000) "
+        "union all select 2, 3, 0, 'log', 1, 7"
     )
-    source = SourceConfig(path="", item_attribute_cols=())
-    sequences.build(con, source, SequenceConfig())
+    sequences.build(con, SourceConfig(path=""), SequenceConfig(negative_sampling=sampling))
     found = con.execute("select item_idx, count(*) from negatives group by item_idx").fetchall()
     assert found == [(3, 399_999)]
 
@@ -215,6 +215,38 @@ def test_popular_items_are_drawn_more_often(con):
     assert set(counts) == {1, 2}
     # 1000 draws, 8/9 of them expected on item 1: 889 with a standard deviation of 10.
     assert 840 < counts[1] < 940
+
+
+def test_every_untouched_item_of_the_category_is_drawn_as_often(con):
+    # Users 0 to 299 touch items 1 and 2 of the six in category 1; items 7 and 8 are another one.
+    rows = [(user, item, item, 1) for user in range(300) for item in (1, 2)]
+    rows += [(999, item, 1, 1 if item <= 6 else 2) for item in range(3, 9)]
+    build(
+        con,
+        rows,
+        columns="user_id, item_id, time, cate_id",
+        attributes=("cate_id",),
+        negative_sampling="same_category",
+        negatives_per_positive=4,
+    )
+    counts = dict(
+        con.execute(
+            "select item_idx, count(*) from negatives where user_idx <= 300 group by item_idx"
+        ).fetchall()
+    )
+    assert set(counts) == {3, 4, 5, 6}
+    # 1200 draws, 300 expected of each with a standard deviation of 15; a third were drawn again.
+    assert all(240 < n_draws < 360 for n_draws in counts.values())
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+def test_every_sampling_of_an_empty_log_is_empty(con, sampling):
+    columns, attributes = "user_id, item_id, time, cate_id", ("cate_id",)
+    build(con, [(1, 1, 1, 1)], columns=columns, attributes=attributes)
+    con.execute("delete from interactions")
+    source = SourceConfig(path="", item_attribute_cols=attributes)
+    rows = sequences.build(con, source, SequenceConfig(negative_sampling=sampling))
+    assert rows["negatives"] == 0
 
 
 def test_another_seed_draws_others_and_leaves_the_events(con):
