@@ -17,7 +17,7 @@ from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
 from din_core import recorded_options, sql_files, unused_options
 from din_core.config import SequenceConfig
-from din_core.sequences import build_table
+from din_core.sequences import build_table, figures
 
 #: What can be chosen about each table of this module.
 CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
@@ -54,7 +54,7 @@ def sequence_table(
             options = build_table(con, name, source, sequence)
             for sentence in unused_options.sentences(name, options, sequence):
                 context.log.warning(sentence)
-            return Built(check_options=options)
+            return Built(metadata={name: figures(con, name, options)}, check_options=options)
 
         yield from materialize_tables(context, warehouse, (name,), options=chosen, build=build)
 

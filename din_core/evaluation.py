@@ -72,7 +72,9 @@ class Evaluation:
     def warnings(self) -> list[str]:
         """Return what a reader of the figures should know about them."""
         if self.n_samples == 0:
-            return ["the log has no test sample: no user has two events, or none is left to draw"]
+            return [
+                "the log has no test sample: no user has two events (two times, in a labelled log)"
+            ]
         if self.values.get("auc") is None:
             return ["the test samples have one label only, so their AUC is undefined"]
         if self.n_samples < 1_000:
@@ -96,10 +98,9 @@ def write_test_predictions(con: duckdb.DuckDBPyConnection, scores: Any) -> int:
     Returns:
         Rows of the table.
     """
-    max_history = recorded_options.sequence_config(con).max_history
     con.register("model_scores", scores)
     try:
-        return warehouse.create_table(con, "test_predictions", max_history=max_history)
+        return warehouse.create_table(con, "test_predictions")
     finally:
         con.unregister("model_scores")
 

@@ -32,6 +32,12 @@ TABLES = (
 )
 VIEWS = ("samples", "sample_bounds")
 
+# What a table leaves out, by table: files of sql/sequences that give one number.
+_FIGURES: Mapping[str, tuple[str, ...]] = {
+    "users": ("users_left_out",),
+    "samples": ("users_without_samples",),
+}
+
 # Columns that every log has; an attribute under one of these names could not be told apart.
 _TAKEN = {
     "items",
@@ -43,6 +49,7 @@ _TAKEN = {
     "file",
     "line",
     "position",
+    "history_end",
     "split",
 }
 _LIMIT = 1 << 30
@@ -238,6 +245,27 @@ def build_table(
         variant = negatives_variant(options) if name == "negatives" else None
         warehouse.create_table(con, name, variant=variant, **options)
     return options
+
+
+def figures(
+    con: duckdb.DuckDBPyConnection, name: str, options: Mapping[str, Any]
+) -> dict[str, int]:
+    """Count what a table leaves out, so that nothing is lost silently.
+
+    Args:
+        con: Connection with the table and those before it.
+        name: One of :data:`TABLES`, or ``samples``.
+        options: From :func:`build_table` of that table.
+
+    Returns:
+        Figure to number: ``users_left_out`` (users of the log below ``min_interactions``) of
+        ``users``, ``users_without_samples`` (known users without any history) of ``samples``;
+        none of other tables.
+    """
+    return {
+        figure: int(con.execute(sql_files.render(figure, **options)).fetchall()[0][0])
+        for figure in _FIGURES.get(name, ())
+    }
 
 
 def _has_several_files(con: duckdb.DuckDBPyConnection) -> bool:

@@ -29,7 +29,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32 | np.int64]
 
-_OWN_COLUMNS = {"split", "label", "user_id", "position", "time"}
+_OWN_COLUMNS = {"split", "label", "user_id", "position", "history_end", "time"}
 
 
 class TrainingDataError(DinError, LookupError):
@@ -42,7 +42,8 @@ class Samples:
 
     Attributes:
         user: Index of the user, int32 ``[N]``.
-        position: Position of the positive in the user's sequence, int32 ``[N]``.
+        position: Position of the positive in the user's sequence, int32 ``[N]``; of a logged
+            negative, one more than the events before it.
         k: 0 for the positive, 1 … n for its negatives, int32 ``[N]``.
         label: 1 or 0, int8 ``[N]``.
         item: Index of the candidate, int32 ``[N]``.
@@ -210,7 +211,7 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
     for rows in _batches(
         con,
         "select user_idx, position, k, cast(label as tinyint) as label, item_idx, history_start, "
-        f"cast(case split {whens} end as tinyint) as split_number "
+        f"history_end, cast(case split {whens} end as tinyint) as split_number "
         "from sample_bounds order by user_idx, position, k",
     ):
         first_row = offsets[rows["user_idx"] - 1]
@@ -220,9 +221,9 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
             "k": rows["k"],
             "label": rows["label"],
             "item": rows["item_idx"],
-            # Positions count from 1, and the history ends before the sample's own.
+            # Positions count from 1, and the history holds the event at its end.
             "start": first_row + (rows["history_start"] - 1),
-            "end": first_row + (rows["position"] - 1),
+            "end": first_row + rows["history_end"],
         }
         for number, split in enumerate(SPLITS):
             chosen = np.flatnonzero(rows["split_number"] == number)

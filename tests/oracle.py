@@ -76,8 +76,22 @@ def build(rows, source, config):
         number: [(items[row["item_id"]], row["time"]) for row in in_order(positives, user)]
         for user, number in users.items()
     }
+
+    def history_end(user, position, time):
+        # How many events a row may know of: all before its position, or all before its time.
+        if labelled:
+            return sum(earlier < time for _, earlier in sequences[user])
+        return position - 1
+
     tables["events"] = [
-        (user, position, item, *item_attributes[item], time)
+        (
+            user,
+            position,
+            item,
+            *item_attributes[item],
+            *([history_end(user, position, time)] if labelled else []),
+            time,
+        )
         for user, sequence in sequences.items()
         for position, (item, time) in enumerate(sequence, start=1)
     ]
@@ -89,13 +103,14 @@ def build(rows, source, config):
                 [item_attributes[item][number] for item, _ in sequence]
                 for number in range(len(source.item_attribute_cols))
             ),
+            *(last_two_moments(sequence) if labelled else []),
         )
         for user, sequence in sequences.items()
         if sequence
     ]
 
     if labelled:
-        negatives = logged_negatives(rows, users, items, in_order)
+        negatives = logged_negatives(rows, users, items, in_order, sequences)
     else:
         negatives = sampled_negatives(sequences, item_attributes, config)
     tables["negatives"] = [
@@ -108,18 +123,22 @@ def build(rows, source, config):
         (user, position, 0, 1, item, time)
         for user, sequence in sequences.items()
         for position, (item, time) in enumerate(sequence, start=1)
-        if position >= 2
+        if history_end(user, position, time) >= 1
     ] + [(user, position, k, 0, item, time) for user, position, k, item, time in negatives]
     tables["samples"], tables["sample_bounds"] = [], []
     for user, position, k, label, item, time in sorted(examples):
         sequence = sequences[user]
         if config.split == "temporal":
             split = "train" if time < val_from else "val" if time < test_from else "test"
+        elif labelled:
+            still_to_come = {later for _, later in sequence if later > time}
+            split = ["test", "val", "train"][min(2, len(still_to_come))]
         elif position >= len(sequence):
             split = "test"
         else:
             split = "val" if position == len(sequence) - 1 else "train"
-        history = [past for past, _ in sequence[: position - 1]][-config.max_history :]
+        end = history_end(user, position, time)
+        history = [past for past, _ in sequence[:end]][-config.max_history :]
         targets_and_histories = [item]
         targets_and_histories += item_attributes[item]
         histories = [
@@ -136,48 +155,70 @@ def build(rows, source, config):
                 *histories,
                 *user_attributes[user],
                 position,
+                end,
                 time,
             )
         )
         tables["sample_bounds"].append(
-            (user, position, k, label, item, split, position - len(history))
+            (user, position, k, label, item, split, end - len(history) + 1, end)
         )
     return tables
 
 
-def logged_negatives(rows, users, items, in_order):
+def last_two_moments(sequence):
+    latest = sorted({time for _, time in sequence}, reverse=True)
+    return [latest[0], latest[1] if len(latest) > 1 else None]
+
+
+def logged_negatives(rows, users, items, in_order, sequences):
     found = []
     for user, number in users.items():
-        position, k = 1, 0
+        taken = Counter()
         for row in in_order(rows, user):
-            if row["label"] == 1:
-                position, k = position + 1, 0
-            elif position >= 2:
-                k += 1
-                found.append((number, position, k, items[row["item_id"]], row["time"]))
+            position = 1 + sum(earlier < row["time"] for _, earlier in sequences[number])
+            if row["label"] == 0 and position >= 2:
+                taken[position] += 1
+                found.append(
+                    (number, position, taken[position], items[row["item_id"]], row["time"])
+                )
     return found
 
 
 def sampled_negatives(sequences, item_attributes, config):
     counts = Counter(item for sequence in sequences.values() for item, _ in sequence)
+    catalogue = sorted(item_attributes)
+
+    def pool_of(item):
+        # What is drawn from beside this item, as if its user had touched nothing.
+        if config.negative_sampling == "popularity":
+            return [other for other in catalogue for _ in range(weight(counts[other]))]
+        cate = item_attributes[item][0] if item else 0
+        return [other for other in catalogue if cate in (0, item_attributes[other][0])]
+
     found = []
     for user, sequence in sequences.items():
         touched = {item for item, _ in sequence}
-        free = [item for item in sorted(item_attributes) if item not in touched]
+        free = [item for item in catalogue if item not in touched]
         for position, (item, time) in enumerate(sequence, start=1):
             if position < 2 or not free:
                 continue
-            pool = deck(free)
-            if config.negative_sampling == "popularity":
-                pool = [item for item in free for _ in range(weight(counts[item]))]
-            if config.negative_sampling == "same_category":
-                cate = item_attributes[item][0]
-                same = [other for other in free if item_attributes[other][0] == cate]
-                pool = same if same and cate != 0 else free
             for k in range(1, config.negatives_per_positive + 1):
-                rank = draw(config.seed, user, position, k) * len(pool) // 2**32
-                found.append((user, position, k, pool[rank], time))
+                if config.negative_sampling == "uniform":
+                    chosen = pick(deck(free), config.seed, user, position, k)
+                else:
+                    pool = pool_of(item)
+                    chosen = pick(pool, config.seed, user, position, k)
+                    if chosen in touched:
+                        pool = [other for other in pool if other not in touched] or (
+                            [other for other in pool_of(None) if other not in touched]
+                        )
+                        chosen = pick(pool, config.seed, user, position, k + 2**29)
+                found.append((user, position, k, chosen, time))
     return found
+
+
+def pick(pool, seed, user, position, k):
+    return pool[draw(seed, user, position, k) * len(pool) // 2**32]
 
 
 def deck(free):

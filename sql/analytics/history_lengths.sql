@@ -5,7 +5,7 @@ with
 lengths as (
     select
         split,
-        position - history_start as history_length
+        history_end - history_start + 1 as history_length
     from sample_bounds
 ),
 

@@ -25,7 +25,7 @@ histories as (
         {% for attribute in item_attributes %}
         {{ history_of("readable_sequences." ~ attribute.sequence) }} as {{ attribute.history }},
         {% endfor %}
-        least(examples.position - 1, {{ max_history }}) as history_length,
+        least(examples.history_end, {{ max_history }}) as history_length,
         examples.position,
         {{ timestamp_of("examples." ~ quote("time")) }} as time
     from samples as examples

@@ -11,7 +11,7 @@ labelled_samples as (
         user_id,
         target_item_id,
         time,
-        least(position - 1, {{ max_history }}) as history_length
+        least(history_end, {{ max_history }}) as history_length
     from samples
 ),
 

@@ -47,7 +47,11 @@ final as (
         sequences.{{ quote("distinct_" ~ attribute.stem ~ "s") }},
         {% endfor %}
         sequences.interactions - sequences.distinct_items as repeat_interactions,
-        least(sequences.interactions - 1, {{ max_history }}) as last_history_length,
+        {% if labelled %}
+        least(last_events.history_end, {{ max_history }}) as last_history_length,
+        {% else %}
+        least(last_events.position - 1, {{ max_history }}) as last_history_length,
+        {% endif %}
         {{ timestamp_of("first_events." ~ quote("time")) }} as first_time,
         {{ timestamp_of("last_events." ~ quote("time")) }} as last_time
     from users

@@ -1,68 +1,71 @@
 -- asset: samples
 -- severity: error
 -- users: 5000
--- Each history is strictly earlier than its target: it ends with the event at the position before,
--- begins max_history positions back (or at the user's first event), and none of it is later than
--- the example. A history that holds its own target lets a model look up the answer.
+-- Each history is strictly earlier than its target: it holds the max_history most recent events (or
+-- as many as there are) before the position; in a labelled log, before the time, since rows of one
+-- moment are shown at once. A history that holds its own target, or what was clicked in the same
+-- list, lets a model look up the answer.
 {% from "macros/checked_users.jinja" import checked_users with context %}
+{% from "macros/events_before.jinja" import judged_samples with context %}
 with
 
 {{ checked_users() }}
-checked_samples as (
+{{ judged_samples() }}
+final as (
     select
-        samples.user_id as user_idx,
-        samples.position,
-        samples.label,
-        samples.target_item_id,
-        samples.hist_item_id,
-        samples.time
-    from samples
-    inner join checked_users on samples.user_id = checked_users.user_idx
-),
-
-checked_events as (
-    select
-        events.user_idx,
-        events.position,
-        events.item_idx,
-        events.time
-    from events
-    inner join checked_users on events.user_idx = checked_users.user_idx
+        judged_samples.user_id as user_idx,
+        judged_samples.position,
+        judged_samples.label,
+        judged_samples.target_item_id,
+        judged_samples.hist_item_id,
+        judged_samples.time,
+        judged_samples.n_before,
+        oldest.item_idx as oldest_item,
+        newest.item_idx as newest_item,
+        newest.time as newest_time,
+        target.item_idx as item_at_position,
+        target.time as time_at_position
+    from judged_samples
+    left join checked_events as oldest
+        on
+            judged_samples.user_id = oldest.user_idx
+            and greatest(1, judged_samples.n_before - {{ max_history - 1 }}) = oldest.position
+    left join checked_events as newest
+        on
+            judged_samples.user_id = newest.user_idx
+            and judged_samples.n_before = newest.position
+    left join checked_events as target
+        on
+            judged_samples.user_id = target.user_idx
+            and judged_samples.position = target.position
 )
 
 select
-    checked_samples.user_idx,
-    checked_samples.position,
-    checked_samples.label,
-    checked_samples.target_item_id,
-    checked_samples.hist_item_id,
-    checked_samples.time,
-    before.item_idx as item_before,
-    before.time as time_before
-from checked_samples
-left join checked_events as before
-    on
-        checked_samples.user_idx = before.user_idx
-        and checked_samples.position - 1 = before.position
-left join checked_events as oldest
-    on
-        checked_samples.user_idx = oldest.user_idx
-        and greatest(1, checked_samples.position - {{ max_history }}) = oldest.position
-left join checked_events as target
-    on
-        checked_samples.user_idx = target.user_idx
-        and checked_samples.position = target.position
+    user_idx,
+    position,
+    label,
+    target_item_id,
+    hist_item_id,
+    time,
+    n_before,
+    oldest_item,
+    newest_item,
+    newest_time
+from final
 where
-    len(checked_samples.hist_item_id)
-    is distinct from least(checked_samples.position - 1, {{ max_history }})
-    or checked_samples.hist_item_id[1] is distinct from oldest.item_idx
-    or checked_samples.hist_item_id[len(checked_samples.hist_item_id)]
-    is distinct from before.item_idx
-    or before.time > checked_samples.time
+    n_before < 1
+    or len(hist_item_id) is distinct from least(n_before, {{ max_history }})
+    or hist_item_id[1] is distinct from oldest_item
+    or hist_item_id[len(hist_item_id)] is distinct from newest_item
+    {% if labelled %}
+    or newest_time >= time
+    {% else %}
+    or newest_time > time
+    {% endif %}
     or (
-        checked_samples.label = 1
+        label = 1
         and (
-            target.item_idx is distinct from checked_samples.target_item_id
-            or target.time is distinct from checked_samples.time
+            item_at_position is distinct from target_item_id
+            or time_at_position is distinct from time
         )
     )

@@ -9,7 +9,9 @@ bounds as (
         position,
         k,
         label,
-        item_idx
+        item_idx,
+        history_start,
+        history_end
     from sample_bounds
     where split = 'test'
 ),
@@ -44,7 +46,8 @@ final as (
         model_scores.score,
         bounds.position,
         bounds.k,
-        least(bounds.position - 1, {{ max_history }}) as history_length,
+        bounds.history_end,
+        bounds.history_end - bounds.history_start + 1 as history_length,
         coalesce(popularity.n_interactions, 0) as item_popularity
     from bounds
     inner join model_scores
@@ -62,6 +65,7 @@ select
     score,
     position,
     k,
+    history_end,
     history_length,
     item_popularity
 from final

@@ -1,7 +1,9 @@
 -- Each user's interactions, once, in order: the table everything else is a slice of.
 -- Grain: one row per interaction of a known user (per positive one, where the log is labelled).
 -- position runs 1 ... n for each user by (time, file, line): ties in time are decided by the
--- source's own order, so "earlier" always means a smaller position.
+-- source's own order, and a larger position is never earlier.
+-- In a labelled log history_end is the position of the last event that is earlier in time, 0 where
+-- there is none: rows of one moment are one list shown at once, and none of them knows of another.
 with
 
 positives as (
@@ -46,6 +48,13 @@ select
     {% for attribute in item_attributes %}
     items.{{ attribute.index }},
     {% endfor %}
+    {% if labelled %}
+    cast(
+        min(ordered_events.position) over (
+            partition by ordered_events.user_idx, ordered_events.time
+        ) - 1 as integer
+    ) as history_end,
+    {% endif %}
     ordered_events.time
 from ordered_events
 inner join items on ordered_events.item_id = items.item_id

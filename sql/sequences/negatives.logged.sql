@@ -1,7 +1,8 @@
 -- Negative samples of a labelled log: the impressions that were not taken, as logged.
 -- Grain: one row per interaction with label 0 of a known user who has an earlier positive.
--- position: the user's earlier positives, plus 1, so that the history before it is what the user
--- had done when the impression was shown. k numbers the impressions at one position, from 1.
+-- position: the user's positives that are earlier in time, plus 1, so that the history before it is
+-- what the user had done when the impression was shown; a positive of the same moment was shown
+-- with it. k numbers the impressions at one position, from 1.
 with
 
 impressions as (
@@ -21,6 +22,7 @@ impressions as (
 ),
 
 placed as (
+    -- Both sums are over whole moments: those up to the row's own, less its own.
     select
         user_idx,
         item_idx,
@@ -34,9 +36,9 @@ placed as (
         cast(
             1 + sum(label) over (
                 partition by user_idx
-                order by time, file, line
-                rows between unbounded preceding and current row
-            ) as integer
+                order by time
+                range between unbounded preceding and current row
+            ) - sum(label) over (partition by user_idx, time) as integer
         ) as position
     from impressions
 )

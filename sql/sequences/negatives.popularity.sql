@@ -4,11 +4,11 @@
 --
 -- An item weighs max(1, round(16 * count ** 0.75)), count being its events: whole numbers, so that
 -- sums are exact on any engine. Think of the catalogue as a ruler on which each item covers as many
--- marks as it weighs. The draw picks a mark of the untouched items, exactly, without rejection:
--- touched items and draws are merged on the scale of untouched marks, and a running sum says how
--- many touched marks a draw steps over.
+-- marks as it weighs. A draw picks a mark of the whole ruler; where its item is touched, a second
+-- draw picks one of the user's untouched marks (macros/redraw.jinja says why that is exact).
 {% from "macros/draw.jinja" import draws with context %}
 {% from "macros/numbers.jinja" import numbers with context %}
+{% from "macros/redraw.jinja" import redrawn_marks with context %}
 with
 
 positives as (
@@ -50,9 +50,10 @@ item_weights as (
     left join item_counts on items.item_idx = item_counts.item_idx
 ),
 
-item_marks as (
-    -- first_mark: where the item begins on the ruler, from 0.
+marks as (
+    -- One pool, number 0. first_mark: where the item begins on the ruler, from 0.
     select
+        0 as pool,
         item_idx,
         weight,
         cast(
@@ -64,178 +65,139 @@ item_marks as (
     from item_weights
 ),
 
-catalogue as (
+pools as (
+    -- The ruler is cut into at most as many pieces as there are items.
     select
+        0 as pool,
         cast(sum(weight) as bigint) as n_marks,
-        max(weight) as heaviest
+        (cast(sum(weight) as bigint) + count(*) - 1) // count(*) as piece_length
     from item_weights
 ),
 
-touched_items as (
-    select distinct
-        user_idx,
+-- Which item covers a mark: one that begins within its piece, or the one that covers the beginning
+-- of the piece. These are two for each piece on average, however the weights are spread.
+beginnings as (
+    select
+        first_mark as mark,
+        item_idx,
+        -1 as piece
+    from marks
+    union all
+    select
+        (items.item_idx - 1) * pools.piece_length as mark,
+        0 as item_idx,
+        items.item_idx - 1 as piece
+    from items
+    cross join pools
+),
+
+covered_beginnings as (
+    select
+        piece,
+        max(item_idx) over (
+            order by mark, piece
+            rows between unbounded preceding and current row
+        ) as item_idx
+    from beginnings
+),
+
+item_pieces as (
+    select
+        piece,
         item_idx
-    from events
-),
-
-touched_marks as (
+    from covered_beginnings
+    where piece >= 0
+    union all
     select
-        touched_items.user_idx,
-        touched_items.item_idx,
-        item_marks.weight,
-        item_marks.first_mark,
-        cast(
-            sum(item_marks.weight) over (
-                partition by touched_items.user_idx
-                order by touched_items.item_idx
-                rows between unbounded preceding and current row
-            ) as bigint
-        ) as marks_so_far
-    from touched_items
-    inner join item_marks on touched_items.item_idx = item_marks.item_idx
+        marks.first_mark // pools.piece_length as piece,
+        marks.item_idx
+    from marks
+    cross join pools
+    where marks.first_mark % pools.piece_length > 0
 ),
 
-free_counts as (
+candidates as (
     select
-        touched_marks.user_idx,
-        catalogue.n_marks - max(touched_marks.marks_so_far) as n_free
-    from touched_marks
-    cross join catalogue
-    group by touched_marks.user_idx, catalogue.n_marks
+        item_pieces.piece,
+        item_pieces.item_idx,
+        marks.first_mark,
+        marks.first_mark + marks.weight - 1 as last_mark
+    from item_pieces
+    inner join marks on item_pieces.item_idx = marks.item_idx
 ),
 
-draw_keys as (
+first_marks as (
     select
         draws.user_idx,
         draws.position,
         draws.k,
         draws.time,
-        draws.draw * free_counts.n_free // 4294967296 as free_rank
+        draws.draw * pools.n_marks // 4294967296 as mark,
+        draws.draw * pools.n_marks // 4294967296 // pools.piece_length as piece
     from draws
-    inner join free_counts on draws.user_idx = free_counts.user_idx
-    where free_counts.n_free > 0
+    cross join pools
 ),
 
-merged_keys as (
-    -- A touched item, with its own index in the place of the position and 0 in that of k, stands
-    -- before the draws of the same rank: they step over it.
+first_items as (
+    select
+        first_marks.user_idx,
+        first_marks.position,
+        first_marks.k,
+        first_marks.time,
+        0 as pool,
+        candidates.item_idx
+    from first_marks
+    inner join candidates
+        on
+            first_marks.piece = candidates.piece
+            and first_marks.mark >= candidates.first_mark
+            and first_marks.mark <= candidates.last_mark
+),
+
+{{ redrawn_marks() }}
+second_items as (
+    select
+        redrawn_marks.user_idx,
+        redrawn_marks.position,
+        redrawn_marks.k,
+        redrawn_marks.time,
+        candidates.item_idx
+    from redrawn_marks
+    cross join pools
+    inner join candidates
+        on
+            redrawn_marks.mark // pools.piece_length = candidates.piece
+            and redrawn_marks.mark >= candidates.first_mark
+            and redrawn_marks.mark <= candidates.last_mark
+),
+
+drawn_items as (
     select
         user_idx,
-        2 * (first_mark - (marks_so_far - weight)) as place,
-        weight as touched_weight,
-        item_idx as position,
-        0 as k,
-        null as time
-    from touched_marks
+        position,
+        k,
+        time,
+        item_idx
+    from untouched_items
     union all
     select
         user_idx,
-        2 * free_rank + 1 as place,
-        cast(0 as bigint) as touched_weight,
-        position,
-        k,
-        time
-    from draw_keys
-),
-
-stepped_over as (
-    -- Draws of one place are alike here, whatever their order: no touched item is between them.
-    select
-        user_idx,
         position,
         k,
         time,
-        place // 2 + cast(
-            sum(touched_weight) over (
-                partition by user_idx
-                order by place
-                rows between unbounded preceding and current row
-            ) as bigint
-        ) as mark
-    from merged_keys
-),
-
-drawn_marks as (
-    select
-        user_idx,
-        position,
-        k,
-        time,
-        mark
-    from stepped_over
-    where k >= 1
-),
-
--- Which item covers a mark: the ruler is cut into pieces at least as long as the heaviest item, so
--- that an item lies in two pieces at most; within a piece the item that began last covers it.
-piece_length as (
-    select greatest(heaviest, n_marks // 4096 + 1) as n_marks
-    from catalogue
-),
-
-item_pieces as (
-    select
-        item_marks.item_idx,
-        item_marks.first_mark,
-        item_marks.first_mark // piece_length.n_marks as piece
-    from item_marks
-    cross join piece_length
-    union
-    select
-        item_marks.item_idx,
-        item_marks.first_mark,
-        (item_marks.first_mark + item_marks.weight - 1) // piece_length.n_marks as piece
-    from item_marks
-    cross join piece_length
-),
-
-marks_and_items as (
-    select
-        piece,
-        first_mark as mark,
-        item_idx,
-        0 as user_idx,
-        0 as position,
-        0 as k,
-        null as time
-    from item_pieces
-    union all
-    select
-        drawn_marks.mark // piece_length.n_marks as piece,
-        drawn_marks.mark,
-        cast(null as integer) as item_idx,
-        drawn_marks.user_idx,
-        drawn_marks.position,
-        drawn_marks.k,
-        drawn_marks.time
-    from drawn_marks
-    cross join piece_length
-),
-
-covered as (
-    select
-        user_idx,
-        position,
-        k,
-        time,
-        max(item_idx) over (
-            partition by piece
-            order by mark, user_idx, position, k
-            rows between unbounded preceding and current row
-        ) as item_idx
-    from marks_and_items
+        item_idx
+    from second_items
 )
 
 select
-    covered.user_idx,
-    covered.position,
-    covered.k,
-    covered.item_idx,
+    drawn_items.user_idx,
+    drawn_items.position,
+    drawn_items.k,
+    drawn_items.item_idx,
     {% for attribute in item_attributes %}
     items.{{ attribute.index }},
     {% endfor %}
-    covered.time
-from covered
-inner join items on covered.item_idx = items.item_idx
-where covered.k >= 1
-order by covered.user_idx, covered.position, covered.k
+    drawn_items.time
+from drawn_items
+inner join items on drawn_items.item_idx = items.item_idx
+order by drawn_items.user_idx, drawn_items.position, drawn_items.k

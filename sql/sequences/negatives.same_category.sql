@@ -2,13 +2,13 @@
 -- Grain: one row per event from position 2 on and k = 1 ... negatives_per_positive; none for a user
 -- who touched every item. The row takes the position and time of its positive.
 --
--- Where the user has touched the whole category, or the category is unknown (0), that draw is from
--- the whole catalogue, which is pool 0 here; other pools are the categories. Within a pool the
--- items have ranks 0, 1, 2 ... and the draw picks the rank of an untouched one, exactly and without
--- rejection: below the j-th touched item of a pool lie pool_rank - (j - 1) untouched ones; with
--- touched items and draws merged on that scale, a running count says how many a draw steps over.
+-- The items of a category are a pool, and the whole catalogue is pool 0: the draw is from there
+-- where the category is unknown (0), or the user has touched all of it. A draw picks an item of the
+-- whole pool by its rank; where it is touched, a second draw picks one of those that the user has
+-- not touched (macros/redraw.jinja says why that is exact).
 {% from "macros/draw.jinja" import draws with context %}
 {% from "macros/numbers.jinja" import numbers with context %}
+{% from "macros/redraw.jinja" import redrawn_marks with context %}
 {% set cate = item_attributes[0] %}
 with
 
@@ -17,7 +17,7 @@ positives as (
         user_idx,
         position,
         time,
-        {{ cate.index }} as category
+        {{ cate.index }} as pool
     from events
     where position >= 2
 ),
@@ -29,146 +29,90 @@ keys as (
         positives.position,
         numbers.k,
         positives.time,
-        positives.category
+        positives.pool
     from positives
     cross join numbers
 ),
 
-{{ draws(["time", "category"]) }}
-pool_items as (
+{{ draws(["time", "pool"]) }}
+marks as (
+    -- first_mark: rank of the item in its pool, from 0; every item weighs 1.
     select
         {{ cate.index }} as pool,
         item_idx,
-        row_number() over (partition by {{ cate.index }} order by item_idx) - 1 as pool_rank
+        cast(1 as bigint) as weight,
+        row_number() over (partition by {{ cate.index }} order by item_idx) - 1 as first_mark
     from items
     where {{ cate.index }} >= 1
     union all
     select
         0 as pool,
         item_idx,
-        item_idx - 1 as pool_rank
+        cast(1 as bigint) as weight,
+        item_idx - 1 as first_mark
     from items
 ),
 
-pool_sizes as (
+pools as (
     select
         pool,
-        count(*) as n_items
-    from pool_items
+        count(*) as n_marks
+    from marks
     group by pool
 ),
 
-touched_items as (
-    select distinct
-        user_idx,
-        item_idx
-    from events
-),
-
-touched_ranks as (
-    select
-        touched_items.user_idx,
-        pool_items.pool,
-        touched_items.item_idx,
-        pool_items.pool_rank - row_number() over (
-            partition by touched_items.user_idx, pool_items.pool
-            order by touched_items.item_idx
-        ) + 1 as free_rank
-    from touched_items
-    inner join pool_items on touched_items.item_idx = pool_items.item_idx
-),
-
-free_counts as (
-    select
-        touched_ranks.user_idx,
-        touched_ranks.pool,
-        pool_sizes.n_items - count(*) as n_free
-    from touched_ranks
-    inner join pool_sizes on touched_ranks.pool = pool_sizes.pool
-    group by touched_ranks.user_idx, touched_ranks.pool, pool_sizes.n_items
-),
-
-pooled_draws as (
-    -- The user has touched the positive itself, so each category drawn from is in free_counts.
+first_marks as (
     select
         draws.user_idx,
         draws.position,
         draws.k,
         draws.time,
-        draws.draw,
-        case when own.n_free > 0 then draws.category else 0 end as pool
+        draws.pool,
+        draws.draw * pools.n_marks // 4294967296 as mark
     from draws
-    inner join free_counts as own
-        on draws.user_idx = own.user_idx and draws.category = own.pool
+    inner join pools on draws.pool = pools.pool
 ),
 
-draw_keys as (
+first_items as (
     select
-        pooled_draws.user_idx,
-        pooled_draws.position,
-        pooled_draws.k,
-        pooled_draws.time,
-        pooled_draws.pool,
-        pooled_draws.draw * free_counts.n_free // 4294967296 as free_rank
-    from pooled_draws
-    inner join free_counts
-        on pooled_draws.user_idx = free_counts.user_idx and pooled_draws.pool = free_counts.pool
-    where free_counts.n_free > 0
+        first_marks.user_idx,
+        first_marks.position,
+        first_marks.k,
+        first_marks.time,
+        first_marks.pool,
+        marks.item_idx
+    from first_marks
+    inner join marks on first_marks.pool = marks.pool and first_marks.mark = marks.first_mark
 ),
 
-merged_keys as (
-    -- A touched item, with its own index in the place of the position and 0 in that of k, stands
-    -- before the draws of the same rank: they step over it.
+{{ redrawn_marks() }}
+second_items as (
     select
-        user_idx,
-        pool,
-        2 * free_rank as place,
-        item_idx as position,
-        0 as k,
-        null as time,
-        1 as n_touched
-    from touched_ranks
-    union all
-    select
-        user_idx,
-        pool,
-        2 * free_rank + 1 as place,
-        position,
-        k,
-        time,
-        0 as n_touched
-    from draw_keys
-),
-
-stepped_over as (
-    -- Draws of one place are alike here, whatever their order: no touched item is between them.
-    select
-        user_idx,
-        position,
-        k,
-        time,
-        pool,
-        place // 2 + cast(
-            sum(n_touched) over (
-                partition by user_idx, pool
-                order by place
-                rows between unbounded preceding and current row
-            ) as bigint
-        ) as pool_rank
-    from merged_keys
+        redrawn_marks.user_idx,
+        redrawn_marks.position,
+        redrawn_marks.k,
+        redrawn_marks.time,
+        marks.item_idx
+    from redrawn_marks
+    inner join marks on redrawn_marks.pool = marks.pool and redrawn_marks.mark = marks.first_mark
 ),
 
 drawn_items as (
     select
-        stepped_over.user_idx,
-        stepped_over.position,
-        stepped_over.k,
-        stepped_over.time,
-        pool_items.item_idx
-    from stepped_over
-    inner join pool_items
-        on stepped_over.pool = pool_items.pool and stepped_over.pool_rank = pool_items.pool_rank
-    where stepped_over.k >= 1
+        user_idx,
+        position,
+        k,
+        time,
+        item_idx
+    from untouched_items
+    union all
+    select
+        user_idx,
+        position,
+        k,
+        time,
+        item_idx
+    from second_items
 )
 
 select

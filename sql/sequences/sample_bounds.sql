@@ -1,34 +1,15 @@
 -- What training needs of `samples`, without the histories: where each begins, not what it holds.
 -- Grain: one row per sample; k = 0 is the positive, k = 1 ... n its negatives. The history of a row
--- is the user's events at the positions history_start ... position - 1. This is a view.
-{% from "macros/split.jinja" import split_of with context %}
+-- is the user's events at the positions history_start ... history_end. This is a view.
+{% from "macros/examples.jinja" import examples with context %}
+{% from "macros/split.jinja" import split_bounds, split_of with context %}
 with
 
-examples as (
+{{ examples() }}
+sequences as (
     select
         user_idx,
-        position,
-        0 as k,
-        1 as label,
-        item_idx,
-        time
-    from events
-    where position >= 2
-    union all
-    select
-        user_idx,
-        position,
-        k,
-        0 as label,
-        item_idx,
-        time
-    from negatives
-),
-
-lengths as (
-    select
-        user_idx,
-        array_length(items) as n_events
+        {{ split_bounds() }}
     from user_sequences
 ),
 
@@ -40,9 +21,10 @@ final as (
         examples.label,
         examples.item_idx,
         {{ split_of() }} as split,
-        greatest(1, examples.position - {{ max_history }}) as history_start
+        greatest(1, examples.history_end - {{ max_history - 1 }}) as history_start,
+        examples.history_end
     from examples
-    inner join lengths on examples.user_idx = lengths.user_idx
+    inner join sequences on examples.user_idx = sequences.user_idx
 )
 
 select
@@ -52,5 +34,6 @@ select
     label,
     item_idx,
     split,
-    history_start
+    history_start,
+    history_end
 from final

@@ -1,36 +1,14 @@
 -- The examples a model is trained, validated and tested on, with the behaviour sequence each sees.
--- Grain: one row per event from position 2 on (label 1) and per negative (label 0).
--- All ids are indices. A history holds the max_history most recent events before the position.
+-- Grain: one row per event with an event before it (label 1) and per negative (label 0).
+-- All ids are indices. A history holds the max_history most recent events up to history_end: those
+-- before the position; in a labelled log, those earlier in time.
 -- This is a view: a history is a slice of user_sequences, never a stored copy.
+{% from "macros/examples.jinja" import examples with context %}
 {% from "macros/history.jinja" import history_of with context %}
-{% from "macros/split.jinja" import split_of with context %}
+{% from "macros/split.jinja" import split_bounds, split_of with context %}
 with
 
-examples as (
-    select
-        user_idx,
-        position,
-        1 as label,
-        item_idx,
-        {% for attribute in item_attributes %}
-        {{ attribute.index }},
-        {% endfor %}
-        time
-    from events
-    where position >= 2
-    union all
-    select
-        user_idx,
-        position,
-        0 as label,
-        item_idx,
-        {% for attribute in item_attributes %}
-        {{ attribute.index }},
-        {% endfor %}
-        time
-    from negatives
-),
-
+{{ examples() }}
 sequences as (
     select
         user_idx,
@@ -38,7 +16,7 @@ sequences as (
         {% for attribute in item_attributes %}
         {{ attribute.sequence }},
         {% endfor %}
-        array_length(items) as n_events
+        {{ split_bounds() }}
     from user_sequences
 ),
 
@@ -59,6 +37,7 @@ final as (
         users.{{ attribute.index }} as {{ attribute.column }},
         {% endfor %}
         examples.position,
+        examples.history_end,
         examples.time
     from examples
     inner join sequences on examples.user_idx = sequences.user_idx
@@ -83,5 +62,6 @@ select
     {{ attribute.column }},
     {% endfor %}
     position,
+    history_end,
     time
 from final

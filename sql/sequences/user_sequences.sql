@@ -1,6 +1,8 @@
 -- Each user's whole behaviour sequence as lists, oldest first.
 -- Grain: one row per user with events. Element p of a list belongs to the event at position p, so a
 -- history is a slice of it.
+-- In a labelled log last_moment and moment_before_last are the latest two times of the user's
+-- events, where test and val begin (leave-one-out); the second is NULL where all share one time.
 -- The window gathers a user's events as they come and sorts them once, by position, which is the
 -- first field; a list with an order of its own would sort for each column.
 -- sqlfluff:exclude_rules:LT02,RF04,ST06
@@ -23,16 +25,61 @@ gathered_events as (
     from events
     window whole as (partition by user_idx)
     qualify position = 1
+),
+
+{% if labelled %}
+moments as (
+    select distinct
+        user_idx,
+        time
+    from events
+),
+
+numbered_moments as (
+    select
+        user_idx,
+        time,
+        row_number() over (partition by user_idx order by time desc) as from_the_end
+    from moments
+),
+
+last_moments as (
+    select
+        user_idx,
+        max(case when from_the_end = 1 then time end) as last_moment,
+        max(case when from_the_end = 2 then time end) as moment_before_last
+    from numbered_moments
+    where from_the_end <= 2
+    group by user_idx
+),
+
+{% endif %}
+sequences as (
+    select
+        gathered_events.user_idx,
+        list_transform(gathered_events.sequence, lambda event: event.item_idx) as items
+        {%- for attribute in item_attributes %},
+        list_transform(
+            gathered_events.sequence, lambda event: event.{{ attribute.index }}
+        ) as {{ attribute.sequence }}
+{%- endfor %}
+
+    from gathered_events
 )
 
 select
-    gathered_events.user_idx,
-    list_transform(gathered_events.sequence, lambda event: event.item_idx) as items
+    sequences.user_idx,
+    sequences.items
     {%- for attribute in item_attributes %},
-    list_transform(
-        gathered_events.sequence, lambda event: event.{{ attribute.index }}
-    ) as {{ attribute.sequence }}
+    sequences.{{ attribute.sequence }}
 {%- endfor %}
+{%- if labelled %},
+    last_moments.last_moment,
+    last_moments.moment_before_last
+{%- endif %}
 
-from gathered_events
-order by gathered_events.user_idx
+from sequences
+{% if labelled %}
+inner join last_moments on sequences.user_idx = last_moments.user_idx
+{% endif %}
+order by sequences.user_idx

@@ -9,10 +9,10 @@ SOURCE = SourceConfig(path="", item_attribute_cols=("cate_id", "brand"))
 CONFIG = SequenceConfig(max_history=3, negatives_per_positive=2)
 
 
-def build(con, *, labelled=False, **changes):
+def build(con, *, labelled=False, rows_a_moment=1, **changes):
     """Twenty users, each with 2 to 8 events; 30 items in 3 categories of 2 brands."""
     con.execute(
-        """
+        f"""
         create table interactions as
         select
             user_number + 100 as user_id,
@@ -20,7 +20,7 @@ def build(con, *, labelled=False, **changes):
             (user_number * 7 + place * 11) % 30 % 3 as cate_id,
             'brand ' || (user_number * 7 + place * 11) % 30 % 2 as brand,
             place % 3 % 2 as label,
-            1000 * user_number + 10 * place as time,
+            1000 * user_number + place // {rows_a_moment} as time,
             'log.csv' as file,
             row_number() over (order by user_number, place) as line
         from range(20) as users (user_number), range(8) as places (place)
@@ -47,9 +47,10 @@ def con():
 
 
 @pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("rows_a_moment", [1, 3])
 @pytest.mark.parametrize("split", ["leave_one_out", "temporal"])
-def test_a_healthy_build_passes_every_error_check(con, labelled, split):
-    options = build(con, labelled=labelled, split=split)
+def test_a_healthy_build_passes_every_error_check(con, labelled, rows_a_moment, split):
+    options = build(con, labelled=labelled, rows_a_moment=rows_a_moment, split=split)
     results = [checks.run_check(con, check.name, **options) for check in checks.all_checks()]
     assert [
         result.name for result in results if result.severity == "error" if not result.passed
@@ -107,6 +108,68 @@ def test_an_error_check_finds_what_it_is_there_for(con, name):
     assert result.severity == "error"
     assert result.failing_rows >= len(result.examples) >= 1
     assert result.description
+
+
+def build_lists(con):
+    """Three users, each with five lists of four rows, of which the middle two are clicked."""
+    con.execute(
+        """
+        create table interactions as
+        select
+            user_id,
+            4 * moment + place as item_id,
+            place % 2 as cate_id,
+            'brand' as brand,
+            cast(place in (1, 2) as integer) as label,
+            moment as time,
+            'log.csv' as file,
+            100 * user_id + 4 * moment + place as line
+        from
+            range(3) as users (user_id), range(5) as moments (moment), range(4) as places (place)
+        """
+    )
+    sequences.build(con, SOURCE, CONFIG)
+    return sequences.options_from(con, SOURCE, CONFIG)
+
+
+LEAKS_WITHIN_A_MOMENT = {
+    "a positive sees the positive before it in its list": (
+        "update events set history_end = position - 1",
+        {"samples_history_earlier", "samples_equal_framed_window"},
+    ),
+    "a negative sees a positive of its list": (
+        "update negatives set position = negatives.position + 1, k = k + 50",
+        {"samples_history_earlier", "samples_equal_framed_window"},
+    ),
+    "one row of each list is in another split": (
+        ("sample_bounds", "case when k = 2 then 'train' else split end as split"),
+        {"samples_no_leak"},
+    ),
+    "validation begins with test": (
+        "update user_sequences set moment_before_last = last_moment",
+        {"samples_no_leak", "samples_every_split"},
+    ),
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS_WITHIN_A_MOMENT)
+def test_knowledge_from_the_same_moment_is_found(con, leak):
+    options = build_lists(con)
+
+    def found():
+        return {
+            check.name
+            for check in checks.checks_of("samples")
+            if check.severity == "error" and not checks.run_check(con, check.name, **options).passed
+        }
+
+    assert found() == set()
+    sabotage, expected = LEAKS_WITHIN_A_MOMENT[leak]
+    if isinstance(sabotage, str):
+        con.execute(sabotage)
+    else:
+        leaky_view(con, *sabotage)
+    assert found() >= expected
 
 
 def test_every_error_check_has_its_sabotage():
@@ -185,7 +248,7 @@ def test_ties_warn_above_half_of_the_neighbours(con, n_ties, passes):
         f"greatest(range, {n_ties}) as time from range(11)"
     )
     con.execute("create table users as select 1 as user_idx")
-    assert checks.run_check(con, "events_ties_in_time").passed is passes
+    assert checks.run_check(con, "events_ties_in_time", labelled=False).passed is passes
 
 
 def test_a_user_without_free_items_is_reported_once(con):

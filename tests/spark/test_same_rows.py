@@ -11,7 +11,7 @@ from tests.spark import spark_engine
 pytestmark = pytest.mark.spark
 
 # Figures beside the tables: files of sql/sequences that give one row.
-FIGURES = ("users_left_out", "split_moment")
+FIGURES = ("users_left_out", "users_without_samples", "split_moment")
 EVERY_NAME = (*sequences.TABLES, *sequences.VIEWS, *FIGURES)
 LARGEST = 2**30 - 1
 ODD_NAME = 'it\'s the "best"\\n `brand`'
@@ -132,6 +132,17 @@ def impressions():
     }
 
 
+def lists():
+    """A labelled log of lists shown at once: several positives a moment, none, one user's only."""
+    return {
+        "user_id": [1] * 9 + [2] * 3 + [3] * 5 + [4] * 3,
+        "item_id": [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 3, 5, 2, 4, 6, 8, 1, 7, 7, 2],
+        "time": [9, 9, 7, 7, 7, 3, 3, 8, 5, 4, 4, 4, 1, 1, 2, 3, 3, 6, 7, 7],
+        "cate_id": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 3, 2, 2, 1, 3, 2, 1, 1, 1, 2],
+        "label": [1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0],
+    }
+
+
 CASES = {
     "ties": (ties, {"negatives_per_positive": 3}),
     "heavy, uniform": (heavy, {"negatives_per_positive": 3, "max_history": 50}),
@@ -181,6 +192,8 @@ CASES = {
     ),
     "extreme": (extreme, {"seed": 0}),
     "impressions": (impressions, {"max_history": 1}),
+    "lists": (lists, {}),
+    "lists, temporal": (lists, {"split": "temporal", "max_history": 2, "min_interactions": 1}),
     "impressions, temporal": (
         impressions,
         {"max_history": 3, "split": "temporal", "min_interactions": 1},

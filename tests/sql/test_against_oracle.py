@@ -1,6 +1,7 @@
 """The tables of sql/sequences, row for row, against the slow oracle, on random logs."""
 
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -65,12 +66,12 @@ def ids(prefix, most):
 
 
 @st.composite
-def logs(draw):
-    labelled = draw(st.booleans())
-    seconds = st.integers(0, draw(st.sampled_from([0, 3, 30])))
+def logs(draw, *, always_labelled=False, n_users=4, latest=(0, 3, 30)):
+    labelled = always_labelled or draw(st.booleans())
+    seconds = st.integers(0, draw(st.sampled_from(latest)))
     # Some of which share their second and differ in the fraction alone.
     fractions = st.integers(0, 9_000).map(lambda each: Decimal(each) / 1000)
-    user_id, item_id = draw(ids("u", 4)), draw(ids("i", draw(st.sampled_from([1, 2, 5, 12]))))
+    user_id, item_id = draw(ids("u", n_users)), draw(ids("i", draw(st.sampled_from([1, 2, 5, 12]))))
     row = {
         "user_id": user_id,
         "item_id": item_id,
@@ -111,6 +112,11 @@ def logs(draw):
     return rows, source, config
 
 
+def lists_shown_at_once():
+    """Labelled logs of few users and moments, so that nearly every row ties with others."""
+    return logs(always_labelled=True, n_users=2, latest=(2, 4, 8))
+
+
 def tables_of(con):
     found = {
         table: con.execute(f"from {table} order by {order}").fetchall()
@@ -120,8 +126,7 @@ def tables_of(con):
     return found
 
 
-@given(logs())
-def test_every_table_equals_the_oracle(con, log):
+def assert_equal_to_the_oracle(con, log):
     rows, source, config = log
     create_interactions(con, rows, list(rows[0]))
     sequences.build(con, source, config)
@@ -134,8 +139,37 @@ def test_every_table_equals_the_oracle(con, log):
     assert sorted(found["samples"], key=repr) == sorted(expected["samples"], key=repr)
 
 
-@settings(max_examples=20)
 @given(logs())
+def test_every_table_equals_the_oracle(con, log):
+    assert_equal_to_the_oracle(con, log)
+
+
+@given(lists_shown_at_once())
+def test_every_table_of_lists_shown_at_once_equals_the_oracle(con, log):
+    assert_equal_to_the_oracle(con, log)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+def test_every_draw_from_a_skewed_catalogue_equals_the_oracle(con, sampling):
+    # 60 items of some thirty different weights, so that marks of all kinds are drawn.
+    random = Random(0)
+    items = random.choices(range(60), [1 / (item + 1) for item in range(60)], k=600)
+    rows = log_rows(
+        {
+            "user_id": random.randrange(15),
+            "item_id": item,
+            "time": random.randrange(1000),
+            "cate_id": item % 7,
+        }
+        for item in [*range(60), *items]
+    )
+    source = SourceConfig(path="")
+    config = SequenceConfig(negative_sampling=sampling, negatives_per_positive=4)
+    assert_equal_to_the_oracle(con, (rows, source, config))
+
+
+@settings(max_examples=20)
+@given(st.one_of(logs(), lists_shown_at_once()))
 def test_no_error_check_finds_fault_with_any_log(con, log):
     rows, source, config = log
     create_interactions(con, rows, list(rows[0]))

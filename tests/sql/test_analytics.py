@@ -26,7 +26,7 @@ IMPRESSIONS = [
     ("u1", "i1", 1, 1),
     ("u1", "i1", 2, 1),
     ("u1", "i2", 2, 1),
-    ("u1", "i4", 3, 0),
+    ("u1", "i4", 4, 0),
     ("u1", "i3", 4, 1),
     ("u2", "i1", 1, 1),
     ("u2", "i3", 2, 1),
@@ -69,12 +69,12 @@ ANSWERS = {
     ],
     # Of nine pairs, seven are in order: 0.3 is below 0.5 and 0.4.
     4: [("1 to 4", 6, 3, 0.7778), ("all", 6, 3, 0.7778)],
-    # Training sees i1 three times and i3, the first of u3, once.
+    # Training sees i1 of u1 and of u2 (the second one of u1 is validation), and i3 of u3.
     5: [(3, 2, 2 / 3)],
     6: [(10, 1, 0.1, 1 / 3)],
     7: [(7, 1, 1 / 7)],
     8: [(7, 4, 4 / 7)],
-    9: [(0, 3, 1.0, 0.0), (1, 3, 1 / 3, 0.0)],
+    9: [(0, 3, 2 / 3, 0.0), (1, 3, 1 / 3, 0.0)],
     10: [
         (1, 1, 0.2, 0.0, 0.2),
         (2, 1, 0.3, 1.0, -0.7),
@@ -97,7 +97,7 @@ def create_interactions(con, columns, rows):
     )
 
 
-def create_predictions(con, max_history=50):
+def create_predictions(con):
     scores = [(*key, score) for key, score in SCORES.items()]
     con.register(
         "model_scores",
@@ -107,7 +107,7 @@ def create_predictions(con, max_history=50):
             )
         ),
     )
-    warehouse.create_table(con, "test_predictions", max_history=max_history)
+    warehouse.create_table(con, "test_predictions")
     con.unregister("model_scores")
 
 
@@ -176,7 +176,7 @@ def test_samples_are_readable_in_ids_of_the_source(published):
         "history_length, time from readable_samples where split = 'test' order by user_id, label",
     )
     assert found == [
-        (0, "u1", "i4", "c2", ["i1", "i1", "i2"], ["c1", "c1", "c1"], 3, AT[3]),
+        (0, "u1", "i4", "c2", ["i1", "i1", "i2"], ["c1", "c1", "c1"], 3, AT[4]),
         (1, "u1", "i3", "c2", ["i1", "i1", "i2"], ["c1", "c1", "c1"], 3, AT[4]),
         (0, "u2", "i5", "c3", ["i1", "i3"], ["c1", "c2"], 2, AT[3]),
         (1, "u2", "i4", "c2", ["i1", "i3"], ["c1", "c2"], 2, AT[3]),
@@ -188,14 +188,13 @@ def test_samples_are_readable_in_ids_of_the_source(published):
 def test_summaries_count_splits_lengths_categories_and_rejects(published):
     assert rows_of(published, "from split_summary order by split") == [
         ("test", 6, 3, 0.5, 3, 4, AT[3], AT[7], pytest.approx(15 / 6)),
-        ("train", 1, 1, 1.0, 1, 1, AT[2], AT[2], 1.0),
-        ("val", 3, 3, 1.0, 3, 3, AT[2], AT[5], pytest.approx(4 / 3)),
+        # Both events of u1 at second 2 are the moment before the last.
+        ("val", 4, 4, 1.0, 3, 3, AT[2], AT[5], 1.0),
     ]
-    assert rows_of(published, "from history_lengths where split <> 'train'") == [
+    assert rows_of(published, "from history_lengths") == [
         ("test", 2, 3, 0.5),
         ("test", 3, 3, 0.5),
-        ("val", 1, 2, pytest.approx(2 / 3)),
-        ("val", 2, 1, pytest.approx(1 / 3)),
+        ("val", 1, 4, 1.0),
     ]
     assert rows_of(published, "from cate_mix") == [
         ("c1", 2, 5, 3, 0.5),
@@ -296,7 +295,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
     con.execute(
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
-    warehouse.create_table(con, "test_predictions", max_history=1)
+    warehouse.create_table(con, "test_predictions")
     analytics.create_views(con, sequences.options_from(con, source, choices))
 
     values = {7: {"cate_id": 5, "brand": "x"}, 8: {"cate_id": 6, "brand": None}}
@@ -357,7 +356,7 @@ def test_attributes_may_have_names_of_the_queries_themselves(con, item_attribute
     con.execute(
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
-    warehouse.create_table(con, "test_predictions", max_history=50)
+    warehouse.create_table(con, "test_predictions")
     analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
 
     answer = con.execute("from readable_samples where position = 3")

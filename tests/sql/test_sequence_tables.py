@@ -96,16 +96,16 @@ def test_a_user_who_touched_every_item_keeps_the_positives_alone(con, sampling):
     assert con.execute("select user_id, label from samples").fetchall() == [(1, 1)]
 
 
-def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con):
+@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con, sampling):
     # 400,000 events, nearly as many draws of a touched item: pairs of the two would take an hour.
     con.execute(
         "create or replace table interactions as "
         "select 1 as user_id, range % 2 + 1 as item_id, range as time, 'log' as file, "
-        "range + 2 as line from range(400000) "
-        "union all select 2, 3, 0, 'log', 1"
+        "range + 2 as line, 7 as cate_id from range(400000) "
+        "union all select 2, 3, 0, 'log', 1, 7"
     )
-    source = SourceConfig(path="", item_attribute_cols=())
-    sequences.build(con, source, SequenceConfig())
+    sequences.build(con, SourceConfig(path=""), SequenceConfig(negative_sampling=sampling))
     found = con.execute("select item_idx, count(*) from negatives group by item_idx").fetchall()
     assert found == [(3, 399_999)]
 
@@ -151,10 +151,10 @@ def test_further_attributes_have_their_columns_and_one_vocabulary(con):
     columns = [row[0] for row in con.execute("describe samples").fetchall()]
     assert columns == [
         "split", "label", "user_id", "target_item_id", "target_cate_id", "target_brand",
-        "hist_item_id", "hist_cate_id", "hist_brand", "age", "position", "time",
+        "hist_item_id", "hist_cate_id", "hist_brand", "age", "position", "history_end", "time",
     ]  # fmt: skip
     assert con.execute("from samples").fetchall() == [
-        ("test", 1, 1, 2, 1, 1, [1], [1], [2], 1, 2, 2)
+        ("test", 1, 1, 2, 1, 1, [1], [1], [2], 1, 2, 1, 2)
     ]
 
 
@@ -217,6 +217,38 @@ def test_popular_items_are_drawn_more_often(con):
     assert 840 < counts[1] < 940
 
 
+def test_every_untouched_item_of_the_category_is_drawn_as_often(con):
+    # Users 0 to 299 touch items 1 and 2 of the six in category 1; items 7 and 8 are another one.
+    rows = [(user, item, item, 1) for user in range(300) for item in (1, 2)]
+    rows += [(999, item, 1, 1 if item <= 6 else 2) for item in range(3, 9)]
+    build(
+        con,
+        rows,
+        columns="user_id, item_id, time, cate_id",
+        attributes=("cate_id",),
+        negative_sampling="same_category",
+        negatives_per_positive=4,
+    )
+    counts = dict(
+        con.execute(
+            "select item_idx, count(*) from negatives where user_idx <= 300 group by item_idx"
+        ).fetchall()
+    )
+    assert set(counts) == {3, 4, 5, 6}
+    # 1200 draws, 300 expected of each with a standard deviation of 15; a third were drawn again.
+    assert all(240 < n_draws < 360 for n_draws in counts.values())
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+def test_every_sampling_of_an_empty_log_is_empty(con, sampling):
+    columns, attributes = "user_id, item_id, time, cate_id", ("cate_id",)
+    build(con, [(1, 1, 1, 1)], columns=columns, attributes=attributes)
+    con.execute("delete from interactions")
+    source = SourceConfig(path="", item_attribute_cols=attributes)
+    rows = sequences.build(con, source, SequenceConfig(negative_sampling=sampling))
+    assert rows["negatives"] == 0
+
+
 def test_another_seed_draws_others_and_leaves_the_events(con):
     rows = [(user, (user * 7 + place) % 50, place) for user in range(10) for place in range(5)]
     versions = []
@@ -249,11 +281,131 @@ def test_logged_negatives_see_the_positives_before_them(con):
     assert con.execute(
         "select split, label, target_item_id, hist_item_id from samples order by time, label"
     ).fetchall() == [
-        ("test", 0, 3, [2]),
-        ("test", 0, 4, [2]),
+        # Two moments have a positive: 4 is the last, 2 the one before, which has no history.
+        ("val", 0, 3, [2]),
+        ("val", 0, 4, [2]),
         ("test", 1, 5, [2]),
         ("test", 0, 6, [2, 5]),
     ]
+
+
+LISTS = [
+    (1, 10, 100, 1),
+    (1, 11, 200, 0),
+    (1, 12, 200, 1),
+    (1, 13, 200, 0),
+    (1, 14, 200, 1),
+    (1, 15, 250, 0),
+    (1, 16, 300, 1),
+    (1, 17, 300, 0),
+    (1, 18, 400, 0),
+]
+
+
+def test_rows_of_one_moment_know_nothing_of_each_other(con):
+    build(con, LISTS, columns="user_id, item_id, time, label")
+    found = con.execute(
+        "select time, item_id, split, hist_item_id, history_end from samples "
+        "inner join items on target_item_id = item_idx order by time, item_id"
+    ).fetchall()
+    # Items 10, 12, 14 and 16 are the events; their indices are 1, 3, 5 and 7.
+    assert found == [
+        (200, 11, "val", [1], 1),
+        (200, 12, "val", [1], 1),
+        (200, 13, "val", [1], 1),
+        (200, 14, "val", [1], 1),
+        (250, 15, "val", [1, 3, 5], 3),
+        (300, 16, "test", [1, 3, 5], 3),
+        (300, 17, "test", [1, 3, 5], 3),
+        (400, 18, "test", [1, 3, 5, 7], 4),
+    ]
+
+
+def test_the_order_of_a_list_in_the_file_changes_no_sample(con):
+    answers = []
+    for rows in (LISTS, LISTS[::-1]):
+        build(con, rows, columns="user_id, item_id, time, label")
+        answers.append(
+            con.execute(
+                "select time, target_item_id, label, split, list_sort(hist_item_id), history_end "
+                "from samples order by all"
+            ).fetchall()
+        )
+    assert answers[0] == answers[1]
+
+
+def test_bounds_and_keys_hold_where_moments_have_several_positives(con):
+    build(con, LISTS, columns="user_id, item_id, time, label", max_history=2)
+    assert con.execute(
+        "select position, k, label, history_start, history_end from sample_bounds order by 1, 2"
+    ).fetchall() == [
+        (2, 0, 1, 1, 1),
+        (2, 1, 0, 1, 1),
+        (2, 2, 0, 1, 1),
+        (3, 0, 1, 1, 1),
+        (4, 0, 1, 2, 3),
+        (4, 1, 0, 2, 3),
+        (4, 2, 0, 2, 3),
+        (5, 1, 0, 3, 4),
+    ]
+
+
+def test_a_first_moment_of_several_positives_is_history_and_no_sample(con):
+    rows = [(1, 1, 5, 1), (1, 2, 5, 1), (1, 3, 5, 0), (1, 4, 6, 1), (1, 5, 6, 0)]
+    build(con, rows, columns="user_id, item_id, time, label")
+    assert con.execute(
+        "select label, split, target_item_id, hist_item_id from samples order by label"
+    ).fetchall() == [(0, "test", 5, [1, 2]), (1, "test", 4, [1, 2])]
+
+
+def test_without_labels_the_order_within_a_moment_stays(con):
+    build(con, [(1, 1, 5), (1, 2, 5), (1, 3, 5), (2, 4, 1)])
+    assert con.execute(
+        "select position, split, hist_item_id from samples where label = 1 order by position"
+    ).fetchall() == [(2, "val", [1]), (3, "test", [1, 2])]
+
+
+def test_a_temporal_split_keeps_a_moment_whole(con):
+    build(
+        con,
+        LISTS,
+        columns="user_id, item_id, time, label",
+        split="temporal",
+        val_from=0.5,
+        test_from=0.9,
+    )
+    # Of four events, at 100, 200, 200 and 300, more than half have passed at 200, all at 300.
+    assert con.execute("select distinct time, split from samples order by time").fetchall() == [
+        (200, "val"),
+        (250, "val"),
+        (300, "test"),
+        (400, "test"),
+    ]
+
+
+def test_what_is_not_sampled_from_is_counted(con):
+    rows = [
+        (1, 1, 5, 1),  # one moment only, however many events it has
+        (1, 2, 5, 1),
+        (1, 3, 5, 0),
+        (2, 1, 5, 1),
+        (2, 2, 6, 1),
+        (3, 1, 5, 0),  # no positive: below min_interactions, or at 0 without an event
+    ]
+    source = SourceConfig(path="", item_attribute_cols=())
+    for least, left_out, silent in ((0, 0, 2), (1, 1, 1)):
+        config = SequenceConfig(min_interactions=least)
+        build(con, rows, columns="user_id, item_id, time, label", min_interactions=least)
+        options = sequences.options_from(con, source, config)
+        assert sequences.figures(con, "users", options) == {"users_left_out": left_out}
+        assert sequences.figures(con, "samples", options) == {"users_without_samples": silent}
+
+
+def test_users_of_one_event_are_counted_without_labels(con):
+    build(con, [(1, 1, 5), (2, 1, 5), (2, 2, 5)])
+    source = SourceConfig(path="", item_attribute_cols=())
+    options = sequences.options_from(con, source, SequenceConfig())
+    assert sequences.figures(con, "samples", options) == {"users_without_samples": 1}
 
 
 def test_a_temporal_split_goes_by_the_clock_of_each_row(con):
@@ -277,8 +429,9 @@ def test_a_temporal_split_goes_by_the_clock_of_each_row(con):
 def test_bounds_say_where_a_history_begins(con):
     build(con, [(1, item, item) for item in range(1, 6)], max_history=2)
     assert con.execute(
-        "select position, history_start from sample_bounds where k = 0 order by position"
-    ).fetchall() == [(2, 1), (3, 1), (4, 2), (5, 3)]
+        "select position, history_start, history_end from sample_bounds where k = 0 "
+        "order by position"
+    ).fetchall() == [(2, 1, 1), (3, 1, 2), (4, 2, 3), (5, 3, 4)]
 
 
 def test_the_samples_version_follows_the_length_of_histories(con):

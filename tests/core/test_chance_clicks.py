@@ -1,0 +1,78 @@
+"""Whether anything leaks: where clicks are chance, no model can know which rows were clicked."""
+
+import numpy as np
+import pytest
+
+from din_core import metrics, prediction, sequences, training, training_data, warehouse
+from din_core.config import ModelConfig, SequenceConfig, SourceConfig, TrainingConfig
+
+N_USERS, N_LISTS, LIST_LENGTH, N_CATES, ITEMS_PER_CATE = 5_500, 6, 5, 20, 50
+
+
+def create_lists_with_chance_clicks(con, seed=0):
+    """Lists of one category each, shown at one second each; one row of it is clicked, or none.
+
+    Whoever sees the click of a list knows that the other rows of that category were not clicked.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (N_USERS, N_LISTS, LIST_LENGTH)
+    user = np.broadcast_to(np.arange(N_USERS)[:, None, None], shape)
+    time = np.broadcast_to(np.arange(N_LISTS)[None, :, None], shape)
+    cate = np.broadcast_to(rng.integers(N_CATES, size=shape[:2])[:, :, None], shape)
+    # Numbers from LIST_LENGTH on are no row's: one list in six has no click.
+    clicked = rng.integers(LIST_LENGTH + 1, size=(*shape[:2], 1))
+    columns = {  # noqa: F841 (DuckDB finds it by its name)
+        "user_id": user.ravel(),
+        "item_id": (cate * ITEMS_PER_CATE + rng.integers(ITEMS_PER_CATE, size=shape)).ravel(),
+        "time": time.ravel(),
+        "cate_id": cate.ravel(),
+        "label": (np.arange(LIST_LENGTH) == clicked).astype(np.int64).ravel(),
+        "line": np.arange(user.size),
+    }
+    con.execute("create table interactions as select *, 'log.csv' as file from columns")
+
+
+@pytest.fixture(scope="module")
+def con():
+    with warehouse.connect(":memory:", threads=1) as connection:
+        create_lists_with_chance_clicks(connection)
+        sequences.build(connection, SourceConfig(path=""), SequenceConfig())
+        yield connection
+
+
+def assert_is_chance(label, score):
+    n_positives, n_negatives = int((label == 1).sum()), int((label == 0).sum())
+    # The standard deviation of an AUC where scores and labels have nothing to do with each other.
+    deviation = ((n_positives + n_negatives + 1) / (12 * n_positives * n_negatives)) ** 0.5
+    assert 4 * deviation < 0.02
+    assert abs(metrics.auc(label, score) - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_no_history_knows_the_category_of_a_list_that_was_shown_at_once(con, split):
+    rows = con.execute(
+        "select label, -len(list_filter(hist_cate_id, lambda cate: cate = target_cate_id)) "
+        "as score from samples where split = ?",
+        [split],
+    ).fetchnumpy()
+    assert_is_chance(rows["label"], rows["score"])
+
+
+def test_no_length_of_a_history_tells_a_click(con):
+    # Leave-one-out holds out by what is still to come, which says nothing about the row itself.
+    rows = con.execute(
+        "select label, history_end - history_start as score from sample_bounds where split = 'test'"
+    ).fetchnumpy()
+    assert_is_chance(rows["label"], rows["score"])
+
+
+def test_no_network_can_tell_chance_clicks_apart(con):
+    data = training_data.load(con)
+    network = ModelConfig(
+        embed_dim=16, mlp_dims=(32,), attention_dims=(16,), activation="relu", product_inputs=True
+    )
+    # Enough steps to reach 0.67 where histories hold clicks of the same moment.
+    loop = TrainingConfig(n_epoch=8, earlystop_patience=8, batch_size=512, learning_rate=0.03)
+    trained = training.train(network, loop, data)
+    scores = prediction.predict(trained.model, data, "test")
+    assert_is_chance(scores["label"].to_numpy(), scores["score"].to_numpy())
