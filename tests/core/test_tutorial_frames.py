@@ -374,3 +374,16 @@ def test_lists_of_several_lengths_are_refused():
 
 def test_the_automatic_width_is_the_rule_of_dcn():
     assert get_auto_embedding_dim(16) == 12  # 6 * 16 ** 0.25
+
+
+def test_a_missing_attribute_costs_no_row():
+    # Item a has three rows, two of which say "x"; item e has one, which says nothing.
+    cates = ["y", None, None, "y", "x", "x", "y", "x"]
+    frames = generate(LOG.assign(cate=cates), shuffle=False, max_len=2)
+    assert positives(frames)[:3] == EXPECTED[:3]
+    of_attributes = [
+        (row.target_cate, [*row.hist_cate])
+        for frame in frames
+        for row in frame[frame.label == 1].itertuples()
+    ]
+    assert of_attributes == [(2, [1, 0]), (2, [1, 2]), (2, [0, 0]), (1, [2, 2]), (1, [0, 2])]
