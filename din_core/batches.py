@@ -24,7 +24,8 @@ class Batch:
     """One mini-batch.
 
     Attributes:
-        sparse: Feature name to int64 ``[B]``, such as ``target_item_id`` or ``user_id``.
+        sparse: Feature name to int64 ``[B]``, such as ``target_item_id`` or ``user_id``; dense
+            features are here too, float ``[B]`` or ``[B, D]``.
         sequences: Feature name to int64 ``[P]``; sample *b* owns the positions
             ``offsets[b] … offsets[b + 1] - 1``, most recent last.
         offsets: int64 ``[B + 1]``, not decreasing, from 0 to P.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from din_core.atomic_files import replacing
 from din_core.errors import DinError
-from din_core.features import SequenceFeature
+from din_core.features import DenseFeature, SequenceFeature
 from din_core.layers.attention import ActivationUnit, plain_formula
 from din_core.models import DIN
 
@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 OUTPUT_NAME = "probability"
 OPSET = 20
+OPSETS = range(18, 26)  # torch's exporter has no older one, and 14 is past converting back
+_FREE_SIZES = ("batch", "length")
 LARGEST_FILE = 2**31 - 2**24  # protobuf's limit, less room for the graph itself
 #: Difference of two probabilities up to which they count as equal: some hundred roundings of
 #: float32, which both sides compute in whatever the weights were trained in.
@@ -68,9 +70,9 @@ def require_parity(model: DIN, path: Path | str) -> float:
 class PaddedDIN(nn.Module):
     """A DIN on padded histories: the same parameters, the same predictions, rectangles only.
 
-    Evaluation only. Every input is an int64 tensor, in the order of :attr:`input_names`: ``[B]``
-    for a single id and ``[B, L]`` for a history. An index below 0 or beyond its table is taken for
-    0, unknown. A position is padding where every history is 0.
+    Evaluation only. Inputs come in the order of :attr:`input_names`: int64 ``[B]`` for a single id
+    and ``[B, L]`` for a history, float32 ``[B]`` or ``[B, D]`` for a dense feature. An index below
+    0 or beyond its table is taken for 0, unknown. A position is padding where every history is 0.
 
     Args:
         model: The model whose parameters are used, not copied.
@@ -102,25 +104,34 @@ class PaddedDIN(nn.Module):
         return torch.sigmoid(model.classify(interests, totals, targets, others))
 
 
-def export_onnx(model: DIN, path: Path | str) -> Path:
-    """Write the model as one ONNX file with free batch size and sequence length.
+def export_onnx(
+    model: DIN, path: Path | str, *, opset: int = OPSET, sizes: tuple[int, int] | None = None
+) -> Path:
+    """Write the model as one ONNX file, by default with free batch size and sequence length.
 
-    Inputs are named as the features and are int64; the output is ``probability``, float32 ``[B]``.
-    The file carries no trace of the machine it was made on, and the same weights give the same
-    bytes on the same machine.
+    Inputs are named as the features and are int64, those of dense features float32; the output is
+    ``probability``, float32 ``[B]``. The file carries no trace of the machine it was made on, and
+    the same weights give the same bytes on the same machine.
 
     Args:
         model: Left as it is: mode, device and kernels are restored.
         path: The file; its directory is made where it does not exist.
+        opset: Version of ONNX's operators, one of :data:`OPSETS`.
+        sizes: B and L for a graph that takes no others; ``None`` leaves both free.
 
     Returns:
         The path.
 
     Raises:
-        ExportError: The weights do not fit into one ONNX file.
+        ExportError: The weights do not fit into one ONNX file, or an opset that is not written.
         onnx.checker.ValidationError: The exported graph is not valid ONNX.
     """
     path = Path(path)
+    if opset not in OPSETS:
+        raise ExportError(
+            f"opset {opset} is not written here, only {OPSETS[0]} to {OPSETS[-1]}; leave it out "
+            f"for {OPSET}"
+        )
     n_bytes = sum(each.numel() * each.element_size() for each in model.state_dict().values())
     if n_bytes > LARGEST_FILE:
         raise ExportError(
@@ -128,7 +139,9 @@ def export_onnx(model: DIN, path: Path | str) -> Path:
             "train with a smaller embed_dim or without the user's embedding"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    exported = _without_traces(_export_program(model))
+    exported = _without_traces(_export_program(model, opset))
+    if sizes is not None:
+        _fix_sizes(exported.graph, dict(zip(_FREE_SIZES, sizes, strict=True)))
     onnx.checker.check_model(exported, full_check=True)
     with replacing(path) as temporary:
         temporary.write_bytes(exported.SerializeToString(deterministic=True))
@@ -156,17 +169,14 @@ def parity(
     Returns:
         The largest absolute difference of two probabilities; NaN where one of them is.
     """
-    # One thread: a session per export is short-lived, and the sums stay in one order.
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = _session(path)
     random = np.random.default_rng(seed)
     largest = 0.0
     with _ready_for_export(model) as model, torch.no_grad():
         for n_samples in batch_sizes:
             for length in lengths:
                 inputs = random_inputs(model, n_samples, length, random)
-                for feature in model.input_features:
+                for feature in model.embedded_features:
                     _scatter_unknown(inputs[feature.name], feature.vocab_size, random)
                 expected = model({name: torch.from_numpy(each) for name, each in inputs.items()})
                 outputs = cast("list[np.ndarray[Any, Any]]", session.run([OUTPUT_NAME], inputs))
@@ -185,9 +195,34 @@ def _scatter_unknown(
     indices[here] = random.choice(outside, int(here.sum()))
 
 
+def difference_on(model: DIN, path: Path | str, inputs: Mapping[str, Tensor]) -> float:
+    """Compare the exported graph with the model on inputs that are at hand.
+
+    Args:
+        model: The model that was exported.
+        path: What :func:`export_onnx` wrote.
+        inputs: Feature name to tensor, in the types of the graph's inputs.
+
+    Returns:
+        The largest absolute difference of two probabilities; NaN where one of them is.
+    """
+    arrays = {name: each.numpy() for name, each in inputs.items()}
+    with _ready_for_export(model) as model, torch.no_grad():
+        expected = model(inputs).numpy()
+    outputs = cast("list[np.ndarray[Any, Any]]", _session(path).run([OUTPUT_NAME], arrays))
+    return float(np.abs(outputs[0] - expected).max(initial=0.0))
+
+
+def _session(path: Path | str) -> onnxruntime.InferenceSession:
+    # One thread: a session per export is short-lived, and the sums stay in one order.
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def random_inputs(
     model: DIN, n_samples: int, length: int, random: np.random.Generator
-) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
+) -> dict[str, np.ndarray[Any, Any]]:
     """Padded inputs with ids from the whole of every table and a third of the positions padded.
 
     Args:
@@ -197,11 +232,16 @@ def random_inputs(
         random: Where the ids come from.
 
     Returns:
-        Feature name to int64 ``[B]`` or ``[B, L]``.
+        Feature name to int64 ``[B]`` or ``[B, L]``; for a dense feature float32 ``[B]`` or
+        ``[B, D]``, normally distributed.
     """
     is_padding = random.random((n_samples, length)) < 1 / 3
-    inputs: dict[str, np.ndarray[Any, np.dtype[np.int64]]] = {}
+    inputs: dict[str, np.ndarray[Any, Any]] = {}
     for feature in model.input_features:
+        if isinstance(feature, DenseFeature):
+            shape = (n_samples,) if feature.dim == 1 else (n_samples, feature.dim)
+            inputs[feature.name] = random.standard_normal(shape, dtype=np.float32)
+            continue
         is_sequence = isinstance(feature, SequenceFeature)
         shape = (n_samples, length) if is_sequence else (n_samples,)
         inputs[feature.name] = random.integers(0, feature.vocab_size, shape, dtype=np.int64)
@@ -210,13 +250,16 @@ def random_inputs(
     return inputs
 
 
-def _export_program(model: DIN) -> onnx.ModelProto:
+def _export_program(model: DIN, opset: int) -> onnx.ModelProto:
     with _ready_for_export(model) as model, _without_exporter_noise():
         twin = PaddedDIN(model).eval()
         example = random_inputs(model, 2, 3, np.random.default_rng(0))
-        batch = torch.export.Dim("batch", min=1)
-        length = torch.export.Dim("length", min=0)
-        shapes = [{0: batch, 1: length} if v.ndim == 2 else {0: batch} for v in example.values()]
+        batch, length = (
+            torch.export.Dim(name, min=least)
+            for name, least in zip(_FREE_SIZES, (1, 0), strict=True)
+        )
+        sequences = {history.name for history in model.history_features}
+        shapes = [{0: batch, 1: length} if n in sequences else {0: batch} for n in example]
         program = torch.onnx.export(
             twin,
             tuple(torch.from_numpy(example[name]) for name in twin.input_names),
@@ -224,7 +267,7 @@ def _export_program(model: DIN) -> onnx.ModelProto:
             dynamic_shapes=(tuple(shapes),),
             input_names=twin.input_names,
             output_names=[OUTPUT_NAME],
-            opset_version=OPSET,
+            opset_version=opset,
             verbose=False,
         )
     assert program is not None
@@ -266,6 +309,15 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in graph.node:
         assert not any(each.HasField("g") for each in node.attribute), "a subgraph keeps its traces"
     return model
+
+
+def _fix_sizes(graph: onnx.GraphProto, sizes: Mapping[str, int]) -> None:
+    """Write sizes where free ones stand, so that a server is told of any other."""
+    graph.ClearField("value_info")  # they follow from the inputs, and name products of the sizes
+    for value in (*graph.input, *graph.output):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param in sizes:
+                dimension.dim_value = sizes[dimension.dim_param]
 
 
 @contextmanager

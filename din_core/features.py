@@ -7,10 +7,15 @@ torch-rechub. Also here: the pairing of a history with its target, and a log's v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+if TYPE_CHECKING:
+    from torch import nn
+
+# Called with vocab_size and embed_dim.
+Initializer = Callable[[int, int], "nn.Embedding"]
 SequencePooling = Literal["mean", "sum", "concat"]
 
 
@@ -35,6 +40,9 @@ class SparseFeature:
         embed_dim: Width of the embedding; ``None`` takes :func:`auto_embed_dim`.
         shared_with: Name of the feature whose table this one uses.
         padding_idx: ``None`` or 0, the only padding there is here.
+        initializer: Makes the initial table of the feature that owns it, row 0 excepted: called
+            with ``vocab_size`` and ``embed_dim``, it returns an ``nn.Embedding``, as
+            torch-rechub's initializers do. ``None`` leaves it to the model.
 
     Raises:
         ValueError: A size that no embedding table can have, or another padding index.
@@ -45,6 +53,7 @@ class SparseFeature:
     embed_dim: int | None = None
     shared_with: str | None = None
     padding_idx: int | None = None
+    initializer: Initializer | None = None
 
     def __post_init__(self) -> None:
         _validate(self.name, self.vocab_size, self.embed_dim, self.shared_with, self.padding_idx)
@@ -72,6 +81,7 @@ class SequenceFeature:
             needs; DIN refuses the other two.
         shared_with: Name of the feature whose table this one uses: the target it is paired with.
         padding_idx: ``None`` or 0, the only padding there is here.
+        initializer: As :class:`SparseFeature`.
 
     Raises:
         ValueError: As :class:`SparseFeature`, or an unknown pooling.
@@ -83,6 +93,7 @@ class SequenceFeature:
     pooling: SequencePooling = "mean"
     shared_with: str | None = None
     padding_idx: int | None = None
+    initializer: Initializer | None = None
 
     def __post_init__(self) -> None:
         _validate(self.name, self.vocab_size, self.embed_dim, self.shared_with, self.padding_idx)
@@ -103,7 +114,41 @@ class SequenceFeature:
         return self.shared_with or self.name
 
 
+@dataclass(frozen=True)
+class DenseFeature:
+    """Numbers that enter the final MLP as they are: a price, an age, a vector from elsewhere.
+
+    They are not scaled here; values far from 1 outweigh everything beside them.
+
+    Args:
+        name: Key of the input: ``[B]``, or ``[B, embed_dim]`` where ``embed_dim`` is not 1.
+        embed_dim: Numbers per sample.
+
+    Raises:
+        ValueError: No name, or a width below 1.
+    """
+
+    name: str
+    embed_dim: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a feature needs a name: the key of its input")
+        if self.embed_dim < 1:
+            raise ValueError(
+                f"feature '{self.name}': embed_dim {self.embed_dim} must be 1 or more, the numbers "
+                "that a sample has"
+            )
+
+    @property
+    def dim(self) -> int:
+        """Numbers per sample."""
+        return self.embed_dim
+
+
+# What is looked up in a table, and what a sample has one vector of.
 Feature = SparseFeature | SequenceFeature
+VectorFeature = SparseFeature | DenseFeature
 
 
 def _validate(
@@ -133,8 +178,46 @@ def _validate(
         )
 
 
+def check_kinds(
+    features: Sequence[VectorFeature],
+    history_features: Sequence[SequenceFeature],
+    target_features: Sequence[VectorFeature],
+) -> None:
+    """Refuse a feature in a list that its kind does not belong to, and a name of two kinds.
+
+    Args:
+        features: Features of user and context.
+        history_features: Behaviour sequences.
+        target_features: Features of the candidate.
+
+    Raises:
+        TypeError: A sequence among the others, or another kind among the histories.
+        ValueError: A dense feature that has the name of a different feature.
+    """
+    of_vectors, of_sequences = [*features, *target_features], list[object](history_features)
+    for feature in of_vectors:
+        if isinstance(feature, SequenceFeature):
+            raise TypeError(
+                f"sequence feature '{feature.name}' is among features or target_features; "
+                "sequences belong in history_features"
+            )
+    for feature in of_sequences:
+        if not isinstance(feature, SequenceFeature):
+            raise TypeError(
+                f"{feature} is among history_features, which take SequenceFeatures only; what has "
+                "one value a sample belongs in features or target_features"
+            )
+    dense = {each.name: each for each in of_vectors if isinstance(each, DenseFeature)}
+    for feature in (*of_vectors, *history_features):
+        if dense.get(feature.name, feature) != feature:
+            raise ValueError(
+                f"two different features are called '{feature.name}': {dense[feature.name]} and "
+                f"{feature}; give one of them another name"
+            )
+
+
 def pair_histories(
-    history_features: Sequence[SequenceFeature], target_features: Sequence[SparseFeature]
+    history_features: Sequence[SequenceFeature], target_features: Sequence[VectorFeature]
 ) -> dict[str, str]:
     """Find the target that each history attends to, by name and never by position in the list.
 
@@ -152,7 +235,8 @@ def pair_histories(
         ValueError: A history without target, two histories of one target, or a pair that
             disagrees in pooling, width or vocabulary. The sentence names both.
     """
-    by_name = {target.name: target for target in target_features}
+    sparse = [target for target in target_features if isinstance(target, SparseFeature)]
+    by_name = {target.name: target for target in sparse}
     known = ", ".join(f"'{name}'" for name in by_name) or "none"
     pairs: dict[str, str] = {}
     for history in history_features:
@@ -163,7 +247,7 @@ def pair_histories(
             )
         target = by_name.get(history.shared_with)
         if target is None:
-            same_table = [each for each in target_features if each.table == history.table]
+            same_table = [each for each in sparse if each.table == history.table]
             if len(same_table) != 1:
                 raise ValueError(
                     f"history '{history.name}' is shared with '{history.shared_with}', which is "

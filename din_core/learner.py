@@ -98,7 +98,7 @@ class Learner:
             {name: table.num_embeddings for name, table in self.tables.items()},
             {
                 feature.name: owner[id(model.embedding.table(feature))]
-                for feature in model.input_features
+                for feature in model.embedded_features
             },
             static_size=self._device.type != "cpu" if static_size is None else static_size,
         )

@@ -71,13 +71,14 @@ def architecture_graph(model: DIN, path_stem: Path | str, dpi: int = 300) -> tup
     return png, svg
 
 
-def save_graph(model: DIN, path: Path | str, dpi: int = 300) -> None:
+def save_graph(model: DIN, path: Path | str, dpi: int = 300, *, source: str | None = None) -> None:
     """Draw the computation graph into one file; see :func:`architecture_graph`.
 
     Args:
         model: The network.
         path: A file ending in ``.png``, ``.svg`` or ``.pdf``.
         dpi: Resolution of a PNG.
+        source: What :func:`graph_source` gave for the model, where it has been called before.
 
     Raises:
         ValueError: Another ending.
@@ -89,33 +90,40 @@ def save_graph(model: DIN, path: Path | str, dpi: int = 300) -> None:
         raise ValueError(f"{path}: pictures are .png, .svg or .pdf, not '{path.suffix}'")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_bytes(_rendered(graph_source(model), ending, dpi))
+        temporary.write_bytes(_rendered(source or graph_source(model), ending, dpi))
 
 
-def graph_source(model: DIN) -> str:
+def graph_source(
+    model: DIN, inputs: Mapping[str, torch.Tensor] | None = None, name: str = "din"
+) -> str:
     """The graph in Graphviz's language, equal for equal networks.
 
     Args:
         model: The network.
+        inputs: Padded inputs to draw it for, as :meth:`DIN.forward` takes them; ``None`` makes
+            some. Only their number shows, at the probability.
+        name: Name of the graph.
 
     Returns:
         A ``digraph``.
     """
-    inputs = random_inputs(model, 2, 3, np.random.default_rng(0))
+    if inputs is None:
+        made = random_inputs(model, 2, 3, np.random.default_rng(0))
+        inputs = {feature: torch.from_numpy(each) for feature, each in made.items()}
     device = next(model.parameters()).device
     was_training = model.training
     try:
         with plain_formula(model), warnings.catch_warnings():
             # torchviz 0.0.3 compares torch's version by means that Python has deprecated.
             warnings.filterwarnings("ignore", "distutils Version classes", DeprecationWarning)
-            x = {name: torch.from_numpy(each).to(device) for name, each in inputs.items()}
+            x = {feature: each.to(device) for feature, each in inputs.items()}
             # Numbers go through torchviz's labels unchanged; names may hold anything.
-            names = {f"p{i}": name for i, (name, _) in enumerate(model.named_parameters())}
+            names = {f"p{i}": each for i, (each, _) in enumerate(model.named_parameters())}
             parameters = dict(zip(names, model.parameters(), strict=True))
             drawn = torchviz.make_dot(model.eval()(x), params=parameters)
     finally:
         model.train(was_training)
-    return _digraph(cast("list[str]", drawn.body), names)
+    return _digraph(cast("list[str]", drawn.body), names, graphviz.quoting.quote(name))
 
 
 def canonical_graph(svg: bytes) -> bytes:
@@ -123,12 +131,13 @@ def canonical_graph(svg: bytes) -> bytes:
     return re.sub(rb"<!--.*?-->\s*", b"", svg, flags=re.S)
 
 
-def _digraph(statements: Sequence[str], names: Mapping[str, str]) -> str:
+def _digraph(statements: Sequence[str], names: Mapping[str, str], name: str) -> str:
     """Torchviz's statements with numbered nodes and without operations that only pass on.
 
     Args:
         statements: Nodes and edges.
         names: What stands for a parameter in a label, and the parameter's name.
+        name: Of the graph.
     """
     labels: dict[str, tuple[str, str]] = {}
     edges: list[tuple[str, str]] = []
@@ -144,19 +153,19 @@ def _digraph(statements: Sequence[str], names: Mapping[str, str]) -> str:
     }
     number = {node: f"n{i}" for i, node in enumerate(n for n in labels if n not in source_of)}
     lines = [
-        "digraph din {",
+        f"digraph {name} {{",
         "  graph [ranksep=0.3 nodesep=0.15 fontname=monospace fontsize=14 labelloc=t",
         '         label="Deep Interest Network: blue parameters, grey operations, green output"]',
         "  node [shape=box style=filled fillcolor=grey92 fontname=monospace fontsize=10",
         "        height=0.2]",
     ]
-    for node, name in number.items():
+    for node, new in number.items():
         label, rest = labels[node]
         colour = re.search(r"fillcolor=\w+", rest)
         what, *shape = label.strip().split("\n")
         text = [names.get(what) or re.sub(r"Backward\d*$", "", what), *shape]
         text = ["probability", f" {what}"] if "green" in rest else text
-        lines.append(f"  {name} [label={dot_label(*text)} {colour[0] if colour else ''}]")
+        lines.append(f"  {new} [label={dot_label(*text)} {colour[0] if colour else ''}]")
     for tail, head in edges:
         if head in source_of:
             continue

@@ -34,8 +34,8 @@ class EmbeddingTables(nn.Module):
             optimizers such as ``torch.optim.Adam`` need ``False``.
 
     Raises:
-        ValueError: Two different features of one name, or a table shared by features that
-            disagree about its size or that no feature owns.
+        ValueError: Two different features of one name, a table shared by features that disagree
+            about its size or that no feature owns, or an initializer that makes another size.
     """
 
     def __init__(
@@ -54,8 +54,7 @@ class EmbeddingTables(nn.Module):
             owner = by_name[name]
             table = nn.Embedding(owner.vocab_size, owner.dim, padding_idx=0, sparse=sparse)
             with torch.no_grad():
-                table.weight = nn.Parameter(empty_table(*table.weight.shape))
-                table.weight.normal_(0.0, init_std)
+                table.weight = _initial_weight(owner, init_std)
                 table.weight[0] = 0.0
             self.add_module(_module_name(name), table)
         self._at_hand: Mapping[str, Tensor] = {}
@@ -132,6 +131,24 @@ def _module_name(feature_name: str) -> str:
         for each in feature_name
     )
     return "".join(coded) + "_table"
+
+
+def _initial_weight(owner: Feature, init_std: float) -> nn.Parameter:
+    """The initial rows of a feature's table, from its own initializer where it has one."""
+    shape = (owner.vocab_size, owner.dim)
+    weight = nn.Parameter(empty_table(*shape))
+    if owner.initializer is None:
+        weight.normal_(0.0, init_std)
+        return weight
+    made = owner.initializer(*shape).weight
+    if made.shape != shape:
+        raise ValueError(
+            f"feature '{owner.name}': its initializer made a table of {list(made.shape)}, not of "
+            f"{list(shape)}; it is called with vocab_size and embed_dim"
+        )
+    weight.copy_(made)
+    weight.requires_grad = made.requires_grad
+    return weight
 
 
 def _owner(feature: Feature, by_name: dict[str, Feature]) -> str:

@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from din_core.batches import Batch, batch_from_padded
-from din_core.features import Feature, SequenceFeature, SparseFeature, pair_histories
+from din_core.features import (
+    DenseFeature,
+    Feature,
+    SequenceFeature,
+    SparseFeature,
+    VectorFeature,
+    check_kinds,
+    pair_histories,
+)
 from din_core.layers.attention import ActivationUnit, sum_by_row
 from din_core.layers.embedding import EmbeddingTables
 from din_core.layers.mlp import MLP
@@ -29,7 +37,7 @@ class Embedded(NamedTuple):
     Attributes:
         histories: For each attention group, embeddings of all positions ``[P, D]``.
         targets: For each attention group, the candidate's embeddings ``[B, D]``.
-        others: Embeddings that no history belongs to, ``[B, D]`` each.
+        others: Embeddings that no history belongs to, and dense values, ``[B, D]`` each.
         row: Sample of each position, int64 ``[P]``.
         offsets: First position of each sample and P at the end, int64 ``[B + 1]``.
     """
@@ -49,15 +57,15 @@ class DIN(nn.Module):
     feature in both ``features`` and ``target_features`` enters once.
 
     Args:
-        features: Features of user and context (and, as in torch-rechub's tutorial, possibly the
-            targets again).
+        features: Features of user and context, sparse or dense (and, as in torch-rechub's
+            tutorial, possibly the targets again).
         history_features: Behaviour sequences with ``pooling="concat"``, each naming its target in
             ``shared_with``.
         target_features: Features of the candidate. Those without history are legal.
         mlp_params: Arguments of the final :class:`MLP`: ``dims``, ``activation`` (Dice where left
-            out) and ``dropout``.
-        attention_mlp_params: Arguments of the :class:`ActivationUnit`: ``dims``, ``activation``
-            and ``use_softmax``.
+            out), ``dropout``, and torch-rechub's ``output_layer``, which must be true.
+        attention_mlp_params: Arguments of the :class:`ActivationUnit`: ``dims`` (``[36]`` where
+            left out), ``activation`` and ``use_softmax``.
         pooling: ``attention`` is DIN; ``sum`` adds the history up and is the paper's BaseModel.
         attention: ``per_feature``: one unit for each history, as torch-rechub; ``joint``: one unit
             over the concatenated histories, as the paper's figure 2 and its authors' code.
@@ -79,9 +87,9 @@ class DIN(nn.Module):
 
     def __init__(
         self,
-        features: Sequence[SparseFeature],
+        features: Sequence[VectorFeature],
         history_features: Sequence[SequenceFeature],
-        target_features: Sequence[SparseFeature],
+        target_features: Sequence[VectorFeature],
         mlp_params: Mapping[str, Any],
         attention_mlp_params: Mapping[str, Any],
         *,
@@ -98,20 +106,16 @@ class DIN(nn.Module):
             raise ValueError(f"attention {attention!r} is none of 'per_feature', 'joint'")
         if not history_features:
             raise ValueError("history_features is empty; DIN needs one behaviour sequence or more")
-        for feature in (*features, *target_features):
-            if isinstance(feature, SequenceFeature):
-                raise TypeError(
-                    f"sequence feature '{feature.name}' is among features or target_features; "
-                    "sequences belong in history_features"
-                )
+        check_kinds(features, history_features, target_features)
         self.history_features = list(history_features)
         self.target_features = list(target_features)
         self.features = list(features)
         self.pooling = pooling
         self.attention = attention
         self.product_inputs = product_inputs
-        everything = [*target_features, *features, *history_features]
-        self.embedding = EmbeddingTables(everything, embedding_init_std, sparse_gradients)
+        self.embedding = EmbeddingTables(
+            self.embedded_features, embedding_init_std, sparse_gradients
+        )
 
         pairs = pair_histories(history_features, target_features)
         self.groups = _attention_groups(history_features, target_features, pairs, attention)
@@ -120,20 +124,37 @@ class DIN(nn.Module):
             for feature in {each.name: each for each in (*target_features, *features)}.values()
             if feature.name not in pairs.values()
         ]
+        unit_options = _options(
+            "attention_mlp_params", attention_mlp_params, ("dims", "activation", "use_softmax")
+        )
+        unit_options.setdefault("dims", (36,))  # as torch-rechub
         widths = [sum(history.dim for history in histories) for histories, _ in self.groups]
         self.units = nn.ModuleList(
-            ActivationUnit(width, **attention_mlp_params)
+            ActivationUnit(width, **unit_options)
             for width in (widths if pooling == "attention" else [])
         )
         products = (3 if pooling == "attention" else 1) if product_inputs else 0
         mlp_width = (2 + products) * sum(widths) + sum(each.dim for each in self.others)
-        self.mlp = MLP(mlp_width, **mlp_params)
+        known = ("dims", "activation", "dropout", "output_layer")
+        mlp_options = _options("mlp_params", mlp_params, known)
+        if not mlp_options.pop("output_layer", True):
+            raise ValueError(
+                "mlp_params: output_layer=False leaves no probability; a DIN ends in one, leave it "
+                "out"
+            )
+        self.mlp = MLP(mlp_width, **mlp_options)
 
     @property
-    def input_features(self) -> list[Feature]:
+    def input_features(self) -> list[Feature | DenseFeature]:
         """All inputs, each once: candidates, then other features, then histories."""
         everything = [*self.target_features, *self.features, *self.history_features]
         return list({feature.name: feature for feature in everything}.values())
+
+    @property
+    def embedded_features(self) -> list[Feature]:
+        """Those of the inputs that have a table, in the same order, repetitions included."""
+        everything = [*self.target_features, *self.features, *self.history_features]
+        return [feature for feature in everything if not isinstance(feature, DenseFeature)]
 
     @property
     def needs_totals(self) -> bool:
@@ -146,7 +167,8 @@ class DIN(nn.Module):
         Args:
             x: A batch, or the tutorial's padded inputs: feature name to int ``[B]``, and
                 ``[B, L]`` for the histories, where index 0 is padding and is masked. In evaluation
-                mode an index outside its table counts as 0, as in the exported graph.
+                mode an index outside its table counts as 0, as in the exported graph. Dense
+                features are numbers, ``[B]`` or ``[B, embed_dim]``.
 
         Returns:
             Probabilities ``[B]``.
@@ -171,7 +193,7 @@ class DIN(nn.Module):
         Args:
             inputs: Feature name to indices of any shape; other inputs are passed through.
         """
-        rows = {feature.name: feature.vocab_size for feature in self.input_features}
+        rows = {feature.name: feature.vocab_size for feature in self.embedded_features}
         return {
             name: _known(index, rows[name]) if name in rows else index
             for name, index in inputs.items()
@@ -187,7 +209,8 @@ class DIN(nn.Module):
         Raises:
             KeyError: A feature that the batch lacks.
             IndexError: An index outside its table.
-            TypeError: An input that is not an integer tensor.
+            TypeError: An index that is not an integer.
+            ValueError: Dense values of another width than their feature's.
         """
         return Embedded(
             [self.side_by_side(histories, batch.sequences) for histories, _ in self.groups],
@@ -229,7 +252,7 @@ class DIN(nn.Module):
             interests: Pooled interest of each attention group, ``[B, D]``.
             totals: Plain history sum of each group, read only where :attr:`needs_totals`.
             targets: Candidate embeddings of each group.
-            others: Embeddings of all other features.
+            others: Embeddings and values of all other features.
 
         Returns:
             Logits ``[B]``.
@@ -242,12 +265,19 @@ class DIN(nn.Module):
                     products += [total, total * target]
         return self.mlp(torch.cat([*interests, *products, *targets, *others], dim=1))
 
-    def side_by_side(self, features: Sequence[Feature], inputs: Mapping[str, Tensor]) -> Tensor:
-        """Embeddings of features, concatenated."""
+    def side_by_side(
+        self, features: Sequence[Feature | DenseFeature], inputs: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Embeddings of features and values of dense ones, concatenated."""
         for feature in features:
             if feature.name not in inputs:
                 raise KeyError(f"no input for feature '{feature.name}'; there are {sorted(inputs)}")
-        rows = [self.embedding(feature, inputs[feature.name]) for feature in features]
+        rows = [
+            _values(feature, inputs[feature.name])
+            if isinstance(feature, DenseFeature)
+            else self.embedding(feature, inputs[feature.name])
+            for feature in features
+        ]
         return rows[0] if len(rows) == 1 else torch.cat(rows, dim=-1)
 
 
@@ -257,17 +287,38 @@ def _known(index: Tensor, n_rows: int) -> Tensor:
     return torch.where((index >= 0) & (index < n_rows), index, 0)
 
 
+def _options(name: str, given: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """A copy of the arguments of a part, without those that are ``None``."""
+    if unknown := [key for key in given if key not in known]:
+        raise TypeError(f"{name}: {unknown[0]!r} is none of {', '.join(map(repr, known))}")
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _values(feature: DenseFeature, values: Tensor) -> Tensor:
+    """Dense values as float32 ``[B, embed_dim]``."""
+    rows = values.float() if values.dim() > 1 else values.float().unsqueeze(1)
+    if rows.dim() != 2 or rows.shape[1] != feature.dim:
+        expected = "[B]" if feature.dim == 1 else f"[B, {feature.dim}]"
+        raise ValueError(
+            f"feature '{feature.name}': its values have the shape {list(values.shape)}, not "
+            f"{expected}; correct them or its embed_dim"
+        )
+    return rows
+
+
 AttentionGroup = tuple[list[SequenceFeature], list[SparseFeature]]
 
 
 def _attention_groups(
     history_features: Sequence[SequenceFeature],
-    target_features: Sequence[SparseFeature],
+    target_features: Sequence[VectorFeature],
     pairs: Mapping[str, str],
     attention: Attention,
 ) -> list[AttentionGroup]:
     """Histories and their targets, as the activation units take them."""
-    target_named = {target.name: target for target in target_features}
+    target_named = {
+        target.name: target for target in target_features if isinstance(target, SparseFeature)
+    }
     histories = list(history_features)
     targets = [target_named[pairs[history.name]] for history in histories]
     if attention == "joint":

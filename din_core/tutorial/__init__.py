@@ -7,15 +7,16 @@ docstrings say what differs. The pipeline itself uses none of this: it trains on
 (:mod:`din_core.training`), which is faster.
 """
 
-from din_core.features import SequenceFeature, SparseFeature
+from din_core.features import DenseFeature, SequenceFeature, SparseFeature
 from din_core.models import DIN
-from din_core.tutorial.delivery import ONNXExporter, visualize_model
-from din_core.tutorial.frames import (
+from din_core.tutorial.arrays import (
     df_to_dict,
-    generate_seq_feature,
+    get_auto_embedding_dim,
     pad_sequences,
     vocabulary_sizes,
 )
+from din_core.tutorial.delivery import ONNXExporter, visualize_model
+from din_core.tutorial.frames import generate_seq_feature
 from din_core.tutorial.loaders import DataGenerator
 from din_core.tutorial.trainer import CTRTrainer
 
@@ -23,11 +24,13 @@ __all__ = [
     "DIN",
     "CTRTrainer",
     "DataGenerator",
+    "DenseFeature",
     "ONNXExporter",
     "SequenceFeature",
     "SparseFeature",
     "df_to_dict",
     "generate_seq_feature",
+    "get_auto_embedding_dim",
     "pad_sequences",
     "visualize_model",
     "vocabulary_sizes",

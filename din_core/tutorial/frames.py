@@ -6,30 +6,39 @@ Shapes: N samples, L padded length of a history.
 from __future__ import annotations
 
 import logging
+import operator
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from din_core import sequences, sources, sql_files, warehouse
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.tutorial.columns import id_column, time_column
+
+if TYPE_CHECKING:
+    import duckdb
 
 _log = logging.getLogger(__name__)
+
+_MOST = (1 << 30) - 1
+_SPLITS = ("train", "val", "test")
 
 Samples = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
 def generate_seq_feature(
     data: pd.DataFrame,
-    user_col: str,
-    item_col: str,
-    time_col: str,
-    item_attribute_cols: Sequence[str] = (),
+    user_col: Hashable,
+    item_col: Hashable,
+    time_col: Hashable,
+    item_attribute_cols: Hashable | Iterable[Hashable] = (),
     min_item: int = 0,
     shuffle: bool = True,
     max_len: int = 50,
@@ -44,12 +53,15 @@ def generate_seq_feature(
     ``seed``; an item has one value of each attribute, the most frequent one.
 
     Args:
-        data: One row per interaction; ids of any type, times as integer seconds or ISO 8601.
-            Rows that cannot be used are left out, and a warning is logged.
+        data: One row per interaction. Ids and attributes are of any type; ``1``, ``1.0`` and
+            ``'1'`` are one id. Times are numbers, moments (without a zone in UTC) or text as in a
+            log, and order the rows exactly. An attribute that is missing in a row (NaN, None) is
+            what the item's other rows say, or else index 0. A row without user, item or usable time
+            is left out, and a warning is logged.
         user_col: Column of the user id.
         item_col: Column of the item id.
         time_col: Column of the time.
-        item_attribute_cols: Columns that describe the item.
+        item_attribute_cols: Columns that describe the item; a string is one column.
         min_item: Users with fewer interactions are left out.
         shuffle: Shuffle the rows; otherwise they stand by user and position, positive first.
         max_len: L, most positions of a history.
@@ -61,62 +73,197 @@ def generate_seq_feature(
         indices from 1; histories are int64 arrays ``[L]``, oldest first, 0 after the last.
 
     Raises:
-        SourceError: A column is missing, or no row is usable.
-        OptionsError: An option is out of range.
+        TypeError: ``data`` is no pandas data frame.
+        SourceError: A column is missing, there twice or has a name that the result needs, no row is
+            usable, or no user has interactions enough for a sample.
+        OptionsError: ``min_item``, ``max_len`` or ``seed`` is out of range.
     """
-    attributes = tuple(item_attribute_cols)
-    source_columns = [user_col, item_col, time_col, *attributes]
-    if missing := [column for column in source_columns if column not in data.columns]:
-        raise sources.SourceError(
-            f"the data frame has no column {missing[0]!r}, only {list(data.columns)}; correct "
-            "user_col, item_col, time_col or item_attribute_cols"
-        )
-    options = SequenceConfig(max_history=max_len, min_interactions=min_item, seed=seed)
-    with tempfile.TemporaryDirectory() as folder, warehouse.connect(":memory:") as con:
-        source = SourceConfig(
-            path=str(Path(folder) / "interactions.parquet"),
-            user_col=user_col,
-            item_col=item_col,
-            time_col=time_col,
-            item_attribute_cols=attributes,
-            label_col="",  # the tutorial knows no labelled impressions
-        )
-        data[source_columns].to_parquet(source.path, index=False)
-        with warehouse.transaction(con):
-            report = sources.ingest(con, source)
-        if report.rejected:
-            _log.warning(
-                "%d of %d rows were left out: %s",
-                report.rejected,
-                report.lines_read,
-                "; ".join(f"{each.reason} ({each.rows})" for each in report.source.rejections),
-            )
-        sequences.build(con, source, options)
-        columns = ["label", "target_item_id", "user_id", "hist_item_id"]
-        for name in attributes:
-            columns += [f"hist_{name}", f"target_{name}"]
-        select = ", ".join(sql_files.quote(column) for column in columns)
-        tables = [
-            con.sql(
-                f"select {select} from samples where split = ? "
-                "order by user_id, position, label desc, target_item_id",
-                params=[split],
-            ).to_arrow_table()
-            for split in ("train", "val", "test")
-        ]
-    random = np.random.default_rng(seed)
-    train, val, test = (
-        _frame(table, max_len, random if shuffle else None).rename(columns={"user_id": user_col})
-        for table in tables
+    names = _attribute_names(item_attribute_cols)
+    columns = {"user_col": user_col, "item_col": item_col, "time_col": time_col}
+    _check_frame(data, [*columns.items(), *(("item_attribute_cols", name) for name in names)])
+    result_names = _result_names(user_col, names)
+    options = SequenceConfig(
+        min_interactions=_whole("min_item", min_item, 0),
+        max_history=_whole("max_len", max_len, 1),
+        seed=_whole("seed", seed, 0),
     )
+    # Numbered, so that no name can clash with one of the tables' own columns.
+    attributes = [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    with (
+        tempfile.TemporaryDirectory(prefix="data_frame_") as folder,
+        warehouse.connect(":memory:") as con,
+    ):
+        source = SourceConfig(
+            path=str(Path(folder) / "data.parquet"),
+            item_attribute_cols=tuple(attributes),
+        )
+        staged = {
+            "user_id": id_column(_column(data, user_col), f"user_col: column {user_col!r}"),
+            "item_id": id_column(_column(data, item_col), f"item_col: column {item_col!r}"),
+            "time": time_column(_column(data, time_col), f"time_col: column {time_col!r}"),
+        }
+        for attribute, name in zip(attributes, names, strict=True):
+            where = f"item_attribute_cols: column {name!r}"
+            staged[attribute] = id_column(_column(data, name), where)
+        pq.write_table(pa.table(staged), source.path)
+        _ingest(con, source, columns)
+        _require_samples(con, options.min_interactions)
+        sequences.build(con, source, options)
+        tables = _sample_tables(con, attributes)
+    random = np.random.default_rng(seed) if shuffle else None
+    train, val, test = (_frame(table, result_names, max_len, random) for table in tables)
+    _warn_of_gaps(train, val, test)
     return train, val, test
 
 
-def _frame(table: Any, length: int, random: np.random.Generator | None) -> pd.DataFrame:
+def _attribute_names(given: Hashable | Iterable[Hashable]) -> list[Hashable]:
+    """The columns named by ``item_attribute_cols``; a string or a number names one."""
+    if given is None:
+        return []
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [given]
+    return list(given)
+
+
+def _check_frame(data: object, columns: Sequence[tuple[str, Hashable]]) -> None:
+    """Refuse what is no data frame, or lacks a column, has it twice or is asked for it twice."""
+    if not isinstance(data, pd.DataFrame):
+        kind = type(data)
+        way_out = "data.to_pandas()" if hasattr(data, "to_pandas") else "pandas.DataFrame(data)"
+        raise TypeError(
+            f"data is a {kind.__name__} of {kind.__module__.partition('.')[0]}, not a pandas data "
+            f"frame; pass {way_out}"
+        )
+    if data.columns.nlevels > 1:
+        raise sources.SourceError(
+            f"data has columns of {data.columns.nlevels} levels, such as {data.columns[0]!r}; give "
+            "each column one name first, as data.columns = ['_'.join(c) for c in data.columns]"
+        )
+    if data.empty:
+        raise sources.SourceError(
+            f"data has {len(data)} rows and {len(data.columns)} columns: there is no interaction"
+        )
+    there = list(data.columns)
+    taken: dict[Hashable, str] = {}
+    for argument, name in columns:
+        if name not in there:
+            shown = there if len(there) <= 20 else [*there[:20], "..."]
+            raise sources.SourceError(
+                f"{argument}: the data frame has no column {name!r}, only {shown}; correct "
+                f"{argument}{_hint(columns, there)}"
+            )
+        if there.count(name) > 1:
+            raise sources.SourceError(
+                f"{argument}: the data frame has {there.count(name)} columns {name!r}; rename or "
+                "drop all but one"
+            )
+        if name in taken:
+            both = argument if taken[name] == argument else f"{taken[name]} and {argument}"
+            raise sources.SourceError(
+                f"{both}: column {name!r} is named twice; correct one of them"
+            )
+        taken[name] = argument
+
+
+def _hint(columns: Sequence[tuple[str, Hashable]], there: Sequence[Hashable]) -> str:
+    """Whether ``item_attribute_cols`` is one name that was taken apart, as by ``list('cate')``."""
+    attributes = [name for argument, name in columns if argument == "item_attribute_cols"]
+    together = "".join(map(str, attributes))
+    return f": is [{together!r}] meant?" if len(attributes) > 1 and together in there else ""
+
+
+def _column(data: pd.DataFrame, name: Hashable) -> pd.Series:
+    return cast("pd.Series", data[name])  # a frame only where names repeat, which is refused
+
+
+def _result_names(user_col: Hashable, attributes: Sequence[Hashable]) -> list[Hashable]:
+    """Columns of the result in their order, refusing two of one name."""
+    named: list[tuple[str, Hashable, Hashable]] = [
+        ("", "", "label"),
+        ("", "", "target_item_id"),
+        ("user_col", user_col, user_col),
+        ("", "", "hist_item_id"),
+    ]
+    for name in attributes:
+        named.append(("item_attribute_cols", name, f"hist_{name}"))
+        named.append(("item_attribute_cols", name, f"target_{name}"))
+    results = [str(result) for *_, result in named]
+    for argument, name, result in named:
+        if argument and results.count(str(result)) > 1:
+            raise sources.SourceError(
+                f"{argument}: column {name!r} would become the second column {result!r} of the "
+                f"samples; rename it, as data.rename(columns={{{name!r}: 'another'}})"
+            )
+    return [result for *_, result in named]
+
+
+def _whole(argument: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if isinstance(value, bool) or not least <= number <= _MOST:
+        raise sequences.OptionsError(
+            f"{argument} is {value!r}, must be an integer from {least} to {_MOST}"
+        )
+    return number
+
+
+def _ingest(
+    con: duckdb.DuckDBPyConnection, source: SourceConfig, columns: Mapping[str, Hashable]
+) -> None:
+    """Make the table ``interactions``, and speak of the frame instead of the file behind it."""
+    try:
+        with warehouse.transaction(con):
+            report = sources.ingest(con, source)
+    except sources.SourceError as error:
+        of_data = str(error).replace(source.path, "data").replace("data.parquet line", "row")
+        raise sources.SourceError(of_data) from error
+    if report.rejected:
+        _log.warning(
+            "%d of %d rows were left out: %s; the columns are %s",
+            report.rejected,
+            report.lines_read,
+            "; ".join(f"{each.reason} ({each.rows})" for each in report.source.rejections),
+            ", ".join(f"{argument}={name!r}" for argument, name in columns.items()),
+        )
+
+
+def _require_samples(con: duckdb.DuckDBPyConnection, min_item: int) -> None:
+    n_users, longest = con.execute(
+        "select count(*), max(n_events) from "
+        "(select count(*) as n_events from interactions group by user_id)"
+    ).fetchall()[0]
+    if longest < max(2, min_item):
+        least = f"min_item={min_item}" if min_item > 2 else "the 2 that a sample needs"
+        raise sources.SourceError(
+            f"data gives no sample: it has {n_users} users, and the one with most interactions has "
+            f"{longest}, fewer than {least}; is user_col the user, or is data a part of the log?"
+        )
+
+
+def _sample_tables(con: duckdb.DuckDBPyConnection, attributes: Sequence[str]) -> list[Any]:
+    columns = ["label", "target_item_id", "user_id", "hist_item_id"]
+    for name in attributes:
+        columns += [f"hist_{name}", f"target_{name}"]
+    select = ", ".join(sql_files.quote(column) for column in columns)
+    return [
+        con.sql(
+            f"select {select} from samples where split = ? "
+            "order by user_id, position, label desc, target_item_id",
+            params=[split],
+        ).to_arrow_table()
+        for split in _SPLITS
+    ]
+
+
+def _frame(
+    table: Any, names: Sequence[Hashable], length: int, random: np.random.Generator | None
+) -> pd.DataFrame:
     order = np.arange(table.num_rows) if random is None else random.permutation(table.num_rows)
-    columns: dict[str, Any] = {}
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
+    columns: dict[Hashable, Any] = {}
+    for name, chunks in zip(names, table.columns, strict=True):
+        column = chunks.combine_chunks()
         if pa.types.is_list(column.type):
             columns[name] = list(_padded(column, length)[order])
         else:
@@ -132,85 +279,16 @@ def _padded(lists: Any, length: int) -> npt.NDArray[np.int64]:
     return padded
 
 
-def vocabulary_sizes(*frames: pd.DataFrame) -> dict[str, int]:
-    """Rows that each embedding table needs: the largest index of all frames, plus one.
-
-    torch-rechub's tutorial reads them off its input, which its ``generate_seq_feature`` has
-    overwritten with indices. Here the input is not touched and the answer is in the result: give
-    it all three frames.
-
-    Args:
-        frames: What :func:`generate_seq_feature` returned.
-
-    Returns:
-        Column to size, ``label`` left out. A target and its history have one size.
-
-    Raises:
-        ValueError: No frame.
-    """
-    if not frames:
-        raise ValueError("no data frame; pass train, val and test")
-    largest: dict[str, int] = {}
-    for frame in frames:
-        for name, column in frame.items():
-            if name == "label" or frame.empty:
-                continue
-            values = np.stack(column.tolist()) if column.dtype == object else column.to_numpy()
-            largest[str(name)] = max(largest.get(str(name), 0), int(values.max(initial=0)))
-    for name in list(largest):
-        history = name.replace("target_", "hist_", 1)
-        if name.startswith("target_") and history in largest:
-            largest[name] = largest[history] = max(largest[name], largest[history])
-    return {name: size + 1 for name, size in largest.items()}
-
-
-def df_to_dict(data: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
-    """Turn a frame of samples into the arrays that the loaders and the model take.
-
-    Args:
-        data: Plain columns, and columns of equally long lists or arrays.
-
-    Returns:
-        Column to array ``[N]``, or ``[N, L]`` for lists.
-    """
-    return {
-        str(name): np.array(column.tolist()) if column.dtype == object else column.to_numpy()
-        for name, column in data.items()
-    }
-
-
-def pad_sequences(
-    sequences: Sequence[Sequence[float]],
-    maxlen: int | None = None,
-    dtype: str = "int32",
-    padding: Literal["pre", "post"] = "pre",
-    truncating: Literal["pre", "post"] = "pre",
-    value: float = 0.0,
-) -> npt.NDArray[Any]:
-    """Bring sequences to one length.
-
-    Args:
-        sequences: N sequences of numbers.
-        maxlen: L; ``None`` takes the longest.
-        dtype: Type of the result.
-        padding: Where padding stands: before or after.
-        truncating: Which end of a sequence that is too long is cut off.
-        value: What padding is filled with.
-
-    Returns:
-        ``[N, L]``.
-
-    Raises:
-        ValueError: ``padding`` or ``truncating`` is neither ``pre`` nor ``post``.
-    """
-    for name, chosen in (("padding", padding), ("truncating", truncating)):
-        if chosen not in ("pre", "post"):
-            raise ValueError(f"{name} {chosen!r} is neither 'pre' nor 'post'")
-    length = max(map(len, sequences), default=0) if maxlen is None else maxlen
-    padded = np.full((len(sequences), length), value, dtype=dtype)
-    for row, sequence in zip(padded, sequences, strict=True):
-        kept = sequence[max(0, len(sequence) - length) :] if truncating == "pre" else sequence
-        kept = kept[:length]
-        start = length - len(kept) if padding == "pre" else 0
-        row[start : start + len(kept)] = kept
-    return padded
+def _warn_of_gaps(*frames: pd.DataFrame) -> None:
+    """Say which split is empty, and which positives have no negative beside them."""
+    for name, frame in zip(_SPLITS, frames, strict=True):
+        if frame.empty:
+            _log.warning(
+                "%s is empty: a user's last interaction is for test, the one before for val, "
+                "those between them and the first for train, and no user has enough",
+                name,
+            )
+    labels = np.concatenate([frame["label"].to_numpy() for frame in frames])
+    alone = 2 * np.count_nonzero(labels) - len(labels)
+    if alone:
+        _log.warning("%d positives have no negative: their users touched every item", alone)

@@ -67,7 +67,8 @@ class DataGenerator:
         seed: Seed of the shuffles and of a random split.
 
     Raises:
-        ValueError: An input has not as many rows as there are labels.
+        ValueError: An input has not as many rows as there are labels, or holds what is no finite
+            number; a label outside 0 … 1.
     """
 
     def __init__(self, x: Arrays, y: npt.ArrayLike, *, seed: int = 2022) -> None:
@@ -91,18 +92,26 @@ class DataGenerator:
             y_val: Their labels.
             x_test: Inputs of the test samples.
             y_test: Their labels.
-            split_ratio: Instead of the four above: shares of training and validation, such as
-                ``[0.7, 0.1]``, drawn at random from the samples at hand; the rest is test.
+            split_ratio: Instead of the four above, not beside them: shares of training and
+                validation, such as ``[0.7, 0.1]``, drawn at random from the samples at hand; the
+                rest is test.
             batch_size: B.
             num_workers: Accepted for the sake of ported scripts. Nothing is left for workers to do.
 
         Raises:
-            ValueError: Neither a split nor samples for validation and test, or unequal lengths.
+            ValueError: Neither a split nor samples for validation and test, or both, or samples
+                that the constructor would refuse.
         """
         if num_workers:
             _log.debug("num_workers=%d: a batch is an index into tensors, no worker", num_workers)
         shuffles = torch.Generator().manual_seed(self.seed)
+        given = {"x_val": x_val, "y_val": y_val, "x_test": x_test, "y_test": y_test}
         if split_ratio is not None:
+            if beside := [name for name, each in given.items() if each is not None]:
+                raise ValueError(
+                    f"split_ratio and {beside[0]}: split_ratio draws validation and test from the "
+                    "samples at hand; leave out one of the two"
+                )
             return self._random_split(split_ratio, batch_size, shuffles)
         if x_val is None or y_val is None or x_test is None or y_test is None:
             raise ValueError(
@@ -140,12 +149,40 @@ class DataGenerator:
 
 
 def _tensors(x: Arrays, y: npt.ArrayLike) -> tuple[dict[str, Tensor], Tensor]:
-    labels = torch.from_numpy(np.array(y, dtype=np.float32))
-    inputs = {name: torch.from_numpy(np.array(each)) for name, each in x.items()}
+    labels = np.array(_numbers("y", y), dtype=np.float32)
+    if len(wrong := np.flatnonzero(~((labels >= 0) & (labels <= 1)))):
+        raise ValueError(
+            f"y: label {labels[wrong[0]]:g} in row {wrong[0]} is not within 0 … 1, a click's "
+            "probability; are these ratings?"
+        )
+    inputs = {name: torch.from_numpy(_numbers(name, each)) for name, each in x.items()}
     for name, each in inputs.items():
         if len(each) != len(labels):
             raise ValueError(
                 f"input '{name}' has {len(each)} rows and there are {len(labels)} labels; both "
                 "must come from the same samples"
             )
-    return inputs, labels
+    return inputs, torch.from_numpy(labels)
+
+
+def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """A copy that tensors can be made of, lists of one length as a rectangle."""
+    try:
+        array = np.array(values)
+        array = np.array(array.tolist()) if array.dtype == object else array
+    except ValueError as error:
+        raise ValueError(
+            f"{name} holds lists of different lengths; pad_sequences evens them out"
+        ) from error
+    if array.dtype.kind == "u":
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} is of type {array.dtype}, no numbers; number its values, as "
+            "generate_seq_feature does"
+        )
+    if array.dtype.kind == "f" and len(wrong := np.argwhere(~np.isfinite(array))):
+        raise ValueError(
+            f"{name} is {array[tuple(wrong[0])]} in row {wrong[0][0]}; fill it or leave the row out"
+        )
+    return array

@@ -14,11 +14,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from din_core.atomic_files import replacing
+from din_core.export import OPSET
 from din_core.metrics import auc
 from din_core.models import DIN
 from din_core.tutorial.delivery import ONNXExporter, visualize_model
 
 _log = logging.getLogger(__name__)
+
+_TABLES = (nn.Embedding, nn.EmbeddingBag)
+_NORMALISATIONS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
 
 Loader = Iterable[tuple[Mapping[str, Tensor], Tensor]]
 MODEL_FILE = "model.safetensors"
@@ -52,19 +59,20 @@ class CTRTrainer:
         optimizer_params: Its arguments; ``{"lr": 1e-3, "weight_decay": 1e-5}`` where left out.
         regularization_params: ``embedding_l1, embedding_l2, dense_l1, dense_l2``: factors of the
             sums of absolute and of squared weights in the loss, 0 where left out. They see whole
-            tables, as the original's.
-        scheduler_fn: Class of a learning rate scheduler, stepped once an epoch.
+            tables and no normalisation layers, as the original's.
+        scheduler_fn: Class of a learning rate scheduler, stepped once an epoch without a metric.
         scheduler_params: Its arguments.
         n_epoch: Most epochs.
         earlystop_patience: Epochs without a better validation AUC before training stops.
         device: Such as ``cpu`` or ``cuda:0``.
-        gpus: At most one device number.
+        gpus: At most one device number, which replaces ``device``.
         loss_mode: ``False`` for a model that returns probabilities and a further loss.
         model_path: Directory for ``model.safetensors``.
         model_logger: One or several :class:`MetricLogger`.
 
     Raises:
-        ValueError: More than one GPU, or an unknown regularization.
+        ValueError: More than one GPU, an unknown regularization, a scheduler that cannot be
+            stepped so, or ``loss_mode=False`` for a DIN.
     """
 
     def __init__(
@@ -85,14 +93,26 @@ class CTRTrainer:
     ) -> None:
         if gpus and len(gpus) > 1:
             raise ValueError(f"gpus {list(gpus)}: one process takes one GPU; start it by torchrun")
+        if not loss_mode and isinstance(model, DIN):
+            raise ValueError("loss_mode=False: a DIN returns no further loss; leave it out")
+        if scheduler_params and scheduler_fn is None:
+            raise ValueError(
+                f"scheduler_params {dict(scheduler_params)} without scheduler_fn: name the "
+                "scheduler's class, or leave them out"
+            )
         self.device = torch.device(f"cuda:{gpus[0]}" if gpus else device)
         self.model = model.to(self.device)
-        self.optimizer = optimizer_fn(
-            model.parameters(), **(optimizer_params or {"lr": 1e-3, "weight_decay": 1e-5})
-        )
+        if optimizer_params is None:
+            optimizer_params = {"lr": 1e-3, "weight_decay": 1e-5}
+        self.optimizer = optimizer_fn(model.parameters(), **optimizer_params)
         self.scheduler = (
             scheduler_fn(self.optimizer, **(scheduler_params or {})) if scheduler_fn else None
         )
+        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            raise ValueError(  # noqa: TRY004 (its type is right, what it needs is not at hand)
+                "scheduler_fn=ReduceLROnPlateau steps on a metric, and schedulers are stepped "
+                "without one here; take one that counts epochs, such as StepLR"
+            )
         self.regularization = _regularization(regularization_params or {})
         self.n_epoch = n_epoch
         self.earlystop_patience = earlystop_patience
@@ -116,7 +136,7 @@ class CTRTrainer:
                     "loss_mode": self.loss_mode,
                 }
             )
-        best_auc, best_weights, n_worse = -1.0, None, 0
+        best_auc, best_weights, n_worse, stop = -1.0, None, 0, False
         for epoch in range(self.n_epoch):
             rate = self.optimizer.param_groups[0]["lr"]
             metrics = {"train/loss": self.train_one_epoch(train_dataloader), "learning_rate": rate}
@@ -131,10 +151,11 @@ class CTRTrainer:
                     best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
                 else:
                     n_worse += 1
+                    stop = n_worse >= self.earlystop_patience
             _log.info("epoch %d: %s", epoch, metrics)
             for logger in self.loggers:
                 logger.log_metrics(metrics, step=epoch)
-            if val_dataloader is not None and n_worse >= self.earlystop_patience:
+            if stop:
                 break
         if best_weights is not None:
             self.model.load_state_dict(best_weights)
@@ -145,8 +166,13 @@ class CTRTrainer:
         for logger in self.loggers:
             logger.finish()
 
-    def train_one_epoch(self, data_loader: Loader) -> float:
+    def train_one_epoch(self, data_loader: Loader, log_interval: int = 10) -> float:
         """Pass over the training samples once.
+
+        Args:
+            data_loader: Batches of inputs and labels.
+            log_interval: Batches between two lines in the log at level DEBUG, which tell their
+                mean loss.
 
         Returns:
             Mean loss of the batches; 0 without any.
@@ -159,6 +185,9 @@ class CTRTrainer:
             loss.backward()
             self.optimizer.step()
             losses.append(loss.detach())
+            if len(losses) % log_interval == 0 and _log.isEnabledFor(logging.DEBUG):
+                recent = float(torch.stack(losses[-log_interval:]).mean())
+                _log.debug("batch %d: loss %.4f", len(losses), recent)
         return float(torch.stack(losses).mean()) if losses else 0.0
 
     def evaluate(self, model: nn.Module, data_loader: Loader) -> float | None:
@@ -175,13 +204,60 @@ class CTRTrainer:
         scored = self._scored(model, data_loader)
         return [each for _, probabilities in scored for each in probabilities.tolist()]
 
-    def export_onnx(self, output_path: Path | str, *, dynamic_batch: bool = True) -> bool:
+    def export_onnx(
+        self,
+        output_path: Path | str,
+        dummy_input: Mapping[str, Tensor] | None = None,
+        batch_size: int = 2,
+        seq_length: int = 10,
+        opset_version: int = OPSET,
+        dynamic_batch: bool = True,
+        device: str | None = None,
+        verbose: bool = False,
+        onnx_export_kwargs: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Write the model as ONNX; see :meth:`ONNXExporter.export`."""
-        return ONNXExporter(self._din()).export(output_path, dynamic_batch=dynamic_batch)
+        return ONNXExporter(self._din()).export(
+            output_path,
+            dummy_input=dummy_input,
+            batch_size=batch_size,
+            seq_length=seq_length,
+            opset_version=opset_version,
+            dynamic_batch=dynamic_batch,
+            device=device,
+            verbose=verbose,
+            onnx_export_kwargs=onnx_export_kwargs,
+        )
 
-    def visualization(self, save_path: Path | str | None = None, dpi: int = 300) -> graphviz.Source:
+    def visualization(
+        self,
+        input_data: Mapping[str, Tensor] | None = None,
+        batch_size: int = 2,
+        seq_length: int = 10,
+        depth: int = 3,
+        show_shapes: bool = True,
+        expand_nested: bool = True,
+        save_path: Path | str | None = None,
+        graph_name: str = "model",
+        device: str | None = None,
+        dpi: int = 300,
+        **kwargs: Any,
+    ) -> graphviz.Source:
         """Draw the model; see :func:`visualize_model`."""
-        return visualize_model(self._din(), save_path, dpi)
+        return visualize_model(
+            self._din(),
+            input_data=input_data,
+            batch_size=batch_size,
+            seq_length=seq_length,
+            depth=depth,
+            show_shapes=show_shapes,
+            expand_nested=expand_nested,
+            save_path=save_path,
+            graph_name=graph_name,
+            device=device or "cpu",
+            dpi=dpi,
+            **kwargs,
+        )
 
     def _din(self) -> DIN:
         if not isinstance(self.model, DIN):
@@ -215,11 +291,18 @@ class CTRTrainer:
         """L1 and L2 of embedding tables and of all other weights."""
         if not any(self.regularization.values()):
             return 0.0
-        tables = {
-            id(module.weight) for module in self.model.modules() if isinstance(module, nn.Embedding)
+        modules = list(self.model.modules())
+        tables = {id(each.weight) for each in modules if isinstance(each, _TABLES)}
+        exempt = {
+            id(parameter)
+            for each in modules
+            if isinstance(each, _NORMALISATIONS)
+            for parameter in each.parameters()
         }
         penalty = torch.zeros((), device=self.device)
         for parameter in self.model.parameters():
+            if id(parameter) in exempt or not parameter.requires_grad:
+                continue
             kind = "embedding" if id(parameter) in tables else "dense"
             penalty = penalty + self.regularization[f"{kind}_l1"] * parameter.abs().sum()
             penalty = penalty + self.regularization[f"{kind}_l2"] * parameter.square().sum()

@@ -9,7 +9,7 @@ import torch
 
 from din_core.batches import Batch, batch_from_padded
 from din_core.config import ModelConfig
-from din_core.features import SequenceFeature, SparseFeature, Vocabulary
+from din_core.features import DenseFeature, SequenceFeature, SparseFeature, Vocabulary
 from din_core.models import DIN, build_model
 
 VARIANTS = {
@@ -307,3 +307,66 @@ def test_a_missing_input_is_named():
     inputs = {"target_item_id": torch.tensor([1]), "hist_item_id": torch.tensor([[1]])}
     with pytest.raises(KeyError, match="no input for feature 'user_id'; there are"):
         model(inputs)
+
+
+def dense_din(*, features, targets=(), **options):
+    item = SparseFeature("item", 3, 1)
+    history = SequenceFeature("hist", 3, 1, "concat", shared_with="item")
+    return DIN(features, [history], [item, *targets], {}, {"dims": [1]}, **options)
+
+
+def dense_inputs(**values):
+    return {"item": torch.tensor([1, 2]), "hist": torch.tensor([[2], [0]]), **values}
+
+
+def test_dense_values_enter_the_final_mlp_as_they_are():
+    price, vector = DenseFeature("price"), DenseFeature("vector", 2)
+    model = dense_din(features=[vector], targets=[price]).eval()
+    x = dense_inputs(price=torch.tensor([2, 3]), vector=torch.tensor([[1.0, 0.5], [0.0, -4.0]]))
+    nothing = {**x, "price": torch.zeros(2), "vector": torch.zeros(2, 2)}
+    with torch.no_grad():
+        # In the order of the features: interest, item, price, vector.
+        model.mlp.output.weight[0, 2:] = torch.tensor([10.0, 100.0, 1000.0])
+        moved = model.logits(model.as_batch(x)) - model.logits(model.as_batch(nothing))
+    assert moved.tolist() == pytest.approx([20 + 100 + 500, 30 - 4000])
+    one_wide = {**x, "price": x["price"][:, None]}
+    assert torch.equal(model(one_wide), model(x))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (torch.zeros(2, 3), r"feature 'price': its values have the shape \[2, 3\], not \[B\]"),
+        (torch.zeros(2, 1, 1), r"the shape \[2, 1, 1\], not \[B\]"),
+    ],
+)
+def test_dense_values_of_another_width_are_refused(values, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        dense_din(features=[DenseFeature("price")])(dense_inputs(price=values))
+
+
+@pytest.mark.parametrize(
+    ("features", "histories", "error", "sentence"),
+    [
+        ([DenseFeature("item")], [], ValueError, "two different features are called 'item'"),
+        ([], [DenseFeature("price")], TypeError, "DenseFeature.*is among history_features"),
+        ([], [SparseFeature("user", 2)], TypeError, "SparseFeature.*is among history_features"),
+    ],
+)
+def test_a_feature_in_the_wrong_place_is_refused(features, histories, error, sentence):
+    history = SequenceFeature("hist", 3, 1, "concat", shared_with="item")
+    with pytest.raises(error, match=sentence):
+        DIN(features, [history, *histories], [SparseFeature("item", 3, 1)], {}, {})
+
+
+def test_what_torch_rechub_leaves_out_is_what_it_defaults_to():
+    model = dense_din(features=[])
+    assert len(model.mlp.layers) == 0
+    item = SparseFeature("item", 3, 1)
+    history = SequenceFeature("hist", 3, 1, "concat", shared_with="item")
+    model = DIN([], [history], [item], {"dims": None, "output_layer": True}, {})
+    assert [layer.out_features for layer in model.units[0].mlp.layers] == [36]
+    with pytest.raises(ValueError, match="output_layer=False leaves no probability"):
+        DIN([], [history], [item], {"output_layer": False}, {})
+    with pytest.raises(TypeError, match="attention_mlp_params: 'dropout' is none of 'dims'"):
+        DIN([], [history], [item], {}, {"dropout": 0.1})

@@ -122,3 +122,22 @@ def test_any_column_name_will_do(name):
 def test_impossible_tables_are_refused(features, sentence):
     with pytest.raises(ValueError, match=sentence):
         EmbeddingTables(features)
+
+
+def test_an_initializer_makes_the_table_of_its_owner():
+    def counted(vocab_size, embed_dim):
+        rows = torch.arange(vocab_size * embed_dim, dtype=torch.float32)
+        return torch.nn.Embedding.from_pretrained(rows.view(vocab_size, embed_dim), freeze=True)
+
+    feature = SparseFeature("a", 3, 2, initializer=counted)
+    tables = EmbeddingTables([feature, SparseFeature("b", 3, 2)])
+    # Row 0 is padding, whatever the initializer says.
+    assert tables.table(feature).weight.tolist() == [[0, 0], [2, 3], [4, 5]]
+    assert not tables.table(feature).weight.requires_grad
+    assert tables.table(SparseFeature("b", 3, 2)).weight.requires_grad
+
+
+def test_an_initializer_of_another_size_is_refused():
+    feature = SparseFeature("a", 3, 2, initializer=lambda *_: torch.nn.Embedding(4, 2))
+    with pytest.raises(ValueError, match=r"made a table of \[4, 2\], not of \[3, 2\]"):
+        EmbeddingTables([feature])

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from din_core.features import (
+    DenseFeature,
     SequenceFeature,
     SparseFeature,
     Vocabulary,
@@ -131,3 +132,12 @@ def test_vocabulary_survives_the_way_through_plain_values():
         "user_attributes": {},
     }
     assert Vocabulary.from_dict(vocabulary.to_dict()) == vocabulary
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(("",), "a feature needs a name"), (("price", 0), "'price': embed_dim 0 must be 1 or more")],
+)
+def test_impossible_dense_features_are_refused(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        DenseFeature(*arguments)

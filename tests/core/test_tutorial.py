@@ -15,192 +15,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from din_core.sources import SourceError
 from din_core.tutorial import (
-    DIN,
     CTRTrainer,
     DataGenerator,
-    ONNXExporter,
-    SequenceFeature,
-    SparseFeature,
-    df_to_dict,
-    generate_seq_feature,
-    pad_sequences,
-    visualize_model,
-    vocabulary_sizes,
 )
+from tests.core.tutorial_logs import small_din
 
 DOCUMENT = Path(__file__).parents[2] / "README.md"
-
-# Users 10 (four events, one time twice), 20 (one) and 30 (three); items a … f, two categories.
-LOG = pd.DataFrame(
-    [
-        (10, "b", 2, "y"),
-        (10, "a", 1, "x"),
-        (30, "e", 5, "x"),
-        (10, "d", 3, "y"),
-        (10, "c", 3, "x"),
-        (20, "a", 9, "x"),
-        (30, "f", 6, "y"),
-        (30, "a", 7, "x"),
-    ],
-    columns=["user", "item", "when", "cate"],
-)
-COLUMNS = {"user_col": "user", "item_col": "item", "time_col": "when"}
-
-
-def generate(data=LOG, **options):
-    return generate_seq_feature(data=data, **COLUMNS, item_attribute_cols=["cate"], **options)
-
-
-def test_positives_by_hand():
-    train, val, test = generate(shuffle=False, max_len=4)
-    # Indices: users 10, 20, 30 → 1, 2, 3; items a … f → 1 … 6; categories x, y → 1, 2.
-    # User 10: a b d c ("d" and "c" tie in time: the row decides). User 30: e f a.
-    positives = {
-        name: [
-            (row.target_item_id, row.user, [*row.hist_item_id], [*row.hist_cate], row.target_cate)
-            for row in frame[frame.label == 1].itertuples()
-        ]
-        for name, frame in (("train", train), ("val", val), ("test", test))
-    }
-    assert positives == {
-        "train": [(2, 1, [1, 0, 0, 0], [1, 0, 0, 0], 2)],
-        "val": [(4, 1, [1, 2, 0, 0], [1, 2, 0, 0], 2), (6, 3, [5, 0, 0, 0], [1, 0, 0, 0], 2)],
-        "test": [(3, 1, [1, 2, 4, 0], [1, 2, 2, 0], 1), (1, 3, [5, 6, 0, 0], [1, 2, 0, 0], 1)],
-    }
-
-
-def test_every_positive_has_a_negative_that_its_user_never_touched():
-    touched = {1: {1, 2, 3, 4}, 3: {5, 6, 1}}
-    cate_of = {1: 1, 2: 2, 3: 1, 4: 2, 5: 1, 6: 2}
-    for frame in generate(shuffle=False):
-        assert frame.label.tolist() == [1, 0] * (len(frame) // 2)
-        for row in frame[frame.label == 0].itertuples():
-            assert row.target_item_id not in touched[row.user]
-            assert row.target_cate == cate_of[row.target_item_id]
-
-
-def test_columns_are_those_of_torch_rechub_in_their_order():
-    for frame in generate():
-        assert list(frame.columns) == [
-            "label",
-            "target_item_id",
-            "user",
-            "hist_item_id",
-            "hist_cate",
-            "target_cate",
-        ]
-    without = generate_seq_feature(LOG, "user", "item", "when")
-    assert list(without[0].columns) == ["label", "target_item_id", "user", "hist_item_id"]
-
-
-def test_the_callers_frame_is_left_alone():
-    before = LOG.copy(deep=True)
-    generate()
-    pd.testing.assert_frame_equal(LOG, before)
-
-
-def test_heavy_user_keeps_every_split_and_the_most_recent_items():
-    n_events = 70
-    heavy = pd.DataFrame({"user": 1, "item": range(n_events), "when": range(n_events), "cate": 0})
-    other = pd.DataFrame({"user": 2, "item": [998, 999], "when": [0, 1], "cate": 0})
-    train, val, test = generate(pd.concat([heavy, other]), shuffle=False, max_len=5)
-    of_heavy = [frame[(frame.user == 1) & (frame.label == 1)] for frame in (train, val, test)]
-    assert [len(frame) for frame in of_heavy] == [67, 1, 1]
-    # The last event is item number 70; before it came 65 … 69.
-    last = of_heavy[2].iloc[0]
-    assert (last.target_item_id, [*last.hist_item_id]) == (70, [65, 66, 67, 68, 69])
-
-
-def test_users_below_min_item_are_left_out():
-    frames = generate(min_item=4)
-    # Only user 10 has four interactions; users 20 and 30 get no index.
-    assert {user for frame in frames for user in frame.user} == {1}
-
-
-def test_shuffle_and_negatives_follow_the_seed():
-    first, same, other = generate(), generate(), generate(seed=7)
-    for left, right in zip(first, same, strict=True):
-        assert left.drop(columns=["hist_item_id", "hist_cate"]).equals(
-            right.drop(columns=["hist_item_id", "hist_cate"])
-        )
-    targets = [
-        frames[0].target_item_id.tolist() + frames[2].target_item_id.tolist()
-        for frames in (first, other)
-    ]
-    assert targets[0] != targets[1]
-    in_order = generate(shuffle=False)
-    for shuffled, ordered in zip(first, in_order, strict=True):
-        assert sorted(shuffled.target_item_id) == sorted(ordered.target_item_id)
-
-
-def test_a_column_called_label_is_no_impression():
-    with_label = LOG.assign(label=0)
-    for frame, expected in zip(generate(with_label), generate(), strict=True):
-        assert frame.label.tolist() == expected.label.tolist()
-
-
-def test_unusable_rows_are_left_out_with_a_warning(caplog):
-    bad = pd.concat([LOG.astype({"when": str}), LOG.head(1).assign(when="yesterday")])
-    with caplog.at_level(logging.WARNING):
-        frames = generate(bad, shuffle=False)
-    assert "1 of 9 rows were left out" in caplog.text
-    for frame, expected in zip(frames, generate(shuffle=False), strict=True):
-        assert frame.target_item_id.tolist() == expected.target_item_id.tolist()
-
-
-def test_a_missing_column_is_named():
-    with pytest.raises(SourceError, match="the data frame has no column 'item_id', only"):
-        generate_seq_feature(LOG, "user", "item_id", "when")
-
-
-def test_vocabulary_sizes_cover_target_and_history_together():
-    frame = pd.DataFrame(
-        {
-            "label": [1, 0],
-            "target_item_id": [3, 9],
-            "user_id": [1, 2],
-            "hist_item_id": [np.array([12, 0]), np.array([4, 5])],
-            "target_cate": [2, 2],
-        }
-    )
-    empty = frame.head(0)
-    assert vocabulary_sizes(empty, frame) == {
-        "target_item_id": 13,
-        "hist_item_id": 13,
-        "user_id": 3,
-        "target_cate": 3,
-    }
-
-
-def test_frames_become_arrays():
-    arrays = df_to_dict(generate(shuffle=False, max_len=4)[2])
-    assert arrays["hist_item_id"].shape == (4, 4)
-    assert arrays["label"].tolist() == [1, 0, 1, 0]
-    as_lists = df_to_dict(pd.DataFrame({"a": [[1, 2], [3, 4]]}))
-    assert as_lists["a"].tolist() == [[1, 2], [3, 4]]
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, [[0, 1, 2], [3, 4, 5], [0, 0, 0]]),
-        ({"padding": "post", "value": 9}, [[1, 2, 9], [3, 4, 5], [9, 9, 9]]),
-        ({"maxlen": 2}, [[1, 2], [4, 5], [0, 0]]),
-        ({"maxlen": 2, "truncating": "post"}, [[1, 2], [3, 4], [0, 0]]),
-        ({"maxlen": 0}, [[], [], []]),
-    ],
-)
-def test_padding_and_truncating(options, expected):
-    padded = pad_sequences([[1, 2], [3, 4, 5], []], **options)
-    assert padded.tolist() == expected
-    assert padded.dtype == np.int32
-
-
-def test_wrong_side_is_refused():
-    with pytest.raises(ValueError, match="padding 'left' is neither 'pre' nor 'post'"):
-        pad_sequences([[1]], padding="left")
 
 
 def loaders(**options):
@@ -242,6 +63,28 @@ def test_impossible_loaders_are_refused(options, sentence):
     generator = DataGenerator({"id": np.arange(4)}, np.zeros(4))
     with pytest.raises(ValueError, match=sentence):
         generator.generate_dataloader(**options)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "sentence"),
+    [
+        ({"id": [1.0, np.nan]}, [0, 1], "id is nan in row 1; fill it"),
+        ({"id": ["a", "b"]}, [0, 1], "id is of type <U1, no numbers"),
+        ({"hist": [[1], [1, 2]]}, [0, 1], "hist holds lists of different lengths"),
+        ({"id": [1, 2]}, [1, 5], "y: label 5 in row 1 is not within 0 … 1"),
+        ({"id": [1, 2]}, [1, -1], "y: label -1 in row 1 is not within 0 … 1"),
+        ({"id": [1, 2]}, [1, None], "y is nan in row 1|y is of type object"),
+    ],
+)
+def test_what_is_no_number_is_refused(x, y, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        DataGenerator(x, y)
+
+
+def test_two_ways_to_split_are_refused():
+    x, y = {"id": np.arange(4)}, np.zeros(4)
+    with pytest.raises(ValueError, match="split_ratio and x_val: split_ratio draws"):
+        DataGenerator(x, y).generate_dataloader(x_val=x, split_ratio=[0.5, 0.2])
 
 
 def test_unequal_lengths_are_refused():
@@ -371,6 +214,8 @@ def test_learning_rate_is_stepped_once_an_epoch(tmp_path):
     [
         ({"gpus": [0, 1]}, r"gpus \[0, 1\]: one process takes one GPU"),
         ({"regularization_params": {"l2": 1.0}}, r"\['l2'\] are none of"),
+        ({"scheduler_params": {"gamma": 0.1}}, r"scheduler_params \{'gamma': 0.1\} without"),
+        ({"scheduler_fn": torch.optim.lr_scheduler.ReduceLROnPlateau}, "steps on a metric"),
     ],
 )
 def test_impossible_trainers_are_refused(options, sentence):
@@ -378,26 +223,48 @@ def test_impossible_trainers_are_refused(options, sentence):
         CTRTrainer(Counter([1]), **options)
 
 
+def test_a_din_with_a_further_loss_is_refused():
+    with pytest.raises(ValueError, match="loss_mode=False: a DIN returns no further loss"):
+        CTRTrainer(small_din(), loss_mode=False)
+
+
+def test_optimizer_params_that_are_empty_leave_the_optimizers_own_defaults():
+    group = CTRTrainer(Counter([1]), optimizer_params={}).optimizer.param_groups[0]
+    assert group["weight_decay"] == 0
+    assert CTRTrainer(Counter([1])).optimizer.param_groups[0]["weight_decay"] == 1e-5
+
+
+def test_no_patience_stops_at_the_first_epoch_that_is_no_better(tmp_path):
+    model = Counter([-1, 1, 1, 1])
+    CTRTrainer(model, n_epoch=4, earlystop_patience=0, model_path=tmp_path).fit(PASS, PASS)
+    assert int(model.epoch) == 2  # the third was run, and the second restored
+
+
+def test_normalisation_layers_are_not_regularized(tmp_path):
+    class Normalised(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(1)
+            self.frozen = nn.Parameter(torch.tensor(5.0), requires_grad=False)
+            self.dense = nn.Parameter(torch.tensor(3.0))
+
+        def forward(self, inputs):
+            return torch.full((4,), 0.5) + 0 * self.dense
+
+    trainer = CTRTrainer(Normalised(), regularization_params={"dense_l1": 0.1}, model_path=tmp_path)
+    assert trainer.train_one_epoch(PASS) == pytest.approx(math.log(2) + 0.1 * 3)
+
+
+def test_losses_are_logged_every_so_many_batches(tmp_path, caplog):
+    trainer = CTRTrainer(Counter([1]), model_path=tmp_path)
+    with caplog.at_level(logging.DEBUG, "din_core.tutorial.trainer"):
+        trainer.train_one_epoch(PASS * 5, log_interval=2)
+    assert [each.message.split(":")[0] for each in caplog.records] == ["batch 2", "batch 4"]
+
+
 def test_a_model_that_is_no_din_can_be_trained_but_not_exported(tmp_path):
     with pytest.raises(TypeError, match="only a DIN can be exported or drawn, not Counter"):
         CTRTrainer(Counter([1])).export_onnx(tmp_path / "model.onnx")
-
-
-def small_din():
-    item = SparseFeature("target_item_id", 5, 2)
-    history = SequenceFeature("hist_item_id", 5, 2, "concat", shared_with="target_item_id")
-    return DIN([], [history], [item], {"dims": [3]}, {"dims": [3]})
-
-
-def test_a_fixed_batch_size_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="exported graphs always take any batch"):
-        ONNXExporter(small_din()).export(tmp_path / "model.onnx", dynamic_batch=False)
-
-
-def test_another_kind_of_picture_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"\.png, \.svg or \.pdf, not '\.gif'"):
-        visualize_model(small_din(), tmp_path / "model.gif")
-    assert "units.0.mlp" in visualize_model(small_din()).source
 
 
 def test_the_documented_script_runs_as_it_stands(tmp_path, monkeypatch):

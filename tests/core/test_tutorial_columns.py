@@ -1,0 +1,104 @@
+"""Ids, attributes and times of every type that a data frame keeps them in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tests.core.tutorial_logs import EXPECTED, LOG, SECONDS, generate, positives
+
+IDS = {
+    "int": [10, 10, 30, 10, 10, 20, 30, 30],
+    "negative": [-9, -9, 30, -9, -9, 0, 30, 30],
+    "beyond int64": [2**63, 2**63, 2**63 + 2, 2**63, 2**63, 2**63 + 1, 2**63 + 2, 2**63 + 2],
+    "beyond uint64": [2**70, 2**70, 2**70 + 2, 2**70, 2**70, 2**70 + 1, 2**70 + 2, 2**70 + 2],
+    "one id in three spellings": [
+        10,
+        "10",
+        30,
+        10.0,
+        Decimal("10.0"),
+        20,
+        np.int8(30),
+        np.str_(30),
+    ],
+    "integers that look like text": [uuid.UUID(int=n) for n in (1, 1, 32, 1, 1, 9, 32, 32)],
+    "version 5": [
+        uuid.UUID(f"{n}0000000-0000-5000-8000-000000000000") for n in (1, 1, 3, 1, 1, 2, 3, 3)
+    ],
+    "bytes": [b"a", b"a", b"c", b"a", b"a", b"b", b"c", b"c"],
+    "raw bytes that end in blanks": [bytes([200, n]) for n in (9, 9, 32, 9, 9, 10, 32, 32)],
+    "tuples": [(1, "x"), (1, "x"), (3, "x"), (1, "x"), (1, "x"), (2, "x"), (3, "x"), (3, "x")],
+    "truth values": [False, False, True, False, False, None, True, True],
+    "dates": [dt.date(2020, 1, n) for n in (1, 1, 3, 1, 1, 2, 3, 3)],
+}
+
+
+@pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+def test_ids_of_any_type_are_told_apart(ids):
+    got = positives(generate(LOG.assign(user=pd.Series(ids, dtype=object)), shuffle=False))
+    if None in ids:  # user 20 is not there, and user 30 is the second
+        assert got == [(split, min(user, 2), *rest) for split, user, *rest in EXPECTED]
+    else:
+        assert got == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        {"user": "category", "item": "category", "when": "category", "cate": "category"},
+        {"user": "Int64", "when": "Int64", "item": "string"},
+        {"user": "float64", "when": "float32"},
+        {"user": "uint8", "when": "uint64"},
+        {"user": pd.ArrowDtype(pa.int32()), "when": pd.ArrowDtype(pa.float64())},
+        {"user": str, "when": str},
+    ],
+    ids=["categories", "nullable", "floats", "unsigned", "arrow", "text"],
+)
+def test_the_type_of_a_column_does_not_matter(types):
+    assert positives(generate(LOG.astype(types), shuffle=False)) == EXPECTED
+
+
+# The times 2 1 5 3 3 9 6 7 of LOG in other terms: the same order and the same tie.
+TIMES = {
+    "fractions of a second": [1_500_000_000 + n / 1024 for n in SECONDS],
+    "decimals finer than a float": [Decimal(1_500_000_000) + Decimal(n) / 10**15 for n in SECONDS],
+    "fractions": [Fraction(n, 7) for n in SECONDS],
+    "numbers of all kinds": [2, Decimal("1"), 5.0, 3, Fraction(3), np.int8(9), np.float32(6), 7],
+    "time stamps": [pd.Timestamp(n, unit="ns") for n in SECONDS],
+    "with and without zone": [
+        pd.Timestamp(n, unit="s", tz="UTC").tz_convert("Asia/Tokyo")
+        if n % 2
+        else dt.datetime.fromtimestamp(n, dt.UTC).replace(tzinfo=None)
+        for n in SECONDS
+    ],
+    "dates": [dt.date(2020, 1, n) for n in SECONDS],
+    "months": [pd.Period(f"2020-0{n}") for n in SECONDS],
+    "integers as text beside integers": [str(n) if n % 2 else n for n in SECONDS],
+    "moments as text beside moments": [
+        f"2020-01-0{n}" if n % 2 else dt.date(2020, 1, n) for n in SECONDS
+    ],
+}
+
+
+@pytest.mark.parametrize("times", TIMES.values(), ids=TIMES)
+def test_the_exact_time_decides_the_order(times):
+    log = LOG.assign(when=pd.Series(times, dtype=object))
+    assert positives(generate(log, shuffle=False)) == EXPECTED
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_moments_are_ordered_in_their_own_unit(unit, zone):
+    step = np.timedelta64(1, unit)
+    when = pd.Series(np.datetime64("2024-05-01", unit) + np.array(SECONDS) * step)
+    assert when.dtype == f"datetime64[{unit}]"
+    when = when if zone is None else when.dt.tz_localize("UTC").dt.tz_convert(zone)
+    assert positives(generate(LOG.assign(when=when), shuffle=False)) == EXPECTED
