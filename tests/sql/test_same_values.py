@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from din_core import sequences, warehouse
 from din_core.config import SequenceConfig, SourceConfig
-from din_core.sources import ingest
+from din_core.sources import SourceError, ingest
 from din_core.tutorial import generate_seq_feature
 from tests import oracle
 
@@ -113,6 +113,10 @@ def test_text_parquet_and_frames_agree_with_the_values(con, tmp_path_factory, dr
             assert some == sorted(expected[table]), (name, table)
 
     # The frame goes the way of the tutorial; its samples are those of the last build.
+    if not con.execute("select count(*) from samples").fetchone()[0]:
+        with pytest.raises(SourceError, match="gives no sample"):
+            generate_seq_feature(frame, "user_id", "item_id", "time", ["cate_id", "brand", "flag"])
+        return
     parts = generate_seq_feature(
         frame, "user_id", "item_id", "time", ["cate_id", "brand", "flag"], shuffle=False, max_len=4
     )
