@@ -168,6 +168,8 @@ def _source(
 ) -> tuple[SourceConfig, dict[str, Any]]:
     """Decide what is read; fetch it or generate it where it is not there yet."""
     recorded = recorded_options(config)
+    if _synthetic_is_unused(config):
+        context.log.warning("the options 'synthetic' have no effect: a file is read (see DIN_CSV)")
     file = _named_file(config)
     if config.amazon_category is not None:
         file = amazon_reviews.prepare(
@@ -204,12 +206,15 @@ def _refuse_unused(config: InteractionsConfig) -> None:
             f"amazon_base_url ({config.amazon_base_url}) has no effect without amazon_category: "
             "name the category, or leave the address out"
         )
-    named = config.amazon_category or _named_file(config)
-    if named is not None and config.synthetic != defaults.synthetic:
-        raise sources.SourceError(
-            f"the shape of the synthetic log is given (synthetic), but {named} is read: leave out "
-            "one of them (a path may come from DIN_CSV)"
-        )
+
+
+def _synthetic_is_unused(config: InteractionsConfig) -> bool:
+    """Whether the shape of the synthetic log was chosen and another log is read.
+
+    It is said and not refused: a configuration for the synthetic log serves with DIN_CSV as well.
+    """
+    named = config.amazon_category is not None or _named_file(config) is not None
+    return named and config.synthetic != InteractionsConfig().synthetic
 
 
 class _Periodically:

@@ -15,11 +15,6 @@ def config(**options):
     [
         ({"path": "a.csv", "amazon_category": "Books"}, "leave one of them out"),
         ({"amazon_base_url": "http://mirror.example"}, "no effect without amazon_category"),
-        ({"path": "a.csv", "synthetic": {"n_users": 5}}, "shape of the synthetic log is given"),
-        (
-            {"amazon_category": "Books", "synthetic": {"n_users": 5}},
-            "shape of the synthetic log is given .*, but Books is read",
-        ),
     ],
 )
 def test_options_that_would_do_nothing_are_refused_by_run_and_refresh(monkeypatch, options, advice):
@@ -30,13 +25,15 @@ def test_options_that_would_do_nothing_are_refused_by_run_and_refresh(monkeypatc
         refresh_config.options("interactions", {"ops": {"interactions": {"config": options}}})
 
 
-def test_the_shape_of_the_synthetic_log_beside_a_file_of_the_environment_is_refused(monkeypatch):
+def test_the_shape_of_the_synthetic_log_beside_another_log_is_noticed(monkeypatch):
     shape = {"synthetic": {"n_users": 5}}
     monkeypatch.delenv("DIN_CSV", raising=False)
-    assert ingest.recorded_options(config(**shape))["synthetic"]["n_users"] == 5
+    assert not ingest._synthetic_is_unused(config(**shape))
+    assert ingest._synthetic_is_unused(config(path="a.csv", **shape))
+    assert ingest._synthetic_is_unused(config(amazon_category="Books", **shape))
     monkeypatch.setenv("DIN_CSV", "a.csv")
-    with pytest.raises(SourceError, match="a path may come from DIN_CSV"):
-        ingest.recorded_options(config(**shape))
+    assert ingest._synthetic_is_unused(config(**shape))
+    assert not ingest._synthetic_is_unused(config())
 
 
 def test_options_of_the_label_and_the_time_are_run_configuration():
