@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 import duckdb
 
-from din_assets import versions
+from din_assets import choices, versions
 from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, materialize_tables
 from din_assets.resources import WarehouseResource
@@ -46,7 +46,7 @@ def sequence_table(
     def materialize(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: dg.Config
     ) -> Results:
-        chosen = config.model_dump()
+        chosen = choices.chosen(context, warehouse.folder, config).model_dump()
 
         def build(con: duckdb.DuckDBPyConnection) -> Built:
             source = recorded_options.source_config(con)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from din_assets import versions
+from din_assets import choices, versions
 from din_assets.materialization import OWNERS, clear_failures, materialize_artifact, picture
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
@@ -40,7 +40,7 @@ def din_model(
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
     from din_core import checkpoint, pictures, training, training_data, training_state
 
-    options = config.model_dump()
+    options = choices.chosen(context, warehouse.folder, config).model_dump()
     model_config = from_options(ModelConfig, options)
     training_config = from_options(TrainingConfig, options)
     state = warehouse.checkpoints_root / "din_model"
