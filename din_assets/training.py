@@ -22,12 +22,18 @@ DinModelConfig = mirror(
     doc="The network and its training; the defaults are the preset `default`.",
 )
 
+#: What :func:`din_core.training_data.load` reads. Of `interactions` it needs to know whether there
+#: is a label, which is a fact (see :mod:`facts`) and not a reason to train again for every row.
+TRAINING_DATA = [
+    "samples", "negatives", "events", "user_sequences", "users", "items", "cates", "attributes",
+]  # fmt: skip
+
 _TRAINING_CODE = versions.of_modules("training", "training_data", "checkpoint")
 
 
 @dg.asset(
     group_name="training",
-    deps=["samples", "negatives", "events", "user_sequences", "users", "items"],
+    deps=TRAINING_DATA,
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=_TRAINING_CODE + versions.of_modules("vocabularies"),
