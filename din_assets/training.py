@@ -67,14 +67,15 @@ def din_model(
         )
         for warning in trained.warnings:
             context.log.warning(warning)
-        weights = checkpoint.save_model(
+        checkpoint.save_model(
             folder, trained.model, model_config, data.vocabulary, {"vocabulary": vocabulary}
         )
         result = materialize_artifact(
             context,
             warehouse,
             folder,
-            artifacts.digest(f"{weights} {vocabulary}".encode()),
+            # Of the weights, the vocabularies and their sizes: others can give the same weights.
+            artifacts.digest((folder / checkpoint.DESCRIPTION_FILE).read_bytes()),
             options=options,
             metadata={
                 **trained.figures(),
