@@ -77,7 +77,7 @@ interactions_csv = dg.AssetSpec(
             group_name="ingest",
             kinds={"duckdb", "sql"},
             owners=OWNERS,
-            code_version=versions.of_sql(name, "source_summary")
+            code_version=versions.of_sql(name, "source_summary", "source_codings")
             + versions.of_modules("sources", "synthetic", "amazon"),
             description=sql_files.schema(name).description,
         )

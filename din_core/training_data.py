@@ -190,7 +190,7 @@ def _event_items(con: duckdb.DuckDBPyConnection, n_events: Int64, offsets: Int64
     """Put the item of each event in its place; positions count from 1."""
     different = TrainingDataError(
         "'events' and 'user_sequences' do not hold the same events: one of them was made again "
-        "without the other; materialize both, or run `din refresh`"
+        "without the other; materialize both, or run `din run`"
     )
     items = np.zeros(int(offsets[-1]), dtype=np.int32)
     if _count(con, "events") != len(items):
