@@ -1,11 +1,16 @@
-# make run [CSV=path] [PRESET=default|tutorial] · make test · make check · make ui · make bench
+# make run [CSV=path] [PRESET=best] [CONFIG=my.yaml] [ARGS=--all] · make test · make check · make ui
+#
+# `make run` makes what changed: CSV, PRESET and CONFIG are those of the last run where they are not
+# given. Paths are relative to the folder that make runs in.
 #
 # Every target sets itself up: a virtual environment in .venv, and graphviz and Chromium by apt where
 # that is allowed, or a sentence that says what to install.
 
 PYTHON ?= python3
-PRESET ?= default
+PRESET ?=
+CONFIG ?=
 CSV ?=
+ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,12 +23,17 @@ export PYTHONUNBUFFERED = 1
 
 .PHONY: run test check ui bench test-thorough test-faults test-spark clean
 
+# By way of the environment, and unexpanded: a name may hold blanks, quotes, `$` and `*`.
+run: export RUN_CSV = $(value CSV)
+run: export RUN_PRESET = $(value PRESET)
+run: export RUN_CONFIG = $(value CONFIG)
 run: $(INSTALLED) $(SYSTEM)
-	$(if $(CSV),DIN_CSV="$(abspath $(CSV))") $(BIN)/dagster asset materialize --select '*' \
-		-m din_assets.definitions -c din_assets/presets/$(PRESET).yaml
+	$(BIN)/din run $(if $(value CSV),--csv "$$RUN_CSV") $(if $(value PRESET),--preset "$$RUN_PRESET") \
+		$(if $(value CONFIG),--config "$$RUN_CONFIG") $(ARGS)
 
+ui: export DIN_CSV := $(if $(value CSV),$(value CSV),$(value DIN_CSV))
 ui: $(INSTALLED) $(SYSTEM)
-	$(if $(CSV),DIN_CSV="$(abspath $(CSV))") $(BIN)/dagster dev -w workspace.yaml
+	$(BIN)/dagster dev -w workspace.yaml
 
 test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV)
 	$(BIN)/pytest

@@ -1,58 +1,80 @@
-"""The command line ``din``: refresh what changed, prune what is old."""
+"""The command line ``din``: make what changed, prune what is old."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import yaml
 
-from din_assets import paths
+from din_assets import config_files, paths
 from din_assets.resources import WarehouseResource
-from din_core import artifacts, ledger
+from din_core import artifacts, evaluation, ledger
 from din_core.errors import DinError
+
+if TYPE_CHECKING:
+    from din_assets.refresh import Decision
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command of ``din`` and return its exit status."""
-    parser = argparse.ArgumentParser(prog="din", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    refresh = commands.add_parser("refresh", help="make again what changed, and only that")
-    refresh.add_argument("-c", "--config", type=Path, help="run configuration (YAML)")
-    refresh.add_argument("--dry-run", action="store_true", help="say what would be done")
-    commands.add_parser("prune", help="remove artifact versions that are not current")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        config = _read_config(options.config) if options.command == "refresh" else {}
+        if options.command == "prune":
+            os.chdir(paths.project_root())
+            return _prune()
+        asked = config_files.asked_for(options.config, options.preset, defaults=options.defaults)
+        named = paths.SYNTHETIC if options.synthetic else options.csv or None
+        if named is not None:
+            named = paths.resolve_source(named, Path.cwd())
         # Dagster resolves the instance's folders from the working directory.
         os.chdir(paths.project_root())
-        return _refresh(config, options.dry_run) if options.command == "refresh" else _prune()
+        return _run(asked, named, everything=options.all, dry_run=options.dry_run)
     except (DinError, RuntimeError) as error:
         print(f"din: {error}", file=sys.stderr)
         return 1
 
 
-class _ConfigFileError(DinError, ValueError):
-    """The file of the run configuration cannot be used."""
-
-
-def _read_config(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise _ConfigFileError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _ConfigFileError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict):
-        raise _ConfigFileError(
-            f"{path} holds a {type(config).__name__}; a run configuration has keys, as 'ops:'"
-        )
-    return config
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="din", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser(
+        "run",
+        aliases=["refresh"],
+        help="make what changed, and only that",
+        description="Make what changed, and only that. Source and options are those of the last "
+        "run where none are named.",
+    )
+    run.add_argument("--all", action="store_true", help="make everything, changed or not")
+    run.add_argument("--dry-run", action="store_true", help="say what would be made")
+    source = run.add_mutually_exclusive_group()
+    source.add_argument(
+        "--csv",
+        metavar="PATH",
+        help="the log: a file or a glob, relative to the working directory ('synthetic' is the "
+        "synthetic log)",
+    )
+    source.add_argument("--synthetic", action="store_true", help="read the synthetic log")
+    run.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="run configuration (YAML); where it names steps, what it does not say is default",
+    )
+    run.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"the steps' options of a preset ({', '.join(config_files.presets())}); other steps "
+        "keep theirs, and those of -c come on top",
+    )
+    run.add_argument(
+        "--defaults", action="store_true", help="leave the options of the last run for the defaults"
+    )
+    commands.add_parser("prune", help="remove artifact versions that are not current")
+    return parser
 
 
 def _instance() -> dg.DagsterInstance:
@@ -68,27 +90,60 @@ def _say(sentence: str) -> None:
     print(f"din: {sentence}", file=sys.stderr, flush=True)
 
 
-def _refresh(config: dict[str, Any], dry_run: bool) -> int:
+def _run(asked: config_files.Asked, named: str | None, *, everything: bool, dry_run: bool) -> int:
+    from din_assets import refresh_config
     from din_assets.refresh import refresh
 
-    rows: list[tuple[str, str, str, str]] = []
-    with _instance() as instance:
-        decisions = refresh(
-            instance,
-            run_config=config,
-            dry_run=dry_run,
-            on_wait=_say,
+    decisions: list[Decision] = []
+    try:
+        with _instance() as instance:
+            for decision in refresh(
+                instance,
+                run_config=asked.run_config,
+                keeps_others=asked.keeps_others,
+                named=named,
+                everything=everything,
+                dry_run=dry_run,
+                on_wait=_say,
+                on_note=_say,
+            ):
+                decisions.append(decision)  # noqa: PERF402  (those before a failure are shown)
+    finally:
+        _show(decisions)
+    made = sum(1 for decision in decisions if decision.outcome != "up to date")
+    print(f"{made} of {len(decisions)} steps {'would be made' if dry_run else 'were made'}.")
+    if not dry_run:
+        options = refresh_config.config_of(asked.run_config, "resources", "warehouse")
+        _show_results(WarehouseResource(**options))
+    return 0
+
+
+def _show(decisions: "Sequence[Decision]") -> None:
+    rows = [
+        (
+            ", ".join(decision.assets),
+            decision.outcome,
+            f"{decision.seconds:.1f} s" if decision.seconds else "",
+            "; ".join(decision.reasons),
         )
-        for decision in decisions:
-            took = f"{decision.seconds:.1f} s" if decision.seconds else ""
-            reasons = "; ".join(decision.reasons)
-            rows.append((", ".join(decision.assets), decision.outcome, took, reasons))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        for decision in decisions
+    ]
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
     for row in rows:
         print("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]).rstrip())
-    made = sum(1 for row in rows if row[1] != "up to date")
-    print(f"{made} of {len(rows)} steps {'would be made' if dry_run else 'were made'}.")
-    return 0
+
+
+def _show_results(resource: WarehouseResource) -> None:
+    """Say how good the model is and where it lies."""
+    with resource.connection(read_only=True) as con:
+        made = ledger.entries(con)
+        figures = evaluation.read_test(con, made["din_model"].data_version)
+    print(figures.sentence())
+    for warning in figures.warnings():
+        print(f"Mind: {warning}.")
+    model = resource.artifacts_root / (made["onnx_model"].artifact or "") / "din.onnx"
+    print(f"For analysts: {resource.published_path}")
+    print(f"For serving: {model}")
 
 
 def _prune() -> int:

@@ -8,6 +8,11 @@ import dagster as dg
 from din_assets import delivery, evaluation, ingest, jobs, sequences, training
 from din_assets.resources import WarehouseResource
 
+_ASSETS = dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery])
+
+#: The steps of the job: each an asset, or assets that are made together.
+STEPS = [asset.op.name for asset in _ASSETS if isinstance(asset, dg.AssetsDefinition)]
+
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Put the assets, jobs and resources together.
@@ -20,7 +25,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         and torch is imported once.
     """
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery]),
+        assets=_ASSETS,
         jobs=[jobs.all_assets],
         resources={"warehouse": WarehouseResource(), **(resource_overrides or {})},
         executor=dg.in_process_executor,

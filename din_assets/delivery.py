@@ -90,13 +90,23 @@ def onnx_model(
 @dg.asset(
     name="warehouse",
     group_name="delivery",
+    # All that is made: the copy holds every table, and in the ledger a row of every asset.
     deps=[
+        "interactions",
         "rejected_rows",
         "cates",
         "attributes",
+        "users",
+        "items",
+        "events",
+        "user_sequences",
+        "negatives",
         "samples",
+        "din_model",
         "test_predictions",
         "test_auc",
+        "architecture_graph",
+        "onnx_model",
     ],
     kinds={"duckdb"},
     owners=OWNERS,

@@ -16,6 +16,7 @@ from din_assets.materialization import (
     record,
 )
 from din_assets.resources import WarehouseResource
+from din_assets.training import TRAINING_DATA
 from din_core import evaluation, ledger
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
@@ -23,7 +24,7 @@ Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 @dg.asset(
     group_name="evaluation",
-    deps=["din_model", "samples"],
+    deps=["din_model", *TRAINING_DATA],
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=versions.of_sql("test_predictions")

@@ -10,12 +10,12 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from din_assets import paths, versions
+from din_assets import choices, paths, versions
 from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, clear_failures, materialize_tables
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import sources, sql_files
+from din_core import ledger, sources, sql_files
 from din_core.amazon import reviews as amazon_reviews
 from din_core.config import SourceConfig, SyntheticConfig, from_options
 
@@ -38,8 +38,9 @@ class InteractionsConfig(_SourceColumns):
     path: str | None = Field(
         default=None,
         description="A file or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or "
-        "Parquet; relative paths start at the project's root. By default DIN_CSV, and without it "
-        "the synthetic log.",
+        "Parquet, relative to the project's root; 'synthetic' is the synthetic log. By default "
+        "what DIN_CSV names, then the source of the last run; the synthetic log where there was "
+        "none.",
     )
     amazon_category: str | None = Field(
         default=None,
@@ -51,7 +52,8 @@ class InteractionsConfig(_SourceColumns):
         description="Where the files of Amazon Reviews 2014 are fetched from.",
     )
     synthetic: SyntheticLogConfig = Field(
-        default_factory=SyntheticLogConfig, description="The synthetic log, where no path is given."
+        default_factory=SyntheticLogConfig,
+        description="The shape of the synthetic log, where that is the source.",
     )
 
 
@@ -75,7 +77,7 @@ interactions_csv = dg.AssetSpec(
             group_name="ingest",
             kinds={"duckdb", "sql"},
             owners=OWNERS,
-            code_version=versions.of_sql(name, "source_summary")
+            code_version=versions.of_sql(name, "source_summary", "source_codings")
             + versions.of_modules("sources", "synthetic", "amazon"),
             description=sql_files.schema(name).description,
         )
@@ -88,6 +90,8 @@ def interactions(
 ) -> Results:
     """Read the source once: usable rows to one table, the others with their reason to the other."""
     with clear_failures():
+        chosen = _chosen_source(context, warehouse)
+        config = InteractionsConfig(**chosen.options)
         source, recorded = _source(context, warehouse.folder, config)
     report_progress = _ReadingLog(context)
 
@@ -122,6 +126,7 @@ def interactions(
                 "rejected_rows": {r.reason: r.rows for r in report.source.rejections},
             },
             inputs={SOURCE: report.source.sha256},
+            before_commit=lambda: choices.keep(context.run, warehouse.folder, chosen),
         )
 
     yield from materialize_tables(
@@ -132,12 +137,11 @@ def interactions(
 def recorded_options(config: InteractionsConfig) -> dict[str, Any]:
     """Return what the ledger keeps of a configuration: nothing that names the machine.
 
-    Raises:
-        SourceError: Options that belong to different sources are named together.
+    Args:
+        config: The step's configuration, its source decided (see :class:`choices.Source`).
     """
-    _refuse_unused(config)
     places = {"path", "amazon_base_url"}
-    synthetic = config.amazon_category is None and _named_file(config) is None
+    synthetic = config.path == paths.SYNTHETIC
     return config.model_dump(exclude=places if synthetic else {*places, "synthetic"})
 
 
@@ -145,22 +149,39 @@ def source_fingerprint(config: InteractionsConfig, folder: Path) -> str | None:
     """Return the hash of the source's content, or None where it follows from the options.
 
     Args:
-        config: The step's configuration.
+        config: The step's configuration, its source decided.
         folder: Folder of all results, where a fetched source lies.
+
+    Raises:
+        NotFetchedError: The source has to be fetched first, which is a run's business.
     """
     if config.amazon_category is not None:
-        return sources.fingerprint(str(_fetched(folder, config.amazon_category)))
-    file = _named_file(config)
-    return None if file is None else sources.fingerprint(str(file))
+        fetched = folder / "downloads" / f"amazon_{config.amazon_category}.csv"
+        if not fetched.is_file():
+            raise NotFetchedError(config.amazon_category)
+        return sources.fingerprint(str(fetched))
+    return None if config.path in (None, paths.SYNTHETIC) else sources.fingerprint(config.path)
 
 
-def _named_file(config: InteractionsConfig) -> Path | None:
-    path = config.path or paths.source_csv()
-    return paths.resolve(path) if path else None
+class NotFetchedError(LookupError):
+    """The source is one that is fetched, and it has not been."""
 
 
-def _fetched(folder: Path, category: str) -> Path:
-    return folder / "downloads" / f"amazon_{category}.csv"
+def _chosen_source(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> choices.Source:
+    """Decide on the source, and say whose choice it was."""
+    recorded = None
+    if warehouse.pipeline_path.is_file():
+        with warehouse.connection(read_only=True) as con:
+            entry = ledger.entries(con).get("interactions")
+            recorded = entry and entry.options
+    asked = choices.of_run(context.run.run_config, warehouse.folder)
+    source = asked.source(paths.source_csv(), recorded)
+    context.log.info(f"source: {source.name} ({source.origin})")
+    for warning in source.warnings:
+        context.log.warning(warning)
+    return source
 
 
 def _source(
@@ -168,9 +189,7 @@ def _source(
 ) -> tuple[SourceConfig, dict[str, Any]]:
     """Decide what is read; fetch it or generate it where it is not there yet."""
     recorded = recorded_options(config)
-    if _synthetic_is_unused(config):
-        context.log.warning("the options 'synthetic' have no effect: a file is read (see DIN_CSV)")
-    file = _named_file(config)
+    file = Path(config.path or "")
     if config.amazon_category is not None:
         file = amazon_reviews.prepare(
             config.amazon_category,
@@ -178,43 +197,14 @@ def _source(
             base_url=config.amazon_base_url,
             on_progress=_DownloadLog(context),
         )
-    elif file is None:
+    elif config.path == paths.SYNTHETIC:
         from din_core import synthetic
 
         file = folder / "synthetic" / "interactions.csv"
-        context.log.info("no source is named (DIN_CSV): generating the synthetic log")
         file.parent.mkdir(parents=True, exist_ok=True)
         shape = from_options(SyntheticConfig, recorded["synthetic"])
         synthetic.write_csv(synthetic.generate(shape), file)
     return from_options(SourceConfig, {**recorded, "path": str(file)}), recorded
-
-
-def _refuse_unused(config: InteractionsConfig) -> None:
-    """Refuse what was chosen and would have no effect, lest it passes for done.
-
-    Raises:
-        SourceError: Options that belong to different sources are named together.
-    """
-    defaults = InteractionsConfig()
-    if config.amazon_category is not None and config.path is not None:
-        raise sources.SourceError(
-            f"both path ({config.path}) and amazon_category ({config.amazon_category}) are named, "
-            "and one log is read: leave one of them out"
-        )
-    if config.amazon_category is None and config.amazon_base_url != defaults.amazon_base_url:
-        raise sources.SourceError(
-            f"amazon_base_url ({config.amazon_base_url}) has no effect without amazon_category: "
-            "name the category, or leave the address out"
-        )
-
-
-def _synthetic_is_unused(config: InteractionsConfig) -> bool:
-    """Whether the shape of the synthetic log was chosen and another log is read.
-
-    It is said and not refused: a configuration for the synthetic log serves with DIN_CSV as well.
-    """
-    named = config.amazon_category is not None or _named_file(config) is not None
-    return named and config.synthetic != InteractionsConfig().synthetic
 
 
 class _Periodically:

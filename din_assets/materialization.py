@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from din_assets import checks
+from din_assets import checks, facts
 from din_assets.resources import WarehouseResource
 from din_core import artifacts, ledger, sql_files, warehouse
 from din_core.errors import DinError
@@ -31,11 +31,13 @@ class Built:
         metadata: What the UI shows of each table, beyond its rows and columns.
         check_options: Options of the SQL files in ``sql/checks``.
         inputs: Data versions of what they were made from that is no result of this pipeline.
+        before_commit: Called when every blocking check has passed.
     """
 
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     check_options: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    before_commit: Callable[[], object] = lambda: None
 
 
 Build = Callable[[duckdb.DuckDBPyConnection], Built]
@@ -84,6 +86,7 @@ def materialize_tables(
                     results += of_table
                     outputs.append(_result(context, con, name, of_table, options, built))
                 _refuse_if_blocked(results)
+                built.before_commit()
         except _BlockedError as blocked:
             yield from results
             raise dg.Failure(
@@ -176,6 +179,7 @@ def record(
             options=options or {},
             inputs={
                 **{name: known[name].data_version for name in upstream if name in known},
+                **facts.of(con, asset),
                 **(inputs or {}),
             },
             artifact=artifact,

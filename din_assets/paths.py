@@ -1,11 +1,15 @@
-"""Where things are at run time: the project's root and ``DIN_HOME``.
+"""Where things are at run time: the project's root, ``DIN_HOME`` and the source.
 
 Paths resolve from the project's root, never from the working directory, so that the same command
 finds the same files wherever it is typed.
 """
 
+import glob
 import os
 from pathlib import Path
+
+#: What stands in a path's place to ask for the synthetic log; a file of that name is `./synthetic`.
+SYNTHETIC = "synthetic"
 
 
 def project_root() -> Path:
@@ -25,5 +29,23 @@ def home() -> Path:
 
 
 def source_csv() -> str | None:
-    """Return the source file that ``DIN_CSV`` names, or None where it is unset or empty."""
+    """Return the source that ``DIN_CSV`` names, or None where it is unset or empty."""
     return os.environ.get("DIN_CSV") or None
+
+
+def resolve_source(source: str, folder: Path | None = None) -> str:
+    """Return a source as an absolute path or glob; :data:`SYNTHETIC` stays as it is.
+
+    Args:
+        source: A file or a glob. Its own characters are taken as they are, and those of the folder
+            that it starts at are none of a pattern's.
+        folder: Where a relative one starts, by default the project's root.
+    """
+    if source == SYNTHETIC:
+        return source
+    path = Path(source).expanduser()
+    start = folder or project_root()
+    whole = start / path
+    if path.is_absolute() or whole.exists() or not glob.has_magic(source):
+        return str(whole)
+    return str(Path(glob.escape(str(start))) / path)

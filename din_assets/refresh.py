@@ -1,24 +1,24 @@
-"""Re-materialize only what changed, layer by layer, and say what was done and why.
+"""Make what changed and nothing else, and say what was done and why.
 
-An asset is made again when it is missing, when its code, its options or its source changed, or when
-the content of something it is made from changed. Because a data version is the hash of the content
-alone, a result that comes out the same stops the change there: nothing below it is touched.
+An asset is made again when something in it or in what it is made from changed (:mod:`changes`).
+Because a data version is the hash of the content alone, a result that comes out the same stops the
+change there: nothing below it is made but the published copy, which carries the record of it.
+
+Steps that are certain to be made go into one run of Dagster; a step that hangs on the content of
+another has to wait for it.
 """
 
-import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
-import duckdb
 
-from din_assets import ingest, refresh_config
+from din_assets import choices, paths, refresh_config, run_start
+from din_assets.changes import State, own_reasons, read_state, reasons_of_inputs
 from din_assets.definitions import build_defs
 from din_assets.refresh_config import RunConfig
 from din_assets.resources import HeldWarehouse, WarehouseResource
-from din_core import artifacts, ledger, warehouse
-from din_core.warehouse import WarehouseError
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,12 @@ def refresh(
     instance: dg.DagsterInstance,
     *,
     run_config: RunConfig,
+    keeps_others: bool = False,
+    named: str | None = None,
+    everything: bool = False,
     dry_run: bool = False,
     on_wait: Callable[[str], object] = lambda _: None,
+    on_note: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Decision]:
     """Make again what changed and yield each decision as soon as it is carried out.
 
@@ -56,132 +60,181 @@ def refresh(
 
     Args:
         instance: Where the runs are recorded.
-        run_config: Run configuration as ``-c`` takes it.
+        run_config: Run configuration as ``-c`` takes it; where it names no step, the options are
+            those of the last run.
+        keeps_others: Whether the steps that it does not name keep the options of the last run, also
+            where it names some.
+        named: The source, as an absolute path or glob or ``synthetic``. By default what DIN_CSV
+            names, then the source of the last run.
+        everything: Make all of it, changed or not.
         dry_run: Decide, but make nothing. What a change would do further down is then unknown, so
             everything below a step that would be made is listed as well.
         on_wait: Told for whom one waits where a run is under way.
+        on_note: Told which source and whose options it goes by.
 
     Raises:
         refresh_config.RunConfigError: The configuration is wrong.
+        choices.ChoicesError: It is unclear what is to be read.
+        SourceError: What is to be read is not there, or cannot be.
         RefreshFailedError: A step failed.
     """
     definitions = build_defs(resource_overrides={"warehouse": HeldWarehouse()})
     job = definitions.resolve_job_def("all_assets")
-    steps = _steps(definitions)
-    op_names = [definitions.resolve_assets_def(assets[0]).op.name for assets in steps]
-    refresh_config.check(run_config, job, op_names)
+    refresh_config.check(run_config, job)
     resource = WarehouseResource(**refresh_config.config_of(run_config, "resources", "warehouse"))
+    settle = functools.partial(_settle, run_config, keeps_others, named, resource)
+    # Once before the lock: nobody should wait for another run to hear of a file that is not there.
+    settle(None)
+    steps = _steps(definitions)
     if dry_run and not resource.pipeline_path.is_file():
-        for assets in steps:
-            yield Decision(assets, ("never made",), "would be made")
+        for step in steps:
+            yield Decision(_assets(step), ("never made",), "would be made")
         return
-    with resource.locked("din refresh", on_wait=on_wait):
-        made = _ledger(resource)
+    with resource.locked("din run", on_wait=on_wait):
+        state = read_state(resource)
+        recorded = state.made.get(choices.SOURCE_STEP)
+        settled, notes = settle(recorded and recorded.options)
+        for note in notes:
+            on_note(note)
+        one_pass = _Pass(job, instance, resource, settled, everything)
+        if dry_run:
+            yield from one_pass.plan(steps, state)
+            return
+        for decision in one_pass.carry_out(steps, state):
+            if choices.SOURCE_STEP in decision.assets:
+                # The source is accepted: this is what the next run goes by.
+                choices.remember(resource.folder, choices.options_by_step(settled))
+            yield decision
+
+
+def _settle(
+    run_config: RunConfig,
+    keeps_others: bool,
+    named: str | None,
+    resource: WarehouseResource,
+    recorded: choices.Options | None,
+) -> tuple[RunConfig, list[str]]:
+    """Spell the run configuration out, with what is remembered, and say where it comes from."""
+    asked = choices.of_run(run_config, resource.folder, keeps_others=keeps_others)
+    refresh_config.check_remembered(asked)
+    by = "DIN_CSV" if named is None else "the command line"
+    source = asked.source(named or paths.source_csv(), recorded, by=by)
+    run_start.refuse_missing(source)
+    notes = [f"source: {source.name} ({source.origin})", *source.warnings]
+    if kept := asked.remembered_steps():
+        notes.append(f"options of the last run ({asked.place}): {', '.join(sorted(kept))}")
+    options = {step: asked.options(step) for step in {*asked.given, *asked.remembered}}
+    options[choices.SOURCE_STEP] = source.options
+    ops = {step: {"config": dict(config)} for step, config in options.items()}
+    return {**run_config, "ops": ops}, notes
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass over the steps, from the source down."""
+
+    job: dg.JobDefinition
+    instance: dg.DagsterInstance
+    resource: WarehouseResource
+    run_config: RunConfig
+    everything: bool
+
+    def plan(self, steps: Sequence[dg.AssetsDefinition], state: State) -> Iterator[Decision]:
+        """Decide, and make nothing."""
         dirty: set[str] = set()
-        for assets in steps:
-            definition = definitions.resolve_assets_def(assets[0])
-            reasons = tuple(
-                dict.fromkeys(
-                    reason
-                    for asset in assets
-                    for reason in _reasons(definition, asset, made, run_config, resource, dirty)
-                )
-            )
+        for step in steps:
+            reasons = self._certain(step, state) + self._of_inputs(step, state, dirty)
+            if reasons:
+                dirty.update(_assets(step))
+            outcome = "would be made" if reasons else "up to date"
+            yield Decision(_assets(step), tuple(dict.fromkeys(reasons)), outcome)
+
+    def carry_out(self, steps: Sequence[dg.AssetsDefinition], state: State) -> Iterator[Decision]:
+        """Make what has to be made, and decide on the next step by what came out."""
+        waiting = list(steps)
+        while waiting:
+            step = waiting.pop(0)
+            reasons = self._certain(step, state) + self._of_inputs(step, state)
             if not reasons:
-                yield Decision(assets, (), "up to date")
+                yield Decision(_assets(step), (), "up to date")
                 continue
-            if dry_run:
-                dirty.update(assets)
-                yield Decision(assets, reasons, "would be made")
-                continue
-            started = time.monotonic()
-            result = job.execute_in_process(
-                asset_selection=[dg.AssetKey(asset) for asset in assets],
-                run_config=refresh_config.for_step(run_config, definition.op.name),
-                instance=instance,
-                tags={"din/refresh": "; ".join(reasons)[:250]},
-                raise_on_error=False,
-            )
-            if not result.success:
+            together = {step.op.name: tuple(dict.fromkeys(reasons))}
+            batch = [step]
+            while waiting and (certain := self._certain(waiting[0], state)):
+                batch.append(waiting.pop(0))
+                together[batch[-1].op.name] = tuple(dict.fromkeys(certain))
+            before = state
+            seconds, run_id = self._run(batch, together)
+            state = read_state(self.resource)
+            for made in batch:
+                if made.op.name in seconds:
+                    yield Decision(
+                        _assets(made),
+                        together[made.op.name],
+                        _outcome(made, before, state),
+                        seconds[made.op.name],
+                    )
+            if failed := [made for made in batch if made.op.name not in seconds]:
                 raise RefreshFailedError(
-                    f"{', '.join(assets)} failed in run {result.run_id}; the log above says why, "
-                    "and what was made before it stays"
+                    f"{', '.join(_assets(failed[0]))} failed in run {run_id}; the log above says "
+                    "why, and what was made before it stays"
                 )
-            before, made = made, _ledger(resource)
-            same = all(
-                asset in before and before[asset].data_version == made[asset].data_version
-                for asset in assets
-            )
-            yield Decision(
-                assets,
-                reasons,
-                "made, same content" if same else "made, new content",
-                time.monotonic() - started,
-            )
+
+    def _certain(self, step: dg.AssetsDefinition, state: State) -> list[str]:
+        """Reasons that no other step can take away."""
+        if self.everything:
+            return ["asked for"]
+        return [
+            reason
+            for asset in _assets(step)
+            for reason in own_reasons(step, asset, state, self.run_config, self.resource)
+        ]
+
+    def _of_inputs(
+        self, step: dg.AssetsDefinition, state: State, dirty: set[str] | None = None
+    ) -> list[str]:
+        return [
+            reason
+            for asset in _assets(step)
+            for reason in reasons_of_inputs(step, asset, state, dirty or ())
+        ]
+
+    def _run(
+        self, batch: Sequence[dg.AssetsDefinition], reasons: dict[str, tuple[str, ...]]
+    ) -> tuple[dict[str, float], str]:
+        """Make some steps in one run; return the seconds of those that came to an end."""
+        said = "; ".join(dict.fromkeys(each for step in reasons.values() for each in step))
+        result = self.job.execute_in_process(
+            asset_selection=[dg.AssetKey(asset) for step in batch for asset in _assets(step)],
+            run_config=refresh_config.for_steps(self.run_config, [step.op.name for step in batch]),
+            instance=self.instance,
+            tags={"din/reasons": said[:250]},
+            raise_on_error=False,
+        )
+        seconds = {
+            event.step_key: event.step_success_data.duration_ms / 1000
+            for event in result.all_events
+            if event.is_step_success and event.step_key is not None
+        }
+        return seconds, result.run_id
 
 
-def _steps(definitions: dg.Definitions) -> list[tuple[str, ...]]:
-    """Return the assets in an order that respects their dependencies; made together, together."""
+def _steps(definitions: dg.Definitions) -> list[dg.AssetsDefinition]:
+    """Return the steps in an order that respects the assets' dependencies."""
     graph = definitions.resolve_asset_graph()
-    steps: dict[str, tuple[str, ...]] = {}
+    steps: dict[str, dg.AssetsDefinition] = {}
     for key in graph.toposorted_asset_keys:
-        if not graph.get(key).is_materializable:
-            continue
-        definition = definitions.resolve_assets_def(key)
-        steps[definition.op.name] = tuple(sorted(k.to_user_string() for k in definition.keys))
+        if graph.get(key).is_materializable:
+            definition = definitions.resolve_assets_def(key)
+            steps.setdefault(definition.op.name, definition)
     return list(steps.values())
 
 
-def _reasons(
-    definition: dg.AssetsDefinition,
-    asset: str,
-    made: Mapping[str, ledger.Entry],
-    run_config: RunConfig,
-    resource: WarehouseResource,
-    dirty: set[str],
-) -> Iterator[str]:
-    entry = made.get(asset)
-    if entry is None:
-        yield "never made"
-        return
-    key = dg.AssetKey(asset)
-    if entry.code_version != definition.code_versions_by_key[key]:
-        yield "code changed"
-    current = refresh_config.options(definition.op.name, run_config)
-    for name in sorted({*current, *entry.options}):
-        was, now = entry.options.get(name), current.get(name)
-        if was != now:
-            yield f"{name}: {json.dumps(was)} → {json.dumps(now)}"
-    if entry.artifact and (damage := artifacts.damage_of(resource.artifacts_root / entry.artifact)):
-        yield damage
-    for dep in sorted(key.to_user_string() for key in definition.asset_deps[key]):
-        if dep in dirty:
-            yield f"{dep} would be made"
-        elif dep in made and entry.inputs.get(dep) != made[dep].data_version:
-            yield f"{dep} has new content"
-    if definition.op.name == "interactions":
-        config = refresh_config.config_of(run_config, "ops", "interactions")
-        now = ingest.source_fingerprint(ingest.InteractionsConfig(**config), resource.folder)
-        if now is not None and entry.inputs.get(ingest.SOURCE) != now:
-            yield "the source has new content"
-    if asset == "warehouse":
-        if damage := warehouse.damage_of_published(resource.published_path):
-            yield damage
-        elif _published(resource) != entry:
-            yield f"{resource.published_path.name} is not the latest"
+def _assets(step: dg.AssetsDefinition) -> tuple[str, ...]:
+    return tuple(sorted(key.to_user_string() for key in step.keys))
 
 
-def _published(resource: WarehouseResource) -> ledger.Entry | None:
-    """What the published file says of itself: a run can end before it is swapped in."""
-    try:
-        with warehouse.connect(resource.published_path, read_only=True) as con:
-            return ledger.entry(con, "warehouse")
-    except (WarehouseError, ledger.NotMaterializedError, duckdb.Error):
-        return None
-
-
-def _ledger(resource: WarehouseResource) -> dict[str, ledger.Entry]:
-    if not resource.pipeline_path.is_file():
-        return {}
-    with resource.connection(read_only=True) as con:
-        return ledger.entries(con)
+def _outcome(step: dg.AssetsDefinition, before: State, after: State) -> str:
+    was = [before.made[asset].data_version for asset in _assets(step) if asset in before.made]
+    now = [after.made[asset].data_version for asset in _assets(step)]
+    return "made, same content" if was == now else "made, new content"

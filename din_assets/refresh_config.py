@@ -1,7 +1,7 @@
-"""The run configuration as ``din refresh`` takes it: refused if wrong, taken apart by step.
+"""The run configuration: refused if wrong, taken apart by step.
 
-A run refuses a typo by itself; a refresh that has nothing to run must do so too, or the typo passes
-for "up to date".
+Dagster refuses a wrong option of a step that it runs. It passes over a name that no step has, and
+over options of steps that it does not run; and where nothing is run it looks at nothing.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pydantic
 
-from din_assets import ingest, sequences, training
+from din_assets import choices, definitions, ingest, sequences, training
 from din_assets.resources import WarehouseResource
 from din_core.errors import DinError
 
@@ -25,30 +25,59 @@ class RunConfigError(DinError, ValueError):
     """The run configuration names what there is not, or a value out of its range."""
 
 
-def check(run_config: RunConfig, job: dg.JobDefinition, op_names: Iterable[str]) -> None:
-    """Refuse sections, steps and options that there are not, and values that cannot be.
+def check(run_config: RunConfig, job: dg.JobDefinition) -> None:
+    """Refuse all that a run would refuse, and what it would pass over.
 
     Args:
         run_config: Run configuration as ``-c`` takes it.
         job: The job that it is for.
-        op_names: The job's steps.
+
+    Raises:
+        RunConfigError: Something is wrong; the first such thing is named.
+    """
+    check_names(run_config)
+    try:
+        dg.validate_run_config(job, dict(run_config))
+    except dg.DagsterInvalidConfigError as error:
+        raise RunConfigError(error.errors[0].message.split(" Expected")[0]) from error
+
+
+def check_names(run_config: RunConfig) -> None:
+    """Refuse sections, steps and options that there are not, and values that cannot be.
+
+    A step that exists may be named whether or not the run has it.
+
+    Args:
+        run_config: Run configuration as ``-c`` takes it.
 
     Raises:
         RunConfigError: Something is wrong; the first such thing is named.
     """
     _refuse_unknown("the run configuration: there is no section", run_config, _SECTIONS)
     ops = _section("ops", run_config.get("ops"))
-    _refuse_unknown("ops: there is no step", ops, op_names)
+    _refuse_unknown("ops: there is no step", ops, definitions.STEPS)
     for name, given in ops.items():
         _check_options(f"ops: {name}", given, _config_class(name))
     resources = _section("resources", run_config.get("resources"))
     _refuse_unknown("resources: there is no resource", resources, ["warehouse"])
     if "warehouse" in resources:
         _check_options("resources: warehouse", resources["warehouse"], WarehouseResource)
+
+
+def check_remembered(asked: choices.Choices) -> None:
+    """Refuse what is remembered of the last run where the steps have changed since.
+
+    Raises:
+        RunConfigError: A step or an option is no more, or a value out of its range.
+    """
+    remembered = {step: {"config": asked.options(step)} for step in asked.remembered_steps()}
     try:
-        dg.validate_run_config(job, dict(run_config))
-    except dg.DagsterInvalidConfigError as error:
-        raise RunConfigError(error.errors[0].message.split(" Expected")[0]) from error
+        check_names({"ops": remembered})
+    except RunConfigError as error:
+        raise RunConfigError(
+            f"{asked.place}, which keeps the choices of the last run: {error}; correct it there, "
+            "or name the options anew (-c FILE, or din run --defaults)"
+        ) from error
 
 
 def options(op_name: str, run_config: RunConfig) -> dict[str, Any]:
@@ -68,9 +97,10 @@ def config_of(run_config: RunConfig, section: str, name: str) -> dict[str, Any]:
     return dict(given.get("config") or {})
 
 
-def for_step(run_config: RunConfig, op_name: str) -> dict[str, Any]:
-    """Return the part of a run configuration that one step takes."""
-    ops = {name: config for name, config in run_config.get("ops", {}).items() if name == op_name}
+def for_steps(run_config: RunConfig, op_names: Iterable[str]) -> dict[str, Any]:
+    """Return the part of a run configuration that some steps take, each of them spelled out."""
+    with_options = [name for name in op_names if _config_class(name) is not None]
+    ops = {name: {"config": config_of(run_config, "ops", name)} for name in with_options}
     return {**run_config, "ops": ops}
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from din_assets import paths
+from din_assets import choices, paths
 from din_core import artifacts, warehouse
 
 
@@ -74,8 +74,15 @@ class WarehouseResource(dg.ConfigurableResource):
                 "This run leaves no history: its instance is a temporary one. Dagster reads "
                 f"dagster.yaml from the working directory: start it in {paths.project_root()}."
             )
+        asked = None if self.lock_is_held else context.run
+        if asked is not None:
+            from din_assets import run_start  # it knows the steps, which know this module
+
+            run_start.check(asked, self.folder, log)
         owner = f"Dagster run {context.run.run_id}" if context.run else "a Dagster resource"
         with self.locked(owner, on_wait=log.warning):
+            if asked is not None and not choices.runs(asked, choices.SOURCE_STEP):
+                choices.keep(asked, self.folder)
             for leftover in artifacts.sweep(self.artifacts_root):
                 log.info(f"removed what a killed run left behind: {leftover.name}")
             yield self

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 import duckdb
 
-from din_assets import versions
+from din_assets import choices, versions
 from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, materialize_tables
 from din_assets.resources import WarehouseResource
@@ -46,7 +46,7 @@ def sequence_table(
     def materialize(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: dg.Config
     ) -> Results:
-        chosen = config.model_dump()
+        chosen = choices.chosen(context, warehouse.folder, config).model_dump()
 
         def build(con: duckdb.DuckDBPyConnection) -> Built:
             source = recorded_options.source_config(con)
@@ -71,7 +71,7 @@ def sequence_table(
     )(materialize)
 
 
-users = sequence_table("users", deps=["interactions"], options=("min_interactions",))
+users = sequence_table("users", deps=["interactions", "attributes"], options=("min_interactions",))
 items = sequence_table("items", deps=["interactions", "cates", "attributes"])
 cates = sequence_table("cates", deps=["interactions"])
 attributes = sequence_table("attributes", deps=["interactions"])
@@ -79,12 +79,12 @@ events = sequence_table("events", deps=["interactions", "users", "items"])
 user_sequences = sequence_table("user_sequences", deps=["events"])
 negatives = sequence_table(
     "negatives",
-    deps=["events", "user_sequences", "items"],
+    deps=["interactions", "users", "items", "events", "user_sequences"],
     options=("negatives_per_positive", "negative_sampling", "seed"),
 )
 samples = sequence_table(
     "samples",
-    deps=["events", "user_sequences", "negatives", "users", "items"],
+    deps=["interactions", "users", "events", "user_sequences", "negatives"],
     options=("max_history", "split", "val_from", "test_from"),
     views=("sample_bounds", "split_moment"),
 )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from din_assets import versions
+from din_assets import choices, versions
 from din_assets.materialization import OWNERS, clear_failures, materialize_artifact, picture
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
@@ -22,12 +22,18 @@ DinModelConfig = mirror(
     doc="The network and its training; the defaults are the preset `default`.",
 )
 
+#: What :func:`din_core.training_data.load` reads. Of `interactions` it needs to know whether there
+#: is a label, which is a fact (see :mod:`facts`) and not a reason to train again for every row.
+TRAINING_DATA = [
+    "samples", "negatives", "events", "user_sequences", "users", "items", "cates", "attributes",
+]  # fmt: skip
+
 _TRAINING_CODE = versions.of_modules("training", "training_data", "checkpoint")
 
 
 @dg.asset(
     group_name="training",
-    deps=["samples", "negatives", "events", "user_sequences", "users", "items"],
+    deps=TRAINING_DATA,
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=_TRAINING_CODE + versions.of_modules("vocabularies"),
@@ -40,7 +46,7 @@ def din_model(
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
     from din_core import checkpoint, pictures, training, training_data, training_state
 
-    options = config.model_dump()
+    options = choices.chosen(context, warehouse.folder, config).model_dump()
     model_config = from_options(ModelConfig, options)
     training_config = from_options(TrainingConfig, options)
     state = warehouse.checkpoints_root / "din_model"
@@ -61,14 +67,15 @@ def din_model(
         )
         for warning in trained.warnings:
             context.log.warning(warning)
-        weights = checkpoint.save_model(
+        checkpoint.save_model(
             folder, trained.model, model_config, data.vocabulary, {"vocabulary": vocabulary}
         )
         result = materialize_artifact(
             context,
             warehouse,
             folder,
-            artifacts.digest(f"{weights} {vocabulary}".encode()),
+            # Of the weights, the vocabularies and their sizes: others can give the same weights.
+            artifacts.digest((folder / checkpoint.DESCRIPTION_FILE).read_bytes()),
             options=options,
             metadata={
                 **trained.figures(),

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import din_core
-from din_core import sql_files
+from din_core import checks, sql_files
 
 _LENGTH = 16
 _PACKAGE = "din_core"
@@ -26,8 +26,15 @@ _PLUMBING = frozenset(
 
 
 def of_sql(*names: str) -> str:
-    """Return the code version of an asset made by SQL files: the hash of their text."""
-    return _digest(*(sql_files.fingerprint(name).encode() for name in names))
+    """Return the code version of an asset made by SQL files: the hash of their text.
+
+    What guards a table and what describes it belong to it: a check that became stricter has to be
+    run, and a comment that changed has to reach whoever reads the table.
+    """
+    checked = [check.name for name in names for check in checks.checks_of(name)]
+    described = [repr(sql_files.schema(name)) for name in names]
+    texts = [sql_files.fingerprint(name) for name in (*names, *checked)]
+    return _digest(*(text.encode() for text in (*texts, *described)))
 
 
 def of_modules(*modules: str) -> str:

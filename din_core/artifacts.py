@@ -127,7 +127,7 @@ def require_whole(folder: Path) -> Path:
     """
     if (damage := damage_of(folder)) is not None:
         raise DamagedArtifactError(
-            f"{damage}; materialize {folder.parent.name} again, which replaces it (din refresh "
+            f"{damage}; materialize {folder.parent.name} again, which replaces it (din run "
             "does that by itself)"
         )
     return folder

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from din_core import metrics, recorded_options, sql_files, warehouse
 
+_FIGURES = ("auc", "gauc", "logloss", "popularity_auc", "oracle_auc")
 _METRICS_COLUMNS = "model_version varchar, split varchar, metric varchar, value double"
 
 
@@ -127,6 +128,23 @@ def evaluate_test(con: duckdb.DuckDBPyConnection) -> Evaluation:
         )
         values["oracle_auc"] = metrics.auc(label, propensity)
     return Evaluation(values=values, n_samples=len(label))
+
+
+def read_test(con: duckdb.DuckDBPyConnection, model_version: str) -> Evaluation:
+    """Return the figures on the test split that were written for a model.
+
+    Args:
+        con: Connection to the pipeline's database.
+        model_version: Data version of the model.
+    """
+    rows = con.execute(
+        "select metric, value from metrics where model_version = ? and split = 'test'",
+        [model_version],
+    ).fetchall()
+    found = dict(rows)
+    # In the order of the sentence, whatever that of the table.
+    values = {name: found.pop(name) for name in _FIGURES if name in found}
+    return Evaluation(values | found, warehouse.row_count(con, "test_predictions"))
 
 
 def write_metrics(

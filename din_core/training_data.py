@@ -98,7 +98,7 @@ class TrainingData:
     @property
     def can_redraw(self) -> bool:
         """Whether uniform redrawn negatives are like those of the table."""
-        return not self.labelled and self.negative_sampling == "uniform"
+        return _can_redraw(self.labelled, self.negative_sampling)
 
     def fingerprint(self) -> str:
         """SHA-256 of everything in it: two equal ones train the same model."""
@@ -165,16 +165,33 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
         samples=_samples(con, offsets),
-        labelled="label" in _described(con, "interactions"),
+        labelled=_is_labelled(con),
         negative_sampling=recorded_options.sequence_config(con).negative_sampling,
     )
+
+
+def can_redraw(con: duckdb.DuckDBPyConnection) -> bool:
+    """Say whether training may redraw the negatives: see :attr:`TrainingData.can_redraw`.
+
+    Args:
+        con: Connection with the table ``interactions``.
+    """
+    return _can_redraw(_is_labelled(con), recorded_options.sequence_config(con).negative_sampling)
+
+
+def _can_redraw(labelled: bool, negative_sampling: NegativeSampling) -> bool:
+    return not labelled and negative_sampling == "uniform"
+
+
+def _is_labelled(con: duckdb.DuckDBPyConnection) -> bool:
+    return "label" in _described(con, "interactions")
 
 
 def _event_items(con: duckdb.DuckDBPyConnection, n_events: Int64, offsets: Int64) -> Int32:
     """Put the item of each event in its place; positions count from 1."""
     different = TrainingDataError(
         "'events' and 'user_sequences' do not hold the same events: one of them was made again "
-        "without the other; materialize both, or run `din refresh`"
+        "without the other; materialize both, or run `din run`"
     )
     items = np.zeros(int(offsets[-1]), dtype=np.int32)
     if _count(con, "events") != len(items):

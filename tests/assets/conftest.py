@@ -49,19 +49,20 @@ class Pipeline:
     def run(
         self, *selection: str, config: Mapping[str, Any] | None = None
     ) -> dg.ExecuteInProcessResult:
-        """Materialize the selection, or everything."""
+        """Materialize the selection, or everything, with what of the configuration is for it."""
+        run_config = dict(config or self.config)
+        ops = run_config["ops"]
+        run_config["ops"] = {k: v for k, v in ops.items() if not selection or k in selection}
+        return self.start(*selection, config=run_config)
+
+    def start(self, *selection: str, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
+        """Materialize the selection, or everything, with the whole configuration."""
         definitions = build_defs(
             resource_overrides={"warehouse": WarehouseResource(home=str(self.home))}
         )
-        job = definitions.resolve_job_def("all_assets")
-        run_config = dict(config or self.config)
-        names = {
-            definitions.resolve_assets_def(dg.AssetKey(name)).op.name for name in selection
-        } or set(run_config["ops"])
-        run_config["ops"] = {k: v for k, v in run_config["ops"].items() if k in names}
-        self.result = job.execute_in_process(
+        self.result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,
-            run_config=run_config,
+            run_config=dict(config),
             instance=self.instance,
             raise_on_error=False,
         )

@@ -1,4 +1,4 @@
-"""``din refresh`` does only what changed, and ``din prune`` never removes what is current."""
+"""``din run`` does only what changed, and ``din prune`` never removes what is current."""
 
 import contextlib
 import fcntl
@@ -85,7 +85,8 @@ def test_first_refresh_makes_everything_and_the_second_nothing(first_refresh, re
 def test_same_rows_in_another_file_stop_after_ingestion(refreshed, csv):
     csv.write_text(csv.read_text().replace("\n", "\r\n", 1))
     made = refreshed()
-    assert set(made) == {"interactions", "rejected_rows"}
+    # The record of what was made says which source it was; the published file holds that record.
+    assert set(made) == {"interactions", "rejected_rows", "warehouse"}
     assert made["interactions"].outcome == "made, same content"
     assert "the source has new content" in made["interactions"].reasons
 

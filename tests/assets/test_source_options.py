@@ -2,12 +2,17 @@
 
 import pytest
 
-from din_assets import ingest, refresh_config
-from din_core.sources import SourceError
+from din_assets import choices, ingest
+from din_assets.choices import ChoicesError
 
 
 def config(**options):
     return ingest.InteractionsConfig(**options)
+
+
+def source_of(options, folder, named=None):
+    asked = choices.of_run({"ops": {"interactions": {"config": options}}}, folder)
+    return asked.source(named, None)
 
 
 @pytest.mark.parametrize(
@@ -15,25 +20,23 @@ def config(**options):
     [
         ({"path": "a.csv", "amazon_category": "Books"}, "leave one of them out"),
         ({"amazon_base_url": "http://mirror.example"}, "no effect without amazon_category"),
+        ({"path": "a.csv", "synthetic": {"n_users": 5}}, "shape of the synthetic log is given"),
+        (
+            {"amazon_category": "Books", "synthetic": {"n_users": 5}},
+            "shape of the synthetic log is given .*, but .*Books is read",
+        ),
     ],
 )
-def test_options_that_would_do_nothing_are_refused_by_run_and_refresh(monkeypatch, options, advice):
-    monkeypatch.delenv("DIN_CSV", raising=False)
-    with pytest.raises(SourceError, match=advice):
-        ingest.recorded_options(config(**options))
-    with pytest.raises(SourceError, match=advice):
-        refresh_config.options("interactions", {"ops": {"interactions": {"config": options}}})
+def test_options_that_would_do_nothing_are_refused(tmp_path, options, advice):
+    with pytest.raises(ChoicesError, match=advice):
+        source_of(options, tmp_path)
 
 
-def test_the_shape_of_the_synthetic_log_beside_another_log_is_noticed(monkeypatch):
+def test_the_shape_of_the_synthetic_log_beside_a_file_of_the_environment_is_refused(tmp_path):
     shape = {"synthetic": {"n_users": 5}}
-    monkeypatch.delenv("DIN_CSV", raising=False)
-    assert not ingest._synthetic_is_unused(config(**shape))
-    assert ingest._synthetic_is_unused(config(path="a.csv", **shape))
-    assert ingest._synthetic_is_unused(config(amazon_category="Books", **shape))
-    monkeypatch.setenv("DIN_CSV", "a.csv")
-    assert ingest._synthetic_is_unused(config(**shape))
-    assert not ingest._synthetic_is_unused(config())
+    assert source_of(shape, tmp_path).options["synthetic"] == {"n_users": 5}
+    with pytest.raises(ChoicesError, match="DIN_CSV names it"):
+        source_of(shape, tmp_path, named="a.csv")
 
 
 def test_options_of_the_label_and_the_time_are_run_configuration():

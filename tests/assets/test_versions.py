@@ -1,13 +1,14 @@
 """What belongs to the code version of an asset, and what does not."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 import din_core
-from din_assets import evaluation, ingest, sequences, versions
+from din_assets import delivery, evaluation, ingest, sequences, versions
 from din_core import sql_files
 
 
@@ -105,3 +106,52 @@ def test_training_does_not_decide_what_the_sequence_tables_hold(spelled_out):
     for asset in ("users", "items", "events", "user_sequences", "negatives", "samples"):
         for file in ("training.py", "learner.py", "models/din.py", "evaluation.py"):
             assert (versions._ROOT / file).read_text() not in spelled_out[asset]
+
+
+SQL_ROOT = sql_files.SQL_ROOT
+EVERY_SQL_FILE = [
+    path
+    for path in sorted(SQL_ROOT.rglob("*"))
+    # `users_left_out` is a figure for the tests of Spark; no asset asks for it.
+    if path.is_file() and path.stem != "users_left_out"
+]
+
+
+@pytest.fixture(scope="module")
+def names_in_versions():
+    """Names of the SQL files that the assets say they are made by."""
+    names = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(versions, "of_sql", lambda *given: names.update(given) or "")
+        for module in (ingest, sequences, evaluation, delivery):
+            spec = importlib.util.spec_from_file_location("a_second_time", module.__file__)
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    return sorted(names)
+
+
+@pytest.mark.parametrize("path", EVERY_SQL_FILE, ids=lambda path: path.name)
+def test_edit_of_any_file_below_sql_changes_the_version_of_an_asset(
+    names_in_versions, path, tmp_path, monkeypatch
+):
+    def versions_now():
+        sql_files._environment.cache_clear()
+        sql_files._schemas.cache_clear()
+        return [versions.of_sql(name) for name in names_in_versions]
+
+    copy = tmp_path / "sql"
+    shutil.copytree(SQL_ROOT, copy)
+    monkeypatch.setattr(sql_files, "SQL_ROOT", copy)
+    try:
+        before = versions_now()
+        edited = copy / path.relative_to(SQL_ROOT)
+        text = edited.read_text()
+        edited.write_text(
+            text.replace("description: ", "description: Indeed, ", 1)
+            if path.suffix == ".yml"
+            else text + "\n-- edited\n"
+        )
+        assert versions_now() != before
+    finally:
+        monkeypatch.undo()
+        sql_files._environment.cache_clear()
+        sql_files._schemas.cache_clear()

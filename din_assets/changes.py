@@ -1,0 +1,129 @@
+"""Why a step has to be made again: what it was made with, held against what there is now."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+import duckdb
+
+from din_assets import facts, ingest, refresh_config
+from din_assets.refresh_config import RunConfig
+from din_assets.resources import WarehouseResource
+from din_core import artifacts, ledger, warehouse
+from din_core.warehouse import WarehouseError
+
+
+@dataclass(frozen=True)
+class State:
+    """What was made so far.
+
+    Attributes:
+        made: The ledger.
+        facts: What assets take of it beside their inputs' content (see :mod:`facts`), by asset.
+    """
+
+    made: Mapping[str, ledger.Entry] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def read_state(resource: WarehouseResource) -> State:
+    """Read what was made so far.
+
+    Raises:
+        WarehouseError: The pipeline's database is damaged, or held by another process.
+    """
+    if not resource.pipeline_path.is_file():
+        return State()
+    with resource.connection(read_only=True) as con:
+        made = ledger.entries(con)
+        return State(made, {asset: facts.of(con, asset) for asset in made})
+
+
+def own_reasons(
+    definition: dg.AssetsDefinition,
+    asset: str,
+    state: State,
+    run_config: RunConfig,
+    resource: WarehouseResource,
+) -> Iterator[str]:
+    """Give the reasons that lie in an asset itself, whatever becomes of its inputs.
+
+    Args:
+        definition: Its definition.
+        asset: The asset.
+        state: What was made so far.
+        run_config: Run configuration, with the source and all options spelled out.
+        resource: The warehouse.
+
+    Raises:
+        DinError: The source is not there, or cannot be read.
+    """
+    entry = state.made.get(asset)
+    if entry is None:
+        yield "never made"
+        return
+    if entry.code_version != definition.code_versions_by_key[dg.AssetKey(asset)]:
+        yield "code changed"
+    current = refresh_config.options(definition.op.name, run_config)
+    for name in sorted({*current, *entry.options}):
+        was, now = entry.options.get(name), current.get(name)
+        if was != now:
+            yield f"{name}: {json.dumps(was)} → {json.dumps(now)}"
+    if entry.artifact and (damage := artifacts.damage_of(resource.artifacts_root / entry.artifact)):
+        yield damage
+    if definition.op.name == "interactions":
+        yield from _of_source(entry, run_config, resource)
+    if asset == "warehouse":
+        if damage := warehouse.damage_of_published(resource.published_path):
+            yield damage
+        elif _published(resource) != entry:
+            yield f"{resource.published_path.name} is not the latest"
+
+
+def reasons_of_inputs(
+    definition: dg.AssetsDefinition, asset: str, state: State, dirty: Collection[str]
+) -> Iterator[str]:
+    """Give the reasons that lie in what an asset is made from.
+
+    Args:
+        definition: Its definition.
+        asset: The asset.
+        state: What was made so far.
+        dirty: Assets that would be made before it.
+    """
+    entry = state.made.get(asset)
+    if entry is None:
+        return
+    for dep in sorted(key.to_user_string() for key in definition.asset_deps[dg.AssetKey(asset)]):
+        if dep in dirty:
+            yield f"{dep} would be made"
+        elif dep in state.made and entry.inputs.get(dep) != state.made[dep].data_version:
+            yield f"{dep} has new content"
+    for fact, now in state.facts.get(asset, {}).items():
+        if entry.inputs.get(fact) != now:
+            yield f"{fact} changed"
+
+
+def _of_source(
+    entry: ledger.Entry, run_config: RunConfig, resource: WarehouseResource
+) -> Iterator[str]:
+    config = ingest.InteractionsConfig(
+        **refresh_config.config_of(run_config, "ops", "interactions")
+    )
+    try:
+        now = ingest.source_fingerprint(config, resource.folder)
+    except ingest.NotFetchedError as error:
+        yield f"the source, {error}, is not fetched yet"
+    else:
+        if now is not None and entry.inputs.get(ingest.SOURCE) != now:
+            yield "the source has new content"
+
+
+def _published(resource: WarehouseResource) -> ledger.Entry | None:
+    """What the published file says of itself: a run can end before it is swapped in."""
+    try:
+        with warehouse.connect(resource.published_path, read_only=True) as con:
+            return ledger.entry(con, "warehouse")
+    except (WarehouseError, ledger.NotMaterializedError, duckdb.Error):
+        return None

@@ -1,0 +1,292 @@
+"""What a run is asked for: its source and its options, given now or remembered of the last run.
+
+A run whose configuration names a step in ``ops:`` is given its options: what stands there counts,
+all else has its default. A run that names none (a click in the UI, a schedule, a command without a
+file) takes the options of the last run. The source stands apart: one that is named is read, else
+that of the last run. So a log that was read is never left for the synthetic one, nor for another
+file, unless somebody names it.
+
+What is remembered lies in :data:`FILE` in the folder of all results. It names places of this
+machine and enters no version. It is a run configuration itself: ``-c`` takes it.
+"""
+
+import dataclasses
+import glob
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dagster as dg
+import yaml
+
+from din_assets import paths
+from din_core.amazon import reviews
+from din_core.atomic_files import replacing
+from din_core.config import SyntheticConfig
+from din_core.errors import DinError
+
+Options = Mapping[str, Any]
+Config = TypeVar("Config", bound=dg.Config)
+
+#: Where the last run's choices are kept, below the folder of all results.
+FILE = "last_run.yaml"
+
+
+#: The step that reads the source; its options say what the columns there are called.
+SOURCE_STEP = "interactions"
+_SOURCE_OPTIONS = ("path", "amazon_category", "amazon_base_url")
+_HEAD = """\
+# The source and the options of the last run: the next one takes them where it is given none.
+"""
+_WAYS = (
+    f"name another source (din run --csv PATH, or DIN_CSV=PATH), or the synthetic log (din run "
+    f"--synthetic, or DIN_CSV={paths.SYNTHETIC})"
+)
+
+
+class ChoicesError(DinError, ValueError):
+    """What a run is asked for is unclear or gone; the message says how to name it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is read, and who said so.
+
+    Attributes:
+        options: All options of the step that reads it, with exactly one source among them:
+            ``amazon_category``, or ``path``, which is absolute or :data:`paths.SYNTHETIC`.
+        origin: Who named it: ``the run configuration``, ``DIN_CSV``, ``the last run``.
+        warnings: What is given and has no effect.
+    """
+
+    options: Options
+    origin: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The source in words."""
+        if category := self.options.get("amazon_category"):
+            return f"Amazon Reviews 2014, {category}"
+        path = str(self.options["path"])
+        return "the synthetic log" if path == paths.SYNTHETIC else path
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of a run, by step.
+
+    Attributes:
+        given: Those of its configuration; empty where it names no step.
+        remembered: Those of the last run.
+        place: The file they are remembered in.
+        keeps_others: Whether the steps that are not given any keep theirs, also where some are.
+    """
+
+    given: Mapping[str, Options]
+    remembered: Mapping[str, Options]
+    place: Path
+    keeps_others: bool = False
+
+    def options(self, step: str) -> Options:
+        """Return the options that a step is given, or that are remembered of it."""
+        return (self.remembered if self._keeps(step) else self.given).get(step, {})
+
+    def remembered_steps(self) -> list[str]:
+        """Return the steps that take options of the last run."""
+        kept = [step for step in self.remembered if self._keeps(step)]
+        return [step for step in kept if set(self.options(step)) - set(_SOURCE_OPTIONS)]
+
+    def _keeps(self, step: str) -> bool:
+        if step in self.given:
+            return False
+        # The options of the reading step say what the source's columns are called: they stay with
+        # the source.
+        return self.keeps_others or not self.given or step == SOURCE_STEP
+
+    def source(self, named: str | None, recorded: Options | None, *, by: str = "DIN_CSV") -> Source:
+        """Decide what is read.
+
+        Args:
+            named: The source that is named outside the configuration, or None.
+            recorded: Options with which the present tables were read; None before the first run.
+            by: Who named it.
+
+        Raises:
+            ChoicesError: Two sources are named; the remembered one is gone; an option belongs to
+                another source; or the synthetic log would take the place of a real one without
+                having been named.
+        """
+        options = dict(self.options(SOURCE_STEP))
+        given = self.given.get(SOURCE_STEP, {})
+        remembered = self.remembered.get(SOURCE_STEP, {})
+        warnings: list[str] = []
+        if origin := _origin_in(given):
+            if named is not None and paths.resolve_source(named) != _path_in(options):
+                warnings.append(f"{by} names {named}, too: it has no effect")
+        elif named is not None:
+            options, origin = _but_from(options, {"path": named}), by
+        elif _origin_in(remembered):
+            options, origin = _but_from(options, {**remembered, **given}), "the last run"
+            _refuse_if_gone(options)
+        elif recorded is not None and "synthetic" not in recorded:
+            raise ChoicesError(
+                f"the tables in {self.place.parent} were made of a log that {FILE} does not name, "
+                f"and the synthetic one would replace them: {_WAYS}"
+            )
+        else:
+            options, origin = _but_from(options, {"path": paths.SYNTHETIC}), "default"
+        if path := _path_in(options):
+            options["path"] = path
+        source = Source(options, origin, tuple(warnings))
+        _refuse_unused(given, source)
+        if source.options.get("path") != paths.SYNTHETIC:
+            # What is remembered of its shape belongs to another source.
+            options.pop("synthetic", None)
+        return source
+
+
+def options_by_step(run_config: Mapping[str, Any]) -> dict[str, Options]:
+    """Return the options that a run configuration gives, by step; None of a value is not given."""
+    return {
+        name: {
+            option: value
+            for option, value in ((given or {}).get("config") or {}).items()
+            if value is not None
+        }
+        for name, given in (run_config.get("ops") or {}).items()
+    }
+
+
+def of_run(run_config: Mapping[str, Any], folder: Path, *, keeps_others: bool = False) -> Choices:
+    """Return the choices of a run: what it is given, and what is remembered in a folder.
+
+    Args:
+        run_config: Run configuration as ``-c`` takes it.
+        folder: Folder of all results.
+        keeps_others: As of :class:`Choices`.
+
+    Raises:
+        ChoicesError: What is remembered cannot be read.
+    """
+    place = folder / FILE
+    return Choices(options_by_step(run_config), _read(place), place, keeps_others)
+
+
+def chosen(context: dg.AssetExecutionContext, folder: Path, config: Config) -> Config:
+    """Return a step's options: as its run gives them, or those of the last run.
+
+    Args:
+        context: The step's context.
+        folder: Folder of all results.
+        config: Its options as Dagster hands them in: what is not given has its default there.
+    """
+    choices = of_run(context.run.run_config, folder)
+    return type(config)(**choices.options(context.assets_def.op.name))
+
+
+def keep(run: dg.DagsterRun, folder: Path, source: Source | None = None) -> None:
+    """Remember the choices of a run for the next one.
+
+    A run that reads the source calls this when it has accepted it, so that a file that cannot be
+    used does not take the place of one that could; any other run calls it when it starts.
+
+    Args:
+        run: The run.
+        folder: Folder of all results.
+        source: What it has read; None where it reads nothing.
+    """
+    asked = of_run(run.run_config, folder)
+    options = {step: asked.options(step) for step in {*asked.given, *asked.remembered}}
+    if source is not None:
+        options[SOURCE_STEP] = source.options
+    untouched = {step for step in {*asked.remembered, *options} if not runs(run, step)}
+    remember(
+        folder,
+        {step: config for step, config in options.items() if step not in untouched}
+        | {step: asked.remembered[step] for step in untouched & set(asked.remembered)},
+    )
+
+
+def runs(run: dg.DagsterRun, step: str) -> bool:
+    """Say whether a step is one of a run's."""
+    return run.asset_selection is None or dg.AssetKey(step) in run.asset_selection
+
+
+def remember(folder: Path, options: Mapping[str, Options]) -> None:
+    """Keep the options of every step, by step, for the next run."""
+    place = folder / FILE
+    chosen = {step: dict(options[step]) for step in sorted(options) if options[step]}
+    if chosen == _read(place):
+        return
+    document = {"ops": {step: {"config": config} for step, config in chosen.items()}}
+    with replacing(place) as part:
+        part.write_text(_HEAD + yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+
+
+def _read(place: Path) -> dict[str, Options]:
+    try:
+        document = yaml.safe_load(place.read_text(encoding="utf-8"))
+        return options_by_step(document or {})
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ChoicesError(f"{place}: {error.strerror}; make it readable, or remove it") from error
+    except (UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise ChoicesError(
+            f"{place}: what is remembered of the last run cannot be read; correct the file or "
+            "remove it, and name the source and the options again"
+        ) from error
+
+
+def _origin_in(options: Options) -> str | None:
+    """Who named a source, where the options of the reading step name one."""
+    if options.get("path") and options.get("amazon_category"):
+        raise ChoicesError(
+            f"both path ({options['path']}) and amazon_category ({options['amazon_category']}) are "
+            "named, and one log is read: leave one of them out"
+        )
+    named = options.get("path") or options.get("amazon_category")
+    return "the run configuration" if named else None
+
+
+def _path_in(options: Options) -> str | None:
+    path = options.get("path")
+    return paths.resolve_source(path) if path else None
+
+
+def _but_from(options: Options, source: Options) -> dict[str, Any]:
+    """The same options with the source of others."""
+    return {
+        **{name: value for name, value in options.items() if name not in _SOURCE_OPTIONS},
+        **{name: source[name] for name in _SOURCE_OPTIONS if source.get(name)},
+    }
+
+
+def is_there(path: str) -> bool:
+    """Say whether a path or a glob names something."""
+    return Path(path).exists() or any(glob.iglob(path, recursive=True))  # noqa: PTH207
+
+
+def _refuse_if_gone(options: Options) -> None:
+    path = options.get("path")
+    if path and path != paths.SYNTHETIC and not is_there(path):
+        raise ChoicesError(f"{path}, the source of the last run, is gone: put it back, or {_WAYS}")
+
+
+def _refuse_unused(given: Options, source: Source) -> None:
+    """Refuse what was chosen and would have no effect, lest it passes for done."""
+    shape = dataclasses.asdict(SyntheticConfig())
+    is_shaped = {**shape, **(given.get("synthetic") or {})} != shape
+    if is_shaped and source.options.get("path") != paths.SYNTHETIC:
+        raise ChoicesError(
+            f"the shape of the synthetic log is given (synthetic), but {source.name} is read "
+            f"({source.origin} names it): leave the shape out, or {_WAYS}"
+        )
+    address = given.get("amazon_base_url", reviews.BASE_URL)
+    if address != reviews.BASE_URL and "amazon_category" not in source.options:
+        raise ChoicesError(
+            f"amazon_base_url ({address}) has no effect without amazon_category: name the "
+            "category, or leave the address out"
+        )

@@ -1,0 +1,99 @@
+"""Run configurations as files: the one that ``-c`` names, and the presets."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from din_core.errors import DinError
+
+_PRESETS = Path(__file__).parent / "presets"
+#: Without it a terminal shows every event of Dagster's.
+_LOGGERS = {"console": {"config": {"log_level": "INFO"}}}
+
+
+class ConfigFileError(DinError, ValueError):
+    """The file of a run configuration cannot be used, or there is no such preset."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run configuration as the command line puts it together.
+
+    Attributes:
+        run_config: As Dagster takes it.
+        keeps_others: Whether the steps that it does not name keep the options of the last run.
+    """
+
+    run_config: Mapping[str, Any] = field(default_factory=dict)
+    keeps_others: bool = False
+
+
+def presets() -> list[str]:
+    """Return the names of the presets."""
+    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+
+
+def asked_for(file: Path | None, preset: str | None, *, defaults: bool = False) -> Asked:
+    """Put a run configuration together.
+
+    A preset alone changes the steps that it names. A file counts whole: what it does not say is
+    default. Together the file is read as if it began with the preset: its options come on top.
+
+    Args:
+        file: A run configuration.
+        preset: Name of a preset.
+        defaults: Whether the options of the last run are left for the defaults.
+
+    Raises:
+        ConfigFileError: A file cannot be read or holds no mapping, or there is no such preset.
+    """
+    parts: list[Mapping[str, Any]] = [{"loggers": _LOGGERS}]
+    if defaults:
+        # The step that reads the source is named, so that its columns have their defaults, too.
+        parts.append({"ops": {"interactions": {"config": {}}}})
+    if preset is not None:
+        parts.append(_read(_path_of(preset)))
+    if file is not None:
+        parts.append(_read(file))
+    whole: Any = {}
+    for part in parts:
+        whole = _merged(whole, part)
+    return Asked(whole, keeps_others=preset is not None and file is None and not defaults)
+
+
+def _path_of(preset: str) -> Path:
+    known = presets()
+    if preset not in known:
+        close = difflib.get_close_matches(preset, known, n=1)
+        hint = f"is '{close[0]}' meant?" if close else f"there are {', '.join(known)}"
+        hint += " (-c takes a file)"
+        raise ConfigFileError(f"there is no preset '{preset}'; {hint}")
+    return _PRESETS / f"{preset}.yaml"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigFileError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigFileError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise ConfigFileError(
+            f"{path} holds a {type(config).__name__}; a run configuration has keys, as 'ops:'"
+        )
+    return config
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """Lay one configuration over another, option by option; an empty section covers nothing."""
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return below if above is None else above
+    return {
+        name: _merged(below.get(name), above[name]) if name in above else below[name]
+        for name in {**below, **above}
+    }

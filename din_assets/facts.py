@@ -1,0 +1,45 @@
+"""What an asset takes of the ledger, or of the shape of a table, beside the content of its inputs.
+
+Two equal inputs can have been made with different options: the same rows read from a file and from
+the synthetic log, or negatives of which there are none. Where an asset looks at such an option, the
+option is one of its inputs, and is recorded as one.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+
+import duckdb
+
+from din_core import artifacts, ledger, training_data
+
+
+def of(con: duckdb.DuckDBPyConnection, asset: str) -> dict[str, str]:
+    """Return the facts that an asset takes, as they are now, by name; none for most.
+
+    Args:
+        con: Connection to the pipeline's database.
+        asset: The asset.
+    """
+    return {name: take(con) for name, take in _FACTS.get(asset, {}).items()}
+
+
+def _synthetic_log(con: duckdb.DuckDBPyConnection) -> str:
+    shape = ledger.entry(con, "interactions").options.get("synthetic")
+    return json.dumps(shape, sort_keys=True)
+
+
+def _redrawing(con: duckdb.DuckDBPyConnection) -> str:
+    return json.dumps(training_data.can_redraw(con))
+
+
+def _record(con: duckdb.DuckDBPyConnection) -> str:
+    entries = [vars(entry) for entry in ledger.entries(con).values() if entry.asset != "warehouse"]
+    content = json.dumps(sorted(entries, key=lambda entry: entry["asset"]), sort_keys=True)
+    return artifacts.digest(content.encode())
+
+
+_FACTS: Mapping[str, Mapping[str, Callable[[duckdb.DuckDBPyConnection], str]]] = {
+    "din_model": {"whether negatives may be redrawn": _redrawing},
+    "test_auc": {"the shape of the synthetic log": _synthetic_log},
+    "warehouse": {"the record of what was made": _record},
+}

@@ -1,0 +1,51 @@
+"""What comes before the first step of a run that Dagster starts: its choices, refused if wrong.
+
+``dagster asset materialize`` and ``dg launch`` pass over a name in ``ops:`` that no step has, and a
+run would go by the defaults. Here it fails, before anything is read.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import dagster as dg
+
+from din_assets import choices, paths, refresh_config
+from din_assets.materialization import clear_failures
+from din_core.sources import SourceError
+
+
+class _Log(Protocol):
+    def info(self, msg: object) -> object: ...
+
+
+def check(run: dg.DagsterRun, folder: Path, log: _Log) -> None:
+    """Refuse a run that names what there is not, and say which options are the last run's.
+
+    Args:
+        run: The run.
+        folder: Folder of all results.
+        log: Told of the options that are remembered.
+
+    Raises:
+        dg.Failure: Its configuration, or what is remembered, names a step or an option that there
+            is not, or a value out of range; or the source that it is to read is not there.
+    """
+    with clear_failures():
+        refresh_config.check_names(run.run_config)
+        asked = choices.of_run(run.run_config, folder)
+        refresh_config.check_remembered(asked)
+        if kept := [step for step in asked.remembered_steps() if choices.runs(run, step)]:
+            log.info(f"options of the last run ({asked.place}): {', '.join(kept)}")
+        if choices.runs(run, choices.SOURCE_STEP):
+            refuse_missing(asked.source(paths.source_csv(), None))
+
+
+def refuse_missing(source: choices.Source) -> None:
+    """Refuse a file that is not there: waiting for the lock first would waste the user's time.
+
+    Raises:
+        SourceError: There is no such file, or none fits the pattern.
+    """
+    path = source.options.get("path")
+    if path and path != paths.SYNTHETIC and not choices.is_there(path):
+        raise SourceError(f"{path}: there is no such file ({source.origin} names it)")

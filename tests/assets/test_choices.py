@@ -1,0 +1,302 @@
+"""What a run goes by where it is told little: the source and the options of the last run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from din_assets import choices, cli, paths
+from din_assets.choices import ChoicesError
+from tests.assets.conftest import write_rows
+
+FILE_OPTIONS = {"user_col": "user_id"}  # as the ledger keeps them where a file was read
+ROWS = [f"u{user},i{item},{10 * item + user},c{item % 2}" for user in range(4) for item in range(5)]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    home = tmp_path / "data"
+    home.mkdir()
+    monkeypatch.setenv("DIN_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def log(tmp_path) -> Path:
+    return write_rows(tmp_path / "log.csv", *ROWS)
+
+
+def config(**options):
+    return {"ops": {step: {"config": given} for step, given in options.items()}}
+
+
+def source(home, run_config, named=None, recorded=None):
+    return choices.of_run(run_config, home).source(named, recorded)
+
+
+# The source
+
+
+def test_source_of_the_last_run_is_read_where_none_is_named(home, log):
+    choices.remember(home, {"interactions": {"path": str(log), "user_col": "reviewer"}})
+    for run_config in ({}, config(din_model={"n_epoch": 3})):
+        again = source(home, run_config, recorded=FILE_OPTIONS)
+        assert again.options == {"path": str(log), "user_col": "reviewer"}
+        assert again.origin == "the last run"
+
+
+def test_named_source_takes_the_place_of_the_last(home, log):
+    choices.remember(home, {"interactions": {"amazon_category": "Beauty", "item_col": "asin"}})
+    assert source(home, {}, named=str(log)).options == {"path": str(log), "item_col": "asin"}
+    by_config = source(home, config(interactions={"path": str(log)}))
+    assert by_config.options == {"path": str(log)}
+
+
+def test_synthetic_log_comes_first_and_afterwards_only_by_name(home, log):
+    assert source(home, {}).options["path"] == paths.SYNTHETIC
+    choices.remember(home, {"interactions": {"path": str(log)}})
+    assert source(home, {}, named="synthetic").options == {"path": paths.SYNTHETIC}
+    assert source(home, config(interactions={"path": "synthetic"})).name == "the synthetic log"
+
+
+def test_tables_of_a_forgotten_log_are_not_replaced_by_the_synthetic_one(home):
+    with pytest.raises(ChoicesError, match=r"made of a log that last_run\.yaml does not name"):
+        source(home, {}, recorded=FILE_OPTIONS)
+    assert source(home, {}, recorded={"synthetic": {}}).name == "the synthetic log"
+
+
+def test_shape_of_the_synthetic_log_does_not_name_it(home, log):
+    choices.remember(home, {"interactions": {"path": str(log)}})
+    with pytest.raises(ChoicesError, match=r"log\.csv is read \(the last run names it\)"):
+        source(home, config(interactions={"synthetic": {"n_users": 7}}))
+    # The launchpad shows every default: these are no wish.
+    defaults = config(interactions={"synthetic": {"n_users": 2000}, "path": None})
+    assert source(home, defaults).name == str(log)
+
+
+def test_remembered_shape_of_the_synthetic_log_is_left_with_it(home, log):
+    shape = {"path": "synthetic", "synthetic": {"n_users": 7}, "user_col": "user_id"}
+    choices.remember(home, {"interactions": shape})
+    assert source(home, {}).options == shape
+    assert source(home, {}, named=str(log)).options == {"path": str(log), "user_col": "user_id"}
+
+
+def test_two_sources_are_refused_or_told(home, log):
+    both = config(interactions={"path": str(log), "amazon_category": "Beauty"})
+    with pytest.raises(ChoicesError, match="one log is read"):
+        source(home, both)
+    one = source(home, config(interactions={"path": str(log)}), named="other.csv")
+    assert "other.csv, too: it has no effect" in one.warnings[0]
+    assert source(home, config(interactions={"path": str(log)}), named=str(log)).warnings == ()
+
+
+def test_remembered_file_that_is_gone_is_told(home, log):
+    choices.remember(home, {"interactions": {"path": str(log)}})
+    log.unlink()
+    with pytest.raises(ChoicesError, match=r"log\.csv, the source of the last run, is gone"):
+        source(home, {})
+
+
+def test_glob_is_found_below_a_folder_whose_name_looks_like_one(tmp_path):
+    folder = tmp_path / "logs [2024]"
+    folder.mkdir()
+    log = write_rows(folder / "a[1].csv", *ROWS)
+    assert paths.resolve_source("a[1].csv", folder) == str(log)
+    assert choices.is_there(paths.resolve_source("a*.csv", folder))
+    assert not choices.is_there(paths.resolve_source("b*.csv", folder))
+
+
+# The options
+
+
+def test_options_of_the_last_run_hold_where_no_step_is_named(home):
+    choices.remember(home, {"samples": {"max_history": 7}, "users": {"min_interactions": 2}})
+    asked = choices.of_run({"loggers": {}}, home)
+    assert asked.options("samples") == {"max_history": 7}
+    assert sorted(asked.remembered_steps()) == ["samples", "users"]
+
+
+def test_configuration_that_names_a_step_counts_whole(home):
+    choices.remember(home, {"samples": {"max_history": 7}, "users": {"min_interactions": 2}})
+    asked = choices.of_run(config(users={"min_interactions": 3}), home)
+    assert asked.options("samples") == {}
+    assert asked.options("users") == {"min_interactions": 3}
+    assert asked.remembered_steps() == []
+
+
+def test_preset_changes_the_steps_it_names(home):
+    choices.remember(home, {"samples": {"max_history": 7}, "din_model": {"n_epoch": 3}})
+    asked = choices.of_run(config(din_model={}), home, keeps_others=True)
+    assert asked.options("samples") == {"max_history": 7}
+    assert asked.options("din_model") == {}
+
+
+def test_damaged_memory_is_told(home):
+    for text in ("ops: [", "ops: [users]", "ops: {users: {config: 3}}", "3"):
+        (home / choices.FILE).write_text(text)
+        with pytest.raises(ChoicesError, match=r"last_run\.yaml: .* cannot be read"):
+            choices.of_run({}, home)
+
+
+# Runs that Dagster starts
+
+
+def remembered(home):
+    return yaml.safe_load((home / choices.FILE).read_text())["ops"]
+
+
+def test_run_without_configuration_repeats_the_last(pipeline, log, monkeypatch):
+    monkeypatch.setenv("DIN_CSV", str(log))
+    asked = {"ops": {"users": {"config": {"min_interactions": 5}}}, "loggers": {}}
+    reading = ("interactions", "rejected_rows", "attributes", "users")
+    assert pipeline.run(*reading, config=asked).success
+    before = pipeline.versions()
+    monkeypatch.delenv("DIN_CSV")
+    assert pipeline.run(*reading, config={"ops": {}}).success
+    assert pipeline.versions() == before
+    options = pipeline.query("select options from ledger where asset = 'users'")
+    assert options == [('{"min_interactions": 5}',)]
+    assert remembered(pipeline.home) == {
+        "interactions": {"config": {"path": str(log)}},
+        "users": {"config": {"min_interactions": 5}},
+    }
+
+
+def test_run_of_some_steps_leaves_what_is_remembered_of_the_others(pipeline, log, monkeypatch):
+    pipeline.home.mkdir()
+    before = {"interactions": {"path": str(log)}, "din_model": {"n_epoch": 3}}
+    choices.remember(pipeline.home, before)
+    asked = {"ops": {"interactions": {"config": {"drop_duplicates": True}}}}
+    assert pipeline.run("interactions", "rejected_rows", config=asked).success
+    assert pipeline.run(
+        "cates", config={"ops": {"samples": {"config": {"max_history": 3}}}}
+    ).success
+    assert remembered(pipeline.home) == {
+        "interactions": {"config": {"path": str(log), "drop_duplicates": True}},
+        "din_model": {"config": {"n_epoch": 3}},
+    }
+
+
+def test_source_that_cannot_be_used_is_not_remembered(pipeline, log, tmp_path, monkeypatch):
+    reading = ("interactions", "rejected_rows")
+    monkeypatch.setenv("DIN_CSV", str(log))
+    assert pipeline.run(*reading, config={"ops": {}}).success
+    monkeypatch.setenv("DIN_CSV", str(write_rows(tmp_path / "bad.csv", "1", header="user_id")))
+    assert not pipeline.run(*reading, config={"ops": {}}).success
+    assert remembered(pipeline.home) == {"interactions": {"config": {"path": str(log)}}}
+
+
+def refusal_of(result):
+    assert not result.success
+    return "\n".join(
+        str(event.event_specific_data) for event in result.all_events if event.is_failure
+    )
+
+
+@pytest.mark.parametrize(
+    ("ops", "says"),
+    [
+        ({"sample": {"config": {"max_history": 3}}}, "no step 'sample'; is 'samples' meant?"),
+        # Steps that the run does not have: Dagster looks at none of this.
+        ({"samples": {"config": {"max_histori": 3}}}, "is 'max_history' meant?"),
+        ({"samples": {"config": {"max_history": 0}}}, "samples: max_history is 0"),
+        ({"events": {"config": {"seed": 3}}}, "no option 'seed'"),
+    ],
+)
+def test_name_that_belongs_to_no_step_fails_before_the_source_is_read(
+    pipeline, log, monkeypatch, ops, says
+):
+    monkeypatch.setenv("DIN_CSV", str(log))
+    names = ("interactions", "rejected_rows")
+    result = pipeline.start(*names, config={"ops": ops})
+    assert says in refusal_of(result)
+    assert not (pipeline.home / "pipeline.duckdb").exists()
+
+
+def test_option_of_a_step_that_is_not_selected_is_legitimate(pipeline, log, monkeypatch):
+    monkeypatch.setenv("DIN_CSV", str(log))
+    asked = {"ops": {"samples": {"config": {"max_history": 3}}}}
+    assert pipeline.start("interactions", "rejected_rows", config=asked).success
+    assert "samples" not in remembered(pipeline.home)
+
+
+def test_remembered_option_that_is_no_more_is_told(pipeline, log):
+    pipeline.home.mkdir()
+    choices.remember(pipeline.home, {"interactions": {"path": str(log), "colour": "red"}})
+    result = pipeline.start("interactions", "rejected_rows", config={})
+    assert "no option 'colour'" in refusal_of(result)
+    assert choices.FILE in refusal_of(result)
+
+
+# The command line
+
+
+def test_command_line_reads_paths_from_where_it_is_typed(home, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "it's a $HOME"
+    folder.mkdir()
+    write_rows(folder / "my log*.csv", *ROWS)
+    monkeypatch.chdir(folder)
+    assert cli.main(["run", "--dry-run", "--csv", "my log*.csv"]) == 0
+    monkeypatch.chdir(folder)
+    assert cli.main(["run", "--dry-run", "--csv", "log.csv"]) == 1
+    assert f"{folder}/log.csv: there is no such file" in capsys.readouterr().err
+
+
+def test_unknown_preset_is_told(home, capsys):
+    assert cli.main(["run", "--preset", "tutorail"]) == 1
+    assert "no preset 'tutorail'; is 'tutorial' meant?" in capsys.readouterr().err
+
+
+def test_file_comes_on_top_of_a_preset(tmp_path):
+    from din_assets.config_files import asked_for
+
+    own = tmp_path / "my.yaml"
+    own.write_text("ops: {din_model: {config: {n_epoch: 2}}, users: {config: {}}}")
+    both = asked_for(own, "tutorial")
+    assert both.run_config["ops"]["din_model"]["config"]["n_epoch"] == 2
+    assert both.run_config["ops"]["din_model"]["config"]["embed_dim"] == 8
+    assert not both.keeps_others
+    assert asked_for(None, "tutorial").keeps_others
+    assert asked_for(None, "default").run_config["ops"] == {"din_model": {"config": {}}}
+
+
+@pytest.mark.parametrize(
+    "name", ["my log.csv", "it's.csv", 'say "hi".csv', "a$b$$c.csv", "`x`;*?.csv", "a#b,c(d.csv"]
+)
+def test_make_passes_a_name_on_as_it_is(tmp_path, name):
+    """With a stand-in for `din` that shows what it is called with."""
+    place = tmp_path / "project"
+    (place / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(paths.project_root() / "Makefile", place)
+    shutil.copy(paths.project_root() / "pyproject.toml", place)
+    stamps = [place / ".venv" / ".installed", place / ".make" / "graphviz"]
+    for stamp in stamps:
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.touch()
+    for program in ("din", "dagster"):
+        shown = place / ".venv" / "bin" / program
+        shown.write_text(
+            f"#!{sys.executable}\nimport os, sys\nprint(sys.argv[1:], os.environ.get('DIN_CSV'))\n"
+        )
+        shown.chmod(0o755)
+    (place / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+
+    def make(*arguments, **more):
+        done = subprocess.run(
+            ["make", "-s", *arguments], cwd=place, env=environment | more, capture_output=True,
+            text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    (place / "xa.csv").touch()  # what a shell would make of a pattern
+    assert make("run", f"CSV={name}") == f"{['run', '--csv', name]} None"
+    assert make("run", CSV=name) == f"{['run', '--csv', name]} None"
+    assert make("run", f"CONFIG={name}") == f"{['run', '--config', name]} None"
+    assert make("run", "PRESET=best", "ARGS=--all") == "['run', '--preset', 'best', '--all'] None"
+    assert make("ui", f"CSV={name}") == f"['dev', '-w', 'workspace.yaml'] {name}"
+    assert make("ui", DIN_CSV=name) == f"['dev', '-w', 'workspace.yaml'] {name}"
