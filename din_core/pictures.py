@@ -13,6 +13,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -66,8 +67,9 @@ def architecture_graph(model: DIN, path_stem: Path | str, dpi: int = 300) -> tup
     """
     stem = Path(path_stem)
     png, svg = (stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg"))
-    for path in (png, svg):
-        save_graph(model, path, dpi)
+    source = graph_source(model)
+    with ThreadPoolExecutor(2) as pool:  # each waits for a program of its own
+        list(pool.map(lambda path: save_graph(model, path, dpi, source=source), (png, svg)))
     return png, svg
 
 

@@ -2,7 +2,7 @@
 -- Grain: one valid row of the source, `file` and `line` say which. An id or attribute column is
 -- BIGINT where each of its valid values is a whole number, else text (the whole column); an
 -- attribute that a row lacks is NULL. `time` is in seconds: BIGINT where each of them is whole,
--- else DECIMAL with as many digits as the source has (docs/adr/0009-time-as-given.md).
+-- else DECIMAL with as many digits as the source has (docs/adr/0012-time-as-given.md).
 -- With drop_duplicates, of rows equal in every column here but file and line, the first stays.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
