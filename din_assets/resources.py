@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from din_assets import paths
+from din_assets import dead_runs, paths
 from din_core import artifacts, warehouse
 
 
@@ -74,8 +74,14 @@ class WarehouseResource(dg.ConfigurableResource):
                 "This run leaves no history: its instance is a temporary one. Dagster reads "
                 f"dagster.yaml from the working directory: start it in {paths.project_root()}."
             )
-        owner = f"Dagster run {context.run.run_id}" if context.run else "a Dagster resource"
-        with self.locked(owner, on_wait=log.warning):
+        with contextlib.ExitStack() as stack:
+            owner = "a Dagster resource"
+            if context.run and context.instance is not None:
+                owner = f"Dagster run {context.run.run_id}"
+                stack.enter_context(dead_runs.announced(context.instance, context.run.run_id))
+                for run_id in dead_runs.mark_failed(context.instance):
+                    log.info(f"run {run_id} was killed earlier; it counts as failed from now on")
+            stack.enter_context(self.locked(owner, on_wait=log.warning))
             for leftover in artifacts.sweep(self.artifacts_root):
                 log.info(f"removed what a killed run left behind: {leftover.name}")
             yield self
