@@ -3,8 +3,9 @@
 A killed process, a power cut or the kernel out of memory leaves a run "started" for ever, and the
 queue of the UI counts it. A living run is recognised by two signs, each of which is enough: the
 kernel holds the lock that the run took on its own file (also seen from another container), or the
-process that wrote the run's first event exists. Runs that wait, for the queue or for
-``pipeline.lock``, are alive.
+process that wrote that the run started exists. Runs that wait, for the queue or for
+``pipeline.lock``, are alive. A run that was killed before its process was known is left to the
+``start_timeout_seconds`` of Dagster's run monitoring.
 """
 
 import contextlib
@@ -74,7 +75,8 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Say whether a run that counts as under way has no process any more."""
     if _is_held(_sign_of_life(instance, run.run_id)):
         return False
-    return not any(_exists(pid, since) for pid, since in _writers(instance, run.run_id))
+    process = _process(instance, run.run_id)
+    return process is not None and not _exists(*process)
 
 
 def explanation() -> str:
@@ -100,21 +102,23 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _writers(instance: dg.DagsterInstance, run_id: str) -> list[tuple[int, datetime]]:
-    """Who wrote that the run started, and when; before it did, everybody who wrote of it."""
-    for kinds in ({dg.DagsterEventType.RUN_START}, set(dg.DagsterEventType)):
-        writers = [
-            (record.event_log_entry.dagster_event.pid, _time(record.timestamp))
-            for record in instance.get_records_for_run(run_id, of_type=kinds).records
-            if record.event_log_entry.dagster_event and record.event_log_entry.dagster_event.pid
-        ]
-        if writers:
-            return writers
-    return []
+def _process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, datetime] | None:
+    """The process of a run, and since when it was there; None where the history does not tell."""
+    for kind in (dg.DagsterEventType.RUN_START, dg.DagsterEventType.ENGINE_EVENT):
+        for record in instance.get_records_for_run(run_id, of_type=kind).records:
+            event = record.event_log_entry.get_dagster_event()
+            pid = event.pid or _named_pid(event)
+            if pid:
+                return pid, datetime.fromtimestamp(record.timestamp, tz=UTC)
+    return None
 
 
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, tz=UTC)
+def _named_pid(event: dg.DagsterEvent) -> int | None:
+    """The process that an event of the launcher is about, from before the run itself speaks."""
+    if event.event_type != dg.DagsterEventType.ENGINE_EVENT:
+        return None
+    named = event.engine_event_data.metadata.get("pid")
+    return int(named.text) if isinstance(named, dg.TextMetadataValue) else None
 
 
 def _exists(pid: int, since: datetime) -> bool:
