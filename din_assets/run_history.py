@@ -5,6 +5,7 @@ at once on a fresh ``.dagster`` one died: "table runs already exists". ``dagster
 class below as its storage, so that every command takes its turn, whoever started it.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +18,12 @@ from din_core.errors import DinError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_WAY_OUT = (
+    "Dagster keeps its run history there: make the folder writable, or make room, or let "
+    "DAGSTER_HOME name another one, with a copy of dagster.yaml in it"
+)
 
 
 class RunHistoryError(DinError):
@@ -37,20 +44,18 @@ class RunHistory(DagsterSqliteStorage):
             config_value: ``base_dir``, the folder; a relative one starts at the working directory.
 
         Raises:
-            RunHistoryError: The folder cannot be made, written or locked.
+            RunHistoryError: The database cannot be made or opened.
+            WarehouseError: The folder cannot be made, written or locked.
         """
         folder = Path(config_value["base_dir"]).absolute()
         try:
-            with warehouse.run_lock(folder / "creation.lock", owner="another start of Dagster"):
+            with warehouse.run_lock(
+                folder / "creation.lock",
+                owner="another start of Dagster",
+                on_wait=logging.getLogger("dagster").warning,
+                way_out=_WAY_OUT,
+            ):
                 return cls.from_local(str(folder), inst_data=inst_data)
-        except warehouse.WarehouseError as error:
-            raise RunHistoryError(_way_out(folder, error)) from error
         except (OSError, sqlalchemy.exc.OperationalError) as error:
-            raise RunHistoryError(_way_out(folder, error)) from error
-
-
-def _way_out(folder: Path, error: Exception) -> str:
-    return (
-        f"{folder}: Dagster's run history cannot be kept there ({error}); make the folder writable "
-        "or make room, or name another one by DAGSTER_HOME, with a copy of dagster.yaml in it"
-    )
+            reason = error.strerror if isinstance(error, OSError) else error.__cause__ or error
+            raise RunHistoryError(f"{folder}: {reason}; {_WAY_OUT}") from error
