@@ -11,6 +11,7 @@ import dagster as dg
 import yaml
 
 from din_assets import paths
+from din_assets.failures import of_the_disk
 from din_assets.resources import WarehouseResource
 from din_core import artifacts, ledger
 from din_core.errors import DinError
@@ -31,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.chdir(paths.project_root())
         return _refresh(config, options.dry_run) if options.command == "refresh" else _prune()
     except (DinError, RuntimeError) as error:
-        print(f"din: {error}", file=sys.stderr)
+        _say(str(error))
+        return 1
+    except OSError as error:
+        _say(of_the_disk(error))
         return 1
 
 

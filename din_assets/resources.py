@@ -10,6 +10,7 @@ import duckdb
 from pydantic import Field
 
 from din_assets import dead_runs, paths
+from din_assets.failures import clear_failures
 from din_core import artifacts, warehouse
 
 
@@ -81,9 +82,10 @@ class WarehouseResource(dg.ConfigurableResource):
                 stack.enter_context(dead_runs.announced(context.instance, context.run.run_id))
                 for run_id in dead_runs.mark_failed(context.instance):
                     log.info(f"run {run_id} was killed earlier; it counts as failed from now on")
-            stack.enter_context(self.locked(owner, on_wait=log.warning))
-            for leftover in artifacts.sweep(self.artifacts_root):
-                log.info(f"removed what a killed run left behind: {leftover.name}")
+            with clear_failures():
+                stack.enter_context(self.locked(owner, on_wait=log.warning))
+                for leftover in artifacts.sweep(self.artifacts_root):
+                    log.info(f"removed what a killed run left behind: {leftover.name}")
             yield self
 
     @contextlib.contextmanager
@@ -94,7 +96,6 @@ class WarehouseResource(dg.ConfigurableResource):
         if self.lock_is_held:
             yield
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = self.folder / "pipeline.lock"
         with warehouse.run_lock(lock, owner=owner, on_wait=on_wait):
             yield

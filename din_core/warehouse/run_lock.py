@@ -53,6 +53,8 @@ def run_lock(
     with contextlib.ExitStack() as stack:
         try:
             lock_file = _take(path, on_wait or logger.info)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise WarehouseError(f"{path.parent} is not a folder; {way_out}") from error
         except OSError as error:
             raise WarehouseError(f"{path}: {error.strerror}; {way_out}") from error
         stack.enter_context(lock_file)

@@ -63,7 +63,7 @@ def test_a_start_waits_while_another_creates_the_history(tmp_path):
 
 def test_history_in_a_folder_that_cannot_be_used_is_explained(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DinError, match=r"file.*run history.*DAGSTER_HOME"):
+    with pytest.raises(DinError, match=r"file is not a folder.*run history.*DAGSTER_HOME"):
         RunHistory.from_config_value(None, {"base_dir": str(tmp_path / "file")})
     broken = tmp_path / "folder"
     (broken / "history" / "runs.db").mkdir(parents=True)

@@ -1,0 +1,74 @@
+"""What a terminal shows: an explained failure once, at the end; the unforeseen with its stack."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+INGESTION = ("interactions", "rejected_rows")
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.strip().splitlines()
+
+
+def test_missing_file_is_said_once_in_the_last_line(pipeline, monkeypatch, capsys):
+    monkeypatch.setenv("DIN_CSV", "/nowhere/log.csv")
+    assert not pipeline.run(*INGESTION, "cates", "users").success
+    shown = lines(capsys)
+    assert "/nowhere/log.csv" in shown[-1]
+    assert sum("/nowhere/log.csv" in line for line in shown) == 1
+    assert len(shown) == 3, shown  # the step failed, the run failed, why
+
+
+def test_every_failed_step_says_why(pipeline, capsys):
+    # Nothing was ever made: each of these lacks its input.
+    assert not pipeline.run("cates", "attributes").success
+    shown = lines(capsys)
+    assert {line.partition(":")[0] for line in shown[-2:]} == {"cates", "attributes"}
+    assert all("'interactions' has not been materialized" in line for line in shown[-2:])
+    assert "Stack Trace" not in "\n".join(shown)
+
+
+def test_next_run_does_not_repeat_what_the_last_one_said(pipeline, monkeypatch, capsys):
+    monkeypatch.setenv("DIN_CSV", "/nowhere/log.csv")
+    assert not pipeline.run(*INGESTION).success
+    monkeypatch.setenv("DIN_CSV", "/nowhere/other.csv")
+    lines(capsys)
+    assert not pipeline.run(*INGESTION).success
+    assert "log.csv" not in "\n".join(lines(capsys))
+
+
+def test_folder_of_results_that_is_a_file_is_said_in_the_last_line(pipeline, capsys):
+    pipeline.home.write_text("")
+    assert not pipeline.run(*INGESTION).success
+    shown = lines(capsys)
+    assert shown[-1].endswith(
+        f"{pipeline.home} is not a folder; choose a writable home with DIN_HOME"
+    )
+    assert "Stack Trace" not in "\n".join(shown)
+
+
+def test_full_disk_is_said_in_the_last_line(pipeline, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/log.csv")
+
+    monkeypatch.setattr("din_core.synthetic.write_csv", full)
+    assert not pipeline.run(*INGESTION).success
+    shown = lines(capsys)
+    assert shown[-1].startswith("interactions: /disk/log.csv: No space left on device; ")
+    assert "Stack Trace" not in "\n".join(shown)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, FileNotFoundError])
+def test_failure_that_nobody_foresaw_keeps_its_stack(pipeline, monkeypatch, capsys, error):
+    def broken(*_, **__):
+        raise error("what a surprise")
+
+    monkeypatch.setattr("din_core.synthetic.write_csv", broken)
+    assert not pipeline.run(*INGESTION).success
+    shown = "\n".join(lines(capsys))
+    assert f"{error.__name__}: what a surprise" in shown
+    assert "in broken" in shown
