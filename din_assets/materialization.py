@@ -70,7 +70,9 @@ def materialize_tables(
             with resource.transaction() as con:
                 built = build(con)
                 for name in names:
-                    of_table = checks.run_checks(con, name, built.check_options)
+                    of_table = checks.run_checks(
+                        con, name, built.check_options, warn=context.log.warning
+                    )
                     results += of_table
                     outputs.append(_result(context, con, name, of_table, options, built))
                 _refuse_if_blocked(results)

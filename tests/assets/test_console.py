@@ -72,3 +72,27 @@ def test_failure_that_nobody_foresaw_keeps_its_stack(pipeline, monkeypatch, caps
     shown = "\n".join(lines(capsys))
     assert f"{error.__name__}: what a surprise" in shown
     assert "in broken" in shown
+
+
+def test_failed_check_that_only_warns_is_a_warning_line_with_what_it_found(
+    pipeline, write_csv, monkeypatch, capsys
+):
+    # Two users, each with four events in one second: 3 + 3 events tie with the one before them.
+    rows = [f"{user},{item},7,{item % 2}" for user in (1, 2) for item in range(user, user + 4)]
+    monkeypatch.setenv("DIN_CSV", str(write_csv(*rows)))
+    pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
+    made = (*INGESTION, "cates", "attributes", "users", "items", "events")
+    assert pipeline.run(*made).success
+    warnings = [line for line in lines(capsys) if "events_ties_in_time" in line]
+    assert len(warnings) == 1
+    assert " - WARNING - " in warnings[0]
+    assert "1 finding, for example n_ties=6, n_events=6, percent=100. " in warnings[0]
+    assert "a leave-one-out test measures the file's order" in warnings[0]
+
+
+def test_checks_that_pass_say_nothing(pipeline, write_csv, monkeypatch, capsys):
+    rows = [f"{user},{item},{10 * user + item},{item % 2}" for user in (1, 2) for item in range(4)]
+    monkeypatch.setenv("DIN_CSV", str(write_csv(*rows)))
+    pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
+    assert pipeline.run(*INGESTION, "cates", "attributes", "users", "items", "events").success
+    assert lines(capsys) == []
