@@ -21,6 +21,9 @@ from din_core.warehouse.database import connect
 from din_core.warehouse.errors import WarehouseError, explain
 
 _READ_ONLY = 0o444
+# Analysts have the clients that they have: every DuckDB 1.x reads this, and 2.x as well. The engine
+# that writes would by default take a version that only itself and later ones read.
+_STORAGE_VERSION = "v1.0.0"
 
 
 def publish(
@@ -133,7 +136,10 @@ def _copy(source: Path, built: Path, *, memory_limit: str | None, threads: int |
         temp_directory=built.parent / "spill",
     ) as con:
         con.execute(f"attach {sql_files.literal(str(source))} as pipeline (read_only)")
-        con.execute(f"attach {sql_files.literal(str(built))} as warehouse")
+        con.execute(
+            f"attach {sql_files.literal(str(built))} as warehouse "
+            f"(storage_version {sql_files.literal(_STORAGE_VERSION)})"
+        )
         con.execute("copy from database pipeline to warehouse")
         expected, found = _row_counts(con, "pipeline"), _row_counts(con, "warehouse")
         if expected != found:
