@@ -16,7 +16,7 @@ import duckdb
 
 from din_core.errors import DinError
 
-# `record` keeps it to one row an asset, and not a primary key: DuckDB 1.0 could not open a copy with
+# `record` keeps it to one row an asset, and not a primary key: DuckDB 1.0 cannot open a copy with
 # the index of one.
 _DDL = """
 create table if not exists ledger (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -39,7 +38,11 @@ class Place:
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        shutil.copy(paths.project_root() / "dagster.yaml", self.home)
+        # Relative folders start at the working directory, which `din` sets to the project's root.
+        config = (paths.project_root() / "dagster.yaml").read_text(encoding="utf-8")
+        (self.home / "dagster.yaml").write_text(
+            config.replace("base_dir: .dagster", f"base_dir: {self.home / '.dagster'}")
+        )
 
     @property
     def data(self) -> Path:
@@ -49,7 +52,12 @@ class Place:
         process = subprocess.Popen(
             command,
             cwd=self.home,
-            env={**os.environ, "DIN_HOME": str(self.data), "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "DAGSTER_HOME": str(self.home),
+                "DIN_HOME": str(self.data),
+                "OMP_NUM_THREADS": "1",
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
@@ -62,14 +70,17 @@ class Place:
         self, select: str = "*", *, log_level: str = "WARNING", config: dict[str, Any] | None = None
     ) -> subprocess.Popen[str]:
         """Start a run; at ``DEBUG`` it tells each step, and its pipe must be read meanwhile."""
-        config = SMALL_RUN if config is None else config
-        config = {**config, "loggers": {"console": {"config": {"log_level": log_level}}}}
-        file = self.home / f"{len(self.processes)}.yaml"
-        file.write_text(yaml.safe_dump(config))
         return self.start(
-            _program("dagster"), "asset", "materialize",
-            "--select", select, "-m", "din_assets.definitions", "-c", str(file),
+            program("dagster"), "asset", "materialize", "--select", select,
+            "-m", "din_assets.definitions", "-c", self.write(config or SMALL_RUN, log_level),
         )  # fmt: skip
+
+    def write(self, config: dict[str, Any], log_level: str = "WARNING") -> str:
+        """Write a run configuration to a file and return its path."""
+        file = self.home / f"run_{len(self.processes)}.yaml"
+        logger = {"console": {"config": {"log_level": log_level}}}
+        file.write_text(yaml.safe_dump({**config, "loggers": logger}), encoding="utf-8")
+        return str(file)
 
     def start_ui(self) -> UserInterface:
         """Start ``dagster dev`` and wait until it answers."""
@@ -79,7 +90,7 @@ class Place:
         log = self.home / "dev.log"
         with log.open("w") as output:
             process = self.start(
-                _program("dagster"), "dev", "-p", str(port),
+                program("dagster"), "dev", "-p", str(port),
                 "-w", str(paths.project_root() / "workspace.yaml"), output=output,
             )  # fmt: skip
         ui = UserInterface(process, f"http://127.0.0.1:{port}/graphql", log)
@@ -139,7 +150,7 @@ class UserInterface:
         return self.ask(_LAUNCH, job=job)["launchRun"]["run"]["runId"]
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
