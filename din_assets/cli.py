@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from din_assets import paths
+from din_assets import dead_runs, paths
 from din_assets.failures import of_the_disk
 from din_assets.resources import WarehouseResource
 from din_core import artifacts, ledger
@@ -77,6 +77,8 @@ def _refresh(config: dict[str, Any], dry_run: bool) -> int:
 
     rows: list[tuple[str, str, str, str]] = []
     with _instance() as instance:
+        # Here, since a refresh that finds nothing to do starts no run that would.
+        dead_runs.mark_failed(instance)
         decisions = refresh(
             instance,
             run_config=config,

@@ -98,6 +98,8 @@ class WarehouseResource(dg.ConfigurableResource):
             return
         lock = self.folder / "pipeline.lock"
         with warehouse.run_lock(lock, owner=owner, on_wait=on_wait):
+            # Here, since a run that finds nothing to do publishes nothing.
+            warehouse.remove_unfinished(self.published_path)
             yield
 
     @contextlib.contextmanager

@@ -57,7 +57,7 @@ def publish(
         raise WarehouseError(f"{source}: nothing to publish; run the pipeline first (make run)")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target)
+        remove_unfinished(target)
         work = Path(tempfile.mkdtemp(prefix=_work_prefix(target), dir=target.parent))
     except OSError as error:
         raise _unwritable(target, error) from error
@@ -178,8 +178,13 @@ def _swap_in(built: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Clear away what publications that were killed left behind."""
+def remove_unfinished(target: Path | str) -> None:
+    """Clear away what publications that were killed left behind.
+
+    Args:
+        target: As given to :func:`publish`; call it within the run lock.
+    """
+    target = Path(target)
     for leftover in target.parent.glob(f"{_work_prefix(target)}*"):
         _remove(leftover)
 

@@ -7,7 +7,15 @@ import os
 
 import pytest
 
+from tests.assets.conftest import Pipeline
+
 INGESTION = ("interactions", "rejected_rows")
+
+
+def read(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Let the next run read a file, not the synthetic log."""
+    monkeypatch.setenv("DIN_CSV", path)
+    pipeline.config["ops"]["interactions"] = {"config": {}}
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -15,7 +23,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_missing_file_is_said_once_in_the_last_line(pipeline, monkeypatch, capsys):
-    monkeypatch.setenv("DIN_CSV", "/nowhere/log.csv")
+    read(pipeline, monkeypatch, "/nowhere/log.csv")
     assert not pipeline.run(*INGESTION, "cates", "users").success
     shown = lines(capsys)
     assert "/nowhere/log.csv" in shown[-1]
@@ -33,9 +41,9 @@ def test_every_failed_step_says_why(pipeline, capsys):
 
 
 def test_next_run_does_not_repeat_what_the_last_one_said(pipeline, monkeypatch, capsys):
-    monkeypatch.setenv("DIN_CSV", "/nowhere/log.csv")
+    read(pipeline, monkeypatch, "/nowhere/log.csv")
     assert not pipeline.run(*INGESTION).success
-    monkeypatch.setenv("DIN_CSV", "/nowhere/other.csv")
+    read(pipeline, monkeypatch, "/nowhere/other.csv")
     lines(capsys)
     assert not pipeline.run(*INGESTION).success
     assert "log.csv" not in "\n".join(lines(capsys))
@@ -79,7 +87,7 @@ def test_failed_check_that_only_warns_is_a_warning_line_with_what_it_found(
 ):
     # Two users, each with four events in one second: 3 + 3 events tie with the one before them.
     rows = [f"{user},{item},7,{item % 2}" for user in (1, 2) for item in range(user, user + 4)]
-    monkeypatch.setenv("DIN_CSV", str(write_csv(*rows)))
+    read(pipeline, monkeypatch, str(write_csv(*rows)))
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
     made = (*INGESTION, "cates", "attributes", "users", "items", "events")
     assert pipeline.run(*made).success
@@ -92,7 +100,7 @@ def test_failed_check_that_only_warns_is_a_warning_line_with_what_it_found(
 
 def test_checks_that_pass_say_nothing(pipeline, write_csv, monkeypatch, capsys):
     rows = [f"{user},{item},{10 * user + item},{item % 2}" for user in (1, 2) for item in range(4)]
-    monkeypatch.setenv("DIN_CSV", str(write_csv(*rows)))
+    read(pipeline, monkeypatch, str(write_csv(*rows)))
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
     assert pipeline.run(*INGESTION, "cates", "attributes", "users", "items", "events").success
     assert lines(capsys) == []
