@@ -4,7 +4,7 @@ The checks of a table run on the connection that built it, before the commit: a 
 invariant is never committed, and its asset is not recorded as materialized.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -28,13 +28,33 @@ def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
 
 
 def run_checks(
-    con: duckdb.DuckDBPyConnection, asset: str, options: Mapping[str, Any]
+    con: duckdb.DuckDBPyConnection,
+    asset: str,
+    options: Mapping[str, Any],
+    *,
+    warn: Callable[[str], object],
 ) -> list[dg.AssetCheckResult]:
-    """Run every check of an asset and return what Dagster shows of it."""
-    return [
-        _as_dagster(checks.run_check(con, check.name, **options))
-        for check in checks.checks_of(asset)
-    ]
+    """Run every check of an asset and return what Dagster shows of it.
+
+    Args:
+        con: The connection that built the asset's table.
+        asset: The asset.
+        options: Options of the SQL files.
+        warn: Told of each failed check that does not stop the run. Dagster itself tells of it in
+            the UI alone.
+    """
+    results = [checks.run_check(con, check.name, **options) for check in checks.checks_of(asset)]
+    for result in results:
+        if not result.passed and result.severity == "warn":
+            warn(_warning(result))
+    return [_as_dagster(result) for result in results]
+
+
+def _warning(result: checks.CheckResult) -> str:
+    """A failed check in one line: what, why it matters, and the first finding."""
+    rows = "1 finding" if result.failing_rows == 1 else f"{result.failing_rows:,} findings"
+    first = ", ".join(f"{name}={value!r}" for name, value in result.examples[0].items())
+    return f"{result.name}: {rows}, for example {first}. {result.description}"
 
 
 def blocks(result: dg.AssetCheckResult) -> bool:

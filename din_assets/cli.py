@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from din_assets import config_files, paths
+from din_assets import config_files, dead_runs, paths
+from din_assets.failures import of_the_disk
 from din_assets.resources import WarehouseResource
 from din_core import artifacts, evaluation, ledger
 from din_core.errors import DinError
@@ -33,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.chdir(paths.project_root())
         return _run(asked, named, everything=options.all, dry_run=options.dry_run)
     except (DinError, RuntimeError) as error:
-        print(f"din: {error}", file=sys.stderr)
+        _say(str(error))
+        return 1
+    except OSError as error:
+        _say(of_the_disk(error))
         return 1
 
 
@@ -97,6 +101,8 @@ def _run(asked: config_files.Asked, named: str | None, *, everything: bool, dry_
     decisions: list[Decision] = []
     try:
         with _instance() as instance:
+            # Here, since a call that finds nothing to do starts no run that would.
+            dead_runs.mark_failed(instance)
             for decision in refresh(
                 instance,
                 run_config=asked.run_config,

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from din_assets import delivery, evaluation, ingest, jobs, sequences, training
+from din_assets.console import console_logger
 from din_assets.resources import WarehouseResource
 
 _ASSETS = dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery])
@@ -29,7 +30,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         jobs=[jobs.all_assets],
         resources={"warehouse": WarehouseResource(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
-        loggers={"console": dg.colored_console_logger},
+        loggers={"console": console_logger},
     )
 
 

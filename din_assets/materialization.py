@@ -5,8 +5,7 @@ the metadata are the same for all of them.
 """
 
 import base64
-import contextlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import dagster as dg
 import duckdb
 
 from din_assets import checks, facts
+from din_assets.failures import clear_failures
 from din_assets.resources import WarehouseResource
 from din_core import artifacts, ledger, sql_files, warehouse
-from din_core.errors import DinError
 from din_core.escaping import markdown_text
 
 OWNERS = ["team:recommendations"]
@@ -41,15 +40,6 @@ class Built:
 
 
 Build = Callable[[duckdb.DuckDBPyConnection], Built]
-
-
-@contextlib.contextmanager
-def clear_failures() -> Generator[None]:
-    """Turn an error that the library explains into a failure that shows just the explanation."""
-    try:
-        yield
-    except DinError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
 def materialize_tables(
@@ -82,7 +72,9 @@ def materialize_tables(
             with resource.transaction() as con:
                 built = build(con)
                 for name in names:
-                    of_table = checks.run_checks(con, name, built.check_options)
+                    of_table = checks.run_checks(
+                        con, name, built.check_options, warn=context.log.warning
+                    )
                     results += of_table
                     outputs.append(_result(context, con, name, of_table, options, built))
                 _refuse_if_blocked(results)

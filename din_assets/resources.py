@@ -9,7 +9,8 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from din_assets import choices, paths
+from din_assets import choices, dead_runs, paths
+from din_assets.failures import clear_failures
 from din_core import artifacts, warehouse
 
 
@@ -74,17 +75,24 @@ class WarehouseResource(dg.ConfigurableResource):
                 "This run leaves no history: its instance is a temporary one. Dagster reads "
                 f"dagster.yaml from the working directory: start it in {paths.project_root()}."
             )
-        asked = None if self.lock_is_held else context.run
-        if asked is not None:
-            from din_assets import run_start  # it knows the steps, which know this module
+        with contextlib.ExitStack() as stack:
+            owner = "a Dagster resource"
+            if context.run and context.instance is not None:
+                owner = f"Dagster run {context.run.run_id}"
+                stack.enter_context(dead_runs.announced(context.instance, context.run.run_id))
+                for run_id in dead_runs.mark_failed(context.instance):
+                    log.info(f"run {run_id} was killed earlier; it counts as failed from now on")
+            asked = None if self.lock_is_held else context.run
+            with clear_failures():
+                if asked is not None:
+                    from din_assets import run_start  # it knows the steps, which know this module
 
-            run_start.check(asked, self.folder, log)
-        owner = f"Dagster run {context.run.run_id}" if context.run else "a Dagster resource"
-        with self.locked(owner, on_wait=log.warning):
-            if asked is not None and not choices.runs(asked, choices.SOURCE_STEP):
-                choices.keep(asked, self.folder)
-            for leftover in artifacts.sweep(self.artifacts_root):
-                log.info(f"removed what a killed run left behind: {leftover.name}")
+                    run_start.check(asked, self.folder, log)
+                stack.enter_context(self.locked(owner, on_wait=log.warning))
+                if asked is not None and not choices.runs(asked, choices.SOURCE_STEP):
+                    choices.keep(asked, self.folder)
+                for leftover in artifacts.sweep(self.artifacts_root):
+                    log.info(f"removed what a killed run left behind: {leftover.name}")
             yield self
 
     @contextlib.contextmanager
@@ -95,9 +103,10 @@ class WarehouseResource(dg.ConfigurableResource):
         if self.lock_is_held:
             yield
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = self.folder / "pipeline.lock"
         with warehouse.run_lock(lock, owner=owner, on_wait=on_wait):
+            # Here, since a run that finds nothing to do publishes nothing.
+            warehouse.remove_unfinished(self.published_path)
             yield
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Protocol
 import dagster as dg
 
 from din_assets import choices, paths, refresh_config
-from din_assets.materialization import clear_failures
+from din_assets.failures import clear_failures
 from din_core.sources import SourceError
 
 

@@ -16,9 +16,11 @@ import duckdb
 
 from din_core.errors import DinError
 
+# `record` keeps it to one row an asset, and not a primary key: DuckDB 1.0 cannot open a copy with
+# the index of one.
 _DDL = """
 create table if not exists ledger (
-    asset varchar primary key,
+    asset varchar not null,
     data_version varchar not null,
     code_version varchar not null,
     options varchar not null,

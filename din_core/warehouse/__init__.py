@@ -9,7 +9,7 @@ from din_core.warehouse.database import (
     transaction,
 )
 from din_core.warehouse.errors import WarehouseError
-from din_core.warehouse.publishing import damage_of_published, publish
+from din_core.warehouse.publishing import damage_of_published, publish, remove_unfinished
 from din_core.warehouse.run_lock import run_lock
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "create_view",
     "damage_of_published",
     "publish",
+    "remove_unfinished",
     "row_count",
     "run_lock",
     "transaction",

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from din_core import machine, sql_files
-from din_core.warehouse.errors import WarehouseError, damage, explain
+from din_core.warehouse.errors import WarehouseError, damage, explain, shortage
 
 
 @contextlib.contextmanager
@@ -40,7 +40,8 @@ def connect(
 
     Raises:
         WarehouseError: The file is missing, no database, held by another process, or damaged; the
-            last also where a query inside the block meets the damage.
+            last also where a query inside the block meets the damage. Or the disk or the memory
+            came to its end inside the block.
     """
     in_memory = str(path) == ":memory:"
     if not in_memory:
@@ -75,6 +76,8 @@ def connect(
         # attached one is its caller's.
         if not in_memory and (damaged := damage(path, error)):
             raise damaged from error
+        if short := shortage(path, error):
+            raise short from error
         raise
     finally:
         connection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -16,6 +18,11 @@ _DAMAGE = re.compile(
 )
 _FILE_READ = re.compile(r'read enough bytes from file "(?P<path>.+?)"')
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+
+_DISK_TROUBLES = tuple(
+    os.strerror(code)
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES)
+)
 
 
 class WarehouseError(DinError):
@@ -48,7 +55,7 @@ def explain(path: Path | str, error: duckdb.Error) -> WarehouseError:
             f"{path}: this process has the file open already, once for reading and once for "
             "writing; close the other connection first"
         )
-    return damage(path, error) or WarehouseError(f"{path}: {text}")
+    return damage(path, error) or shortage(path, error) or WarehouseError(f"{path}: {text}")
 
 
 def damage(path: Path | str, error: duckdb.Error) -> WarehouseError | None:
@@ -71,3 +78,27 @@ def damage(path: Path | str, error: duckdb.Error) -> WarehouseError | None:
         f"{path}: damaged, or not a DuckDB database ({text}); move {name} away, and {name}.wal "
         "where it is there, and run again: everything in it is made from the source"
     )
+
+
+def shortage(path: Path | str, error: duckdb.Error) -> WarehouseError | None:
+    """Recognise that the disk or the memory came to its end, which any statement can meet.
+
+    Args:
+        path: The database file.
+        error: What DuckDB raised.
+
+    Returns:
+        The error to raise instead; None where the machine is not to blame.
+    """
+    text = str(error)
+    if any(trouble in text for trouble in _DISK_TROUBLES):
+        return WarehouseError(
+            f"{path}: the disk cannot take more ({text}); make room there, or let DIN_HOME name a "
+            "folder on another disk, and run again: what was committed stays"
+        )
+    if "Out of Memory Error" in text:
+        return WarehouseError(
+            f"{path}: {text}; what was committed stays. Give DuckDB more memory, or a disk with "
+            "room to spill to (resources: warehouse: config: memory_limit)"
+        )
+    return None

@@ -21,6 +21,9 @@ from din_core.warehouse.database import connect
 from din_core.warehouse.errors import WarehouseError, explain
 
 _READ_ONLY = 0o444
+# Analysts have the clients that they have: every DuckDB 1.x reads this, and 2.x as well. The engine
+# that writes would by default take a version that only itself and later ones read.
+_STORAGE_VERSION = "v1.0.0"
 
 
 def publish(
@@ -54,7 +57,7 @@ def publish(
         raise WarehouseError(f"{source}: nothing to publish; run the pipeline first (make run)")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target)
+        remove_unfinished(target)
         work = Path(tempfile.mkdtemp(prefix=_work_prefix(target), dir=target.parent))
     except OSError as error:
         raise _unwritable(target, error) from error
@@ -133,7 +136,10 @@ def _copy(source: Path, built: Path, *, memory_limit: str | None, threads: int |
         temp_directory=built.parent / "spill",
     ) as con:
         con.execute(f"attach {sql_files.literal(str(source))} as pipeline (read_only)")
-        con.execute(f"attach {sql_files.literal(str(built))} as warehouse")
+        con.execute(
+            f"attach {sql_files.literal(str(built))} as warehouse "
+            f"(storage_version {sql_files.literal(_STORAGE_VERSION)})"
+        )
         con.execute("copy from database pipeline to warehouse")
         expected, found = _row_counts(con, "pipeline"), _row_counts(con, "warehouse")
         if expected != found:
@@ -172,8 +178,13 @@ def _swap_in(built: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Clear away what publications that were killed left behind."""
+def remove_unfinished(target: Path | str) -> None:
+    """Clear away what publications that were killed left behind.
+
+    Args:
+        target: As given to :func:`publish`; call it within the run lock.
+    """
+    target = Path(target)
     for leftover in target.parent.glob(f"{_work_prefix(target)}*"):
         _remove(leftover)
 

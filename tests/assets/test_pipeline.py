@@ -229,3 +229,10 @@ def test_earlier_step_is_not_judged_by_what_later_ones_recorded():
         assert taken({"split": "leave_one_out"}) == (3, "same_category", 1, "leave_one_out")
         # Whoever reads the results needs all of it.
         assert taken(None) == (3, "same_category", 1, "temporal")
+
+
+def test_published_tables_have_no_index_which_clients_of_duckdb_1_0_could_not_open(finished):
+    with duckdb.connect(str(finished.home / "warehouse.duckdb"), read_only=True) as con:
+        keys = "select table_name from duckdb_constraints() where constraint_type = 'PRIMARY KEY'"
+        assert con.execute(keys).fetchall() == []
+        assert con.execute("select index_name from duckdb_indexes()").fetchall() == []

@@ -1,6 +1,7 @@
 """The analysts' file is swapped whole, read-only, and survives whatever goes wrong."""
 
 import hashlib
+import struct
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,15 @@ def test_every_byte_of_the_published_file_counts(pipeline, tmp_path):
     assert warehouse.damage_of_published(target) == "warehouse.duckdb is not what was published"
     (tmp_path / "warehouse.duckdb.sha256").unlink()
     assert warehouse.damage_of_published(target) == "warehouse.duckdb has no checksum beside it"
+
+
+def test_clients_of_duckdb_1_can_read_the_file(pipeline, tmp_path):
+    target = tmp_path / "warehouse.duckdb"
+    warehouse.publish(pipeline, target)
+    # After a checksum of 8 bytes the head of a file says "DUCK" and its version, which each client
+    # compares with the last that it knows: 64 is that of DuckDB 1.0, 67 of 1.4, 999 of 2.0.
+    magic, version = struct.unpack("<8x4sQ", target.read_bytes()[:20])
+    assert (magic, version) == (b"DUCK", 64)
 
 
 def test_an_open_reader_keeps_the_old_file_and_a_new_one_sees_the_new(pipeline, tmp_path):

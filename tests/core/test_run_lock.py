@@ -1,5 +1,11 @@
 """One run at a time: who waits says for whom, and a killed holder holds nothing."""
 
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import socket
 import threading
 
 import pytest
@@ -61,5 +67,68 @@ def test_a_lock_that_cannot_be_written_is_named(tmp_path):
     with (
         pytest.raises(warehouse.WarehouseError, match="DIN_HOME"),
         warehouse.run_lock(tmp_path / "file" / "l", owner="run 1"),
+    ):
+        pass
+
+
+def test_a_waiter_says_that_the_holder_is_suspended(tmp_path):
+    holder = run_python(HOLD, tmp_path / "l")
+    said, heard_twice, held = [], threading.Event(), threading.Event()
+
+    def heard(sentence):
+        said.append(sentence)
+        if len(said) == 1:
+            os.kill(holder.pid, signal.SIGSTOP)
+        else:
+            heard_twice.set()
+
+    def wait():
+        with warehouse.run_lock(tmp_path / "l", owner="run 2", on_wait=heard):
+            held.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    assert heard_twice.wait(30)
+    assert f"suspended (kill -CONT {holder.pid}" in said[1]
+    kill(holder)
+    waiter.join(30)
+    assert held.is_set()
+
+
+def test_a_holder_on_another_machine_is_named_with_it(tmp_path, monkeypatch):
+    holder = run_python(HOLD, tmp_path / "l")
+    here = socket.gethostname()
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    said = []
+
+    def heard(sentence):
+        said.append(sentence)
+        kill(holder)
+
+    with warehouse.run_lock(tmp_path / "l", owner="run 2", on_wait=heard):
+        pass
+    assert f"UTC) on {here}, who has" in said[0]
+
+
+def test_a_lock_whose_folder_was_cleared_away_meanwhile_is_taken_anew(tmp_path):
+    folder = tmp_path / "data"
+    holder = run_python(HOLD, folder / "l")
+
+    def clear_away(sentence):
+        shutil.rmtree(folder)
+        kill(holder)
+
+    with warehouse.run_lock(folder / "l", owner="run 2", on_wait=clear_away):
+        assert '"run 2"' in (folder / "l").read_text()
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with (
+        pytest.raises(warehouse.WarehouseError, match=r"No locks available.*DIN_HOME"),
+        warehouse.run_lock(tmp_path / "l", owner="run 1"),
     ):
         pass

@@ -1,5 +1,6 @@
 """Connections are closed whatever happens; a transaction is all or nothing."""
 
+import errno
 import os
 import re
 
@@ -208,3 +209,27 @@ def test_a_rolled_back_table_leaves_neither_rows_nor_comments(con):
     with pytest.raises(ZeroDivisionError):
         create_and_fail()
     assert con.execute("from duckdb_tables() where table_name = 'cates'").fetchall() == []
+
+
+def test_disk_that_runs_full_meanwhile_is_explained(tmp_path):
+    message = f'IO Error: Could not write file "x.wal": {os.strerror(errno.ENOSPC)}'
+    with (
+        pytest.raises(warehouse.WarehouseError, match=r"p\.duckdb: the disk .*DIN_HOME"),
+        warehouse.connect(tmp_path / "p.duckdb"),
+    ):
+        raise duckdb.IOException(message)
+    with (
+        pytest.raises(duckdb.CatalogException),
+        warehouse.connect(tmp_path / "p.duckdb") as con,
+    ):
+        con.execute("from nothing")
+
+
+def test_memory_limit_that_is_too_small_names_the_option(tmp_path):
+    def sort_too_much():
+        with warehouse.connect(tmp_path / "p.duckdb", memory_limit="1MB") as con:
+            con.execute("set max_temp_directory_size = '0KB'")
+            con.execute("create table t as select range as x from range(3000000)")
+
+    with pytest.raises(warehouse.WarehouseError, match="memory_limit"):
+        sort_too_much()

@@ -1,0 +1,92 @@
+"""What a terminal shows of a run: Dagster's log, with explained failures as sentences, once each.
+
+Dagster prints a failure twice, with its stack and that of its cause, and a line for every step that
+waits in vain. Here a failure that explains itself (:class:`dg.Failure`) is one line at the end of
+the run's log. Whatever nobody foresaw keeps its stack. The UI and the run history show everything.
+"""
+
+import copy
+import logging
+from typing import Any
+
+import dagster as dg
+
+# By run: Dagster makes one logger for the run and another for its steps.
+_explained: dict[str | None, dict[str, str]] = {}
+_WAITED_IN_VAIN = "Dependencies for step "
+
+
+@dg.logger(
+    config_schema=dg.colored_console_logger.config_schema,
+    description="Dagster's coloured console logger; failures that explain themselves are sentences",
+)
+def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
+    """Make Dagster's console logger and let its handlers write the shorter form."""
+    logger = dg.colored_console_logger.logger_fn(init_context)
+    explained = _explained.setdefault(init_context.run_id, {})
+    for handler in logger.handlers:
+        handler.addFilter(_says_something_new)
+        handler.setFormatter(_Sentences(handler.formatter or logging.Formatter(), explained))
+    return logger
+
+
+def _says_something_new(record: logging.LogRecord) -> bool:
+    """Whether to show a record; that steps below a failed one do not run says its last line."""
+    return not str(_metadata(record).get("orig_message", "")).startswith(_WAITED_IN_VAIN)
+
+
+class _Sentences(logging.Formatter):
+    """Formats as another formatter does, but for failures."""
+
+    def __init__(self, inner: logging.Formatter, explained: dict[str, str]) -> None:
+        """Wrap a formatter.
+
+        Args:
+            inner: The formatter.
+            explained: Where the run's explanations are collected, by step.
+        """
+        super().__init__()
+        self._inner = inner
+        self._explained = explained
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = _metadata(record).get("dagster_event")
+        error = getattr(event and event.event_specific_data, "error", None)
+        if event is None or error is None:
+            return self._inner.format(record)
+        sentence = _explanation(error)
+        if event.is_run_failure:
+            if sentence not in {None, *self._explained.values()}:
+                self._explained[""] = sentence
+            elif sentence is None and event.job_failure_data.first_step_failure_event is None:
+                return self._inner.format(record)
+            _explained.pop(_metadata(record).get("run_id"), None)
+            return self._inner.format(_without_error(record, self._lines()))
+        if sentence is None:
+            return self._inner.format(record)
+        self._explained[event.step_key or ""] = sentence
+        return self._inner.format(_without_error(record, []))
+
+    def _lines(self) -> list[str]:
+        return [f"{step}: {why}" if step else why for step, why in self._explained.items()]
+
+
+def _without_error(record: logging.LogRecord, lines: list[str]) -> logging.LogRecord:
+    """A copy of a record, since others write it, too; with lines in place of its stacks."""
+    shorter = copy.copy(record)
+    shorter.msg = "\n".join([record.getMessage().partition("\n\n")[0], *lines])
+    shorter.args = ()
+    return shorter
+
+
+def _metadata(record: logging.LogRecord) -> dict[str, Any]:
+    return getattr(record, "dagster_meta", None) or {}
+
+
+def _explanation(error: Any) -> str | None:
+    """The sentence of an error, or of one that caused it; None where nobody explained it."""
+    while error is not None:
+        if error.cls_name == dg.Failure.__name__:
+            return error.message.partition(": ")[2].strip()
+        error = error.cause
+    return None

@@ -1,0 +1,176 @@
+"""A folder with a Dagster instance of its own, and real processes that a test starts in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from din_assets import paths
+from din_assets.run_history import RunHistory
+from tests.assets.conftest import SMALL_RUN
+
+PATIENCE = 1200  # seconds for a run that waits for two others on a busy machine
+
+_LAUNCH = """
+mutation Launch($job: ExecutionParams!) {
+  launchRun(executionParams: $job) { __typename ... on LaunchRunSuccess { run { runId } } }
+}
+"""
+
+
+@dataclass
+class Place:
+    """A Dagster home with the project's instance, and the processes that a test starts in it."""
+
+    home: Path
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Relative folders start at the working directory, which `din` sets to the project's root.
+        config = (paths.project_root() / "dagster.yaml").read_text(encoding="utf-8")
+        (self.home / "dagster.yaml").write_text(
+            config.replace("base_dir: .dagster", f"base_dir: {self.home / '.dagster'}")
+        )
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def start(self, *command: str, output: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command,
+            cwd=self.home,
+            env={
+                **os.environ,
+                "DAGSTER_HOME": str(self.home),
+                "DIN_HOME": str(self.data),
+                "OMP_NUM_THREADS": "1",
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def start_run(
+        self, select: str = "*", *, log_level: str = "WARNING", config: dict[str, Any] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a run; at ``DEBUG`` it tells each step, and its pipe must be read meanwhile."""
+        return self.start(
+            program("dagster"), "asset", "materialize", "--select", select,
+            "-m", "din_assets.definitions", "-c", self.write(config or SMALL_RUN, log_level),
+        )  # fmt: skip
+
+    def write(self, config: dict[str, Any], log_level: str = "WARNING") -> str:
+        """Write a run configuration to a file and return its path."""
+        file = self.home / f"run_{len(self.processes)}.yaml"
+        logger = {"console": {"config": {"log_level": log_level}}}
+        file.write_text(yaml.safe_dump({**config, "loggers": logger}), encoding="utf-8")
+        return str(file)
+
+    def start_ui(self) -> UserInterface:
+        """Start ``dagster dev`` and wait until it answers."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        log = self.home / "dev.log"
+        with log.open("w") as output:
+            process = self.start(
+                program("dagster"), "dev", "-p", str(port),
+                "-w", str(paths.project_root() / "workspace.yaml"), output=output,
+            )  # fmt: skip
+        ui = UserInterface(process, f"http://127.0.0.1:{port}/graphql", log)
+        wait_until(ui.answers, log.read_text)
+        return ui
+
+    def statuses(self) -> dict[str, str]:
+        """Status of every run, by its id."""
+        history = RunHistory.from_local(str(self.home / ".dagster" / "storage"))
+        return {run.run_id: run.status.value for run in history.run_storage.get_runs()}
+
+    def stop_everything(self) -> None:
+        for process in self.processes:
+            kill(process)
+
+
+@dataclass
+class UserInterface:
+    """A running ``dagster dev``."""
+
+    process: subprocess.Popen[str]
+    address: str
+    log: Path
+
+    def wait_for_monitoring(self) -> None:
+        """Wait until run monitoring has looked at what runs, once more than now."""
+        looks = self.log.read_text().count("Checking run")
+        wait_until(lambda: self.log.read_text().count("Checking run") > looks, self.log.read_text)
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.ask("{ version }"))
+        except OSError:
+            return False
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        request = urllib.request.Request(
+            self.address,
+            data=json.dumps({"query": query, "variables": variables}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.load(answer)["data"]
+
+    def launch(self, *assets: str, config: dict[str, Any]) -> str:
+        """Launch a run, as a click on "Materialize" does, and return its id."""
+        location = "din_assets.definitions"
+        job = {
+            "selector": {
+                "repositoryName": "__repository__",
+                "repositoryLocationName": location,
+                "jobName": "all_assets",
+                "assetSelection": [{"path": [asset]} for asset in assets],
+            },
+            "runConfigData": config,
+        }
+        return self.ask(_LAUNCH, job=job)["launchRun"]["run"]["runId"]
+
+
+def program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def wait_until(true: Callable[[], object], otherwise: Callable[[], object]) -> None:
+    """Wait until something holds; say what was seen where it does not."""
+    until = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < until, otherwise()
+        time.sleep(0.2)
+
+
+def finish(process: subprocess.Popen[str], returncode: int = 0) -> str:
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == returncode, output[-3000:]
+    return output
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process with all that it started, where it still runs, and close its pipe."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    with process:  # closes the pipe and waits
+        pass

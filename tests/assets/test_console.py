@@ -1,0 +1,106 @@
+"""What a terminal shows: an explained failure once, at the end; the unforeseen with its stack."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from tests.assets.conftest import Pipeline
+
+INGESTION = ("interactions", "rejected_rows")
+
+
+def read(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Let the next run read a file, not the synthetic log."""
+    monkeypatch.setenv("DIN_CSV", path)
+    pipeline.config["ops"]["interactions"] = {"config": {}}
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.strip().splitlines()
+
+
+def test_missing_file_is_said_once_in_the_last_line(pipeline, monkeypatch, capsys):
+    read(pipeline, monkeypatch, "/nowhere/log.csv")
+    assert not pipeline.run(*INGESTION, "cates", "users").success
+    shown = lines(capsys)
+    assert "/nowhere/log.csv" in shown[-1]
+    assert sum("/nowhere/log.csv" in line for line in shown) == 1
+    assert len(shown) == 3, shown  # the step failed, the run failed, why
+
+
+def test_every_failed_step_says_why(pipeline, capsys):
+    # Nothing was ever made: each of these lacks its input.
+    assert not pipeline.run("cates", "attributes").success
+    shown = lines(capsys)
+    assert {line.partition(":")[0] for line in shown[-2:]} == {"cates", "attributes"}
+    assert all("'interactions' has not been materialized" in line for line in shown[-2:])
+    assert "Stack Trace" not in "\n".join(shown)
+
+
+def test_next_run_does_not_repeat_what_the_last_one_said(pipeline, monkeypatch, capsys):
+    read(pipeline, monkeypatch, "/nowhere/log.csv")
+    assert not pipeline.run(*INGESTION).success
+    read(pipeline, monkeypatch, "/nowhere/other.csv")
+    lines(capsys)
+    assert not pipeline.run(*INGESTION).success
+    assert "log.csv" not in "\n".join(lines(capsys))
+
+
+def test_folder_of_results_that_is_a_file_is_said_in_the_last_line(pipeline, capsys):
+    pipeline.home.write_text("")
+    assert not pipeline.run(*INGESTION).success
+    shown = lines(capsys)
+    assert shown[-1].endswith(
+        f"{pipeline.home} is not a folder; choose a writable home with DIN_HOME"
+    )
+    assert "Stack Trace" not in "\n".join(shown)
+
+
+def test_full_disk_is_said_in_the_last_line(pipeline, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/log.csv")
+
+    monkeypatch.setattr("din_core.synthetic.write_csv", full)
+    assert not pipeline.run(*INGESTION).success
+    shown = lines(capsys)
+    assert shown[-1].startswith("interactions: /disk/log.csv: No space left on device; ")
+    assert "Stack Trace" not in "\n".join(shown)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, FileNotFoundError])
+def test_failure_that_nobody_foresaw_keeps_its_stack(pipeline, monkeypatch, capsys, error):
+    def broken(*_, **__):
+        raise error("what a surprise")
+
+    monkeypatch.setattr("din_core.synthetic.write_csv", broken)
+    assert not pipeline.run(*INGESTION).success
+    shown = "\n".join(lines(capsys))
+    assert f"{error.__name__}: what a surprise" in shown
+    assert "in broken" in shown
+
+
+def test_failed_check_that_only_warns_is_a_warning_line_with_what_it_found(
+    pipeline, write_csv, monkeypatch, capsys
+):
+    # Two users, each with four events in one second: 3 + 3 events tie with the one before them.
+    rows = [f"{user},{item},7,{item % 2}" for user in (1, 2) for item in range(user, user + 4)]
+    read(pipeline, monkeypatch, str(write_csv(*rows)))
+    pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
+    made = (*INGESTION, "cates", "attributes", "users", "items", "events")
+    assert pipeline.run(*made).success
+    warnings = [line for line in lines(capsys) if "events_ties_in_time" in line]
+    assert len(warnings) == 1
+    assert " - WARNING - " in warnings[0]
+    assert "1 finding, for example n_ties=6, n_events=6, percent=100. " in warnings[0]
+    assert "a leave-one-out test measures the file's order" in warnings[0]
+
+
+def test_checks_that_pass_say_nothing(pipeline, write_csv, monkeypatch, capsys):
+    rows = [f"{user},{item},{10 * user + item},{item % 2}" for user in (1, 2) for item in range(4)]
+    read(pipeline, monkeypatch, str(write_csv(*rows)))
+    pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
+    assert pipeline.run(*INGESTION, "cates", "attributes", "users", "items", "events").success
+    assert lines(capsys) == []
