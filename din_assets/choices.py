@@ -229,8 +229,8 @@ def _read(place: Path) -> dict[str, Options]:
     try:
         document = yaml.safe_load(place.read_text(encoding="utf-8"))
         return options_by_step(document or {})
-    except FileNotFoundError:
-        return {}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}  # a folder that is none is said when the run takes its lock there
     except OSError as error:
         raise ChoicesError(f"{place}: {error.strerror}; make it readable, or remove it") from error
     except (UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
