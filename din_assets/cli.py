@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _say(of_the_disk(error))
         return 1
+    except KeyboardInterrupt:
+        _say("interrupted; what was made before it stays")
+        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """The whole road on a small log: results, versions, and what happens when something is wrong."""
 
 import json
+import shutil
 
 import duckdb
 import pytest
@@ -236,3 +237,21 @@ def test_published_tables_have_no_index_which_clients_of_duckdb_1_0_could_not_op
         keys = "select table_name from duckdb_constraints() where constraint_type = 'PRIMARY KEY'"
         assert con.execute(keys).fetchall() == []
         assert con.execute("select index_name from duckdb_indexes()").fetchall() == []
+
+
+@pytest.mark.parametrize("failing", ["pictures.architecture_graph", "export.export_onnx"])
+def test_published_file_stays_as_it_is_until_a_run_has_succeeded(
+    finished, pipeline, monkeypatch, failing
+):
+    def broken(*_, **__):
+        raise RuntimeError("no picture, no model for serving")
+
+    shutil.copytree(finished.home, pipeline.home)
+    before = (pipeline.home / "warehouse.duckdb").read_bytes()
+    pipeline.config["ops"]["din_model"]["config"]["seed"] = 1
+    monkeypatch.setattr(f"din_core.{failing}", broken)
+    below = ("din_model", "test_predictions", "test_auc", "architecture_graph", "onnx_model")
+    result = pipeline.run(*below, "warehouse")
+    assert not result.success
+    assert {"din_model", "test_auc"} <= set(materializations(result))
+    assert (pipeline.home / "warehouse.duckdb").read_bytes() == before

@@ -334,3 +334,23 @@ def test_prune_keeps_the_current_version(refreshed, pipeline, csv, capsys):
     assert not stale.exists()
     assert len(list((pipeline.home / "artifacts" / "din_model").iterdir())) == 1
     assert "1 old versions removed" in capsys.readouterr().out
+
+
+def test_interrupted_command_ends_in_a_sentence(csv, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_instance", dg.instance_for_test)
+    monkeypatch.setattr("din_assets.refresh.refresh", interrupted)
+    assert cli.main(["run"]) == 130
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "din: interrupted; what was made before it stays"
+
+
+def test_home_that_is_a_file_ends_in_a_sentence(csv, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(cli, "_instance", dg.instance_for_test)
+    monkeypatch.setenv("DIN_HOME", str(tmp_path / "file"))
+    assert cli.main(["run"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"din: {tmp_path / 'file'} is not a folder; choose a writable home with DIN_HOME"
