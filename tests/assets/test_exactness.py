@@ -38,7 +38,8 @@ CONFIG: dict[str, Any] = {
         "interactions": {
             "config": {
                 "item_attribute_cols": ["cate_id", "brand"],
-                        }
+                "user_attribute_cols": ["country"],
+            }
         },
         "users": {"config": {"min_interactions": 2}},
         "negatives": {"config": {"negatives_per_positive": 2}},
