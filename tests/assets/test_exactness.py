@@ -39,8 +39,8 @@ CONFIG: dict[str, Any] = {
             "config": {
                 "item_attribute_cols": ["cate_id", "brand"],
                 "user_attribute_cols": ["country"],
-                        }
-            },
+            }
+        },
         "users": {"config": {"min_interactions": 2}},
         "negatives": {"config": {"negatives_per_positive": 2}},
         "din_model": {
