@@ -139,6 +139,15 @@ class Choices:
             options, origin = _but_from(options, {"path": paths.SYNTHETIC}), "default"
         if path := _path_in(options):
             options["path"] = path
+        if _has_unused_shape(given, options):
+            if origin != by:
+                raise ChoicesError(
+                    f"the shape of the synthetic log is given (synthetic), but "
+                    f"{Source(options, origin).name} is read ({origin} names it): leave the shape "
+                    f"out, or {_WAYS}"
+                )
+            # Who names a file for one run and who wrote the configuration need not be one.
+            warnings.append(f"the shape of the synthetic log has no effect: {by} names {named}")
         source = Source(options, origin, tuple(warnings))
         _refuse_unused(given, source)
         if source.options.get("path") != paths.SYNTHETIC:
@@ -275,15 +284,15 @@ def _refuse_if_gone(options: Options) -> None:
         raise ChoicesError(f"{path}, the source of the last run, is gone: put it back, or {_WAYS}")
 
 
-def _refuse_unused(given: Options, source: Source) -> None:
-    """Refuse what was chosen and would have no effect, lest it passes for done."""
+def _has_unused_shape(given: Options, options: Options) -> bool:
+    """Whether a shape other than the default is given and another log is read."""
     shape = dataclasses.asdict(SyntheticConfig())
     is_shaped = {**shape, **(given.get("synthetic") or {})} != shape
-    if is_shaped and source.options.get("path") != paths.SYNTHETIC:
-        raise ChoicesError(
-            f"the shape of the synthetic log is given (synthetic), but {source.name} is read "
-            f"({source.origin} names it): leave the shape out, or {_WAYS}"
-        )
+    return is_shaped and options.get("path") != paths.SYNTHETIC
+
+
+def _refuse_unused(given: Options, source: Source) -> None:
+    """Refuse what was chosen and would have no effect, lest it passes for done."""
     address = given.get("amazon_base_url", reviews.BASE_URL)
     if address != reviews.BASE_URL and "amazon_category" not in source.options:
         raise ChoicesError(

@@ -32,11 +32,12 @@ def test_options_that_would_do_nothing_are_refused(tmp_path, options, advice):
         source_of(options, tmp_path)
 
 
-def test_the_shape_of_the_synthetic_log_beside_a_file_of_the_environment_is_refused(tmp_path):
+def test_the_shape_of_the_synthetic_log_beside_a_file_of_the_environment_is_told(tmp_path):
     shape = {"synthetic": {"n_users": 5}}
-    assert source_of(shape, tmp_path).options["synthetic"] == {"n_users": 5}
-    with pytest.raises(ChoicesError, match="DIN_CSV names it"):
-        source_of(shape, tmp_path, named="a.csv")
+    assert source_of(shape, tmp_path).warnings == ()
+    source = source_of(shape, tmp_path, named=str(tmp_path / "a.csv"))
+    assert source.options["path"] == str(tmp_path / "a.csv")
+    assert "shape of the synthetic log has no effect: DIN_CSV names" in source.warnings[0]
 
 
 def test_options_of_the_label_and_the_time_are_run_configuration():
