@@ -115,6 +115,11 @@ def write_csv(tmp_path: Path) -> Callable[..., Path]:
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
     """The description of the failure that ended a run."""
     assert not result.success
-    event = next(e for e in result.all_events if e.event_type_value == "STEP_FAILURE")
-    data = event.step_failure_data
+    events = {event.event_type_value: event for event in reversed(result.all_events)}
+    if "STEP_FAILURE" not in events:  # it failed before its first step
+        error = events["RESOURCE_INIT_FAILURE"].engine_event_data.error
+        while error.cause is not None:
+            error = error.cause
+        return error.message
+    data = events["STEP_FAILURE"].step_failure_data
     return data.user_failure_data.description if data.user_failure_data else str(data.error)
