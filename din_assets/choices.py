@@ -25,6 +25,7 @@ from din_core.amazon import reviews
 from din_core.atomic_files import replacing
 from din_core.config import SyntheticConfig
 from din_core.errors import DinError
+from din_core.sources.files import exists
 
 Options = Mapping[str, Any]
 Config = TypeVar("Config", bound=dg.Config)
@@ -275,7 +276,7 @@ def _but_from(options: Options, source: Options) -> dict[str, Any]:
 
 def is_there(path: str) -> bool:
     """Say whether a path or a glob names something."""
-    return Path(path).exists() or any(glob.iglob(path, recursive=True))  # noqa: PTH207
+    return exists(path) or any(glob.iglob(path, recursive=True))  # noqa: PTH207
 
 
 def _refuse_if_gone(options: Options) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from din_assets import config_files, dead_runs, paths
-from din_assets.failures import of_the_disk
+from din_assets.failures import is_of_the_machine, of_the_disk
 from din_assets.resources import WarehouseResource
-from din_core import artifacts, evaluation, ledger
+from din_core import artifacts, evaluation, ledger, warehouse
 from din_core.errors import DinError
 
 if TYPE_CHECKING:
@@ -34,10 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Dagster resolves the instance's folders from the working directory.
         os.chdir(paths.project_root())
         return _run(asked, named, everything=options.all, dry_run=options.dry_run)
-    except (DinError, RuntimeError) as error:
+    except DinError as error:
         _say(str(error))
         return 1
     except OSError as error:
+        if not is_of_the_machine(error):
+            raise
         _say(of_the_disk(error))
         return 1
     except KeyboardInterrupt:
@@ -144,8 +146,11 @@ def _show(decisions: "Sequence[Decision]") -> None:
 
 
 def _show_results(resource: WarehouseResource) -> None:
-    """Say how good the model is and where it lies."""
-    with resource.connection(read_only=True) as con:
+    """Say how good the model is and where it lies.
+
+    Read from the published file, which is closed: the next run may have the pipeline's own by now.
+    """
+    with warehouse.connect(resource.published_path, read_only=True) as con:
         made = ledger.entries(con)
         figures = evaluation.read_test(con, made["din_model"].data_version)
     print(figures.sentence())

@@ -36,9 +36,14 @@ def clear_failures() -> Generator[None]:
     except DinError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if not is_of_the_machine(error):
             raise
         raise dg.Failure(description=of_the_disk(error), allow_retries=False) from None
+
+
+def is_of_the_machine(error: OSError) -> bool:
+    """Whether an error says that a file or folder cannot be written, and not that code is wrong."""
+    return error.errno in _OF_THE_MACHINE
 
 
 def of_the_disk(error: OSError) -> str:

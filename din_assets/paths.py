@@ -8,6 +8,8 @@ import glob
 import os
 from pathlib import Path
 
+from din_core.sources.files import exists
+
 #: What stands in a path's place to ask for the synthetic log; a file of that name is `./synthetic`.
 SYNTHETIC = "synthetic"
 
@@ -46,6 +48,6 @@ def resolve_source(source: str, folder: Path | None = None) -> str:
     path = Path(source).expanduser()
     start = folder or project_root()
     whole = start / path
-    if path.is_absolute() or whole.exists() or not glob.has_magic(source):
+    if path.is_absolute() or exists(str(whole)) or not glob.has_magic(source):
         return str(whole)
     return str(Path(glob.escape(str(start))) / path)

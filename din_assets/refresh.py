@@ -19,6 +19,7 @@ from din_assets.changes import State, own_reasons, read_state, reasons_of_inputs
 from din_assets.definitions import build_defs
 from din_assets.refresh_config import RunConfig
 from din_assets.resources import HeldWarehouse, WarehouseResource
+from din_core.errors import DinError
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Decision:
     seconds: float = 0.0
 
 
-class RefreshFailedError(RuntimeError):
+class RefreshFailedError(DinError, RuntimeError):
     """A step failed; what was made before it stays."""
 
 

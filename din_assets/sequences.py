@@ -17,7 +17,7 @@ from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
 from din_core import recorded_options, sql_files, unused_options
 from din_core.config import SequenceConfig
-from din_core.sequences import build_table, figures
+from din_core.sequences import FIGURES, build_table, figures
 
 #: What can be chosen about each table of this module.
 CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
@@ -71,7 +71,12 @@ def sequence_table(
     )(materialize)
 
 
-users = sequence_table("users", deps=["interactions", "attributes"], options=("min_interactions",))
+users = sequence_table(
+    "users",
+    deps=["interactions", "attributes"],
+    options=("min_interactions",),
+    views=FIGURES["users"],
+)
 items = sequence_table("items", deps=["interactions", "cates", "attributes"])
 cates = sequence_table("cates", deps=["interactions"])
 attributes = sequence_table("attributes", deps=["interactions"])
@@ -86,5 +91,5 @@ samples = sequence_table(
     "samples",
     deps=["interactions", "users", "events", "user_sequences", "negatives"],
     options=("max_history", "split", "val_from", "test_from"),
-    views=("sample_bounds", "split_moment"),
+    views=("sample_bounds", "split_moment", *FIGURES["samples"]),
 )

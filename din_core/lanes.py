@@ -33,7 +33,9 @@ def number_of_lanes(n_samples: int, n_threads: int) -> int:
         n_samples: Samples of a step.
         n_threads: Threads that may run at once.
     """
-    return max(1, min(n_threads, n_samples // LEAST_SAMPLES, MOST_LANES))
+    most = max(1, min(n_threads, n_samples // LEAST_SAMPLES, MOST_LANES))
+    # Each lane has as many threads: six make three lanes of two, not four of one.
+    return max(range(1, most + 1), key=lambda number: (number * (n_threads // number), number))
 
 
 class Lanes:

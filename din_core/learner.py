@@ -54,7 +54,6 @@ class Learner:
             so that the host never waits for a device to count the distinct ones (in a single
             process; several wait for each other to agree on sizes). By default on every device but
             the CPU, where counting costs nothing.
-
         lanes: Threads for shares of a step, of a network whose
             :func:`samples_are_independent`; by default the caller's own.
 
@@ -135,7 +134,7 @@ class Learner:
             loss = loss / n_samples
             return loss.detach(), torch.autograd.grad(loss, leaves, allow_unused=True)
 
-        n_lanes = min(self._lanes.number, number_of_lanes(batch.n_samples, self._lanes.number))
+        n_lanes = number_of_lanes(batch.n_samples, self._lanes.number)
         with self.model.embedding.rows_at_hand(at_hand):
             losses, gradients = zip(
                 *self._lanes.map(work, batch_of_places.shares(n_lanes)), strict=True

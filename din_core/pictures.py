@@ -6,7 +6,6 @@ global state. Pictures depend on the model alone: node names are numbered, not o
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 import struct
@@ -228,11 +227,6 @@ def thumbnail(png: Path | bytes, width: int = 480, height: int = 640) -> bytes:
     buffer = io.BytesIO()
     small.quantize(32).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def data_uri(png: bytes) -> str:
-    """A PNG as text that Markdown and HTML show in place."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def training_curve(history: Sequence[EpochReport]) -> bytes:

@@ -33,7 +33,7 @@ TABLES = (
 VIEWS = ("samples", "sample_bounds")
 
 # What a table leaves out, by table: files of sql/sequences that give one number.
-_FIGURES: Mapping[str, tuple[str, ...]] = {
+FIGURES: Mapping[str, tuple[str, ...]] = {
     "users": ("users_left_out",),
     "samples": ("users_without_samples",),
 }
@@ -264,7 +264,7 @@ def figures(
     """
     return {
         figure: int(con.execute(sql_files.render(figure, **options)).fetchall()[0][0])
-        for figure in _FIGURES.get(name, ())
+        for figure in FIGURES.get(name, ())
     }
 
 

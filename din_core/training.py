@@ -198,7 +198,7 @@ class _Run:
         return lanes
 
     def __enter__(self) -> None:
-        """Hold the lanes until the end of the block."""
+        """Close the lanes at the end of the block."""
 
     def __exit__(self, *_: object) -> None:
         self.lanes.close()

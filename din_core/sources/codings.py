@@ -234,6 +234,18 @@ def _kind(bits: int) -> Kind:
     return "number" if bits & 4 else "whole_float"
 
 
+def absent_labels(positive_labels: Sequence[str], written: Sequence[str]) -> list[str]:
+    """Return the positive labels that no row has, in either spelling of a number.
+
+    Args:
+        positive_labels: As the options give them.
+        written: The labels of the rows, each at least once.
+    """
+    texts = set(written)
+    numbers = {_number(text) for text in texts} - {None}
+    return [each for each in positive_labels if each not in texts and _number(each) not in numbers]
+
+
 def _number(text: str) -> Decimal | None:
     """The number that a label stands for, as the macro ``plain_label`` has it."""
     if text.casefold() in _TRUE | _FALSE:

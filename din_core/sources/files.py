@@ -67,7 +67,7 @@ def find_files(pattern: str) -> list[SourceFile]:
         SourceError: Nothing is there, or it is a folder, a pipe or a device, empty, unreadable or
             in a format that is not read.
     """
-    if _exists(pattern):
+    if exists(pattern):
         paths = [Path(pattern)]
     else:
         found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (the pattern may be absolute)
@@ -84,11 +84,16 @@ def find_files(pattern: str) -> list[SourceFile]:
     return [_inspect(path, name) for path, name in zip(paths, _names(paths), strict=True)]
 
 
-def _exists(pattern: str) -> bool:
+def exists(path: str) -> bool:
+    """Whether there is a file or folder of exactly that name.
+
+    Raises:
+        SourceError: Nobody may look there, or the name is too long.
+    """
     try:
-        return Path(pattern).exists()
+        return Path(path).exists()
     except OSError as error:  # no folder on the way may be looked into, or the name is too long
-        raise SourceError(f"{pattern}: {error.strerror}; check the path") from error
+        raise SourceError(f"{path}: {error.strerror}; check the path") from error
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

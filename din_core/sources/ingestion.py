@@ -20,7 +20,7 @@ from din_core import sql_files, warehouse
 from din_core.config import SourceConfig
 from din_core.escaping import printable
 from din_core.sources import remarks
-from din_core.sources.codings import Summary, summarise, survey
+from din_core.sources.codings import Summary, absent_labels, summarise, survey
 from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
@@ -190,6 +190,11 @@ def stage(
         notes += (f"{where}: quoting={source.quoting} changes nothing: Parquet has no quotes",)
     remarked = remarks.notes(source, layout.columns, layout.has_label, summary)
     notes += tuple(f"{where}: {sentence}" for sentence in remarked)
+    if source.positive_labels and layout.has_label:
+        notes += tuple(
+            f"{where}: positive_labels names '{label}', which no row has; is it spelled so?"
+            for label in absent_labels(source.positive_labels, _distinct_labels(con))
+        )
     for note in notes:
         _log.warning("%s", note)
     for rejection in rejections:
@@ -317,6 +322,11 @@ def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
                 )
             wanted[name] = (name, option)
     return wanted
+
+
+def _distinct_labels(con: duckdb.DuckDBPyConnection) -> list[str]:
+    distinct = "select distinct cast(label as varchar) from source_rows where label is not null"
+    return [label for (label,) in con.execute(distinct).fetchall()]
 
 
 def _labels(con: duckdb.DuckDBPyConnection) -> str:

@@ -69,7 +69,7 @@ def leftovers(home: Path) -> list[Path]:
     beside = {p.name for p in home.iterdir()}
     known = {
         "artifacts", "checkpoints", "pipeline.duckdb", "pipeline.lock", "synthetic",
-        "warehouse.duckdb", "warehouse.duckdb.sha256", "pipeline.tmp",
+        "warehouse.duckdb", "warehouse.duckdb.sha256", "pipeline.tmp", "last_run.yaml",
     }  # fmt: skip
     return temporary + [home / name for name in beside - known]
 

@@ -234,3 +234,12 @@ def test_a_row_that_lacks_an_attribute_stays(con, tmp_path, caplog):
 def test_an_attribute_without_any_value_is_warned_of(con, tmp_path):
     (warning,) = ingested(con, log(tmp_path / "log.csv", cates=["", ""])).source.notes
     assert "the attribute 'cate_id' is empty in every row" in warning
+
+
+def test_a_positive_label_that_no_row_has_is_noticed(con, tmp_path):
+    labels = ["click", "purchase", "seen", "4.0"]
+    report = ingested(
+        con, log(tmp_path / "log.csv", labels=labels), positive_labels=("click", "purchse", "4")
+    )
+    (note,) = [each for each in report.source.notes if "positive_labels" in each]
+    assert "'purchse', which no row has" in note

@@ -36,6 +36,9 @@ def planted():
         (2 * LEAST_SAMPLES, 8, 2),
         (100 * LEAST_SAMPLES, 2, 2),
         (100 * LEAST_SAMPLES, 64, MOST_LANES),
+        (100 * LEAST_SAMPLES, 5, 1),
+        (100 * LEAST_SAMPLES, 6, 3),
+        (3 * LEAST_SAMPLES, 8, 2),
     ],
 )
 def test_a_lane_has_enough_samples_and_a_thread_of_its_own(n_samples, n_threads, expected):

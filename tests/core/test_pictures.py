@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 import shutil
@@ -162,9 +161,3 @@ def test_curve_is_small_and_the_same_for_the_same_history():
 def test_curve_of_little_or_nothing_is_still_a_picture(history):
     with Image.open(io.BytesIO(pictures.training_curve(history))) as picture:
         assert picture.format == "PNG"
-
-
-def test_data_uri_holds_the_picture():
-    prefix, _, content = pictures.data_uri(b"\x89PNG").partition(",")
-    assert prefix == "data:image/png;base64"
-    assert base64.b64decode(content) == b"\x89PNG"
