@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.training_sides import ours_training
 
 if TYPE_CHECKING:
-    from benchmarks.side import Clock
+    from benchmarks.clock import Clock
 
 #: What libgomp does where nobody says anything.
 _UNLIMITED = "300000"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.side import Clock
+    from benchmarks.clock import Clock
 _LOAD_MEMORY_LIMIT = "2GB"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from benchmarks.side import Clock
+    from benchmarks.clock import Clock
     from din_core.training_data import TrainingData
 
 

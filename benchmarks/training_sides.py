@@ -17,7 +17,7 @@ from benchmarks.arithmetic import needed_flops
 if TYPE_CHECKING:
     import torch
 
-    from benchmarks.side import Clock
+    from benchmarks.clock import Clock
 
 _MATRIX = 2_048
 

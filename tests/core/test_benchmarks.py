@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmarks import busy_cases, entries, report, step_cases, step_sides
+from benchmarks import busy_cases, entries, proof_of_value, report, step_cases, step_sides
 from benchmarks.arithmetic import needed_flops
 from benchmarks.logs import write_shaped_log
 from benchmarks.processes import Run, run_side
@@ -267,3 +267,13 @@ def test_the_page_tells_what_busy_neighbours_leave(monkeypatch):
         ("best", "2", "17,000 / s", "-", "-", "85%"),
     ]
     assert "| best | 0 | 40,000 / s |" in report.render({"cases": [entry]})
+
+
+def test_proof_of_value_finds_what_differs_and_what_one_side_lacks():
+    before = {"events": "1", "samples": "2", "items": "3"}
+    after = {"events": "1", "encoded_samples": "2", "items": "4", "users": "5"}
+
+    assert proof_of_value.differences(before, after, {"samples": "encoded_samples"}) == [
+        "items",
+        "users",
+    ]
