@@ -79,7 +79,6 @@ class WarehouseResource(dg.ConfigurableResource):
             owner = "a Dagster resource"
             if context.run and context.instance is not None:
                 owner = f"Dagster run {context.run.run_id}"
-                stack.enter_context(dead_runs.announced(context.instance, context.run.run_id))
                 for run_id in dead_runs.mark_failed(context.instance):
                     log.info(f"run {run_id} was killed earlier; it counts as failed from now on")
             asked = None if self.lock_is_held else context.run
