@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import torch
 
 from din_core import machine
-from din_core.errors import DinError
+from din_core.errors import RefusedOptionsError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -33,7 +33,7 @@ _HUGE_PAGE = 1 << 21
 _MADV_HUGEPAGE = 14
 
 
-class HardwareError(DinError, RuntimeError):
+class HardwareError(RefusedOptionsError, RuntimeError):
     """Hardware was asked for that is not there."""
 
 
