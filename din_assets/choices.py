@@ -6,72 +6,35 @@ file) takes the options of the last run. The source stands apart: one that is na
 that of the last run. So a log that was read is never left for the synthetic one, nor for another
 file, unless somebody names it.
 
-What is remembered lies in :data:`FILE` in the folder of all results. It names places of this
-machine and enters no version. It is a run configuration itself: ``-c`` takes it.
+What is remembered, and when, says :mod:`last_run`. Its file lies in the folder of all results. It
+names places of this machine and enters no version. It is a run configuration itself: ``-c`` takes
+it.
 """
 
 import dataclasses
 import glob
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
-import yaml
 
-from din_assets import paths
+from din_assets import last_run, paths
+from din_assets.last_run import ChoicesError, Options, Settled, Source, options_by_step
 from din_core.amazon import reviews
-from din_core.atomic_files import replacing
 from din_core.config import SyntheticConfig
-from din_core.errors import DinError
 from din_core.sources.files import exists
 
-Options = Mapping[str, Any]
 Config = TypeVar("Config", bound=dg.Config)
-
-#: Where the last run's choices are kept, below the folder of all results.
-FILE = "last_run.yaml"
-
 
 #: The step that reads the source; its options say what the columns there are called.
 SOURCE_STEP = "interactions"
 _SOURCE_OPTIONS = ("path", "amazon_category", "amazon_base_url")
-_HEAD = """\
-# The source and the options of the last run: the next one takes them where it is given none.
-"""
 _WAYS = (
     f"name another source (din run --csv PATH, or DIN_CSV=PATH), or the synthetic log (din run "
     f"--synthetic, or DIN_CSV={paths.SYNTHETIC})"
 )
-
-
-class ChoicesError(DinError, ValueError):
-    """What a run is asked for is unclear or gone; the message says how to name it."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is read, and who said so.
-
-    Attributes:
-        options: All options of the step that reads it, with exactly one source among them:
-            ``amazon_category``, or ``path``, which is absolute or :data:`paths.SYNTHETIC`.
-        origin: Who named it: ``the run configuration``, ``DIN_CSV``, ``the last run``.
-        warnings: What is given and has no effect.
-    """
-
-    options: Options
-    origin: str
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The source in words."""
-        if category := self.options.get("amazon_category"):
-            return f"Amazon Reviews 2014, {category}"
-        path = str(self.options["path"])
-        return "the synthetic log" if path == paths.SYNTHETIC else path
 
 
 @dataclass(frozen=True)
@@ -133,8 +96,8 @@ class Choices:
             _refuse_if_gone(options)
         elif recorded is not None and "synthetic" not in recorded:
             raise ChoicesError(
-                f"the tables in {self.place.parent} were made of a log that {FILE} does not name, "
-                f"and the synthetic one would replace them: {_WAYS}"
+                f"the tables in {self.place.parent} were made of a log that {last_run.FILE} does "
+                f"not name, and the synthetic one would replace them: {_WAYS}"
             )
         else:
             options, origin = _but_from(options, {"path": paths.SYNTHETIC}), "default"
@@ -144,29 +107,31 @@ class Choices:
             if origin != by:
                 raise ChoicesError(
                     f"the shape of the synthetic log is given (synthetic), but "
-                    f"{Source(options, origin).name} is read ({origin} names it): leave the shape "
+                    f"{_name(options)} is read ({origin} names it): leave the shape "
                     f"out, or {_WAYS}"
                 )
             # Who names a file for one run and who wrote the configuration need not be one.
             warnings.append(f"the shape of the synthetic log has no effect: {by} names {named}")
-        source = Source(options, origin, tuple(warnings))
-        _refuse_unused(given, source)
-        if source.options.get("path") != paths.SYNTHETIC:
+        _refuse_unused(given, options)
+        if options.get("path") != paths.SYNTHETIC:
             # What is remembered of its shape belongs to another source.
             options.pop("synthetic", None)
-        return source
+        return Source(options, _name(options), origin, tuple(warnings))
 
+    def settled(self, source: Source | None, runs: Callable[[str], bool]) -> Settled:
+        """Put together what the run goes by.
 
-def options_by_step(run_config: Mapping[str, Any]) -> dict[str, Options]:
-    """Return the options that a run configuration gives, by step; None of a value is not given."""
-    return {
-        name: {
-            option: value
-            for option, value in ((given or {}).get("config") or {}).items()
-            if value is not None
+        Args:
+            source: What it reads, from :meth:`source`; None where it reads nothing.
+            runs: Whether a step is one of the run's; the others keep what is remembered of them.
+        """
+        options = {
+            step: self.options(step) if runs(step) else self.remembered.get(step, {})
+            for step in {*self.given, *self.remembered}
         }
-        for name, given in (run_config.get("ops") or {}).items()
-    }
+        if source is not None:
+            options[SOURCE_STEP] = source.options
+        return Settled(options, source, self.remembered, self.place)
 
 
 def of_run(run_config: Mapping[str, Any], folder: Path, *, keeps_others: bool = False) -> Choices:
@@ -180,8 +145,8 @@ def of_run(run_config: Mapping[str, Any], folder: Path, *, keeps_others: bool = 
     Raises:
         ChoicesError: What is remembered cannot be read.
     """
-    place = folder / FILE
-    return Choices(options_by_step(run_config), _read(place), place, keeps_others)
+    place = folder / last_run.FILE
+    return Choices(options_by_step(run_config), last_run.read(place), place, keeps_others)
 
 
 def chosen(context: dg.AssetExecutionContext, folder: Path, config: Config) -> Config:
@@ -196,58 +161,10 @@ def chosen(context: dg.AssetExecutionContext, folder: Path, config: Config) -> C
     return type(config)(**choices.options(context.assets_def.op.name))
 
 
-def keep(run: dg.DagsterRun, folder: Path, source: Source | None = None) -> None:
-    """Remember the choices of a run for the next one.
-
-    A run that reads the source calls this when it has accepted it, so that a file that cannot be
-    used does not take the place of one that could; any other run calls it when it starts.
-
-    Args:
-        run: The run.
-        folder: Folder of all results.
-        source: What it has read; None where it reads nothing.
-    """
-    asked = of_run(run.run_config, folder)
-    options = {step: asked.options(step) for step in {*asked.given, *asked.remembered}}
-    if source is not None:
-        options[SOURCE_STEP] = source.options
-    untouched = {step for step in {*asked.remembered, *options} if not runs(run, step)}
-    remember(
-        folder,
-        {step: config for step, config in options.items() if step not in untouched}
-        | {step: asked.remembered[step] for step in untouched & set(asked.remembered)},
-    )
-
-
 def runs(run: dg.DagsterRun, step: str) -> bool:
     """Say whether a step is one of a run's."""
-    return run.asset_selection is None or dg.AssetKey(step) in run.asset_selection
-
-
-def remember(folder: Path, options: Mapping[str, Options]) -> None:
-    """Keep the options of every step, by step, for the next run."""
-    place = folder / FILE
-    chosen = {step: dict(options[step]) for step in sorted(options) if options[step]}
-    if chosen == _read(place):
-        return
-    document = {"ops": {step: {"config": config} for step, config in chosen.items()}}
-    with replacing(place) as part:
-        part.write_text(_HEAD + yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-
-
-def _read(place: Path) -> dict[str, Options]:
-    try:
-        document = yaml.safe_load(place.read_text(encoding="utf-8"))
-        return options_by_step(document or {})
-    except (FileNotFoundError, NotADirectoryError):
-        return {}  # a folder that is none is said when the run takes its lock there
-    except OSError as error:
-        raise ChoicesError(f"{place}: {error.strerror}; make it readable, or remove it") from error
-    except (UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise ChoicesError(
-            f"{place}: what is remembered of the last run cannot be read; correct the file or "
-            "remove it, and name the source and the options again"
-        ) from error
+    # Without a selection, or with an empty one, a run has all steps of its job.
+    return not run.asset_selection or dg.AssetKey(step) in run.asset_selection
 
 
 def _origin_in(options: Options) -> str | None:
@@ -274,6 +191,14 @@ def _but_from(options: Options, source: Options) -> dict[str, Any]:
     }
 
 
+def _name(options: Options) -> str:
+    """The source among a step's options, in words."""
+    if category := options.get("amazon_category"):
+        return f"Amazon Reviews 2014, {category}"
+    path = str(options["path"])
+    return "the synthetic log" if path == paths.SYNTHETIC else path
+
+
 def is_there(path: str) -> bool:
     """Say whether a path or a glob names something."""
     return exists(path) or any(glob.iglob(path, recursive=True))  # noqa: PTH207
@@ -292,10 +217,10 @@ def _has_unused_shape(given: Options, options: Options) -> bool:
     return is_shaped and options.get("path") != paths.SYNTHETIC
 
 
-def _refuse_unused(given: Options, source: Source) -> None:
+def _refuse_unused(given: Options, options: Options) -> None:
     """Refuse what was chosen and would have no effect, lest it passes for done."""
     address = given.get("amazon_base_url", reviews.BASE_URL)
-    if address != reviews.BASE_URL and "amazon_category" not in source.options:
+    if address != reviews.BASE_URL and "amazon_category" not in options:
         raise ChoicesError(
             f"amazon_base_url ({address}) has no effect without amazon_category: name the "
             "category, or leave the address out"

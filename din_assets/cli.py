@@ -166,7 +166,10 @@ def _prune() -> int:
     if not resource.pipeline_path.is_file():
         print(f"{resource.folder} holds no results: nothing to remove.")
         return 0
-    with resource.locked("din prune", on_wait=_say), resource.connection(read_only=True) as con:
+    with (
+        resource.locked("din prune", on_wait=_say, on_note=_say),
+        resource.connection(read_only=True) as con,
+    ):
         current = {
             entry.asset: Path(entry.artifact).name
             for entry in ledger.entries(con).values()

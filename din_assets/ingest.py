@@ -10,12 +10,12 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from din_assets import choices, paths, versions
+from din_assets import paths, versions
 from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, clear_failures, materialize_tables
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import ledger, sources, sql_files
+from din_core import sources, sql_files
 from din_core.amazon import reviews as amazon_reviews
 from din_core.config import SourceConfig, SyntheticConfig, from_options
 
@@ -64,7 +64,9 @@ interactions_csv = dg.AssetSpec(
     group_name="ingest",
     kinds={"csv"},
     owners=OWNERS,
-    description="The raw log of interactions: the file that DIN_CSV or the run config names.",
+    description="The raw log of interactions: the file that the run configuration, --csv or "
+    "DIN_CSV names. By default that of the last run; the synthetic log where there was none, or by "
+    "its name.",
 )
 
 
@@ -90,8 +92,7 @@ def interactions(
 ) -> Results:
     """Read the source once: usable rows to one table, the others with their reason to the other."""
     with clear_failures():
-        chosen = _chosen_source(context, warehouse)
-        config = InteractionsConfig(**chosen.options)
+        config = _chosen_source(context, warehouse)
         source, recorded = _source(context, warehouse.folder, config)
     report_progress = _ReadingLog(context)
 
@@ -126,7 +127,7 @@ def interactions(
                 "rejected_rows": {r.reason: r.rows for r in report.source.rejections},
             },
             inputs={SOURCE: report.source.sha256},
-            before_commit=lambda: choices.keep(context.run, warehouse.folder, chosen),
+            before_commit=warehouse.settled.remember,
         )
 
     yield from materialize_tables(
@@ -138,7 +139,7 @@ def recorded_options(config: InteractionsConfig) -> dict[str, Any]:
     """Return what the ledger keeps of a configuration: nothing that names the machine.
 
     Args:
-        config: The step's configuration, its source decided (see :class:`choices.Source`).
+        config: The step's configuration, its source decided (see :class:`last_run.Source`).
     """
     places = {"path", "amazon_base_url"}
     synthetic = config.path == paths.SYNTHETIC
@@ -169,19 +170,15 @@ class NotFetchedError(LookupError):
 
 def _chosen_source(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
-) -> choices.Source:
-    """Decide on the source, and say whose choice it was."""
-    recorded = None
-    if warehouse.pipeline_path.is_file():
-        with warehouse.connection(read_only=True) as con:
-            entry = ledger.entries(con).get("interactions")
-            recorded = entry and entry.options
-    asked = choices.of_run(context.run.run_config, warehouse.folder)
-    source = asked.source(paths.source_csv(), recorded)
+) -> InteractionsConfig:
+    """Say what is read, and whose choice that was."""
+    source = warehouse.settled.source
+    if source is None:
+        raise RuntimeError("the run settled that it reads nothing")
     context.log.info(f"source: {source.name} ({source.origin})")
     for warning in source.warnings:
         context.log.warning(warning)
-    return source
+    return InteractionsConfig(**source.options)
 
 
 def _source(

@@ -67,7 +67,8 @@ def materialize_tables(
     """
     outputs: list[dg.MaterializeResult] = []
     results: list[dg.AssetCheckResult] = []
-    with clear_failures():
+    step = context.assets_def.op.name
+    with clear_failures(), resource.settled.unless_refused(step):
         try:
             with resource.transaction() as con:
                 built = build(con)

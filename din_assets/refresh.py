@@ -10,13 +10,14 @@ another has to wait for it.
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 
 from din_assets import choices, paths, refresh_config, run_start
 from din_assets.changes import State, own_reasons, read_state, reasons_of_inputs
 from din_assets.definitions import build_defs
+from din_assets.last_run import Settled
 from din_assets.refresh_config import RunConfig
 from din_assets.resources import HeldWarehouse, WarehouseResource
 from din_core.errors import DinError
@@ -79,9 +80,8 @@ def refresh(
         SourceError: What is to be read is not there, or cannot be.
         RefreshFailedError: A step failed.
     """
-    definitions = build_defs(resource_overrides={"warehouse": HeldWarehouse()})
-    job = definitions.resolve_job_def("all_assets")
-    refresh_config.check(run_config, job)
+    definitions = build_defs()
+    refresh_config.check(run_config, definitions.resolve_job_def("all_assets"))
     resource = WarehouseResource(**refresh_config.config_of(run_config, "resources", "warehouse"))
     settle = functools.partial(_settle, run_config, keeps_others, named, resource)
     # Once before the lock: nobody should wait for another run to hear of a file that is not there.
@@ -91,20 +91,25 @@ def refresh(
         for step in steps:
             yield Decision(_assets(step), ("never made",), "would be made")
         return
-    with resource.locked("din run", on_wait=on_wait):
+    with resource.locked("din run", on_wait=on_wait, on_note=on_note):
         state = read_state(resource)
         recorded = state.made.get(choices.SOURCE_STEP)
         settled, notes = settle(recorded and recorded.options)
         for note in notes:
             on_note(note)
-        one_pass = _Pass(job, instance, resource, settled, everything)
+        one_pass = _Pass(
+            _job_going_by(settled),
+            instance,
+            resource,
+            _spelled_out(run_config, settled),
+            everything,
+        )
         if dry_run:
             yield from one_pass.plan(steps, state)
             return
         for decision in one_pass.carry_out(steps, state):
-            if choices.SOURCE_STEP in decision.assets:
-                # The source is accepted: this is what the next run goes by.
-                choices.remember(resource.folder, choices.options_by_step(settled))
+            if choices.SOURCE_STEP in decision.assets and not decision.reasons:
+                settled.remember()  # otherwise the step that reads the source has
             yield decision
 
 
@@ -114,8 +119,8 @@ def _settle(
     named: str | None,
     resource: WarehouseResource,
     recorded: choices.Options | None,
-) -> tuple[RunConfig, list[str]]:
-    """Spell the run configuration out, with what is remembered, and say where it comes from."""
+) -> tuple[Settled, list[str]]:
+    """Decide what is gone by, and say where it comes from."""
     asked = choices.of_run(run_config, resource.folder, keeps_others=keeps_others)
     refresh_config.check_remembered(asked)
     by = "DIN_CSV" if named is None else "the command line"
@@ -124,10 +129,17 @@ def _settle(
     notes = [f"source: {source.name} ({source.origin})", *source.warnings]
     if kept := asked.remembered_steps():
         notes.append(f"options of the last run ({asked.place}): {', '.join(sorted(kept))}")
-    options = {step: asked.options(step) for step in {*asked.given, *asked.remembered}}
-    options[choices.SOURCE_STEP] = source.options
-    ops = {step: {"config": dict(config)} for step, config in options.items()}
-    return {**run_config, "ops": ops}, notes
+    return asked.settled(source, lambda _: True), notes
+
+
+def _job_going_by(settled: Settled) -> dg.JobDefinition:
+    definitions = build_defs(resource_overrides={"warehouse": HeldWarehouse.going_by(settled)})
+    return definitions.resolve_job_def("all_assets")
+
+
+def _spelled_out(run_config: RunConfig, settled: Settled) -> RunConfig:
+    ops = {step: {"config": dict(config)} for step, config in settled.options.items()}
+    return {**run_config, "ops": ops}
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,7 @@ class _Pass:
     resource: WarehouseResource
     run_config: RunConfig
     everything: bool
+    _own: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def plan(self, steps: Sequence[dg.AssetsDefinition], state: State) -> Iterator[Decision]:
         """Decide, and make nothing."""
@@ -182,14 +195,19 @@ class _Pass:
                 )
 
     def _certain(self, step: dg.AssetsDefinition, state: State) -> list[str]:
-        """Reasons that no other step can take away."""
+        """Reasons that no other step can give or take away.
+
+        Looked for once: every byte of an artifact is read for them.
+        """
         if self.everything:
             return ["asked for"]
-        return [
-            reason
-            for asset in _assets(step)
-            for reason in own_reasons(step, asset, state, self.run_config, self.resource)
-        ]
+        if step.op.name not in self._own:
+            self._own[step.op.name] = [
+                reason
+                for asset in _assets(step)
+                for reason in own_reasons(step, asset, state, self.run_config, self.resource)
+            ]
+        return self._own[step.op.name]
 
     def _of_inputs(
         self, step: dg.AssetsDefinition, state: State, dirty: set[str] | None = None

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import dagster as dg
 import duckdb
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from din_assets import choices, dead_runs, paths
+from din_assets import dead_runs, paths
 from din_assets.failures import clear_failures
+from din_assets.last_run import Settled
 from din_core import artifacts, warehouse
 
 
@@ -23,6 +24,7 @@ class WarehouseResource(dg.ConfigurableResource):
     """
 
     lock_is_held: ClassVar[bool] = False
+    _settled: Settled | None = PrivateAttr(default=None)
 
     home: str = Field(
         default_factory=lambda: str(paths.home()),
@@ -38,6 +40,13 @@ class WarehouseResource(dg.ConfigurableResource):
         ge=1,
         description="DuckDB's threads; by default one for each core that the process may use.",
     )
+
+    @property
+    def settled(self) -> Settled:
+        """What the run goes by: its source and the options of its steps."""
+        if self._settled is None:
+            raise RuntimeError("no run has been started on this resource")
+        return self._settled
 
     @property
     def folder(self) -> Path:
@@ -79,34 +88,47 @@ class WarehouseResource(dg.ConfigurableResource):
             owner = "a Dagster resource"
             if context.run and context.instance is not None:
                 owner = f"Dagster run {context.run.run_id}"
-                stack.enter_context(dead_runs.announced(context.instance, context.run.run_id))
                 for run_id in dead_runs.mark_failed(context.instance):
                     log.info(f"run {run_id} was killed earlier; it counts as failed from now on")
             asked = None if self.lock_is_held else context.run
             with clear_failures():
-                if asked is not None:
-                    from din_assets import run_start  # it knows the steps, which know this module
+                from din_assets import run_start  # it knows the steps, which know this module
 
+                if asked is not None:
                     run_start.check(asked, self.folder, log)
-                stack.enter_context(self.locked(owner, on_wait=log.warning))
-                if asked is not None and not choices.runs(asked, choices.SOURCE_STEP):
-                    choices.keep(asked, self.folder)
-                for leftover in artifacts.sweep(self.artifacts_root):
-                    log.info(f"removed what a killed run left behind: {leftover.name}")
+                stack.enter_context(self.locked(owner, on_wait=log.warning, on_note=log.info))
+                if asked is not None:
+                    self._settled = run_start.settle(asked, self)
+                    if self._settled.source is None:
+                        self._settled.remember()
             yield self
 
     @contextlib.contextmanager
     def locked(
-        self, owner: str, *, on_wait: Callable[[str], object] = lambda _: None
+        self,
+        owner: str,
+        *,
+        on_wait: Callable[[str], object] = lambda _: None,
+        on_note: Callable[[str], object] = lambda _: None,
     ) -> Generator[None]:
-        """Be the only one who writes; where another does, say for whom one waits, and wait."""
+        """Be the only one who writes; where another does, say for whom one waits, and wait.
+
+        What killed runs left unfinished is removed here, whatever is done then.
+
+        Args:
+            owner: Who is taking the lock, for the others to read.
+            on_wait: Told for whom one waits.
+            on_note: Told what is removed.
+        """
         if self.lock_is_held:
             yield
             return
         lock = self.folder / "pipeline.lock"
         with warehouse.run_lock(lock, owner=owner, on_wait=on_wait):
-            # Here, since a run that finds nothing to do publishes nothing.
+            # Here, since a run that finds nothing to do publishes nothing and makes no artifact.
             warehouse.remove_unfinished(self.published_path)
+            for leftover in artifacts.sweep(self.artifacts_root):
+                on_note(f"removed what a killed run left behind: {leftover}")
             yield
 
     @contextlib.contextmanager
@@ -131,7 +153,20 @@ class WarehouseResource(dg.ConfigurableResource):
 class HeldWarehouse(WarehouseResource):
     """The warehouse for runs of a process that holds the lock around all of them.
 
-    Taking it again, such a run would wait for its own process.
+    Taking it again, such a run would wait for its own process. What its runs go by was settled for
+    all of them: a process that holds the lock says so in a class of its own (:meth:`going_by`).
     """
 
     lock_is_held: ClassVar[bool] = True
+    settled_for_all: ClassVar[Settled]
+
+    @classmethod
+    def going_by(cls, settled: Settled) -> "HeldWarehouse":
+        """Return the warehouse for runs that go by this."""
+        # A class, since Dagster makes another object of it for each run.
+        return type(cls.__name__, (cls,), {"settled_for_all": settled, "__module__": __name__})()
+
+    @property
+    def settled(self) -> Settled:
+        """What all of the process's runs go by."""
+        return self.settled_for_all

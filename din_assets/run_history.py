@@ -1,18 +1,23 @@
-"""Dagster's run history in SQLite, created by one process at a time.
+"""Dagster's run history in SQLite, created by one process at a time, and who of it is alive.
 
 Every command of Dagster creates the history's tables where they are missing, and of two that start
 at once on a fresh ``.dagster`` one died: "table runs already exists". ``dagster.yaml`` names the
-class below as its storage, so that every command takes its turn, whoever started it.
+class below as its storage, so that every command takes its turn, whoever started it. For the same
+reason it is here that a run shows its sign of life: all that is run writes its events.
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import dagster as dg
 import sqlalchemy.exc
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
+from din_assets import dead_runs
 from din_core import warehouse
 from din_core.errors import DinError
 
@@ -20,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_ENDS = (
+    dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterEventType.RUN_CANCELED,
+)
 _WAY_OUT = (
     "Dagster keeps its run history there: make the folder writable, or make room, or let "
     "DAGSTER_HOME name another one, with a copy of dagster.yaml in it"
@@ -30,8 +40,27 @@ class RunHistoryError(DinError):
     """The folder of the run history cannot be used; the message says the way out."""
 
 
+class _Events(SqliteEventLogStorage):
+    """Dagster's own event log; from its first event to its last a run shows that it is alive."""
+
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        """Store an event, and show the run's sign of life, or take it away."""
+        kind = event.dagster_event_type
+        if kind == dg.DagsterEventType.RUN_START and event.get_dagster_event().pid == os.getpid():
+            dead_runs.show_sign(self._instance, event.run_id)
+        super().store_event(event)
+        if kind in _ENDS:
+            dead_runs.take_sign_away(self._instance, event.run_id)
+
+
 class RunHistory(DagsterSqliteStorage):
-    """Dagster's own SQLite storage; only its creation is guarded."""
+    """Dagster's own SQLite storage; its creation is guarded, and its runs show that they live."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        """Open it, as Dagster does; :meth:`from_config_value` is what guards this."""
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage.dispose()
+        self._event_log_storage = _Events(str(Path(base_dir) / "history" / "runs"))
 
     @classmethod
     def from_config_value(

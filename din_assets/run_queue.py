@@ -5,7 +5,8 @@ launcher whether a run's process is there, and the default launcher cannot say; 
 """
 
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 
 from din_assets import dead_runs
 
@@ -18,9 +19,30 @@ class RunQueue(dg.QueuedRunCoordinator):
         dead_runs.mark_failed(self._instance)
         return super().submit_run(context)
 
+    def get_run_queue_config(self) -> RunQueueConfig:
+        """Mark dead runs as failed, then say how long the queue is.
+
+        The daemon asks this whenever it looks for runs to start. Its monitoring comes to runs that
+        are starting only after ``start_timeout_seconds``.
+        """
+        if self.has_instance:
+            dead_runs.mark_failed(self._instance)
+        return super().get_run_queue_config()
+
 
 class WatchedRuns(dg.DefaultRunLauncher):
     """Dagster's launcher, which run monitoring can ask about a run, also one of a terminal."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Launch a run, and show its sign of life until its own process does."""
+        dead_runs.take_over(self._instance)
+        run_id = context.dagster_run.run_id
+        dead_runs.show_sign(self._instance, run_id)
+        try:
+            super().launch_run(context)
+        except BaseException:
+            dead_runs.take_sign_away(self._instance, run_id)
+            raise
 
     @property
     def supports_check_run_worker_health(self) -> bool:

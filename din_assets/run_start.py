@@ -11,6 +11,9 @@ import dagster as dg
 
 from din_assets import choices, paths, refresh_config
 from din_assets.failures import clear_failures
+from din_assets.last_run import Settled, Source
+from din_assets.resources import WarehouseResource
+from din_core import ledger
 from din_core.sources import SourceError
 
 
@@ -40,7 +43,26 @@ def check(run: dg.DagsterRun, folder: Path, log: _Log) -> None:
             refuse_missing(asked.source(paths.source_csv(), None))
 
 
-def refuse_missing(source: choices.Source) -> None:
+def settle(run: dg.DagsterRun, warehouse: WarehouseResource) -> Settled:
+    """Decide what a run goes by. Its lock is held, so that nothing changes any more.
+
+    Raises:
+        ChoicesError: It is unclear what is to be read.
+        WarehouseError: The pipeline's database is damaged.
+    """
+    asked = choices.of_run(run.run_config, warehouse.folder)
+    source = None
+    if choices.runs(run, choices.SOURCE_STEP):
+        recorded = None
+        if warehouse.pipeline_path.is_file():
+            with warehouse.connection(read_only=True) as con:
+                entry = ledger.entries(con).get(choices.SOURCE_STEP)
+                recorded = entry and entry.options
+        source = asked.source(paths.source_csv(), recorded)
+    return asked.settled(source, lambda step: choices.runs(run, step))
+
+
+def refuse_missing(source: Source) -> None:
     """Refuse a file that is not there: waiting for the lock first would waste the user's time.
 
     Raises:

@@ -50,7 +50,11 @@ def din_model(
     model_config = from_options(ModelConfig, options)
     training_config = from_options(TrainingConfig, options)
     state = warehouse.checkpoints_root / "din_model"
-    with clear_failures(), artifacts.staging(warehouse.artifacts_root, "din_model") as folder:
+    with (
+        clear_failures(),
+        warehouse.settled.unless_refused("din_model"),
+        artifacts.staging(warehouse.artifacts_root, "din_model") as folder,
+    ):
         with warehouse.connection() as con:
             data = training_data.load(con)
             with_users = model_config.use_user or bool(data.vocabulary.user_attributes)

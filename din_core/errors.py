@@ -6,3 +6,7 @@ class DinError(Exception):
 
     The asset layer shows the message of such an error without a stack trace.
     """
+
+
+class RefusedOptionsError(DinError):
+    """Options that cannot work, on this data or on any; the message names them and the way out."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import torch
 
 from din_core import machine
-from din_core.errors import DinError
+from din_core.errors import RefusedOptionsError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -33,7 +33,7 @@ _HUGE_PAGE = 1 << 21
 _MADV_HUGEPAGE = 14
 
 
-class HardwareError(DinError, RuntimeError):
+class HardwareError(RefusedOptionsError, RuntimeError):
     """Hardware was asked for that is not there."""
 
 
@@ -119,11 +119,21 @@ def seeded(seed: int, num_threads: int = 0) -> Generator[None]:
         seed: Seed of every generator of torch.
         num_threads: Threads of an operation; 0 takes :func:`default_threads`.
     """
-    before = torch.get_num_threads()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), threads_for_a_while(num_threads):
         torch.manual_seed(seed)
-        torch.set_num_threads(num_threads or default_threads())
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        yield
+
+
+@contextmanager
+def threads_for_a_while(num_threads: int = 0) -> Generator[None]:
+    """Set torch's threads for a while; as many as the caller had come back afterwards.
+
+    Args:
+        num_threads: Threads of an operation; 0 takes :func:`default_threads`.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads or default_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -15,14 +15,14 @@ import duckdb
 
 from din_core import sql_files
 from din_core.config import SequenceConfig
-from din_core.errors import DinError
+from din_core.errors import RefusedOptionsError
 
 _UNITS = {1_000: "milliseconds", 1_000_000: "microseconds", 1_000_000_000: "nanoseconds"}
 # Times below are counters of a made-up log, of which nothing can be said by their size.
 _LEAST_DATE = 1_000_000
 
 
-class OptionsError(DinError):
+class OptionsError(RefusedOptionsError):
     """A configuration that cannot be built; the message names the field, its value, a way out."""
 
 

@@ -23,7 +23,7 @@ from din_core import metrics, processes
 from din_core.batches import Batch, BatchGatherer
 from din_core.config import ModelConfig, TrainingConfig
 from din_core.epochs import EpochPlan, EpochPlanner
-from din_core.errors import DinError
+from din_core.errors import DinError, RefusedOptionsError
 from din_core.hardware import ChosenPrecision, choose_device, choose_precision, seeded
 from din_core.kernels import use_fused_units
 from din_core.lanes import Lanes, number_of_lanes, one_ahead
@@ -63,6 +63,10 @@ _LOG = logging.getLogger(__name__)
 
 class TrainingError(DinError, RuntimeError):
     """Training cannot go on; the message says where it was and what to change."""
+
+
+class TrainingOptionsError(TrainingError, RefusedOptionsError):
+    """Training cannot go on with these options."""
 
 
 def train(
@@ -170,8 +174,6 @@ class _Run:
         model = build_model(model_config, data.vocabulary).to(self.device)
         synchronize_statistics(model, processes.n_processes() > 1)
         self.is_fused = self._fuse(model, kernel_cache)
-        self.lanes = self._open_lanes(model)
-        self.learner = Learner(model, config, self.precision, lanes=self.lanes)
         self.progress = _Progress()
         self.best_weights: dict[str, Tensor] = {}
         self.losses = torch.zeros(0, device=self.device)
@@ -180,6 +182,12 @@ class _Run:
             "" if directory is None else self._fingerprint(model_config, program_version)
         )
         self.started = self.saved_at = time.monotonic()
+        self.lanes = self._open_lanes(model)
+        try:
+            self.learner = Learner(model, config, self.precision, lanes=self.lanes)
+        except BaseException:
+            self.lanes.close()
+            raise
 
     def _fuse(self, model: DIN, kernel_cache: Path | None) -> bool:
         """Let the activation units run as compiled kernels where that is wanted and pays."""
@@ -270,7 +278,7 @@ class _Run:
         samples, progress = self.data.samples["val"], self.progress
         scores = score(self.learner.model, self.gatherer, samples, self.device, self.n_threads)
         if not np.isfinite(scores).all():
-            raise TrainingError(
+            raise TrainingOptionsError(
                 f"epoch {self.progress.epoch + 1}: {np.count_nonzero(~np.isfinite(scores))} of "
                 f"{len(scores)} validation scores are no numbers (learning_rate "
                 f"{self.config.learning_rate}, precision {self.precision}); lower learning_rate"
@@ -350,7 +358,7 @@ class _Run:
         if bool(torch.isfinite(done).all()):
             return
         step = first + int((~torch.isfinite(done)).nonzero()[0])
-        raise TrainingError(
+        raise TrainingOptionsError(
             f"epoch {self.progress.epoch + 1}, step {step + 1} of {len(self.losses)}: the loss is "
             f"{float(self.losses[step])} (learning_rate {self.config.learning_rate}, precision "
             f"{self.precision}); lower learning_rate"
@@ -434,7 +442,9 @@ def _check(config: TrainingConfig) -> None:
     for name, kind in get_type_hints(TrainingConfig).items():
         allowed = get_args(kind)
         if get_origin(kind) is Literal and getattr(config, name) not in allowed:
-            raise TrainingError(f"{name} is {getattr(config, name)!r}, must be one of {allowed}")
+            raise TrainingOptionsError(
+                f"{name} is {getattr(config, name)!r}, must be one of {allowed}"
+            )
     in_range = {
         "n_epoch": config.n_epoch >= 1,
         "batch_size": config.batch_size >= 1,
@@ -450,7 +460,7 @@ def _check(config: TrainingConfig) -> None:
     }
     for name, is_right in in_range.items():
         if not is_right:
-            raise TrainingError(
+            raise TrainingOptionsError(
                 f"{name} is {getattr(config, name)}; its range is in the description of "
                 "TrainingConfig"
             )

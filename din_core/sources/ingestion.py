@@ -97,12 +97,6 @@ class SourceReport:
     summary: Summary
     staged_integers: frozenset[str]
 
-    @property
-    def integer_columns(self) -> frozenset[str]:
-        """Those of ``user_id``, ``item_id`` and the attributes that become BIGINT."""
-        kinds = self.summary.kinds
-        return frozenset(name for name, kind in kinds.items() if kind not in ("text", "number"))
-
 
 @dataclass(frozen=True)
 class IngestReport:

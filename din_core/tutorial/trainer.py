@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from din_core.atomic_files import replacing
 from din_core.export import OPSET
+from din_core.hardware import threads_for_a_while
 from din_core.metrics import auc
 from din_core.models import DIN
+from din_core.spinning import say_if_too_late
 from din_core.tutorial.delivery import ONNXExporter, visualize_model
 
 _log = logging.getLogger(__name__)
@@ -51,7 +53,9 @@ class CTRTrainer:
     """Trains a click model.
 
     Different from torch-rechub: the weights of the best epoch are restored *always*, not only when
-    patience runs out, and saved as safetensors; nothing is printed, progress goes to the log.
+    patience runs out, and saved as safetensors; nothing is printed, progress goes to the log. It
+    takes no more threads than the process has cores, by its affinity mask and its container's
+    quota.
 
     Args:
         model: ``model(inputs)`` gives probabilities ``[B]``.
@@ -120,7 +124,9 @@ class CTRTrainer:
         self.model_path = Path(model_path)
         loggers = model_logger if isinstance(model_logger, Sequence) else [model_logger]
         self.loggers = [logger for logger in loggers if logger is not None]
+        say_if_too_late()
 
+    @threads_for_a_while()
     def fit(self, train_dataloader: Loader, val_dataloader: Loader | None = None) -> None:
         """Train, stop early, restore the best weights and save them.
 
@@ -166,6 +172,7 @@ class CTRTrainer:
         for logger in self.loggers:
             logger.finish()
 
+    @threads_for_a_while()
     def train_one_epoch(self, data_loader: Loader, log_interval: int = 10) -> float:
         """Pass over the training samples once.
 
@@ -190,6 +197,7 @@ class CTRTrainer:
                 _log.debug("batch %d: loss %.4f", len(losses), recent)
         return float(torch.stack(losses).mean()) if losses else 0.0
 
+    @threads_for_a_while()
     def evaluate(self, model: nn.Module, data_loader: Loader) -> float | None:
         """AUC on labelled samples, ``None`` where they are not of both classes."""
         labels: list[float] = []
@@ -199,6 +207,7 @@ class CTRTrainer:
             scores += probabilities.tolist()
         return auc(labels, scores)
 
+    @threads_for_a_while()
     def predict(self, model: nn.Module, data_loader: Loader) -> list[float]:
         """Click probabilities of labelled samples, in the loader's order."""
         scored = self._scored(model, data_loader)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from din_assets import choices, cli, paths
-from din_assets.choices import ChoicesError
+from din_assets import choices, cli, last_run, paths
+from din_assets.last_run import ChoicesError
+from din_assets.refresh import RefreshFailedError, refresh
 from tests.assets.conftest import write_rows
 
 FILE_OPTIONS = {"user_col": "user_id"}  # as the ledger keeps them where a file was read
@@ -42,7 +43,9 @@ def source(home, run_config, named=None, recorded=None):
 
 
 def test_source_of_the_last_run_is_read_where_none_is_named(home, log):
-    choices.remember(home, {"interactions": {"path": str(log), "user_col": "reviewer"}})
+    last_run.write(
+        home / last_run.FILE, {"interactions": {"path": str(log), "user_col": "reviewer"}}
+    )
     for run_config in ({}, config(din_model={"n_epoch": 3})):
         again = source(home, run_config, recorded=FILE_OPTIONS)
         assert again.options == {"path": str(log), "user_col": "reviewer"}
@@ -50,7 +53,9 @@ def test_source_of_the_last_run_is_read_where_none_is_named(home, log):
 
 
 def test_named_source_takes_the_place_of_the_last(home, log):
-    choices.remember(home, {"interactions": {"amazon_category": "Beauty", "item_col": "asin"}})
+    last_run.write(
+        home / last_run.FILE, {"interactions": {"amazon_category": "Beauty", "item_col": "asin"}}
+    )
     assert source(home, {}, named=str(log)).options == {"path": str(log), "item_col": "asin"}
     by_config = source(home, config(interactions={"path": str(log)}))
     assert by_config.options == {"path": str(log)}
@@ -58,7 +63,7 @@ def test_named_source_takes_the_place_of_the_last(home, log):
 
 def test_synthetic_log_comes_first_and_afterwards_only_by_name(home, log):
     assert source(home, {}).options["path"] == paths.SYNTHETIC
-    choices.remember(home, {"interactions": {"path": str(log)}})
+    last_run.write(home / last_run.FILE, {"interactions": {"path": str(log)}})
     assert source(home, {}, named="synthetic").options == {"path": paths.SYNTHETIC}
     assert source(home, config(interactions={"path": "synthetic"})).name == "the synthetic log"
 
@@ -70,7 +75,7 @@ def test_tables_of_a_forgotten_log_are_not_replaced_by_the_synthetic_one(home):
 
 
 def test_shape_of_the_synthetic_log_does_not_name_it(home, log):
-    choices.remember(home, {"interactions": {"path": str(log)}})
+    last_run.write(home / last_run.FILE, {"interactions": {"path": str(log)}})
     with pytest.raises(ChoicesError, match=r"log\.csv is read \(the last run names it\)"):
         source(home, config(interactions={"synthetic": {"n_users": 7}}))
     # The launchpad shows every default: these are no wish.
@@ -80,7 +85,7 @@ def test_shape_of_the_synthetic_log_does_not_name_it(home, log):
 
 def test_remembered_shape_of_the_synthetic_log_is_left_with_it(home, log):
     shape = {"path": "synthetic", "synthetic": {"n_users": 7}, "user_col": "user_id"}
-    choices.remember(home, {"interactions": shape})
+    last_run.write(home / last_run.FILE, {"interactions": shape})
     assert source(home, {}).options == shape
     assert source(home, {}, named=str(log)).options == {"path": str(log), "user_col": "user_id"}
 
@@ -95,7 +100,7 @@ def test_two_sources_are_refused_or_told(home, log):
 
 
 def test_remembered_file_that_is_gone_is_told(home, log):
-    choices.remember(home, {"interactions": {"path": str(log)}})
+    last_run.write(home / last_run.FILE, {"interactions": {"path": str(log)}})
     log.unlink()
     with pytest.raises(ChoicesError, match=r"log\.csv, the source of the last run, is gone"):
         source(home, {})
@@ -114,14 +119,18 @@ def test_glob_is_found_below_a_folder_whose_name_looks_like_one(tmp_path):
 
 
 def test_options_of_the_last_run_hold_where_no_step_is_named(home):
-    choices.remember(home, {"samples": {"max_history": 7}, "users": {"min_interactions": 2}})
+    last_run.write(
+        home / last_run.FILE, {"samples": {"max_history": 7}, "users": {"min_interactions": 2}}
+    )
     asked = choices.of_run({"loggers": {}}, home)
     assert asked.options("samples") == {"max_history": 7}
     assert sorted(asked.remembered_steps()) == ["samples", "users"]
 
 
 def test_configuration_that_names_a_step_counts_whole(home):
-    choices.remember(home, {"samples": {"max_history": 7}, "users": {"min_interactions": 2}})
+    last_run.write(
+        home / last_run.FILE, {"samples": {"max_history": 7}, "users": {"min_interactions": 2}}
+    )
     asked = choices.of_run(config(users={"min_interactions": 3}), home)
     assert asked.options("samples") == {}
     assert asked.options("users") == {"min_interactions": 3}
@@ -129,7 +138,9 @@ def test_configuration_that_names_a_step_counts_whole(home):
 
 
 def test_preset_changes_the_steps_it_names(home):
-    choices.remember(home, {"samples": {"max_history": 7}, "din_model": {"n_epoch": 3}})
+    last_run.write(
+        home / last_run.FILE, {"samples": {"max_history": 7}, "din_model": {"n_epoch": 3}}
+    )
     asked = choices.of_run(config(din_model={}), home, keeps_others=True)
     assert asked.options("samples") == {"max_history": 7}
     assert asked.options("din_model") == {}
@@ -137,7 +148,7 @@ def test_preset_changes_the_steps_it_names(home):
 
 def test_damaged_memory_is_told(home):
     for text in ("ops: [", "ops: [users]", "ops: {users: {config: 3}}", "3"):
-        (home / choices.FILE).write_text(text)
+        (home / last_run.FILE).write_text(text)
         with pytest.raises(ChoicesError, match=r"last_run\.yaml: .* cannot be read"):
             choices.of_run({}, home)
 
@@ -146,7 +157,7 @@ def test_damaged_memory_is_told(home):
 
 
 def remembered(home):
-    return yaml.safe_load((home / choices.FILE).read_text())["ops"]
+    return yaml.safe_load((home / last_run.FILE).read_text())["ops"]
 
 
 def test_run_without_configuration_repeats_the_last(pipeline, log, monkeypatch):
@@ -169,7 +180,7 @@ def test_run_without_configuration_repeats_the_last(pipeline, log, monkeypatch):
 def test_run_of_some_steps_leaves_what_is_remembered_of_the_others(pipeline, log, monkeypatch):
     pipeline.home.mkdir()
     before = {"interactions": {"path": str(log)}, "din_model": {"n_epoch": 3}}
-    choices.remember(pipeline.home, before)
+    last_run.write(pipeline.home / last_run.FILE, before)
     asked = {"ops": {"interactions": {"config": {"drop_duplicates": True}}}}
     assert pipeline.run("interactions", "rejected_rows", config=asked).success
     assert pipeline.run(
@@ -188,6 +199,120 @@ def test_source_that_cannot_be_used_is_not_remembered(pipeline, log, tmp_path, m
     monkeypatch.setenv("DIN_CSV", str(write_rows(tmp_path / "bad.csv", "1", header="user_id")))
     assert not pipeline.run(*reading, config={"ops": {}}).success
     assert remembered(pipeline.home) == {"interactions": {"config": {"path": str(log)}}}
+
+
+def test_options_that_a_step_refuses_are_given_back_for_those_it_had(pipeline, log, monkeypatch):
+    monkeypatch.setenv("DIN_CSV", str(log))
+    reading = ("interactions", "rejected_rows", "attributes", "users")
+    good = {"ops": {"users": {"config": {"min_interactions": 3}}}}
+    assert pipeline.start(*reading, config=good).success
+    # An integer, but none that the step takes.
+    wrong = {"ops": {"users": {"config": {"min_interactions": 2**30}}}}
+    assert not pipeline.start(*reading, config=wrong).success
+    assert remembered(pipeline.home) == {
+        "interactions": {"config": {"path": str(log)}},
+        "users": {"config": {"min_interactions": 3}},
+    }
+
+
+def test_options_of_steps_that_were_not_reached_are_remembered(pipeline, log, monkeypatch):
+    monkeypatch.setenv("DIN_CSV", str(log))
+    asked = {
+        "users": {"config": {"min_interactions": 2**30}},
+        "din_model": {"config": {"n_epoch": 7}},
+    }
+    assert not pipeline.start(config={"ops": asked}).success
+    assert remembered(pipeline.home) == {
+        "interactions": {"config": {"path": str(log)}},
+        "din_model": {"config": {"n_epoch": 7}},
+    }
+
+
+class TestDinRun:
+    """The same by `din run`, whose runs are of some steps each."""
+
+    @pytest.fixture
+    def run(self, home, pipeline, capsys):
+        def run(run_config, named=None):
+            capsys.readouterr()
+            decisions = refresh(pipeline.instance, run_config=run_config, named=named)
+            try:
+                for decision in decisions:
+                    if "interactions" in decision.assets:
+                        break
+            finally:
+                decisions.close()
+            return [line for line in capsys.readouterr().err.splitlines() if " source: " in line]
+
+        return run
+
+    @pytest.fixture(autouse=True)
+    def only_ingestion(self, monkeypatch):
+        """Without the steps that would be made in the same run."""
+        from din_assets import refresh as module
+
+        real = module._steps
+        monkeypatch.setattr(
+            module, "_steps", lambda defs: [s for s in real(defs) if s.op.name == "interactions"]
+        )
+
+    def test_log_says_who_named_the_source(self, run, log, monkeypatch):
+        [said] = run(config(), named=str(log))
+        assert said.endswith(f"source: {log} (the command line)")
+        log.write_text(log.read_text() + "u9,i9,999,c1\n")
+        [said] = run(config())
+        assert said.endswith(f"source: {log} (the last run)")
+        log.write_text(log.read_text() + "u9,i8,999,c1\n")
+        [said] = run(config(interactions={"path": str(log)}))
+        assert said.endswith(f"source: {log} (the run configuration)")
+        monkeypatch.setenv("DIN_CSV", str(log))
+        log.write_text(log.read_text() + "u9,i7,999,c1\n")
+        [said] = run(config())
+        assert said.endswith(f"source: {log} (DIN_CSV)")
+
+    def test_everything_is_remembered_when_the_source_is_accepted(
+        self, run, home, log, monkeypatch
+    ):
+        seen = []
+
+        def dies(*_, **__):
+            seen.append(remembered(home))
+            raise KeyboardInterrupt
+
+        # Committed by then; nothing else of the run has been made.
+        monkeypatch.setattr("din_assets.refresh.read_state", read_first(dies))
+        with pytest.raises(KeyboardInterrupt):
+            run(config(samples={"max_history": 7}), named=str(log))
+        assert seen == [
+            {
+                "interactions": {"config": {"path": str(log)}},
+                "samples": {"config": {"max_history": 7}},
+            }
+        ]
+
+    def test_choice_is_remembered_although_nothing_is_read(self, run, home, log, tmp_path):
+        run(config(), named=str(log))
+        same = shutil.copy(log, tmp_path / "same.csv")
+        assert run(config(samples={"max_history": 7}), named=str(same)) == []
+        assert remembered(home) == {
+            "interactions": {"config": {"path": str(same)}},
+            "samples": {"config": {"max_history": 7}},
+        }
+
+    def test_file_that_cannot_be_used_takes_nobodys_place(self, run, home, log, tmp_path):
+        run(config(), named=str(log))
+        bad = write_rows(tmp_path / "bad.csv", "1", header="user_id")
+        with pytest.raises(RefreshFailedError):
+            run(config(samples={"max_history": 7}), named=str(bad))
+        assert remembered(home) == {"interactions": {"config": {"path": str(log)}}}
+
+
+def read_first(afterwards):
+    """Read the state the first time, and do something else the second."""
+    from din_assets.refresh import read_state
+
+    calls = iter([read_state])
+    return lambda resource: next(calls, afterwards)(resource)
 
 
 def refusal_of(result):
@@ -226,10 +351,12 @@ def test_option_of_a_step_that_is_not_selected_is_legitimate(pipeline, log, monk
 
 def test_remembered_option_that_is_no_more_is_told(pipeline, log):
     pipeline.home.mkdir()
-    choices.remember(pipeline.home, {"interactions": {"path": str(log), "colour": "red"}})
+    last_run.write(
+        pipeline.home / last_run.FILE, {"interactions": {"path": str(log), "colour": "red"}}
+    )
     result = pipeline.start("interactions", "rejected_rows", config={})
     assert "no option 'colour'" in refusal_of(result)
-    assert choices.FILE in refusal_of(result)
+    assert last_run.FILE in refusal_of(result)
 
 
 # The command line

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.events import EngineEventData
+from dagster._core.launcher import WorkerStatus
 
 from din_assets import dead_runs
 from din_assets.resources import WarehouseResource
 from din_core import artifacts
-from tests.assets.conftest import SMALL_RUN
+from tests.assets.conftest import SMALL_RUN, Pipeline
 from tests.assets.places import PATIENCE, Place, kill, wait_until
 
 INGESTION = ("interactions", "rejected_rows")
@@ -29,29 +28,77 @@ def nothing_to_do():
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
-        yield instance
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    try:
+        yield place
+    finally:
+        place.stop_everything()
 
 
 @pytest.fixture
-def gone() -> int:
-    """Number of a process that was there a moment ago."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+def instance(place) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(place.home)) as instance:
+        yield instance
 
 
-def begun(instance: dg.DagsterInstance, *events: dg.DagsterEvent, at: float | None = None) -> str:
-    """Record a run with its events, by default of now; return its id."""
+RECORD = """
+import os, sys
+import dagster as dg
+home, run_id, ending = sys.argv[1:]
+instance = dg.DagsterInstance.from_config(home)
+start = dg.DagsterEvent("PIPELINE_START", job_name="nothing_to_do", pid=os.getpid())
+instance.report_dagster_event(start, run_id)
+"""
+#: The same without the seconds that importing Dagster takes.
+SHOW = """
+import fcntl, sys
+sign = open(sys.argv[1], "w")
+fcntl.flock(sign, fcntl.LOCK_EX)
+"""
+LIVE_OR_DIE = """
+import os, signal, sys
+print("started", flush=True)
+if sys.argv[-1] == "is killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.stdin.read()
+"""
+
+
+def begun(instance: dg.DagsterInstance, *events: dg.DagsterEvent) -> str:
+    """Record a run with its events; return its id."""
     run = instance.create_run_for_job(nothing_to_do)
     for event in events:
-        instance.report_dagster_event(event, run.run_id, timestamp=at)
+        instance.report_dagster_event(event, run.run_id)
     return run.run_id
 
 
 def event(kind: str, pid: int | None = None) -> dg.DagsterEvent:
     return dg.DagsterEvent(event_type_value=kind, job_name="nothing_to_do", pid=pid)
+
+
+def process_of(place: Place, program: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a process; the last argument says whether it lives until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program + LIVE_OR_DIE, *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    place.processes.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    if arguments[-1] == "is killed":
+        process.wait()
+    return process
+
+
+def elsewhere(
+    place: Place, instance: dg.DagsterInstance, run_id: str, ending: str
+) -> subprocess.Popen[str]:
+    """Let a run begin in a process of its own."""
+    instance.report_dagster_event(event("PIPELINE_START"), run_id)
+    folder = Path(instance.root_directory) / "living_runs"
+    folder.mkdir(exist_ok=True)
+    return process_of(place, SHOW, str(folder / f"{run_id}.lock"), ending)
 
 
 def status(instance: dg.DagsterInstance, run_id: str) -> str:
@@ -60,97 +107,118 @@ def status(instance: dg.DagsterInstance, run_id: str) -> str:
     return run.status.value
 
 
-def test_run_of_a_process_that_is_gone_is_marked_as_failed_and_says_why(instance, gone):
-    run_id = begun(instance, event("PIPELINE_START", gone))
+def signs(instance: dg.DagsterInstance) -> list[str]:
+    folder = Path(instance.root_directory) / "living_runs"
+    return sorted(path.name.removesuffix(".lock") for path in folder.glob("*"))
+
+
+def test_run_of_a_process_that_is_gone_is_marked_as_failed_and_says_why(place, instance):
+    run_id = begun(instance)
+    process_of(place, RECORD, str(place.home), run_id, "is killed")
+    assert signs(instance) == [run_id]
     assert dead_runs.mark_failed(instance) == [run_id]
     assert status(instance, run_id) == "FAILURE"
     said = [entry.message for entry in instance.all_logs(run_id)]
     assert any("process of this run is gone" in message for message in said)
+    assert signs(instance) == []
     assert dead_runs.mark_failed(instance) == []
 
 
-def test_cancelled_run_of_a_process_that_is_gone_is_cancelled(instance, gone):
-    run_id = begun(instance, event("PIPELINE_START", gone), event("PIPELINE_CANCELING"))
+def test_cancelled_run_of_a_process_that_is_gone_is_cancelled(place, instance):
+    run_id = begun(instance)
+    elsewhere(place, instance, run_id, "is killed")
+    instance.report_dagster_event(event("PIPELINE_CANCELING"), run_id)
     assert dead_runs.mark_failed(instance) == [run_id]
     assert status(instance, run_id) == "CANCELED"
 
 
-def test_run_whose_launched_process_died_before_it_spoke_is_dead(instance, gone):
-    run = instance.create_run_for_job(nothing_to_do)
-    instance.report_dagster_event(event("PIPELINE_STARTING"), run.run_id)
-    assert dead_runs.mark_failed(instance) == []  # nobody knows its process
-    instance.report_engine_event(
-        "Started process for run", run, EngineEventData(metadata={"pid": str(gone)})
-    )
-    assert dead_runs.mark_failed(instance) == [run.run_id]
-
-
-def test_number_of_a_process_that_is_used_again_is_not_taken_for_the_run(instance):
-    a_year_ago = time.time() - 365 * 86400
-    run_id = begun(instance, event("PIPELINE_START", os.getpid()), at=a_year_ago)
+def test_run_of_another_process_is_alive_as_long_as_that_is(place, instance):
+    run_id = begun(instance)
+    process = elsewhere(place, instance, run_id, "lives on")
+    assert dead_runs.mark_failed(instance) == []
+    assert signs(instance) == [run_id]
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()
     assert dead_runs.mark_failed(instance) == [run_id]
 
 
-@pytest.mark.parametrize(
-    "events",
-    [
-        (),
-        (event("PIPELINE_STARTING"),),
-        (event("PIPELINE_START", os.getpid()),),
-        (event("PIPELINE_START", 1),),
-    ],
-    ids=["created", "starting", "of this process", "of another user's process"],
-)
-def test_run_that_may_be_alive_is_left_alone(instance, events):
-    run_id = begun(instance, *events)
+def test_run_whose_launcher_died_before_it_spoke_is_dead_at_once(instance):
+    run_id = begun(instance, event("PIPELINE_STARTING"))
+    dead_runs.show_sign(instance, run_id)  # as the launcher does
+    assert dead_runs.mark_failed(instance) == []
+    dead_runs._shown.pop(run_id).close()  # as the kernel does with a process that is killed
+    assert dead_runs.mark_failed(instance) == [run_id]
+    assert status(instance, run_id) == "FAILURE"
+
+
+def test_run_takes_over_from_its_launcher(place, instance):
+    run_id = begun(instance, event("PIPELINE_STARTING"))
+    dead_runs.show_sign(instance, run_id)
+    process_of(place, RECORD, str(place.home), run_id, "lives on")
+    dead_runs.take_over(instance)
+    assert run_id not in dead_runs._shown
+    assert signs(instance) == [run_id]
+    assert dead_runs.mark_failed(instance) == []
+
+
+@pytest.mark.parametrize("pid", [None, 1, 2**22 + 1], ids=["unknown", "here", "not here"])
+def test_number_of_a_process_is_no_evidence(instance, pid):
+    # As of a run on another machine, or in another container: here the number means nothing.
+    run_id = begun(instance, event("PIPELINE_START", pid))
+    assert dead_runs.mark_failed(instance) == []
+    assert status(instance, run_id) == "STARTED"
+
+
+@pytest.mark.parametrize("last", ["PIPELINE_SUCCESS", "PIPELINE_FAILURE", "PIPELINE_CANCELED"])
+def test_run_that_has_ended_shows_no_sign(instance, last):
+    run_id = begun(instance, event("PIPELINE_START", os.getpid()))
+    assert signs(instance) == [run_id]
+    instance.report_dagster_event(event(last), run_id)
     before = status(instance, run_id)
+    assert signs(instance) == []
     assert dead_runs.mark_failed(instance) == []
     assert status(instance, run_id) == before
 
 
-@pytest.mark.parametrize("last", ["PIPELINE_SUCCESS", "PIPELINE_CANCELED"])
-def test_run_that_has_ended_is_left_alone(instance, gone, last):
-    run_id = begun(instance, event("PIPELINE_START", gone), event(last))
-    before = status(instance, run_id)
-    assert dead_runs.mark_failed(instance) == []
-    assert status(instance, run_id) == before
+def test_sign_of_a_dead_run_goes_whoever_marks_it(place, instance):
+    run_id = begun(instance)
+    elsewhere(place, instance, run_id, "is killed")
+    instance.report_run_failed(instance.get_run_by_id(run_id))  # as Dagster's run monitoring does
+    dead_runs.mark_failed(instance)
+    assert signs(instance) == []
 
 
-def test_sign_of_life_counts_where_the_process_cannot_be_seen(instance, gone):
-    # As from another container, where the numbers of processes mean something else.
-    run_id = begun(instance, event("PIPELINE_START", gone))
-    with dead_runs.announced(instance, run_id):
-        assert dead_runs.mark_failed(instance) == []
-    assert list((Path(instance.root_directory) / "living_runs").iterdir()) == []
-    assert dead_runs.mark_failed(instance) == [run_id]
+def test_queue_and_monitoring_see_the_dead(place, instance):
+    killed, alive = begun(instance), begun(instance)
+    elsewhere(place, instance, killed, "is killed")
+    elsewhere(place, instance, alive, "lives on")
+
+    def health(run_id):
+        return instance.run_launcher.check_run_worker_health(instance.get_run_by_id(run_id)).status
+
+    assert (health(killed), health(alive)) == (WorkerStatus.FAILED, WorkerStatus.RUNNING)
+    instance.get_concurrency_config()  # as the daemon does whenever it looks at the queue
+    assert (status(instance, killed), status(instance, alive)) == ("FAILURE", "STARTED")
+    assert signs(instance) == [alive]
 
 
-def test_run_that_starts_marks_the_dead_and_shows_a_sign_of_life_itself(
-    pipeline, gone, monkeypatch
-):
-    dead = begun(pipeline.instance, event("PIPELINE_START", gone))
-    signs: list[int] = []
-    folder = Path(pipeline.instance.root_directory) / "living_runs"
-    real = artifacts.sweep
+def test_run_shows_its_sign_from_its_start_to_its_end(place, instance):
+    killed = begun(instance)
+    elsewhere(place, instance, killed, "is killed")
+    seen: list[tuple[list[str], str]] = []
+    pipeline = Pipeline(place.data, instance)
 
     def look(root: Path) -> list[Path]:
-        signs.append(len(list(folder.iterdir())))
-        return real(root)
+        seen.append((signs(instance), status(instance, killed)))
+        return []
 
-    monkeypatch.setattr(artifacts, "sweep", look)
-    assert pipeline.run(*INGESTION).success
-    assert status(pipeline.instance, dead) == "FAILURE"
-    assert signs == [1]
-    assert list(folder.iterdir()) == []
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path)
-    try:
-        yield place
-    finally:
-        place.stop_everything()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "sweep", look)
+        result = pipeline.run(*INGESTION)
+    assert result.success
+    assert seen == [([result.run_id], "FAILURE")]
+    assert signs(instance) == []
 
 
 @pytest.mark.timeout(2 * PATIENCE)

@@ -20,7 +20,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from din_assets import choices
+from din_assets import last_run
 from din_assets.refresh import refresh
 from din_core import ledger, warehouse
 from tests.assets.conftest import write_rows
@@ -279,7 +279,7 @@ def test_file_of_the_store_that_is_harmed_is_made_again(first, place, harm):
             continue  # TensorBoard's, under another name since the model was trained again
         if harm == "gone":
             path.unlink()
-        elif file.name == choices.FILE:
+        elif file.name == last_run.FILE:
             path.write_text("")
         else:
             path.chmod(0o644)

@@ -8,12 +8,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import duckdb
 import pytest
 
-from din_assets import cli
+from din_assets import changes, cli
 from din_assets.refresh import RefreshFailedError, refresh
 from din_assets.resources import WarehouseResource
 from din_core.warehouse import WarehouseError
@@ -172,6 +173,39 @@ def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipelin
     republish()
     published.unlink()
     assert reasons() == ["warehouse.duckdb is gone"]
+
+
+def test_what_a_killed_run_left_behind_goes_although_nothing_is_made(refreshed, pipeline):
+    leftover = pipeline.home / "artifacts" / "din_model" / ".staging-of-a-killed-run"
+    leftover.mkdir()
+    said = []
+    assert refreshed(on_note=said.append) == {}
+    assert not leftover.exists()
+    assert f"removed what a killed run left behind: {leftover}" in said
+
+
+def test_each_file_is_hashed_once_by_the_comparison(refreshed, csv, monkeypatch):
+    seen = []
+
+    def counted(real):
+        def count(path):
+            seen.append(path)
+            return real(path)
+
+        return count
+
+    for where, name in (("artifacts", "damage_of"), ("warehouse", "damage_of_published")):
+        real = getattr(changes, where).__dict__[name]
+        # As the comparison sees it: steps that read an artifact look at it for themselves.
+        monkeypatch.setattr(
+            changes,
+            where,
+            SimpleNamespace(**{**vars(getattr(changes, where)), name: counted(real)}),
+        )
+    csv.write_text(csv.read_text().replace("\n", "\r\n", 1))
+    assert set(refreshed()) == {"interactions", "rejected_rows", "warehouse"}
+    assert len(seen) == 4  # three artifacts and the published file
+    assert len(set(seen)) == 4
 
 
 def artifact_of(pipeline, asset):

@@ -155,6 +155,22 @@ def test_a_training_on_two_lanes_is_the_same_each_time(planted, fused, monkeypat
     assert 2 in cuts
 
 
+def test_lanes_are_closed_where_the_run_cannot_begin(planted, monkeypatch):
+    class BrokenError(RuntimeError):
+        pass
+
+    def breaks(*_, **__):
+        raise BrokenError
+
+    closed = []
+    close = Lanes.close
+    monkeypatch.setattr(Lanes, "close", lambda lanes: closed.append(lanes.number) or close(lanes))
+    monkeypatch.setattr(training, "Learner", breaks)
+    with pytest.raises(BrokenError):
+        training.train(RELU, LOOP, planted)
+    assert closed == [2]
+
+
 @pytest.mark.parametrize("network", [{"activation": "dice"}, {"dropout": 0.3}])
 def test_samples_that_share_statistics_or_chance_stay_together(planted, network, monkeypatch):
     model = build_model(dataclasses.replace(RELU, **network), planted.vocabulary)

@@ -234,6 +234,39 @@ def test_optimizer_params_that_are_empty_leave_the_optimizers_own_defaults():
     assert CTRTrainer(Counter([1])).optimizer.param_groups[0]["weight_decay"] == 1e-5
 
 
+def test_trainer_takes_no_more_threads_than_there_are_cores(monkeypatch, tmp_path):
+    class Watching(Counter):
+        def forward(self, inputs):
+            seen.append(torch.get_num_threads())
+            return super().forward(inputs)
+
+    def seen_by(work):
+        seen.clear()
+        work()
+        return set(seen)
+
+    seen = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        trainer = CTRTrainer(Watching([1, 1, 1, 1]), n_epoch=1, model_path=tmp_path)
+        for cores, threads in ((2, 2), (64, 3)):  # fewer than torch's own choice; more
+            monkeypatch.setattr("din_core.machine.cores", lambda cores=cores: cores)
+            assert seen_by(lambda: trainer.fit(PASS, PASS)) == {threads}
+            assert seen_by(lambda: trainer.train_one_epoch(PASS)) == {threads}
+            assert seen_by(lambda: trainer.evaluate(trainer.model, PASS)) == {threads}
+            assert seen_by(lambda: trainer.predict(trainer.model, PASS)) == {threads}
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_trainer_says_that_torch_was_loaded_too_early(monkeypatch, caplog):
+    monkeypatch.setattr("din_core.spinning._too_late", True)
+    CTRTrainer(Counter([1]))
+    assert "torch was imported before din_core" in caplog.text
+
+
 def test_no_patience_stops_at_the_first_epoch_that_is_no_better(tmp_path):
     model = Counter([-1, 1, 1, 1])
     CTRTrainer(model, n_epoch=4, earlystop_patience=0, model_path=tmp_path).fit(PASS, PASS)
