@@ -35,10 +35,13 @@ ui: export DIN_CSV := $(if $(value CSV),$(value CSV),$(value DIN_CSV))
 ui: $(INSTALLED) $(SYSTEM)
 	$(BIN)/dagster dev -w workspace.yaml
 
+# A worker for each core, four at most, each with one thread. Files go out in order: the pipelines and
+# the browser, which take longest, come first.
 test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV)
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-test-thorough: $(INSTALLED_DEV)
+test-thorough: $(INSTALLED_DEV) $(SYSTEM)
+	$(BIN)/pytest -m thorough --timeout=3600
 	$(BIN)/pytest tests/sql/test_against_oracle.py --hypothesis-profile=thorough --timeout=7200
 
 test-faults: $(INSTALLED_DEV) $(SYSTEM)

@@ -1,14 +1,20 @@
-"""What all tests share: how hard hypothesis tries.
+"""What all tests share: how hard hypothesis tries, and on how many threads.
 
 ``pytest --hypothesis-profile=thorough`` compares 10,000 random logs with the oracle.
 """
 
+import os
+
 from hypothesis import HealthCheck, settings
+
+# Workers share the cores among them. libgomp reads this when torch loads it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import din_core  # noqa: F401  (before any test imports torch: see din_core.spinning)
 
 # Building all tables takes longer on a busy machine than any fixed deadline would allow.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("default", max_examples=100, **_common)
+settings.register_profile("default", max_examples=50, **_common)
 settings.register_profile("thorough", max_examples=10_000, **_common)
 settings.load_profile("default")

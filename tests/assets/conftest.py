@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,19 +87,51 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DIN_HOME", raising=False)
 
 
+@contextlib.contextmanager
+def run_history() -> Iterator[dg.DagsterInstance]:
+    """An instance in memory: on disk, recording a run takes longer than a run of this size."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        dg.DagsterInstance.ephemeral(tempdir=folder) as instance,
+    ):
+        yield instance
+
+
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
-    with dg.instance_for_test() as instance:
+    with run_history() as instance:
         yield Pipeline(tmp_path / "data", instance)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline after one complete run; read it, do not change it."""
-    with dg.instance_for_test() as instance:
+    with run_history() as instance:
         pipeline = Pipeline(tmp_path_factory.mktemp("finished"), instance)
         assert pipeline.run().success
         yield pipeline
+
+
+@pytest.fixture
+def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins for the pictures and the export, which take seconds each, where nobody looks."""
+    from din_core import checkpoint, export, pictures
+
+    def write(model: Any, target: Path) -> None:
+        target.write_text(checkpoint.tensors_hash(model.state_dict()))
+
+    def architecture_graph(model: Any, target: Path, dpi: int) -> tuple[Path, Path]:
+        files = target.with_suffix(".png"), target.with_suffix(".svg")
+        for file in files:
+            write(model, file)
+        return files
+
+    monkeypatch.setattr(pictures, "architecture_graph", architecture_graph)
+    monkeypatch.setattr(pictures, "canonical_graph", lambda svg: svg)
+    monkeypatch.setattr(pictures, "thumbnail", lambda png: b"")
+    monkeypatch.setattr(pictures, "training_curve", lambda history: b"")
+    monkeypatch.setattr(export, "export_onnx", write)
+    monkeypatch.setattr(export, "require_parity", lambda model, file: 0.0)
 
 
 def write_rows(path: Path, *lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:

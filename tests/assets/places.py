@@ -48,16 +48,20 @@ class Place:
     def data(self) -> Path:
         return self.home / "data"
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a process finds in its environment to work here."""
+        return {
+            "DAGSTER_HOME": str(self.home),
+            "DIN_HOME": str(self.data),
+            "OMP_NUM_THREADS": "1",
+        }
+
     def start(self, *command: str, output: Any = subprocess.PIPE) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             command,
             cwd=self.home,
-            env={
-                **os.environ,
-                "DAGSTER_HOME": str(self.home),
-                "DIN_HOME": str(self.data),
-                "OMP_NUM_THREADS": "1",
-            },
+            env={**os.environ, **self.variables},
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+import dagster as dg
 import pytest
 
 from tests.assets.conftest import Pipeline
@@ -102,5 +103,6 @@ def test_checks_that_pass_say_nothing(pipeline, write_csv, monkeypatch, capsys):
     rows = [f"{user},{item},{10 * user + item},{item % 2}" for user in (1, 2) for item in range(4)]
     read(pipeline, monkeypatch, str(write_csv(*rows)))
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
-    assert pipeline.run(*INGESTION, "cates", "attributes", "users", "items", "events").success
+    with dg.instance_for_test() as pipeline.instance:  # one in memory is warned about
+        assert pipeline.run(*INGESTION, "cates", "attributes", "users", "items", "events").success
     assert lines(capsys) == []

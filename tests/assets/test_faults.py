@@ -1,16 +1,18 @@
 """Runs that meet each other, readers that never stop, and processes that are killed half-way.
 
-``DIN_FAULT_KILLS=20 pytest tests/assets/test_faults.py`` kills as often as the issue of trust asks
-for; the default keeps the whole suite short.
+``make test`` kills once in each way. ``make test-faults`` kills at twenty random moments
+(``DIN_FAULT_KILLS=20``); in ``make test-thorough`` whole runs meet ten readers.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,20 +20,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import duckdb
 import pytest
 
+from din_assets import cli
 from din_core import artifacts, ledger, warehouse
-from tests.assets.conftest import SMALL_RUN, Pipeline
+from tests.assets.conftest import SMALL_RUN, Pipeline, run_history
 from tests.assets.places import PATIENCE, Place, finish, kill, program
 
-KILLS = int(os.environ.get("DIN_FAULT_KILLS", "2"))
-READERS = 10
+KILLS = int(os.environ.get("DIN_FAULT_KILLS", "1"))
+#: All that is published but the model: nothing of it needs torch, which takes long to import.
+TABLES = (
+    "interactions,rejected_rows,cates,attributes,users,items,events,user_sequences,negatives,"
+    "samples,warehouse"
+)
 
 READER = """
 import os, sys, time, duckdb
-os.nice(19)  # ten that never rest would leave the runs no processor
+os.nice(19)  # those that never rest would leave the runs no processor
 path, stop, name = sys.argv[1:]
 from pathlib import Path
 n = 0
@@ -75,13 +81,16 @@ def leftovers(home: Path) -> list[Path]:
 
 
 @pytest.mark.timeout(2 * PATIENCE)
-def test_runs_queue_and_readers_never_notice(place):
+@pytest.mark.parametrize(
+    ("n_readers", "select"), [(3, TABLES), pytest.param(10, "*", marks=pytest.mark.thorough)]
+)
+def test_runs_queue_and_readers_never_notice(place, n_readers, select):
     published, stop = place.data / "warehouse.duckdb", place.home / "stop"
     readers = [
         place.start(sys.executable, "-c", READER, str(published), str(stop), str(n))
-        for n in range(READERS)
+        for n in range(n_readers)
     ]
-    outputs = [finish(run) for run in [place.start_run() for _ in range(3)]]
+    outputs = [finish(run) for run in [place.start_run(select) for _ in range(3)]]
     stop.touch()
     for reader in readers:
         assert int(finish(reader)) > 0
@@ -140,7 +149,7 @@ OTHER_RUN["ops"]["interactions"]["config"]["synthetic"]["seed"] = 8
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, finished) -> list[tuple[dict[str, Any], Content]]:
     """The configuration and the content of two runs that nobody disturbed; the first is there."""
-    with dg.instance_for_test() as instance:
+    with run_history() as instance:
         other = Pipeline(tmp_path_factory.mktemp("other"), instance, config=OTHER_RUN)
         assert other.run().success
     contents = [published(finished.home), published(other.home)]
@@ -149,9 +158,8 @@ def undisturbed(tmp_path_factory, finished) -> list[tuple[dict[str, Any], Conten
     return list(zip([SMALL_RUN, OTHER_RUN], contents, strict=True))
 
 
-def finish_and_compare(place: Place, config: dict[str, Any], expected: Content) -> None:
-    """Make what the kill left undone; the results are those of a run that nobody disturbed."""
-    finish(place.start(program("din"), "refresh", "-c", place.write(config)))
+def assert_as_undisturbed(place: Place, expected: Content) -> None:
+    """What was made after a kill is what a run makes that nobody disturbed."""
     assert published(place.data) == expected
     assert leftovers(place.data) == []
     assert artifacts.sweep(place.data / "artifacts") == []
@@ -171,25 +179,49 @@ def test_run_killed_at_any_moment_changes_nothing_or_all(place, finished, undist
         time.sleep(moments.uniform(0.0, 0.5))
         kill(run)
         assert published(place.data) in (before, after), begun
-        finish_and_compare(place, config, after)
+        finish(place.start(program("din"), "refresh", "-c", place.write(config)))
+        assert_as_undisturbed(place, after)
 
 
+# Each line names a call to be killed before or after, and what `din` is called with. The process
+# that is killed is a fork of this one, which has imported what takes longest.
 KILL_AT = """
-import importlib, os, signal, sys
-where, when, *arguments = sys.argv[1:]
-module, name = where.split(":")
-module = importlib.import_module(module)
-real = getattr(module, name)
-
-def killing(*args, **kwargs):
-    if when == "after":
-        real(*args, **kwargs)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(module, name, killing)
+import importlib, json, os, signal, sys
+import torch._dynamo, torch.onnx, matplotlib.pyplot, onnx, onnxruntime, onnxscript
 from din_assets import cli
-cli.main(arguments)
+
+for line in sys.stdin:
+    where, when, arguments, environment = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.environ |= environment
+        module, name = where.split(":")
+        module = importlib.import_module(module)
+        real = getattr(module, name)
+
+        def killing(*args, **kwargs):
+            if when == "after":
+                real(*args, **kwargs)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(module, name, killing)
+        os._exit(cli.main(arguments))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def killer(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
+    """A process that starts runs to be killed."""
+    with (tmp_path_factory.mktemp("killer") / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILL_AT],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        yield process
+        kill(process)
 
 
 @pytest.mark.timeout(2 * PATIENCE)
@@ -203,11 +235,18 @@ cli.main(arguments)
     ids=["model kept but not recorded", "copied but not swapped in",
          "swapped in but not finished"],
 )  # fmt: skip
-def test_run_killed_between_two_of_its_records(place, undisturbed, where, when, is_swapped):
+def test_run_killed_between_two_of_its_records(
+    place, killer, undisturbed, monkeypatch, where, when, is_swapped
+):
     (_, before), (config, after) = undisturbed
     arguments = ("refresh", "-c", place.write(config))
-    run = place.start(sys.executable, "-c", KILL_AT, where, when, *arguments)
-    run.communicate(timeout=PATIENCE)
-    assert run.returncode == -signal.SIGKILL
+    told = json.dumps([where, when, arguments, place.variables])
+    print(told, file=killer.stdin, flush=True)
+    ended = next(line for line in killer.stdout if line.lstrip("-").strip().isdigit())
+    assert int(ended) == -signal.SIGKILL
     assert published(place.data) == (after if is_swapped else before)
-    finish_and_compare(place, config, after)
+    for name, value in place.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(place.home)
+    assert cli.main(arguments) == 0
+    assert_as_undisturbed(place, after)

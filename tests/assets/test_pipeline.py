@@ -90,6 +90,7 @@ def test_same_source_code_and_configuration_give_the_same_versions(finished, pip
     assert pipeline.versions() == finished.versions()
 
 
+@pytest.mark.usefixtures("without_delivery")
 def test_another_seed_changes_negatives_and_what_is_below_and_nothing_above(finished, pipeline):
     pipeline.config["ops"]["negatives"] = {"config": {"seed": 1}}
     assert pipeline.run().success

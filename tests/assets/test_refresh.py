@@ -18,7 +18,7 @@ from din_assets import changes, cli
 from din_assets.refresh import RefreshFailedError, refresh
 from din_assets.resources import WarehouseResource
 from din_core.warehouse import WarehouseError
-from tests.assets.conftest import Pipeline, failure_of, write_rows
+from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
 
 ROWS = [
     f"u{user},i{item},{100 * step + user},c{item % 4}"
@@ -59,7 +59,7 @@ def first_refresh(tmp_path_factory):
     """What a first refresh made, and where: each test goes on from a copy."""
     home = tmp_path_factory.mktemp("first") / "data"
     path = write_rows(home.with_name("log.csv"), *ROWS)
-    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test() as instance:
+    with pytest.MonkeyPatch.context() as patch, run_history() as instance:
         patch.setenv("DIN_CSV", str(path))
         patch.setenv("DIN_HOME", str(home))
         return Refreshing(Pipeline(home, instance))(), home
@@ -92,6 +92,7 @@ def test_same_rows_in_another_file_stop_after_ingestion(refreshed, csv):
     assert "the source has new content" in made["interactions"].reasons
 
 
+@pytest.mark.usefixtures("without_delivery")
 def test_new_row_goes_all_the_way_down(refreshed, csv):
     csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
     made = refreshed()
@@ -100,6 +101,7 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
     assert made["cates"].outcome == "made, same content"
 
 
+@pytest.mark.usefixtures("without_delivery")
 def test_changed_option_makes_what_it_touches(refreshed):
     refreshed.config["ops"]["samples"] = {"config": {"max_history": 2}}
     made = refreshed()
@@ -276,6 +278,7 @@ def test_damaged_table_is_told_by_the_step_that_reads_it(refreshed, pipeline):
     assert "pipeline.duckdb: damaged" in message
 
 
+@pytest.mark.usefixtures("without_delivery")
 def test_same_category_can_be_left_together_with_the_category(refreshed):
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "same_category"}}
     refreshed()

@@ -202,7 +202,6 @@ def _two_halves(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.slow
 def test_two_processes_equal_one_on_the_whole_batch(tmp_path):
     torch.manual_seed(0)
     s, weight = torch.randn(8, 2), torch.randn(8, 2)

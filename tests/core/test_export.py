@@ -76,13 +76,14 @@ def test_every_variant_agrees_with_torch(tmp_path, options):
     assert parity(model, path) < 1e-6
 
 
-@pytest.mark.parametrize("name", ['a"b', "a\\", "a\nb", "weight.kg", "{x}", "<i>", "→"])
-def test_any_column_name_can_be_exported(tmp_path, name):
-    vocabulary = Vocabulary(n_users=3, n_items=4, item_attributes={name: 2})
+def test_any_column_name_can_be_exported(tmp_path):
+    names = ['a"b', "a\\", "a\nb", "weight.kg", "{x}", "<i>", "→"]
+    vocabulary = Vocabulary(n_users=3, n_items=4, item_attributes=dict.fromkeys(names, 2))
     model = build_model(ModelConfig(mlp_dims=(3,), attention_dims=(3,)), vocabulary)
     path = export_onnx(model, tmp_path / "model.onnx")
     assert parity(model, path, batch_sizes=(2,), lengths=(3,)) < 1e-6
-    assert f"hist_{name}" in {each.name for each in onnx.load(path).graph.input}
+    inputs = {each.name for each in onnx.load(path).graph.input}
+    assert {f"hist_{name}" for name in names} <= inputs
 
 
 def test_inputs_are_the_features_as_int64_and_free_in_batch_and_length(exported):

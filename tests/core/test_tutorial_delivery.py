@@ -33,15 +33,19 @@ def sizes(path):
     }
 
 
-def test_sizes_are_free_unless_they_are_to_be_fixed(tmp_path):
+def test_sizes_are_free_unless_they_are_to_be_fixed_and_verbose_tells_the_log(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "din_core.tutorial.delivery")
     exporter = ONNXExporter(small_din())
     assert exporter.export(tmp_path / "free.onnx", None, EXAMPLES, 7, 6, 20, True)
+    assert not caplog.records
     assert sizes(tmp_path / "free.onnx") == {
         "target_item_id": ["batch"],
         "hist_item_id": ["batch", "length"],
         "probability": ["batch"],
     }
-    exporter.export(tmp_path / "made.onnx", batch_size=7, seq_length=6, dynamic_batch=False)
+    made = tmp_path / "made.onnx"
+    exporter.export(made, batch_size=7, seq_length=6, dynamic_batch=False, verbose=True)
+    assert "inputs ['target_item_id', 'hist_item_id'], opset 20, sizes " in caplog.text
     assert sizes(tmp_path / "made.onnx") == {
         "target_item_id": [7],
         "hist_item_id": [7, 6],
@@ -59,18 +63,10 @@ def test_a_fixed_graph_predicts_for_its_sizes_and_refuses_others(tmp_path):
         predicted(path, {name: each[:2] for name, each in inputs.items()})
 
 
-@pytest.mark.parametrize("opset", [18, 25])
+@pytest.mark.parametrize("opset", [18, pytest.param(25, marks=pytest.mark.thorough)])
 def test_the_opset_is_the_one_asked_for(tmp_path, opset):
     ONNXExporter(small_din()).export(tmp_path / "model.onnx", opset_version=opset)
     assert [each.version for each in onnx.load(tmp_path / "model.onnx").opset_import] == [opset]
-
-
-def test_verbose_tells_the_log(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, "din_core.tutorial.delivery"):
-        ONNXExporter(small_din()).export(tmp_path / "quiet.onnx")
-        assert not caplog.records
-        ONNXExporter(small_din()).export(tmp_path / "model.onnx", verbose=True)
-    assert "inputs ['target_item_id', 'hist_item_id'], opset 20, sizes free" in caplog.text
 
 
 @pytest.mark.parametrize(
