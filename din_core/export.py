@@ -292,9 +292,7 @@ def _without_exporter_noise() -> Generator[None]:
     """Keep quiet what torch 2.13's exporter says about itself and nobody here can act on."""
     with warnings.catch_warnings():
         # That there is another exporter, and its own use of its own deprecated function.
-        warnings.filterwarnings(
-            "ignore", "You are using the legacy TorchScript", DeprecationWarning
-        )
+        warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         # The widths that a feature's values are checked for are no sizes of a batch.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
