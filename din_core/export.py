@@ -268,7 +268,7 @@ def _export_program(model: DIN, opset: int) -> onnx.ModelProto:
         torch.onnx.export(
             twin,
             tuple(torch.from_numpy(example[name]) for name in twin.input_names),
-            file,
+            cast("Any", file),  # as tracing takes it; the signature knows paths only
             dynamo=False,
             dynamic_axes={**axes, OUTPUT_NAME: {0: _FREE_SIZES[0]}},
             input_names=twin.input_names,
@@ -295,7 +295,7 @@ def _without_exporter_noise() -> Generator[None]:
         warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         # The widths that a feature's values are checked for are no sizes of a batch.
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python")
         yield
 
 

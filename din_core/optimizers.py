@@ -74,8 +74,8 @@ class DenseAdam:
             return
         states = [self.state[each] or self._begin(each) for each in moved]
         steps = [state["step"] for state in states]
-        torch._foreach_add_(steps, 1)
-        torch._fused_adam_(
+        torch.ops.aten._foreach_add_.Scalar(steps, 1)
+        torch.ops.aten._fused_adam_.default(
             moved,
             [cast("Tensor", each.grad) for each in moved],
             [state["exp_avg"] for state in states],
