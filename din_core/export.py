@@ -8,6 +8,7 @@ sample included.
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Generator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -31,7 +33,8 @@ _log = logging.getLogger(__name__)
 
 OUTPUT_NAME = "probability"
 OPSET = 20
-OPSETS = range(18, 26)  # torch's exporter has no older one, and 14 is past converting back
+OPSETS = range(18, 26)
+_TRACED_OPSET = 20  # the last one that torch traces to; ONNX's own converter makes later ones
 _FREE_SIZES = ("batch", "length")
 LARGEST_FILE = 2**31 - 2**24  # protobuf's limit, less room for the graph itself
 #: Difference of two probabilities up to which they count as equal: some hundred roundings of
@@ -251,52 +254,49 @@ def random_inputs(
 
 
 def _export_program(model: DIN, opset: int) -> onnx.ModelProto:
+    # By tracing, and not by torch.export, which takes 30 times as long: most of it to import
+    # torch's compiler. What tracing may miss, a size that it takes for a constant, parity finds.
+    file = io.BytesIO()
     with _ready_for_export(model) as model, _without_exporter_noise():
         twin = PaddedDIN(model).eval()
         example = random_inputs(model, 2, 3, np.random.default_rng(0))
-        batch, length = (
-            torch.export.Dim(name, min=least)
-            for name, least in zip(_FREE_SIZES, (1, 0), strict=True)
-        )
         sequences = {history.name for history in model.history_features}
-        shapes = [{0: batch, 1: length} if n in sequences else {0: batch} for n in example]
-        program = torch.onnx.export(
+        axes = {
+            name: dict(enumerate(_FREE_SIZES if name in sequences else _FREE_SIZES[:1]))
+            for name in twin.input_names
+        }
+        torch.onnx.export(
             twin,
             tuple(torch.from_numpy(example[name]) for name in twin.input_names),
-            dynamo=True,
-            dynamic_shapes=(tuple(shapes),),
+            cast("Any", file),  # as tracing takes it; the signature knows paths only
+            dynamo=False,
+            dynamic_axes={**axes, OUTPUT_NAME: {0: _FREE_SIZES[0]}},
             input_names=twin.input_names,
             output_names=[OUTPUT_NAME],
-            opset_version=opset,
-            verbose=False,
+            opset_version=min(opset, _TRACED_OPSET),
         )
-    assert program is not None
-    return program.model_proto
+    exported = onnx.load_from_string(file.getvalue())
+    for node in exported.graph.node:
+        if node.op_type == "Reshape":
+            # A size of 0 is no position, and not "as it was", which is what ONNX takes it for.
+            kept = [each for each in node.attribute if each.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, onnx.helper.make_attribute("allowzero", 1)])
+    if opset > _TRACED_OPSET:
+        exported = onnx.version_converter.convert_version(exported, opset)
+    return exported
 
 
 @contextmanager
 def _without_exporter_noise() -> Generator[None]:
     """Keep quiet what torch 2.13's exporter says about itself and nobody here can act on."""
-    levels = {
-        # One line for each operator of torchvision, which no model here uses.
-        "torch.onnx._internal.exporter._registration": logging.ERROR,
-        # One line for each node that stays as it is.
-        "onnxscript": logging.WARNING,
-        "onnx_ir": logging.WARNING,
-    }
-    before = {name: logging.getLogger(name).level for name in levels}
     with warnings.catch_warnings():
-        # Said of every input that shares "batch" with the first one: as intended here.
-        warnings.filterwarnings("ignore", r"# The axis name: \w+ will not be used", UserWarning)
-        # Its own use of its own deprecated class.
-        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        try:
-            yield
-        finally:
-            for name, level in before.items():
-                logging.getLogger(name).setLevel(level)
+        # That there is another exporter, and its own use of its own deprecated function.
+        warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
+        warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
+        # The widths that a feature's values are checked for are no sizes of a batch.
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python")
+        yield
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

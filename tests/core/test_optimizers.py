@@ -281,3 +281,29 @@ def test_rows_shared_by_lanes_move_as_they_do_in_one():
     assert not one[0].any()
     assert not two[0].any()
     torch.testing.assert_close(two, one)
+
+
+def test_dense_adam_moves_weights_as_torch_does_bit_for_bit():
+    def weights():
+        torch.manual_seed(3)
+        return [nn.Parameter(torch.randn(shape)) for shape in ((5, 7), (11,), (2,))]
+
+    ours, theirs = weights(), weights()
+    optimizer = dense_adam(ours, 0.01, 0.1)
+    reference = torch.optim.Adam(theirs, lr=0.01, weight_decay=0.1, fused=True)
+    for step in range(1, 6):
+        for of in (ours, theirs):
+            for number, weight in enumerate(of):
+                # The last weight has a gradient in every other step only, and so its own count.
+                has_one = number < 2 or step % 2
+                weight.grad = torch.sin(weight.detach() * step) if has_one else None
+        optimizer.param_groups[0]["lr"] = reference.param_groups[0]["lr"] = 0.01 / step
+        optimizer.step()
+        reference.step()
+    assert [int(optimizer.state[each]["step"]) for each in ours] == [5, 5, 3]
+    for mine, other in zip(ours, theirs, strict=True):
+        assert torch.equal(mine, other)
+        for name, value in reference.state[other].items():
+            assert torch.equal(optimizer.state[mine][name], value)
+    optimizer.zero_grad()
+    assert all(each.grad is None for each in ours)
