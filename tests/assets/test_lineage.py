@@ -13,7 +13,7 @@ from markupsafe import Markup
 from din_assets import paths
 from din_assets.definitions import build_defs
 from din_core import checks, sql_files
-from din_core.sequences import Attribute
+from din_core.attributes import Attribute
 from tests.assets.conftest import Pipeline
 
 # Files that are not named as the asset that they belong to.

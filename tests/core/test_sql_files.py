@@ -6,7 +6,7 @@ import jinja2
 import pytest
 
 from din_core import sql_files
-from din_core.sequences import Attribute
+from din_core.attributes import Attribute
 
 EVERYTHING = {
     "item_attributes": (Attribute("cate_id"),),
