@@ -1,8 +1,8 @@
 """The assets between the raw log and the model: vocabularies, events, sequences, samples.
 
 Each is one SQL file in ``sql/sequences``, made by the same few lines. What it depends on is read
-off the file; what differs is what can be chosen. An option belongs to one asset, so that changing it
-touches that asset and what lies below it, and nothing above.
+off the file; what differs is what can be chosen. An option belongs to one asset, so that changing
+it touches that asset and what lies below it, and nothing above.
 """
 
 from collections.abc import Iterator

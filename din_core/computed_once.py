@@ -1,4 +1,4 @@
-"""Results that follow from files alone, kept on disk so that the next process need not compute them.
+"""Results that follow from files alone, kept on disk for the next process.
 
 An entry is named by a hash of all that it follows from, so it is never out of date. It lies in a
 folder that is the user's alone, as JSON; one that cannot be read is computed again, and a disk that
