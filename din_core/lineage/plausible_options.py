@@ -13,14 +13,19 @@ from typing import Any
 from din_core.attributes import Attribute
 from din_core.sql_files import literal, quote
 
-_LABELLED = (True, False, False, True)
-_SPLITS = ("leave_one_out", "temporal", "leave_one_out", "temporal")
-_ITEM_ATTRIBUTES = (("cate_id", "brand"), ("cate_id",), (), ("time_of_day", "brand"))
-_USER_ATTRIBUTES = (("age", "user_id"), (), ("age",), ())
-_UNITS = ("s", "ms", "us", "ns")
-_LABELS = ("zero_one", "plus_minus", "chosen", "chosen")
+_LABELLED = (True, False, False, True, True, False)
+_SPLITS = ("leave_one_out", "temporal", "leave_one_out", "temporal", "temporal", "leave_one_out")
+_ITEM_ATTRIBUTES = (
+    ("cate_id", "brand"), ("cate_id",), (), ("time_of_day", "brand"), ("cate_id",), ("a", "b", "c"),
+)  # fmt: skip
+_USER_ATTRIBUTES = (("age", "user_id"), (), ("age",), (), (), ())
+_UNITS = ("s", "ms", "us", "ns", "s", "s")
+_LABELS = ("zero_one", "plus_minus", "chosen", "chosen", "zero_one", "zero_one")
 _KINDS = ("integer", "whole_float", "boolean", "number", "text")
-_STAGED = ((), ("user_id", "time", "label", "cate_id"), ("item_id", "time"), ("time", "label"))
+_STAGED = (
+    (), ("user_id", "time", "label", "cate_id"), ("item_id", "time"), ("time", "label"),
+    ("time", "label"), (),
+)  # fmt: skip
 
 
 @functools.cache

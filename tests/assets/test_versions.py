@@ -71,9 +71,9 @@ def changed_by(original):
 
 
 WORDS = {
-    "SQL file": ("sql/sequences/negatives.sql", "with\n", "-- Another word.\n\nwith\n"),
+    "SQL file": ("sql/sequences/negatives.sql", "\nwith\n", "\n-- Another word.\n\nwith\n"),
     "SQL macro": ("sql/macros/redraw.jinja", "{#\n", "{#\nAnother word.\n"),
-    "check": ("sql/checks/users_dense.sql", "\nwith", "\n-- Another word.\nwith"),
+    "check": ("sql/checks/users_dense.sql", "embedding", "another"),
     "Python of the library": ("din_core/training.py", '"""', '"""Another word. '),
     "Python of an asset": ("din_assets/evaluation.py", '    """Score', '    # Word.\n\n    """Now score'),
     "C++": ("din_core/kernels/forward.hpp", "\n", "\n\n// Another word.\n/* and\n more */\n"),
@@ -105,7 +105,7 @@ BEHAVIOUR = {
         ("din_assets/evaluation.py", 'split="test")', 'split="val")'),
         {"test_predictions"},
     ),
-    "C++": (("din_core/kernels/forward.hpp", "+", "-"), {"din_model"}),
+    "C++": (("din_core/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
     "descriptions of columns": (("sql/schema.yml", "description: ", "description: Indeed, "), {"warehouse"}),
 }  # fmt: skip
 
@@ -146,7 +146,7 @@ def test_every_library_that_is_named_is_installed():
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
-        ("a+b", "a + b", False),
+        ("a+b", "a + b", True),
         ("f(a, b)", "f(\n    a,\n    b\n)", True),
         ("x = '-- no' -- comment", "x = '-- no'", True),
         ("x = '--  no'", "x = '-- no'", False),
