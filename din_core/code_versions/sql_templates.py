@@ -26,7 +26,6 @@ _TOKEN = re.compile(
 )
 _FIRST, _LAST = 0xE000, 0xF8FF
 _PLACEHOLDER = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
-_LINE_ENDS = re.compile(r"\A\s+|\s+\Z")
 _OPENS = {"block_begin": "{%", "variable_begin": "{{"}
 _CLOSES = {"block_end": "%}", "variable_end": "}}"}
 
@@ -61,12 +60,12 @@ def _constructs(environment: jinja2.Environment, text: str) -> tuple[str, list[s
     constructs: list[str] = []
     others: list[str] = []
     current: list[tuple[str, str]] | None = None
+    touches = False
     for _, kind, value in _lexed(environment, text):
         if kind in _OPENS:
             current = [("", _OPENS[kind])]
         elif kind in _CLOSES and current is not None:
             words = [word for _, word in current]
-            # A template of more constructs than there are marks has them counted anew.
             sql.append(chr(_FIRST + len(constructs)))
             constructs.append("\0".join([*words, _CLOSES[kind]]))
             if len(constructs) > _LAST - _FIRST:
@@ -74,8 +73,12 @@ def _constructs(environment: jinja2.Environment, text: str) -> tuple[str, list[s
             if words[1] in ("from", "import", "include", "extends"):
                 others += [word[1:-1] for kind_, word in current[2:3] if kind_ == "string"]
             current = None
+            touches = kind == "block_end" and bool(sql[:-1]) and not sql[-2][-1:].isspace()
         elif kind == "data":
-            sql.append(value)
+            # The line end behind a block is not printed: what touches the block from before then
+            # touches what comes behind it.
+            sql.append(value.removeprefix("\n") if touches else value)
+            touches = False
         elif current is not None and kind != "whitespace":
             current.append((kind, value))
     return "".join(sql), constructs, others
@@ -83,6 +86,8 @@ def _constructs(environment: jinja2.Environment, text: str) -> tuple[str, list[s
 
 def _lexed(environment: jinja2.Environment, text: str) -> Iterator[tuple[int, str, str]]:
     """Lex, the comments of Jinja left out; what stands in `raw` is data like any other."""
-    for line, kind, value in environment.lex(text):
+    # Blank lines around a block are layout, so Jinja does not get to remove its line end here.
+    untrimmed = environment.overlay(trim_blocks=False, lstrip_blocks=False)
+    for line, kind, value in untrimmed.lex(text):
         if not kind.startswith(("comment", "linecomment")):
             yield line, kind, value

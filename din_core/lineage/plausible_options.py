@@ -20,10 +20,10 @@ _ITEM_ATTRIBUTES = (
 )  # fmt: skip
 _USER_ATTRIBUTES = (("age", "user_id"), (), ("age",), (), (), ())
 _UNITS = ("s", "ms", "us", "ns", "s", "s")
-_LABELS = ("zero_one", "plus_minus", "chosen", "chosen", "zero_one", "zero_one")
+_LABELS = ("chosen", "plus_minus", "chosen", "zero_one", "plus_minus", "zero_one")
 _KINDS = ("integer", "whole_float", "boolean", "number", "text")
 _STAGED = (
-    (), ("user_id", "time", "label", "cate_id"), ("item_id", "time"), ("time", "label"),
+    (), ("user_id", "label", "cate_id"), ("item_id", "time"), ("time", "label"),
     ("time", "label"), (),
 )  # fmt: skip
 

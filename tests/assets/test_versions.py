@@ -1,5 +1,7 @@
 """A code version changes when behaviour can, and not when a word does: one edit of each kind."""
 
+import ast
+import json
 import shutil
 import subprocess
 import sys
@@ -30,8 +32,6 @@ print(json.dumps({key.to_user_string(): version for asset in _ASSETS
 
 
 def versions_of(root, *library):
-    import json
-
     done = subprocess.run(
         [sys.executable, "-c", ALL_VERSIONS, *library],
         cwd=root, env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
@@ -98,7 +98,7 @@ BEHAVIOUR = {
         {"negatives"},
     ),
     "Python of the library": (
-        ("din_core/synthetic.py", "def generate(", "def generate(_=1, *, __=2) -> None: ...\n\n\ndef generate("),
+        ("din_core/synthetic.py", "def generate(", "def generate(_, __): 1\n\n\ndef generate("),
         {"interactions", "rejected_rows", "test_auc"},
     ),
     "Python of an asset": (
@@ -106,7 +106,10 @@ BEHAVIOUR = {
         {"test_predictions"},
     ),
     "C++": (("din_core/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
-    "descriptions of columns": (("sql/schema.yml", "description: ", "description: Indeed, "), {"warehouse"}),
+    "descriptions of columns": (
+        ("sql/schema.yml", "description: ", "description: Indeed, "),
+        {"warehouse"},
+    ),
 }  # fmt: skip
 
 
@@ -143,6 +146,18 @@ def test_every_library_that_is_named_is_installed():
             assert metadata.version(distribution)
 
 
+def test_every_library_that_the_code_imports_is_told_as_deciding_or_not():
+    used = set()
+    for path in (ROOT / "din_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.append(node.module)
+            used.update(name.split(".")[0] for name in names)
+    told = {*libraries.OTHERS, *(name.split(".")[0] for name in libraries.COMPUTING)}
+    assert used - sys.stdlib_module_names - {"din_core"} == told
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -154,6 +169,8 @@ def test_every_library_that_is_named_is_installed():
         ("hist_{{ x }}", "hist_ {{ x }}", False),
         ("{% if a %}x{% endif %}", "{% if  a %}x{# word #}{%  endif %}", True),
         ("{% if a > 16 %}x{% endif %}", "{% if a > 17 %}x{% endif %}", False),
+        ("{% if a %}\nx\n{% endif %}\ny", "\n\n{% if a %}\n\n-- word\nx\n\n{% endif %}\n\ny", True),
+        ("x{% if a %}\ny{% endif %}", "x {% if a %}\ny{% endif %}", False),
         ("-- {% set a = 1 %}", "-- {% set a = 2 %}", False),
     ],
 )
@@ -190,7 +207,8 @@ def test_code_is_followed_through_packages_relative_imports_and_values(tmp_path)
         "top.py": "def f():\n    from house.deep.inner import g\n    return g()\n",
         "deep/__init__.py": "from .deeper import last\n",
         "deep/inner.py": "from . import last\nfrom house import handed\n\n"
-        "def g():\n    return last(), use(handed)\n\ndef use(m):\n    return m\n\ndef unused():\n    0\n",
+        "def g():\n    return last(), use(handed)\n\ndef use(m):\n    return m\n\n"
+        "def unused():\n    0\n",
         "deep/deeper/__init__.py": "def last():\n    return 1\n",
         "handed.py": "def any_of_it():\n    return 2\n",
         "deep/kernel.cpp": "int f();\n",
