@@ -47,7 +47,7 @@ def versions_of(names: Iterable[str], *, engines: bool) -> list[str]:
         names: Dotted names of what the code uses, as ``torch.onnx.export``.
         engines: Whether SQL files take part.
     """
-    found = set(ENGINES if engines else ())
+    found: set[str] = set(ENGINES if engines else ())
     for name in names:
         parts = name.split(".")
         for length in (1, 2):

@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from din_core import sql_files
 
@@ -79,7 +79,7 @@ def head_of(path: Path) -> Head:
     return Head(
         name=name,
         assets=_names(fields.get("asset", name)),
-        kind=cast("Kind", kind),
+        kind=kind,
         given=frozenset(_names(fields.get("given", ""))),
         needs=_names(fields.get("needs", "")),
         fields=fields,

@@ -133,7 +133,7 @@ def _read(stamped: Sequence[tuple[Path, int]]) -> Lineage:
     basis = [
         duckdb.__version__.encode(),
         *(path.read_bytes() for path in sorted(here.parent.glob("*.py"))),
-        *(Path(each.__file__).read_bytes() for each in (sql_files, attributes)),
+        *(Path(str(each.__file__)).read_bytes() for each in (sql_files, attributes)),
         *(f"{path}".encode() + path.read_bytes() for path, _ in stamped),
     ]
     read = computed_once("lineage", basis, lambda: _relations_by_name(variants, heads))

@@ -47,6 +47,16 @@ def test_relations_of_a_query(query, reads):
         assert relations_of(con, query) == reads
 
 
+def test_logged_negatives_follow_the_log():
+    assert {"interactions", "users"} <= set(lineage().inputs_of("negatives"))
+
+
+def test_same_loader_means_the_same_inputs(graph):
+    of_loader = lineage().owners_of(training_data.READS)
+    assert declared(graph, "din_model") == of_loader
+    assert declared(graph, "test_predictions") == of_loader | {"din_model"}
+
+
 @pytest.fixture
 def copied_sql(tmp_path, monkeypatch):
     """A copy of the files of ``sql/``, to edit."""
@@ -114,7 +124,7 @@ class Followed(jinja2.FileSystemLoader):
         super().__init__(root)
         self.branches, self.taken = {}, set()
 
-    def load(self, environment, name, globals=None):
+    def load(self, environment, name, globals=None):  # noqa: A002
         source, filename, _ = self.get_source(environment, name)
         tree = environment.parse(source, name, filename)
         for node in tree.find_all((jinja2.nodes.If, jinja2.nodes.For)):
