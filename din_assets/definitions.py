@@ -9,7 +9,14 @@ from din_assets import delivery, evaluation, ingest, jobs, sequences, training
 from din_assets.console import console_logger
 from din_assets.resources import WarehouseResource
 
-_ASSETS = dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery])
+_MADE = dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery])
+_KEYS = [
+    key.to_user_string()
+    for asset in _MADE
+    if isinstance(asset, dg.AssetsDefinition)
+    for key in asset.keys
+]
+_ASSETS = [*_MADE, delivery.published_warehouse(_KEYS)]
 
 #: The steps of the job: each an asset, or assets that are made together.
 STEPS = [asset.op.name for asset in _ASSETS if isinstance(asset, dg.AssetsDefinition)]

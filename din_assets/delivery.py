@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -20,15 +21,7 @@ from din_core import warehouse as database
 from din_core.escaping import markdown_code
 
 
-@dg.asset(
-    group_name="delivery",
-    deps=["din_model"],
-    kinds={"pytorch", "graphviz"},
-    owners=OWNERS,
-    code_version=versions.of_modules("pictures", "checkpoint"),
-    description="The network's computation graph as PNG (300 dpi) and SVG, drawn by torchviz.",
-)
-def architecture_graph(
+def _architecture_graph(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
     """Draw the graph of the current model."""
@@ -50,17 +43,18 @@ def architecture_graph(
             )
 
 
-@dg.asset(
+architecture_graph = dg.asset(
+    name="architecture_graph",
     group_name="delivery",
     deps=["din_model"],
-    kinds={"onnx", "pytorch"},
+    kinds={"pytorch", "graphviz"},
     owners=OWNERS,
-    code_version=versions.of_modules("export", "checkpoint"),
-    description="The model for serving, beside the vocabularies of its indices: free batch and "
-    "sequence length, index 0 is padding or unknown, and so is what no table holds; equal to "
-    "PyTorch within 1e-5 at batch 1, 7, 512 and lengths 0, 1, 50, or it fails.",
-)
-def onnx_model(
+    code_version=versions.of_asset("architecture_graph", _architecture_graph),
+    description="The network's computation graph as PNG (300 dpi) and SVG, drawn by torchviz.",
+)(_architecture_graph)
+
+
+def _onnx_model(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
     """Export the current model and check that it answers as PyTorch does."""
@@ -87,34 +81,20 @@ def onnx_model(
             )
 
 
-@dg.asset(
-    name="warehouse",
+onnx_model = dg.asset(
+    name="onnx_model",
     group_name="delivery",
-    # All that is made: the copy holds every table, and in the ledger a row of every asset.
-    deps=[
-        "interactions",
-        "rejected_rows",
-        "cates",
-        "attributes",
-        "users",
-        "items",
-        "events",
-        "user_sequences",
-        "negatives",
-        "samples",
-        "din_model",
-        "test_predictions",
-        "test_auc",
-        "architecture_graph",
-        "onnx_model",
-    ],
-    kinds={"duckdb"},
+    deps=["din_model"],
+    kinds={"onnx", "pytorch"},
     owners=OWNERS,
-    code_version=versions.of_sql(*analytics.INPUTS) + versions.of_modules("analytics"),
-    description="The database that analysts open (read-only): a closed snapshot of every table, "
-    "swapped in at once.",
-)
-def published_warehouse(
+    code_version=versions.of_asset("onnx_model", _onnx_model),
+    description="The model for serving, beside the vocabularies of its indices: free batch and "
+    "sequence length, index 0 is padding or unknown, and so is what no table holds; equal to "
+    "PyTorch within 1e-5 at batch 1, 7, 512 and lengths 0, 1, 50, or it fails.",
+)(_onnx_model)
+
+
+def _published_warehouse(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
     """Publish a snapshot of the pipeline's database."""
@@ -122,6 +102,7 @@ def published_warehouse(
         with warehouse.transaction() as con:
             options = recorded_options.template_options(con)
             views = analytics.create_views(con, options)
+            database.describe_all(con)
             published = sorted(
                 (entry.asset, entry.data_version)
                 for entry in ledger.entries(con).values()
@@ -149,3 +130,22 @@ def published_warehouse(
             ),
         },
     )
+
+
+def published_warehouse(made: Iterable[str]) -> dg.AssetsDefinition:
+    """Return the asset of the published copy.
+
+    Args:
+        made: All other assets that are made.
+    """
+    return dg.asset(
+        name="warehouse",
+        group_name="delivery",
+        # All that is made: the copy holds every table, and in the ledger a row of every asset.
+        deps=sorted(made),
+        kinds={"duckdb"},
+        owners=OWNERS,
+        code_version=versions.of_asset("warehouse", _published_warehouse, described=True),
+        description="The database that analysts open (read-only): a closed snapshot of every "
+        "table, swapped in at once.",
+    )(_published_warehouse)

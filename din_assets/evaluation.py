@@ -16,27 +16,17 @@ from din_assets.materialization import (
     record,
 )
 from din_assets.resources import WarehouseResource
-from din_assets.training import TRAINING_DATA
-from din_core import evaluation, ledger
+from din_core import evaluation, ledger, training_data
+from din_core.lineage import lineage
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
-@dg.asset(
-    group_name="evaluation",
-    deps=["din_model", *TRAINING_DATA],
-    kinds={"pytorch", "duckdb"},
-    owners=OWNERS,
-    code_version=versions.of_sql("test_predictions")
-    + versions.of_modules("prediction", "checkpoint", "training_data", "evaluation"),
-    check_specs=check_specs("test_predictions"),
-    description="The model's probability of a click for each test sample.",
-)
-def test_predictions(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Results:
+def _test_predictions(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Results:
     """Score the split 'test' with the current model."""
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
-        from din_core import checkpoint, training_data
+        from din_core import checkpoint
         from din_core.prediction import predict
 
         model = checkpoint.load_model(current_artifact(con, warehouse, "din_model")).model
@@ -49,17 +39,25 @@ def test_predictions(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     )
 
 
-@dg.asset(
+test_predictions = dg.asset(
+    name="test_predictions",
     group_name="evaluation",
-    deps=["test_predictions", "users", "items", "din_model"],
-    kinds={"duckdb", "sklearn"},
+    deps=sorted(
+        {
+            "din_model",
+            *lineage().owners_of(training_data.READS),
+            *lineage().inputs_of("test_predictions"),
+        }
+    ),
+    kinds={"pytorch", "duckdb"},
     owners=OWNERS,
-    code_version=versions.of_sql("metrics", "scored_test_samples")
-    + versions.of_modules("evaluation"),
-    description="AUC, GAUC and logloss on the test split, beside popularity's AUC and, on the "
-    "synthetic log, the oracle's. The numbers are kept in the table `metrics`.",
-)
-def test_auc(
+    code_version=versions.of_asset("test_predictions", _test_predictions),
+    check_specs=check_specs("test_predictions"),
+    description="The model's probability of a click for each test sample.",
+)(_test_predictions)
+
+
+def _test_auc(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
     """Compute the figures of the current predictions and add them to the table ``metrics``."""
@@ -73,3 +71,15 @@ def test_auc(
     for warning in result.warnings():
         context.log.warning(warning)
     return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=result.figures())
+
+
+test_auc = dg.asset(
+    name="test_auc",
+    group_name="evaluation",
+    deps=["din_model", *lineage().inputs_of("test_auc")],
+    kinds={"duckdb", "sklearn"},
+    owners=OWNERS,
+    code_version=versions.of_asset("test_auc", _test_auc),
+    description="AUC, GAUC and logloss on the test split, beside popularity's AUC and, on the "
+    "synthetic log, the oracle's. The numbers are kept in the table `metrics`.",
+)(_test_auc)

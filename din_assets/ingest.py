@@ -70,24 +70,7 @@ interactions_csv = dg.AssetSpec(
 )
 
 
-@dg.multi_asset(
-    name="interactions",
-    specs=[
-        dg.AssetSpec(
-            name,
-            deps=[interactions_csv],
-            group_name="ingest",
-            kinds={"duckdb", "sql"},
-            owners=OWNERS,
-            code_version=versions.of_sql(name, "source_summary", "source_codings")
-            + versions.of_modules("sources", "synthetic", "amazon"),
-            description=sql_files.schema(name).description,
-        )
-        for name in ("interactions", "rejected_rows")
-    ],
-    check_specs=[*check_specs("interactions"), *check_specs("rejected_rows")],
-)
-def interactions(
+def _interactions(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: InteractionsConfig
 ) -> Results:
     """Read the source once: usable rows to one table, the others with their reason to the other."""
@@ -133,6 +116,24 @@ def interactions(
     yield from materialize_tables(
         context, warehouse, ("interactions", "rejected_rows"), options=recorded, build=build
     )
+
+
+interactions = dg.multi_asset(
+    name="interactions",
+    specs=[
+        dg.AssetSpec(
+            name,
+            deps=[interactions_csv],
+            group_name="ingest",
+            kinds={"duckdb", "sql"},
+            owners=OWNERS,
+            code_version=versions.of_asset(name, _interactions),
+            description=sql_files.schema(name).description,
+        )
+        for name in ("interactions", "rejected_rows")
+    ],
+    check_specs=[*check_specs("interactions"), *check_specs("rejected_rows")],
+)(_interactions)
 
 
 def recorded_options(config: InteractionsConfig) -> dict[str, Any]:

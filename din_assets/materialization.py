@@ -149,6 +149,11 @@ def current_artifact(
     return artifacts.require_whole(folder)
 
 
+def code_version(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:
+    """Return the code version of an asset of the step."""
+    return context.assets_def.code_versions_by_key[key] or ""
+
+
 def record(
     context: dg.AssetExecutionContext,
     con: duckdb.DuckDBPyConnection,
@@ -168,7 +173,7 @@ def record(
         ledger.Entry(
             asset=asset,
             data_version=version,
-            code_version=context.assets_def.code_versions_by_key[key] or "",
+            code_version=code_version(context, key),
             options=options or {},
             inputs={
                 **{name: known[name].data_version for name in upstream if name in known},
@@ -219,3 +224,10 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """Return a small PNG as metadata that the UI shows."""
     encoded = base64.b64encode(png).decode("ascii")
     return dg.MetadataValue.md(f"![{markdown_text(alt)}](data:image/png;base64,{encoded})")
+
+
+def training_curve(history: Any) -> dg.MarkdownMetadataValue:
+    """Return the curve of a training as metadata. It is shown, and no part of the result."""
+    from din_core import pictures
+
+    return picture(pictures.training_curve(history), "training curve")

@@ -1,8 +1,8 @@
 """The assets between the raw log and the model: vocabularies, events, sequences, samples.
 
-Each is one SQL file in ``sql/sequences``, made by the same few lines; what differs is what it
-depends on and what can be chosen. An option belongs to one asset, so that changing it touches that
-asset and what lies below it, and nothing above.
+Each is one SQL file in ``sql/sequences``, made by the same few lines. What it depends on is read
+off the file; what differs is what can be chosen. An option belongs to one asset, so that changing
+it touches that asset and what lies below it, and nothing above.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
 from din_core import recorded_options, sql_files, unused_options
 from din_core.config import SequenceConfig
-from din_core.sequences import FIGURES, build_table, figures
+from din_core.lineage import lineage
+from din_core.sequences import build_table, figures
 
 #: What can be chosen about each table of this module.
 CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
@@ -25,16 +26,12 @@ CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
-def sequence_table(
-    name: str, *, deps: list[str], options: tuple[str, ...] = (), views: tuple[str, ...] = ()
-) -> dg.AssetsDefinition:
+def sequence_table(name: str, *, options: tuple[str, ...] = ()) -> dg.AssetsDefinition:
     """Make the asset of one table of ``sql/sequences``.
 
     Args:
         name: The table, its file and the asset.
-        deps: The assets that the file reads.
         options: Fields of ``SequenceConfig`` that belong to this asset.
-        views: Further files that are made or asked with it.
     """
     config_class = CONFIG_CLASSES[name] = mirror(
         f"{name.title().replace('_', '')}Config",
@@ -62,34 +59,22 @@ def sequence_table(
     return dg.asset(
         name=name,
         group_name="sequences",
-        deps=deps,
+        deps=lineage().inputs_of(name),
         kinds={"duckdb", "sql"},
         owners=OWNERS,
-        code_version=versions.of_sql(name, *views) + versions.of_modules("sequences"),
+        code_version=versions.of_asset(name, materialize),
         check_specs=check_specs(name),
         description=sql_files.schema(name).description,
     )(materialize)
 
 
-users = sequence_table(
-    "users",
-    deps=["interactions", "attributes"],
-    options=("min_interactions",),
-    views=FIGURES["users"],
-)
-items = sequence_table("items", deps=["interactions", "cates", "attributes"])
-cates = sequence_table("cates", deps=["interactions"])
-attributes = sequence_table("attributes", deps=["interactions"])
-events = sequence_table("events", deps=["interactions", "users", "items"])
-user_sequences = sequence_table("user_sequences", deps=["events"])
+users = sequence_table("users", options=("min_interactions",))
+items = sequence_table("items")
+cates = sequence_table("cates")
+attributes = sequence_table("attributes")
+events = sequence_table("events")
+user_sequences = sequence_table("user_sequences")
 negatives = sequence_table(
-    "negatives",
-    deps=["interactions", "users", "items", "events", "user_sequences"],
-    options=("negatives_per_positive", "negative_sampling", "seed"),
+    "negatives", options=("negatives_per_positive", "negative_sampling", "seed")
 )
-samples = sequence_table(
-    "samples",
-    deps=["interactions", "users", "events", "user_sequences", "negatives"],
-    options=("max_history", "split", "val_from", "test_from"),
-    views=("sample_bounds", "split_moment", *FIGURES["samples"]),
-)
+samples = sequence_table("samples", options=("max_history", "split", "val_from", "test_from"))

@@ -5,11 +5,18 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from din_assets import choices, versions
-from din_assets.materialization import OWNERS, clear_failures, materialize_artifact, picture
+from din_assets.materialization import (
+    OWNERS,
+    clear_failures,
+    code_version,
+    materialize_artifact,
+    training_curve,
+)
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import artifacts, presets, vocabularies
+from din_core import artifacts, presets, training_data, vocabularies
 from din_core.config import ModelConfig, TrainingConfig, from_options
+from din_core.lineage import lineage
 
 if TYPE_CHECKING:
     from din_core.training import EpochReport
@@ -22,29 +29,12 @@ DinModelConfig = mirror(
     doc="The network and its training; the defaults are the preset `default`.",
 )
 
-#: What :func:`din_core.training_data.load` reads. Of `interactions` it needs to know whether there
-#: is a label, which is a fact (see :mod:`facts`) and not a reason to train again for every row.
-TRAINING_DATA = [
-    "samples", "negatives", "events", "user_sequences", "users", "items", "cates", "attributes",
-]  # fmt: skip
 
-_TRAINING_CODE = versions.of_modules("training", "training_data", "checkpoint")
-
-
-@dg.asset(
-    group_name="training",
-    deps=TRAINING_DATA,
-    kinds={"pytorch", "duckdb"},
-    owners=OWNERS,
-    code_version=_TRAINING_CODE + versions.of_modules("vocabularies"),
-    description="The Deep Interest Network, trained with early stopping on the validation AUC; the "
-    "best weights are kept, the vocabularies and TensorBoard's event files beside them.",
-)
-def din_model(
+def _din_model(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DinModelConfig
 ) -> dg.MaterializeResult:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
-    from din_core import checkpoint, pictures, training, training_data, training_state
+    from din_core import checkpoint, training, training_state
 
     options = choices.chosen(context, warehouse.folder, config).model_dump()
     model_config = from_options(ModelConfig, options)
@@ -67,7 +57,7 @@ def din_model(
             on_warning=context.log.warning,
             checkpoint_dir=state,
             tensorboard_dir=folder / "tensorboard",
-            program_version=_TRAINING_CODE,
+            program_version=code_version(context, context.asset_key),
         )
         for warning in trained.warnings:
             context.log.warning(warning)
@@ -83,14 +73,24 @@ def din_model(
             options=options,
             metadata={
                 **trained.figures(),
-                "training_curve": picture(
-                    pictures.training_curve(trained.history), "training curve"
-                ),
+                "training_curve": training_curve(trained.history),
             },
         )
         # Not before: who is killed until here need not train again.
         training_state.clear_state(state)
         return result
+
+
+din_model = dg.asset(
+    name="din_model",
+    group_name="training",
+    deps=sorted(lineage().owners_of({*training_data.READS, *vocabularies.READS})),
+    kinds={"pytorch", "duckdb"},
+    owners=OWNERS,
+    code_version=versions.of_asset("din_model", _din_model),
+    description="The Deep Interest Network, trained with early stopping on the validation AUC; the "
+    "best weights are kept, the vocabularies and TensorBoard's event files beside them.",
+)(_din_model)
 
 
 def _report_epoch(context: dg.AssetExecutionContext, report: "EpochReport") -> None:

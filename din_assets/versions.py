@@ -1,89 +1,97 @@
-"""Code versions: the hash of what makes an asset, so that an edit, and only an edit, changes it."""
+"""Code versions: the hash of what makes an asset, so that it changes when its result can.
 
-import ast
+Of the SQL count the tokens, of the Python what the asset's function reaches in ``din_core``, of C++
+the tokens, and of libraries the versions of those that compute. Comments, docstrings and layout do
+not count, nor does how the asset layer keeps and shows a result: options are compared for
+themselves.
+"""
+
 import functools
 import hashlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import din_core
-from din_core import checks, sql_files
+from din_core import code_versions, sql_files
+from din_core.computed_once import computed_once
+from din_core.lineage import head_of, lineage
 
 _LENGTH = 16
-_PACKAGE = "din_core"
 _ROOT = Path(din_core.__file__).parent
-_PLUMBING = frozenset(
-    (
-        "artifacts",
-        "atomic_files",
-        "config",
-        "errors",
-        "ledger",
-        "recorded_options",
-        "sql_files",
-        "warehouse",
-    )
-)
 
 
-def of_sql(*names: str) -> str:
-    """Return the code version of an asset made by SQL files: the hash of their text.
-
-    What guards a table and what describes it belong to it: a check that became stricter has to be
-    run, and a comment that changed has to reach whoever reads the table.
-    """
-    checked = [check.name for name in names for check in checks.checks_of(name)]
-    described = [repr(sql_files.schema(name)) for name in names]
-    texts = [sql_files.fingerprint(name) for name in (*names, *checked)]
-    return _digest(*(text.encode() for text in (*texts, *described)))
-
-
-def of_modules(*modules: str) -> str:
-    """Return the code version of an asset made by ``din_core``: the hash of its modules' source.
-
-    What a module imports of ``din_core`` belongs to it, and so do the kernels in C++. Left out is
-    what decides where things are kept and not what they are; options are compared for themselves.
+def of_asset(asset: str, function: Callable[..., Any], *, described: bool = False) -> str:
+    """Return the code version of an asset.
 
     Args:
-        modules: Names below ``din_core``, as ``training``, or ``sources`` for a whole package. They
-            are read as files and not imported: importing torch costs three seconds.
+        asset: Its name: the files of ``sql/`` that belong to it count, its checks included, since
+            a check that became stricter has to be run.
+        function: What makes it, undecorated. What it names in its own module counts too.
+        described: Whether the descriptions of ``sql/schema.yml`` are part of the result.
     """
-    found: set[Path] = set()
-    waiting = [path for module in modules for path in _files_of(module)]
+    module = Path(function.__code__.co_filename)
+    basis = [
+        sys.version.encode(),
+        f"{asset} {function.__qualname__} {described}".encode(),
+        *(
+            each.encode()
+            for each in code_versions.versions_of(code_versions.COMPUTING, engines=True)
+        ),
+        module.read_bytes(),
+        Path(__file__).read_bytes(),
+        _all_sources(_stamped(_ROOT, sql_files.SQL_ROOT)),
+    ]
+    return computed_once(
+        f"code-{asset}", basis, lambda: _of_asset(asset, module, function.__qualname__, described)
+    )
+
+
+def _of_asset(asset: str, module: Path, function: str, described: bool) -> str:
+    found = code_versions.reached(_ROOT, din_core.__name__, module, function)
+    files = lineage().files_of(asset)
+    parts = [*_sql_parts(path for file in files for path in file.paths)]
+    parts += [f"{name} {code}" for name, code in sorted(found.code.items())]
+    for path in sorted(found.files):
+        parts += [path.name, *code_versions.native_tokens(path.read_text(encoding="utf-8"))]
+    parts += code_versions.versions_of(found.libraries, engines=bool(files))
+    if described:
+        parts.append((sql_files.SQL_ROOT / "schema.yml").read_text(encoding="utf-8"))
+    return _digest(parts)
+
+
+def _sql_parts(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield the tokens of files, of what they take macros from, and what their heads say."""
+    waiting, seen = sorted(paths), set[Path]()
     while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            names = _imported(path.read_bytes()) if path.suffix == ".py" else []
-            waiting += [file for module in names for file in _files_of(module)]
-    return _digest(*(path.read_bytes() for path in sorted(found)))
+        path = waiting.pop(0)
+        if path in seen:
+            continue
+        seen.add(path)
+        tokens, others = code_versions.template_tokens(
+            sql_files.templates(), path.read_text(encoding="utf-8")
+        )
+        fields = head_of(path).fields if path.suffix == ".sql" else {}
+        yield from (path.name, repr(sorted(fields.items())), *tokens)
+        waiting += [sql_files.SQL_ROOT / other for other in others]
 
 
-def _files_of(module: str) -> list[Path]:
-    """The files of a module, or of a package with everything in it; none for what is left out."""
-    first, *_ = module.split(".")
-    path = _ROOT / first
-    if first in _PLUMBING:
-        return []
-    if path.is_dir():
-        return [file for pattern in ("*.py", "*.cpp", "*.hpp") for file in path.glob(pattern)]
-    return [path.with_suffix(".py")]
+def _stamped(*roots: Path) -> tuple[tuple[Path, int, int], ...]:
+    files = (path for root in roots for path in root.rglob("*") if path.suffix != ".pyc")
+    found = ((path, path.stat()) for path in sorted(files) if path.is_file())
+    return tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in found)
 
 
-@functools.cache
-def _imported(source: bytes) -> list[str]:
-    """Names below ``din_core`` that a module imports, also inside functions."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module is not None:
-            whole = [f"{node.module}.{each.name}" for each in node.names]
-            names += whole if node.module == _PACKAGE else [node.module]
-        elif isinstance(node, ast.Import):
-            names += [each.name for each in node.names]
-    return [name.removeprefix(f"{_PACKAGE}.") for name in names if name.startswith(f"{_PACKAGE}.")]
+@functools.lru_cache(maxsize=4)
+def _all_sources(stamped: tuple[tuple[Path, int, int], ...]) -> bytes:
+    return _digest(
+        f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path, *_ in stamped
+    ).encode()
 
 
-def _digest(*parts: bytes) -> str:
+def _digest(parts: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(hashlib.sha256(part).digest())
+        digest.update(hashlib.sha256(part.encode()).digest())
     return digest.hexdigest()[:_LENGTH]

@@ -14,32 +14,22 @@ import duckdb
 
 from din_core import sql_files, warehouse
 from din_core.errors import DinError
+from din_core.lineage import lineage
 
 _LOGGER = logging.getLogger(__name__)
 
-# What each relation reads, in the order they build on each other. The first is a table, made of
-# `events` once: looked up anew for each history, the ids of the source would take minutes.
-_TABLE = "readable_sequences"
-INPUTS: Mapping[str, tuple[str, ...]] = {
-    _TABLE: ("events", "items", "cates", "attributes"),
-    "readable_samples": (_TABLE, "samples", "users", "items", "cates", "attributes"),
-    "user_activity": ("users", "events", "user_sequences", "attributes"),
-    "item_popularity": ("items", "events", "cates", "attributes"),
-    "cate_mix": ("cates", "items", "events"),
-    "history_lengths": ("sample_bounds",),
-    "split_summary": ("samples",),
-    "rejected_summary": ("rejected_rows",),
-    "readable_predictions": (
-        "test_predictions",
-        "user_sequences",
-        "users",
-        "items",
-        "cates",
-        "attributes",
-    ),
-    "prediction_quality": ("test_predictions",),
-    "calibration": ("test_predictions",),
-}
+
+def inputs() -> dict[str, tuple[str, ...]]:
+    """Return what each relation of ``sql/analytics`` reads, in the order they build on each other.
+
+    One is a table, made of `events` once: looked up anew for each history, the ids of the source
+    would take minutes.
+    """
+    every = lineage()
+    names = every.in_order(
+        name for name, file in every.files.items() if file.paths[0].parent.name == "analytics"
+    )
+    return {name: tuple(sorted(every.files[name].reads)) for name in names}
 
 
 class AnalyticsError(DinError):
@@ -71,23 +61,25 @@ def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> 
         ).fetchall()
     }
     made: list[str] = []
-    for name, inputs in INPUTS.items():
-        missing = ", ".join(table for table in inputs if table not in existing)
-        if name == "cate_mix" and not options["item_attributes"]:
-            missing = "an item attribute"
+    files = lineage().files
+    for name, read in inputs().items():
+        head = files[name].head
+        missing = ", ".join(
+            [need for need in head.needs if not options[need]]
+            or [table for table in read if table not in existing]
+        )
         if missing:
-            kind = "table" if name == _TABLE else "view"
-            con.execute(f"drop {kind} if exists {sql_files.quote(name)}")
+            con.execute(f"drop {head.kind} if exists {sql_files.quote(name)}")
             existing.discard(name)
             _LOGGER.info("%s: not made, it needs %s", name, missing)
             continue
-        create = warehouse.create_table if name == _TABLE else warehouse.create_view
+        create = warehouse.create_table if head.kind == "table" else warehouse.create_view
         try:
             create(con, name, **options)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             raise AnalyticsError(
                 f"{name} does not fit its inputs ({str(error).splitlines()[0]}): one of them was "
-                f"made with other options; materialize {', '.join(inputs)} again"
+                f"made with other options; materialize {', '.join(read)} again"
             ) from error
         made.append(name)
         existing.add(name)

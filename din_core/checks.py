@@ -6,18 +6,17 @@ a pass. An ``error`` stops the materialization before it is committed; a ``warn`
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import duckdb
 
 from din_core import sql_files
+from din_core.lineage import head_of
 
 Severity = Literal["error", "warn"]
 
 _EXAMPLES = 5
-_HEADER = re.compile(r"^-- (asset|severity|users): (\S+)\s*$")
 # A user is checked where its hash falls into the sample; see `sql/macros/checked_users.jinja`.
 _ALL_USERS = 1
 
@@ -74,25 +73,18 @@ def spec(name: str) -> CheckSpec:
         SqlFileError: There is no such check, or its head lacks the asset or the severity.
     """
     path = sql_files.path_of(name)
-    fields: dict[str, str] = {}
-    why: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("--"):
-            break
-        if field := _HEADER.match(line):
-            fields[field[1]] = field[2]
-        else:
-            why.append(line.removeprefix("--").strip())
+    head = head_of(path)
+    fields = head.fields
     if fields.get("severity") not in {"error", "warn"} or "asset" not in fields:
         raise sql_files.SqlFileError(
             f"{path.name}: the head needs '-- asset: <asset>' and '-- severity: error' or 'warn', "
-            f"it has {fields}"
+            f"it has {dict(fields)}"
         )
     return CheckSpec(
         name=name,
         asset=fields["asset"],
         severity=cast("Severity", fields["severity"]),
-        description=" ".join(why).strip(),
+        description=head.prose,
         max_users=int(fields["users"]) if "users" in fields else None,
     )
 

@@ -18,7 +18,6 @@ import pyarrow as pa
 from din_core import metrics, recorded_options, sql_files, warehouse
 
 _FIGURES = ("auc", "gauc", "logloss", "popularity_auc", "oracle_auc")
-_METRICS_COLUMNS = "model_version varchar, split varchar, metric varchar, value double"
 
 
 @dataclass(frozen=True)
@@ -166,9 +165,9 @@ def write_metrics(
             "value": pa.array(evaluation.values.values(), pa.float64()),
         }
     )
-    con.execute(f"create table if not exists metrics ({_METRICS_COLUMNS})")
     con.register("new_metrics", new)
     try:
+        con.execute("create table if not exists metrics as from new_metrics where false")
         warehouse.create_table(con, "metrics")
     finally:
         con.unregister("new_metrics")

@@ -49,7 +49,7 @@ def sequence_config(
     """
     merged: dict[str, Any] = {}
     recorded = ledger.entries(con)
-    for asset in ("users", "negatives", "samples") if chosen != {} else ():
+    for asset in (*sequences.tables(), "samples") if chosen != {} else ():
         if (entry := recorded.get(asset)) is None:
             continue
         if chosen is not None and not chosen.keys().isdisjoint(entry.options):

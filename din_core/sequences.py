@@ -9,34 +9,43 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from din_core import split_moments, sql_files, unused_options, warehouse
+from din_core.attributes import Attribute
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.lineage import lineage
 from din_core.split_moments import OptionsError
 
 _log = logging.getLogger(__name__)
 
-# Tables in the order they build on each other, then the views over them.
-TABLES = (
-    "cates",
-    "attributes",
-    "users",
-    "items",
-    "events",
-    "user_sequences",
-    "negatives",
-)
-VIEWS = ("samples", "sample_bounds")
 
-# What a table leaves out, by table: files of sql/sequences that give one number.
-FIGURES: Mapping[str, tuple[str, ...]] = {
-    "users": ("users_left_out",),
-    "samples": ("users_without_samples",),
-}
+def tables() -> tuple[str, ...]:
+    """Return the tables of ``sql/sequences`` in the order they build on each other."""
+    return _made("table")
+
+
+def views() -> tuple[str, ...]:
+    """Return the views over them, likewise."""
+    return _made("view")
+
+
+def figures_of(name: str) -> tuple[str, ...]:
+    """Return the files that count what a table leaves out; each gives one number."""
+    files = lineage().files_of(name)
+    return tuple(file.head.name for file in files if file.head.kind == "figure")
+
+
+def _made(kind: str) -> tuple[str, ...]:
+    every = lineage()
+    return every.in_order(
+        name
+        for name, file in every.files.items()
+        if file.head.kind == kind and file.paths[0].parent.name == "sequences"
+    )
+
 
 # Columns that every log has; an attribute under one of these names could not be told apart.
 _TAKEN = {
@@ -55,57 +64,6 @@ _TAKEN = {
 _LIMIT = 1 << 30
 
 
-@dataclass(frozen=True)
-class Attribute:
-    """Names that follow from an attribute column, each ready to stand in SQL.
-
-    Attributes:
-        name: The column of the source, as ``cate_id``.
-    """
-
-    name: str
-
-    @property
-    def stem(self) -> str:
-        """The name without ``_id``: ``cate``."""
-        return self.name.removesuffix("_id")
-
-    @property
-    def column(self) -> str:
-        """Column of ``interactions`` and of the vocabulary: ``cate_id``."""
-        return sql_files.quote(self.name)
-
-    @property
-    def index(self) -> str:
-        """Index column: ``cate_idx``."""
-        return sql_files.quote(f"{self.stem}_idx")
-
-    @property
-    def sequence(self) -> str:
-        """List column of ``user_sequences``: ``cates``."""
-        return sql_files.quote(f"{self.stem}s")
-
-    @property
-    def target(self) -> str:
-        """Column of ``samples``: ``target_cate_id``."""
-        return sql_files.quote(f"target_{self.name}")
-
-    @property
-    def history(self) -> str:
-        """Column of ``samples``: ``hist_cate_id``."""
-        return sql_files.quote(f"hist_{self.name}")
-
-    @property
-    def vocabulary(self) -> str:
-        """Name of the attribute's vocabulary inside a query."""
-        return sql_files.quote(f"{self.stem}_vocabulary")
-
-    @property
-    def literal(self) -> str:
-        """The name as a string literal."""
-        return sql_files.literal(self.name)
-
-
 def options_from(
     con: duckdb.DuckDBPyConnection,
     source: SourceConfig,
@@ -120,7 +78,7 @@ def options_from(
             columns, and quantiles of a temporal split are resolved to seconds on its rows.
         source: Where the interactions came from.
         sequences: How events become samples.
-        for_table: The one of :data:`TABLES` that is to be built, or ``samples``. What only others
+        for_table: The one of :func:`tables` that is to be built, or ``samples``. What only others
             ask for and takes a pass over the rows is left out then: whether the log has several
             files, and the moments of a temporal split.
 
@@ -207,7 +165,7 @@ def build(
         OptionsError: As :func:`options_from`.
     """
     rows: dict[str, int] = {}
-    for table in TABLES:
+    for table in tables():
         with warehouse.transaction(con):
             build_table(con, table, source, sequences)
         rows[table] = warehouse.row_count(con, table)
@@ -225,7 +183,7 @@ def build_table(
 
     Args:
         con: Connection with the tables before it.
-        name: One of :data:`TABLES`, or ``samples``, which makes all of :data:`VIEWS`.
+        name: One of :func:`tables`, or ``samples``, which makes all of :func:`views`.
         source: Where the interactions came from.
         sequences: How events become samples.
 
@@ -239,7 +197,7 @@ def build_table(
     for sentence in unused_options.sentences(name, options, sequences):
         _log.warning("%s: %s", name, sentence)
     if name == "samples":
-        for view in VIEWS:
+        for view in views():
             warehouse.create_view(con, view, **options)
     else:
         variant = negatives_variant(options) if name == "negatives" else None
@@ -254,7 +212,7 @@ def figures(
 
     Args:
         con: Connection with the table and those before it.
-        name: One of :data:`TABLES`, or ``samples``.
+        name: One of :func:`tables`, or ``samples``.
         options: From :func:`build_table` of that table.
 
     Returns:
@@ -264,7 +222,7 @@ def figures(
     """
     return {
         figure: int(con.execute(sql_files.render(figure, **options)).fetchall()[0][0])
-        for figure in FIGURES.get(name, ())
+        for figure in figures_of(name)
     }
 
 

@@ -1,4 +1,4 @@
-"""The SQL files: find them, render them, fingerprint them, describe their tables.
+"""The SQL files: find them, render them, describe their tables.
 
 A file holds one ``select`` and nothing else; its name is the name of the table (or check) that
 Python makes of it. Files are Jinja templates, used sparingly: a loop where the columns depend on
@@ -24,7 +24,6 @@ from typing import cast
 
 import jinja2
 import jinja2.bccache
-import jinja2.meta
 import yaml
 from markupsafe import Markup
 
@@ -205,34 +204,15 @@ def render(name: str, *, variant: str | None = None, **options: object) -> str:
         raise SqlFileError(f"{path.name}: {error.message}; pass it to render()") from error
 
 
-def fingerprint(name: str) -> str:
-    """Hash everything that decides the SQL of a table: its files, variants and their macros.
+def private_folder() -> Path | None:
+    """Return a folder among the temporary files that is the user's alone, None where none is."""
+    cache = _environment().bytecode_cache
+    return Path(cache.directory) if isinstance(cache, _CompiledTemplates) else None
 
-    Args:
-        name: Name of the table or check.
 
-    Returns:
-        SHA-256 in hexadecimal. It changes with a comment, too: that is cheap, and never wrong.
-
-    Raises:
-        SqlFileError: There is no such file.
-    """
-    files = sorted({*SQL_ROOT.glob(f"*/{name}.sql"), *SQL_ROOT.glob(f"*/{name}.*.sql")})
-    if not files:
-        raise SqlFileError(f"{SQL_ROOT} has no file {name}.sql")
-    seen: dict[str, str] = {}
-    waiting = [path.relative_to(SQL_ROOT).as_posix() for path in files]
-    while waiting:
-        relative = waiting.pop()
-        if relative in seen:
-            continue
-        seen[relative] = (SQL_ROOT / relative).read_text(encoding="utf-8")
-        parsed = _environment().parse(seen[relative])
-        waiting += [ref for ref in jinja2.meta.find_referenced_templates(parsed) if ref]
-    digest = hashlib.sha256()
-    for relative, text in sorted(seen.items()):
-        digest.update(f"{relative}\0{text}\0".encode())
-    return digest.hexdigest()
+def templates() -> jinja2.Environment:
+    """Return what the templates are read with."""
+    return _environment()
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,13 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32 | np.int64]
 
+#: Tables and views whose rows :func:`load` reads. Of `interactions` it asks only whether there is a
+#: label, which is a fact and not a reason to train again for every row.
+READS = (
+    "users", "items", "cates", "attributes", "events", "user_sequences", "negatives", "samples",
+    "sample_bounds",
+)  # fmt: skip
+
 _OWN_COLUMNS = {"split", "label", "user_id", "position", "history_end", "time"}
 
 
@@ -126,8 +133,7 @@ def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
     """Read a log from the pipeline's tables.
 
     Args:
-        con: Connection with ``users``, ``items``, ``cates``, ``attributes``, ``events``,
-            ``user_sequences``, ``negatives`` and the views ``samples`` and ``sample_bounds``.
+        con: Connection with what :data:`READS` names.
 
     Returns:
         The log; attribute columns are those that ``samples`` has.

@@ -17,7 +17,7 @@ def sentences(table: str, options: Mapping[str, Any], sequences: SequenceConfig)
     """Say which of a table's options have no effect, and why.
 
     Args:
-        table: The table that is built, one of :data:`din_core.sequences.TABLES` or ``samples``.
+        table: The table that is built, one of :func:`din_core.sequences.tables` or ``samples``.
         options: From :func:`din_core.sequences.options_from`.
         sequences: The options as they were chosen.
     """

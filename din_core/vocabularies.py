@@ -26,6 +26,8 @@ _ORDER = {
     "attributes": "attribute, value_idx",
     "users": "user_idx",
 }
+#: The tables that :func:`write` reads.
+READS = tuple(_ORDER)
 _ROWS_OF_A_GROUP = 1 << 18
 
 

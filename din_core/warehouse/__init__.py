@@ -5,6 +5,7 @@ from din_core.warehouse.database import (
     connect,
     create_table,
     create_view,
+    describe_all,
     row_count,
     transaction,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "create_table",
     "create_view",
     "damage_of_published",
+    "describe_all",
     "publish",
     "remove_unfinished",
     "row_count",

@@ -156,6 +156,17 @@ def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
         con.execute("\n".join(statements))
 
 
+def describe_all(con: duckdb.DuckDBPyConnection) -> None:
+    """Give every table and view the comments that ``sql/schema.yml`` has for it by now."""
+    made = con.execute(
+        "select table_name, if(table_type = 'VIEW', 'view', 'table') "
+        "from information_schema.tables "
+        "where table_catalog = current_database() and table_schema = current_schema()"
+    ).fetchall()
+    for name, kind in made:
+        _comment(con, str(name), kind=str(kind))
+
+
 def row_count(con: duckdb.DuckDBPyConnection, name: str) -> int:
     """Count the rows of a table or view."""
     return int(con.execute(f"select count(*) from {sql_files.quote(name)}").fetchall()[0][0])

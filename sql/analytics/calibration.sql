@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- Whether a score is the probability it claims to be: mean score and share of positives should
 -- agree in every row.
 -- Grain: one row per tenth of the test samples, ordered by score; 1 holds the lowest scores.

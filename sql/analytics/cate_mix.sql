@@ -1,3 +1,6 @@
+-- needs: item_attributes
+-- asset: warehouse
+-- kind: view
 -- What the log is about: the values of the first item attribute, by default the categories.
 -- Grain: one row per value; items without one are left out, so that shares may add up to less
 -- than 1.

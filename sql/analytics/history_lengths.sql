@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- How much the model knows of a user when it is asked.
 -- Grain: one row per split and history length; share is of the split's samples.
 with

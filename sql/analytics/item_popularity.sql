@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- How often each item was touched, most popular first.
 -- Grain: one row per item. Interactions are the events of known users; an item that only occurs in
 -- what was left out (users below min_interactions, impressions not taken) has 0.

@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- How well the model orders the test samples, by how much it knew of the user.
 -- Grain: one row per range of history lengths; the row 'all' is the whole test split, and its auc
 -- is the one in metrics.

@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- What the model answered on the test samples, in ids of the source.
 -- Grain: one row per row of test_predictions. item_in_history and <attribute>_in_history say how
 -- often the history the model saw holds the target's item or attribute value already.

@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- The samples in ids of the source: what the model is asked, as a person reads it.
 -- Grain: one row per row of samples. Columns are named as there; lists run oldest first.
 -- A time beyond the year 9999 shows as its end (see the check events_times_plausible).

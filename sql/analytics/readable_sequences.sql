@@ -1,3 +1,4 @@
+-- asset: warehouse
 -- Each user's whole behaviour sequence in ids of the source, oldest first.
 -- Grain: one row per user with events. Element p of a list belongs to the event at position p, so a
 -- history in ids of the source is a slice of it, as in user_sequences.

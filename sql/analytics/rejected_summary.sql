@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- Why rows of the source could not be used, most frequent reason first.
 -- Grain: one row per reason; the example is the earliest row rejected for it.
 with

@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- The three splits side by side.
 -- Grain: one row per split that has samples.
 -- A time beyond the year 9999 shows as its end (see the check events_times_plausible).

@@ -1,3 +1,5 @@
+-- asset: warehouse
+-- kind: view
 -- What each user did, in one line.
 -- Grain: one row per user with events. Interactions are those the histories are made of: of a
 -- labelled log, the positive ones.

@@ -1,3 +1,5 @@
+-- asset: test_auc
+-- given: new_metrics
 -- Grain: one number. The figures of the current model, and of those before it, so that two models
 -- can be compared in SQL. `new_metrics` are the current model's and replace figures of the same
 -- model and split; a figure that is undefined (an AUC of samples with one label only) is NULL.

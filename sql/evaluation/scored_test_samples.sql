@@ -1,3 +1,5 @@
+-- asset: test_auc
+-- kind: query
 -- Grain: one row of `test_predictions`, with the raw ids of its user and its item. The order is
 -- fixed, so that a figure computed from it is the same to the last bit every time.
 select

@@ -1,3 +1,4 @@
+-- given: model_scores
 -- Grain: one test sample. What the model answered, beside what an analyst wants to slice it by.
 -- `model_scores` are the answers as they come from the model: (user_idx, position, k, score).
 -- A position is unique within its user, k = 0 is the positive and k = 1, 2, ... its negatives.

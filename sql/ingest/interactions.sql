@@ -1,3 +1,4 @@
+-- given: source_rows
 -- The log: every row of the source that can be used, its values typed.
 -- Grain: one valid row of the source, `file` and `line` say which. An id or attribute column is
 -- BIGINT where each of its valid values is a whole number, else text (the whole column); an

@@ -1,3 +1,4 @@
+-- given: source_rows
 -- What could not be used, whole, and why: nothing of the source gets lost silently.
 -- Grain: one row of the source that is not in interactions; `raw` is the row as it was written.
 -- The linter loses the indentation behind the macro:

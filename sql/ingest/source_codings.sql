@@ -1,3 +1,6 @@
+-- asset: interactions, rejected_rows
+-- kind: query
+-- given: source_rows
 -- How the columns `time` and `label` of the source are written, as counts of what is in them.
 -- Grain: one row in all. Read before any row is judged, because it decides how they are read.
 -- Numbers as times fall into bands by their size: what is seconds, milliseconds, microseconds or

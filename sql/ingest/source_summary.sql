@@ -1,3 +1,6 @@
+-- asset: interactions, rejected_rows
+-- kind: query
+-- given: source_rows
 -- What the usable rows of the source amount to, and how their columns are written.
 -- Grain: one row in all. Read before `interactions` is made, because it decides the types there.
 -- n_labels_1 and n_labels_0 count the labels; time_digits says how many digits of a fraction the

@@ -1,3 +1,4 @@
+-- needs: item_attributes
 -- Hard negative samples: uniform over the untouched items of the positive's own category.
 -- Grain: one row per event from position 2 on and k = 1 ... negatives_per_positive; none for a user
 -- who touched every item. The row takes the position and time of its positive.

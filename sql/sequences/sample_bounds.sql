@@ -1,3 +1,5 @@
+-- asset: samples
+-- kind: view
 -- What training needs of `samples`, without the histories: where each begins, not what it holds.
 -- Grain: one row per sample; k = 0 is the positive, k = 1 ... n its negatives. The history of a row
 -- is the user's events at the positions history_start ... history_end. This is a view.

@@ -1,3 +1,4 @@
+-- kind: view
 -- The examples a model is trained, validated and tested on, with the behaviour sequence each sees.
 -- Grain: one row per event with an event before it (label 1) and per negative (label 0).
 -- All ids are indices. A history holds the max_history most recent events up to history_end: those

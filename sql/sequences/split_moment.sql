@@ -1,3 +1,5 @@
+-- asset: samples
+-- kind: query
 -- The moment at which a share of the events has passed: where a temporal split begins.
 -- Grain: one row, one column. Not a table: its number becomes a literal in `samples`.
 -- moment is the first time that more than `millionths` of the events do not come after. It is read

@@ -1,52 +1,21 @@
-"""Declared dependencies hold all that is read: read off the SQL, and tried out."""
+"""Dependencies are read off the SQL; what Python makes reads no more than it declares."""
 
 import itertools
 import shutil
-import tomllib
-from typing import Any
 
 import dagster as dg
 import duckdb
+import jinja2
+import jinja2.nodes
 import pytest
-from markupsafe import Markup
 
-from din_assets import paths
 from din_assets.definitions import build_defs
-from din_core import checks, sql_files
-from din_core.sequences import Attribute
+from din_core import lineage as lineages
+from din_core import sql_files, training_data, vocabularies
+from din_core.lineage import LineageError, lineage, relations_of
+from din_core.lineage.plausible_options import plausible_options
+from din_core.warehouse import content_versions
 from tests.assets.conftest import Pipeline
-
-# Files that are not named as the asset that they belong to.
-OWNERS = {
-    "sample_bounds": "samples",
-    "split_moment": "samples",
-    "users_left_out": "users",
-    "users_without_samples": "samples",
-    "source_codings": "interactions",
-    "source_summary": "interactions",
-    "scored_test_samples": "test_auc",
-    "metrics": "test_auc",
-}
-# What is handed to a file under a name: rows of the source, answers of the model, its figures.
-HANDED_IN = {"source_rows", "staged_rows", "model_scores", "new_metrics"}
-
-
-def _safe(value: Any) -> Any:
-    """Let a template print the text: it is what the linter's templates print."""
-    if isinstance(value, dict):
-        return {name: _safe(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_safe(inner) for inner in value]
-    return Markup(value) if isinstance(value, str) else value
-
-
-# One plausible source; the linter renders the same.
-with (paths.project_root() / "pyproject.toml").open("rb") as opened:
-    _SQLFLUFF = tomllib.load(opened)["tool"]["sqlfluff"]
-OPTIONS = _safe(_SQLFLUFF["templater"]["jinja"]["context"])
-for _role in ("item_attributes", "user_attributes", "further_attributes"):
-    OPTIONS[_role] = tuple(Attribute(str(each["name"])) for each in OPTIONS[_role])
-FILES = sorted(sql_files.SQL_ROOT.glob("*/*.sql"))
 
 
 @pytest.fixture(scope="module")
@@ -58,35 +27,89 @@ def declared(graph, asset):
     return {key.to_user_string() for key in graph.get(dg.AssetKey(asset)).parent_keys}
 
 
-def owner_of(path):
-    name = path.name.split(".")[0]
-    if path.parent.name == "checks":
-        return checks.spec(name).asset
-    return "warehouse" if path.parent.name == "analytics" else OWNERS.get(name, name)
-
-
-def relations_read(path):
-    name, *variant = path.stem.split(".")
-    variant = variant[0] if variant else None
-    found = set()
+@pytest.mark.parametrize(
+    ("query", "reads"),
+    [
+        ("with a as (select * from b) select * from A", {"b"}),
+        ("with a as (select * from a) select * from a", {"a"}),
+        ("with a as (select * from b), c as (select * from a join d using (x)) from c", {"b", "d"}),
+        ("select * from a where exists (select 1 from b) and x in (select x from c)", {*"abc"}),
+        ("select * from a, lateral (select 1 from b where b.x = a.x)", {"a", "b"}),
+        ("select * from a asof left join b on a.u = b.u and a.x > b.x", {"a", "b"}),
+        ("select (select max(x) from b) from range(3), unnest([1]), (values (1)) v (x)", {"b"}),
+        ("from (with a as (select 1) from a), a", {"a"}),
+        ("with recursive r as (select 1 union all select * from r join q using (x)) from r", {"q"}),
+        ("select 1 from a union all select 2 from main.b", {"a", "main.b"}),
+    ],
+)
+def test_relations_of_a_query(query, reads):
     with duckdb.connect() as con:
-        for labelled, split in itertools.product((False, True), ("leave_one_out", "temporal")):
-            chosen = OPTIONS | {"labelled": labelled, "split": split}
-            sql = sql_files.render(name, variant=variant, **chosen)
-            # get_table_names() takes no asof join; which tables it joins is all that counts here.
-            found |= con.get_table_names(sql.replace("asof ", ""))
-    return found
+        assert relations_of(con, query) == reads
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_every_relation_that_a_file_reads_is_declared(graph, path):
-    owner = owner_of(path)
-    read = {
-        "warehouse" if relation in {p.stem for p in FILES if p.parent.name == "analytics"}
-        else OWNERS.get(relation, relation)
-        for relation in relations_read(path) - HANDED_IN
-    }  # fmt: skip
-    assert read - {owner} <= declared(graph, owner)
+def test_logged_negatives_follow_the_log():
+    assert {"interactions", "users"} <= set(lineage().inputs_of("negatives"))
+
+
+def test_same_loader_means_the_same_inputs(graph):
+    of_loader = lineage().owners_of(training_data.READS)
+    assert declared(graph, "din_model") == of_loader
+    assert declared(graph, "test_predictions") == of_loader | {"din_model"}
+
+
+@pytest.fixture
+def copied_sql(tmp_path, monkeypatch):
+    """A copy of the files of ``sql/``, to edit."""
+    shutil.copytree(sql_files.SQL_ROOT, tmp_path / "sql")
+    monkeypatch.setattr(sql_files, "SQL_ROOT", tmp_path / "sql")
+    sql_files._environment.cache_clear()
+    yield tmp_path / "sql"
+    monkeypatch.undo()
+    sql_files._environment.cache_clear()
+
+
+def _edit(path, was, becomes):
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, becomes, 1))
+
+
+def test_table_that_a_macro_comes_to_read_is_a_dependency(copied_sql):
+    assert "cates" not in lineage().inputs_of("negatives")
+    _edit(copied_sql / "macros/redraw.jinja", "from user_sequences", "from user_sequences, cates")
+    assert "cates" in lineage().inputs_of("negatives")
+
+
+def test_new_variant_and_new_check_count(copied_sql):
+    assert "attributes" not in lineage().inputs_of("negatives")
+    (copied_sql / "sequences/negatives.other.sql").write_text("select 1 from attributes\n")
+    assert "attributes" in lineage().inputs_of("negatives")
+    (copied_sql / "checks/new.sql").write_text("-- asset: negatives\nselect 1 from cates\n")
+    assert "cates" in lineage().inputs_of("negatives")
+
+
+def test_renamed_file_is_another_asset_and_its_readers_are_told(copied_sql):
+    (copied_sql / "sequences/cates.sql").rename(copied_sql / "sequences/categories.sql")
+    with pytest.raises(LineageError, match=r"reads 'cates', which no file of sql/ makes"):
+        lineage()
+
+
+def test_files_that_read_each_other_are_refused(copied_sql):
+    _edit(copied_sql / "sequences/cates.sql", "from interactions", "from interactions, items")
+    every = lineage()
+    with pytest.raises(LineageError, match=r"cates reads items reads cates|items reads cates"):
+        every.in_order(("cates", "items"))
+
+
+def test_reader_of_a_view_depends_on_what_lies_behind_it():
+    assert {"events", "negatives", "user_sequences"} <= lineage().owners_of(["sample_bounds"])
+
+
+def test_version_of_samples_is_composed_of_all_that_lies_behind_it():
+    (parts,) = content_versions._COMPOSED.values()
+    behind = lineage().contents_of(["samples"]) - {"samples"}
+    # The lists of `user_sequences` are the rows of `events`, in order.
+    assert behind == lineage().contents_of(parts) - {"sample_bounds"} | {"user_sequences"}
 
 
 def test_published_copy_depends_on_all_that_is_made(graph):
@@ -94,21 +117,113 @@ def test_published_copy_depends_on_all_that_is_made(graph):
     assert declared(graph, "warehouse") == made - {"warehouse"}
 
 
+class Followed(jinja2.FileSystemLoader):
+    """Loads templates that say which of their branches they take."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.branches, self.taken = {}, set()
+
+    def load(self, environment, name, globals=None):  # noqa: A002
+        source, filename, _ = self.get_source(environment, name)
+        tree = environment.parse(source, name, filename)
+        for node in tree.find_all((jinja2.nodes.If, jinja2.nodes.For)):
+            bodies = [node.body, *([node.else_] if node.else_ else [])]
+            for body in bodies:
+                number = len(self.branches)
+                self.branches[number] = f"{name}:{body[0].lineno}"
+                call = jinja2.nodes.Call(
+                    jinja2.nodes.Name("branch_taken", "load"),
+                    [jinja2.nodes.Const(number)], [], None, None,
+                )  # fmt: skip
+                body.insert(0, jinja2.nodes.Output([call]).set_lineno(body[0].lineno))
+        tree.set_environment(environment)
+        code = environment.compile(tree, name, filename)
+        return environment.template_class.from_code(
+            environment, code, environment.make_globals(globals), None
+        )
+
+
+def test_every_branch_of_every_file_is_seen(monkeypatch):
+    from markupsafe import Markup
+
+    sql_files._environment.cache_clear()
+    environment = sql_files._environment()
+    loader = Followed(sql_files.SQL_ROOT)
+    environment.loader, environment.bytecode_cache = loader, None
+    environment.globals["branch_taken"] = lambda n: loader.taken.add(n) or Markup("")
+    for file, options in itertools.product(lineage().files.values(), plausible_options()):
+        for path in file.paths:
+            if all(options[need] for need in lineages.head_of(path).needs):
+                variant = path.stem.partition(".")[2] or None
+                sql_files.render(file.head.name, variant=variant, **options)
+    sql_files._environment.cache_clear()
+    unseen = {where for n, where in loader.branches.items() if n not in loader.taken}
+    # Slices are written otherwise for Spark.
+    assert {where for where in unseen if "history.jinja" not in where} == set()
+
+
+class Watched:
+    """A connection that notes which relations are read."""
+
+    def __init__(self, con):
+        self._con, self.read = con, set()
+
+    def __getattr__(self, name):
+        return getattr(self._con, name)
+
+    def execute(self, query, *parameters):
+        self._note(query)
+        return self._con.execute(query, *parameters)
+
+    def sql(self, query):
+        self._note(query)
+        return self._con.sql(query)
+
+    def table(self, name):
+        self.read.add(name)
+        return self._con.table(name)
+
+    view = table
+
+    def _note(self, query):
+        with duckdb.connect() as con:
+            found = relations_of(con, query)
+        if not query.startswith("describe"):
+            self.read |= found - {"ledger", "duckdb_tables"}
+
+
+def test_loader_reads_what_it_declares_and_nothing_else(finished):
+    path = str(finished.home / "pipeline.duckdb")
+    with duckdb.connect(path, read_only=True) as con:
+        watched = Watched(con)
+        training_data.load(watched)
+    assert watched.read - {"attributes"} == set(training_data.READS) - {"attributes", "samples"}
+    assert watched.read <= set(training_data.READS)
+
+
+def test_vocabularies_read_what_they_declare(finished, tmp_path):
+    with duckdb.connect(str(finished.home / "pipeline.duckdb"), read_only=True) as con:
+        watched = Watched(con)
+        vocabularies.write(watched, tmp_path, with_users=True)
+    assert watched.read == set(vocabularies.READS)
+
+
 @pytest.fixture
-def emptied(finished, pipeline, graph):
-    """The results of a run, in which every table is empty that an asset does not declare."""
+def bare(finished, pipeline, graph):
+    """The results of a run, without the tables that an asset does not declare."""
 
     def copy_for(asset) -> Pipeline:
         shutil.copytree(finished.home, pipeline.home)
-        views_over = {"samples": {"events", "negatives", "user_sequences", "users"}}
         needed = declared(graph, asset)
-        needed |= {table for dep in needed for table in views_over.get(dep, ())}
         with duckdb.connect(str(pipeline.home / "pipeline.duckdb")) as con:
             tables = {
                 row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall()
             }
             for table in tables - needed - {"ledger", "metrics"}:
-                con.execute(f"delete from {sql_files.quote(table)}")
+                # The columns of `interactions` are an option of all that is built from it.
+                gone = "delete from" if table == "interactions" else "drop table"
+                con.execute(f"{gone} {sql_files.quote(table)}")
         return pipeline
 
     return copy_for
@@ -121,7 +236,7 @@ def emptied(finished, pipeline, graph):
         "din_model", "test_predictions", "test_auc",
     ],
 )  # fmt: skip
-def test_asset_comes_out_the_same_without_what_it_does_not_declare(emptied, finished, asset):
-    pipeline = emptied(asset)
+def test_asset_comes_out_the_same_without_what_it_does_not_declare(bare, finished, asset):
+    pipeline = bare(asset)
     assert pipeline.run(asset).success
     assert pipeline.versions()[asset] == finished.versions()[asset]

@@ -1,157 +1,224 @@
-"""What belongs to the code version of an asset, and what does not."""
+"""A code version changes when behaviour can, and not when a word does: one edit of each kind."""
 
-import importlib.util
+import ast
+import json
 import shutil
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 import din_core
-from din_assets import delivery, evaluation, ingest, sequences, versions
+from din_core import code_versions
+from din_core.code_versions import libraries
+
+ROOT = Path(din_core.__file__).parents[1]
+ALL_VERSIONS = """
+import json, pathlib, sys, tempfile
+from din_core.code_versions import libraries
+if len(sys.argv) > 1:
+    known = libraries._version
+    libraries._version = lambda name: "0" if name == sys.argv[1] else known(name)
 from din_core import sql_files
+sql_files.private_folder = lambda: None
+import dagster as dg
+from din_assets.definitions import _ASSETS
+print(json.dumps({key.to_user_string(): version for asset in _ASSETS
+    if isinstance(asset, dg.AssetsDefinition)
+    for key, version in asset.code_versions_by_key.items()}))
+"""
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package of the same name, in which ``top`` reaches the others."""
-    for name, text in {
-        "top": "from din_core import plain\n\ndef f():\n    from din_core.deep.inner import g\n",
-        "plain": "import torch\nfrom din_core.config import Options\n",
-        "config": "",
-        "unused": "",
-    }.items():
-        (tmp_path / f"{name}.py").write_text(text)
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "inner.py").write_text("import din_core.last\n")
-    (tmp_path / "deep" / "kernel.cpp").write_text("int f();\n")
-    (tmp_path / "last.py").write_text("")
-    monkeypatch.setattr(versions, "_ROOT", tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    "file", ["top.py", "plain.py", "deep/inner.py", "deep/kernel.cpp", "last.py"]
-)
-def test_edit_of_whatever_a_module_reaches_changes_the_version(package, file):
-    before = versions.of_modules("top")
-    with (package / file).open("a") as opened:
-        opened.write("\n")
-    assert versions.of_modules("top") != before
-
-
-@pytest.mark.parametrize("file", ["config.py", "unused.py"])
-def test_edit_of_anything_else_does_not(package, file):
-    before = versions.of_modules("top")
-    (package / file).write_text("x = 1\n")
-    assert versions.of_modules("top") == before
-
-
-def test_what_is_left_out_exists():
-    root = Path(din_core.__file__).parent
-    names = versions._PLUMBING
-    assert names == {
-        each for each in names if (root / each).is_dir() or (root / f"{each}.py").exists()
-    }
-
-
-def test_training_reaches_the_learner_and_its_kernels(monkeypatch):
-    read = []
-    monkeypatch.setattr(versions, "_digest", lambda *parts: read.extend(parts) or "")
-    versions.of_modules("training")
-    root = Path(din_core.__file__).parent
-    for file in ("learner.py", "averaging.py", "sampling.py", "kernels/backward.hpp"):
-        assert (root / file).read_bytes() in read
-
-
-@pytest.fixture
-def spelled_out(monkeypatch):
-    """Code versions by asset, nothing hashed: the names of SQL files, and the text of others."""
-    monkeypatch.setattr(sql_files, "fingerprint", lambda name: f"{name}.sql")
-    monkeypatch.setattr(versions, "_digest", lambda *parts: b"\n".join([b"", *parts, b""]).decode())
-    found = {}
-    for module in (ingest, sequences, evaluation):
-        spec = importlib.util.spec_from_file_location("a_second_time", module.__file__)
-        again = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(again)
-        for value in vars(again).values():
-            if isinstance(value, dg.AssetsDefinition):
-                found |= {
-                    key.to_user_string(): text for key, text in value.code_versions_by_key.items()
-                }
-    return found
-
-
-@pytest.mark.parametrize(
-    ("asset", "file"),
-    [
-        ("interactions", "source_summary.sql"),
-        ("rejected_rows", "source_summary.sql"),
-        ("interactions", "sources/parquet_rows.py"),
-        ("interactions", "synthetic.py"),
-        ("interactions", "amazon/interactions.py"),
-        ("users", "sequences.py"),
-        ("negatives", "sequences.py"),
-        ("samples", "split_moment.sql"),
-        ("samples", "sample_bounds.sql"),
-        ("test_predictions", "evaluation.py"),
-    ],
-)
-def test_file_that_decides_content_belongs_to_the_asset(spelled_out, asset, file):
-    part = file if file.endswith(".sql") else (versions._ROOT / file).read_text()
-    assert f"\n{part}\n" in spelled_out[asset]
-
-
-def test_training_does_not_decide_what_the_sequence_tables_hold(spelled_out):
-    for asset in ("users", "items", "events", "user_sequences", "negatives", "samples"):
-        for file in ("training.py", "learner.py", "models/din.py", "evaluation.py"):
-            assert (versions._ROOT / file).read_text() not in spelled_out[asset]
-
-
-SQL_ROOT = sql_files.SQL_ROOT
-EVERY_SQL_FILE = [
-    path
-    for path in sorted(SQL_ROOT.rglob("*"))
-    # `users_left_out` is a figure for the tests of Spark; no asset asks for it.
-    if path.is_file() and path.stem != "users_left_out"
-]
+def versions_of(root, *library):
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_VERSIONS, *library],
+        cwd=root, env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def names_in_versions():
-    """Names of the SQL files that the assets say they are made by."""
-    names = set()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(versions, "of_sql", lambda *given: names.update(given) or "")
-        for module in (ingest, sequences, evaluation, delivery):
-            spec = importlib.util.spec_from_file_location("a_second_time", module.__file__)
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    return sorted(names)
+def original(tmp_path_factory):
+    copy = tmp_path_factory.mktemp("original") / "house"
+    ignored = shutil.ignore_patterns("__pycache__")
+    for folder in ("din_core", "din_assets", "sql"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy, versions_of(copy)
 
 
-@pytest.mark.parametrize("path", EVERY_SQL_FILE, ids=lambda path: path.name)
-def test_edit_of_any_file_below_sql_changes_the_version_of_an_asset(
-    names_in_versions, path, tmp_path, monkeypatch
-):
-    def versions_now():
-        sql_files._environment.cache_clear()
-        sql_files._schemas.cache_clear()
-        return [versions.of_sql(name) for name in names_in_versions]
+@pytest.fixture
+def changed_by(original):
+    """The assets whose version another text changes."""
+    root, before = original
 
-    copy = tmp_path / "sql"
-    shutil.copytree(SQL_ROOT, copy)
-    monkeypatch.setattr(sql_files, "SQL_ROOT", copy)
-    try:
-        before = versions_now()
-        edited = copy / path.relative_to(SQL_ROOT)
-        text = edited.read_text()
-        edited.write_text(
-            text.replace("description: ", "description: Indeed, ", 1)
-            if path.suffix == ".yml"
-            else text + "\n-- edited\n"
-        )
-        assert versions_now() != before
-    finally:
-        monkeypatch.undo()
-        sql_files._environment.cache_clear()
-        sql_files._schemas.cache_clear()
+    def edit(file, was, becomes):
+        path = root / file
+        text = path.read_text()
+        assert was in text
+        path.write_text(text.replace(was, becomes, 1))
+        try:
+            after = versions_of(root)
+        finally:
+            path.write_text(text)
+        return {asset for asset in before if before[asset] != after[asset]}
+
+    return edit
+
+
+WORDS = {
+    "SQL file": ("sql/sequences/negatives.sql", "\nwith\n", "\n-- Another word.\n\nwith\n"),
+    "SQL macro": ("sql/macros/redraw.jinja", "{#\n", "{#\nAnother word.\n"),
+    "check": ("sql/checks/users_dense.sql", "embedding", "another"),
+    "Python of the library": ("din_core/training.py", '"""', '"""Another word. '),
+    "Python of an asset": ("din_assets/evaluation.py", '"""Score', '"""Now score'),
+    "C++": ("din_core/kernels/forward.hpp", "\n", "\n\n// Another word.\n/* and\n more */\n"),
+    "description": ("din_assets/training.py", "The Deep Interest Network", "A Deep Network"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_words_change_no_version(changed_by, kind):
+    assert changed_by(*WORDS[kind]) == set()
+
+
+BEHAVIOUR = {
+    "SQL file": (
+        ("sql/sequences/negatives.logged.sql", "position >= 2", "position >= 3"),
+        {"negatives"},
+    ),
+    "SQL macro": (("sql/macros/draw.jinja", "2146121005", "2146121007"), {"negatives"}),
+    "limit in a macro": (("sql/macros/decided_value.jinja", "= 16 ", "= 17 "), {"users", "items"}),
+    "severity of a check": (
+        ("sql/checks/negatives_impossible.sql", "severity: warn", "severity: error"),
+        {"negatives"},
+    ),
+    "Python of the library": (
+        ("din_core/synthetic.py", "def generate(", "def generate(_, __): 1\n\n\ndef generate("),
+        {"interactions", "rejected_rows", "test_auc"},
+    ),
+    "Python of an asset": (
+        ("din_assets/evaluation.py", 'split="test")', 'split="val")'),
+        {"test_predictions"},
+    ),
+    "C++": (("din_core/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
+    "descriptions of columns": (
+        ("sql/schema.yml", "description: ", "description: Indeed, "),
+        {"warehouse"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BEHAVIOUR)
+def test_behaviour_changes_the_versions_of_what_uses_it(changed_by, kind):
+    edit, assets = BEHAVIOUR[kind]
+    assert changed_by(*edit) == assets
+
+
+@pytest.mark.parametrize(
+    ("library", "assets"),
+    [
+        ("torch", {"din_model", "test_predictions", "architecture_graph", "onnx_model"}),
+        ("onnxscript", {"onnx_model"}),
+        (
+            "duckdb",
+            {
+                "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
+                "user_sequences", "negatives", "samples", "test_predictions", "test_auc",
+                "warehouse",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_another_version_of_a_library_changes_what_it_computes(original, library, assets):
+    root, before = original
+    after = versions_of(root, library)
+    assert {asset for asset in before if before[asset] != after[asset]} == assets
+
+
+def test_every_library_that_is_named_is_installed():
+    for distributions in libraries.COMPUTING.values():
+        for distribution in distributions:
+            assert metadata.version(distribution)
+
+
+def test_every_library_that_the_code_imports_is_told_as_deciding_or_not():
+    used = set()
+    for path in (ROOT / "din_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.append(node.module)
+            used.update(name.split(".")[0] for name in names)
+    told = {*libraries.OTHERS, *(name.split(".")[0] for name in libraries.COMPUTING)}
+    assert used - sys.stdlib_module_names - {"din_core", "_typeshed"} == told
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("a+b", "a + b", True),
+        ("f(a, b)", "f(\n    a,\n    b\n)", True),
+        ("x = '-- no' -- comment", "x = '-- no'", True),
+        ("x = '--  no'", "x = '-- no'", False),
+        ("a /* c */ b", "a\nb", True),
+        ("hist_{{ x }}", "hist_ {{ x }}", False),
+        ("{% if a %}x{% endif %}", "{% if  a %}x{# word #}{%  endif %}", True),
+        ("{% if a > 16 %}x{% endif %}", "{% if a > 17 %}x{% endif %}", False),
+        ("{% if a %}\nx\n{% endif %}\ny", "\n\n{% if a %}\n\n-- word\nx\n\n{% endif %}\n\ny", True),
+        ("x{% if a %}\ny{% endif %}", "x {% if a %}\ny{% endif %}", False),
+        ("-- {% set a = 1 %}", "-- {% set a = 2 %}", False),
+    ],
+)
+def test_tokens_of_a_template(one, other, same):
+    from din_core import sql_files
+
+    first, second = (
+        code_versions.template_tokens(sql_files.templates(), text)[0] for text in (one, other)
+    )
+    assert (first == second) is same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("x = 1; // one", "x = 1;\n/* two */", True),
+        ('s = "// no";', 's = "";', False),
+        ('R"(// a)"', 'R"(// b)"', False),
+        ("a + +b", "a ++ b", False),
+        ("#define F(x) x // w", "#define F(x) x", True),
+        ("#define F(x) x", "#define F (x) x", False),
+        ("c = '\"'; // x\"", "c = '\"';", True),
+    ],
+)
+def test_tokens_of_cpp(one, other, same):
+    first, second = map(code_versions.native_tokens, (one, other))
+    assert (first == second) is same
+
+
+def test_code_is_followed_through_packages_relative_imports_and_values(tmp_path):
+    package = tmp_path / "house"
+    files = {
+        "__init__.py": "",
+        "top.py": "def f():\n    from house.deep.inner import g\n    return g()\n",
+        "deep/__init__.py": "from .deeper import last\n",
+        "deep/inner.py": "from . import last\nfrom house import handed\n\n"
+        "def g():\n    return last(), use(handed)\n\ndef use(m):\n    return m\n\n"
+        "def unused():\n    0\n",
+        "deep/deeper/__init__.py": "def last():\n    return 1\n",
+        "handed.py": "def any_of_it():\n    return 2\n",
+        "deep/kernel.cpp": "int f();\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    found = code_versions.reached(package, "house", package / "top.py", "f")
+    assert {name for name in found.code if not name.endswith(":")} == {
+        "<start>:f", "house.deep.inner:g", "house.deep.inner:use", "house.deep.deeper:last",
+        "house.handed:any_of_it",
+    }  # fmt: skip
+    assert {path.name for path in found.files} == {"kernel.cpp"}

@@ -150,7 +150,7 @@ def test_build_reports_every_table_as_it_is_made(con):
 def test_only_the_samples_look_for_the_moments_of_a_split(con):
     log(con, (1, 1, 100), (1, 2, 200), (1, 3, 300), (1, 4, 400))
     temporal = SequenceConfig(split="temporal", val_from=0.5, test_from=0.75)
-    for name in sequences.TABLES:
+    for name in sequences.tables():
         assert "val_from" not in sequences.build_table(con, name, SourceConfig(path=""), temporal)
     options = sequences.build_table(con, "samples", SourceConfig(path=""), temporal)
     assert (options["val_from"], options["test_from"]) == (300, 400)

@@ -6,7 +6,7 @@ import jinja2
 import pytest
 
 from din_core import sql_files
-from din_core.sequences import Attribute
+from din_core.attributes import Attribute
 
 EVERYTHING = {
     "item_attributes": (Attribute("cate_id"),),
@@ -81,23 +81,6 @@ def test_one_name_in_two_folders_is_refused(folder):
     (folder / "other" / "toys.sql").write_text("select 1")
     with pytest.raises(sql_files.SqlFileError, match="other and shop"):
         sql_files.render("toys", column=1)
-
-
-def test_the_fingerprint_follows_the_file_its_variants_and_its_macros(folder):
-    seen = {sql_files.fingerprint("toys")}
-    (folder / "shop" / "toys.blue.sql").write_text("select 2")
-    seen.add(sql_files.fingerprint("toys"))
-    (folder / "macros" / "colour.jinja").write_text("{% macro red() %}3{% endmacro %}")
-    seen.add(sql_files.fingerprint("toys"))
-    (folder / "shop" / "dolls.sql").write_text("select 4")
-    assert sql_files.fingerprint("toys") in seen
-    assert len(seen) == 3
-
-
-def test_another_table_with_the_same_beginning_is_not_a_variant():
-    # `users_left_out.sql` must not change the version of `users`.
-    assert sql_files.path_of("users").name == "users.sql"
-    assert sql_files.fingerprint("users") != sql_files.fingerprint("users_left_out")
 
 
 @pytest.mark.parametrize("path", sorted(sql_files.SQL_ROOT.glob("sequences/*.sql")), ids=str)

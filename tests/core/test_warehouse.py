@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from din_core import warehouse
-from din_core.sequences import Attribute
+from din_core.attributes import Attribute
 from din_core.warehouse import errors
 from tests.core.other_processes import kill, run_python
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.spark
 
 # Figures beside the tables: files of sql/sequences that give one row.
 FIGURES = ("users_left_out", "users_without_samples", "split_moment")
-EVERY_NAME = (*sequences.TABLES, *sequences.VIEWS, *FIGURES)
+EVERY_NAME = (*sequences.tables(), *sequences.views(), *FIGURES)
 LARGEST = 2**30 - 1
 ODD_NAME = 'it\'s the "best"\\n `brand`'
 

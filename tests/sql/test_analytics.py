@@ -135,7 +135,7 @@ def published(tmp_path_factory):
         create_predictions(con)
         with warehouse.transaction(con):
             made = analytics.create_views(con, sequences.options_from(con, source, choices))
-        assert made == list(analytics.INPUTS)
+        assert made == list(analytics.inputs())
     warehouse.publish(folder / "pipeline.duckdb", folder / "warehouse.duckdb")
     with warehouse.connect(folder / "warehouse.duckdb", read_only=True, threads=1) as con:
         yield con
@@ -229,11 +229,11 @@ def test_every_published_relation_and_column_is_described(published):
         "select table_name, column_name from duckdb_columns() "
         "where not internal and comment is null and table_name <> 'ledger'",
     )
-    assert [name for name in silent if name[0] in analytics.INPUTS] == []
+    assert [name for name in silent if name[0] in analytics.inputs()] == []
     described = rows_of(
         published, "select view_name from duckdb_views() where not internal and comment is not null"
     )
-    assert {name for name in analytics.INPUTS if name != "readable_sequences"} <= {
+    assert {name for name in analytics.inputs() if name != "readable_sequences"} <= {
         name for (name,) in described
     }
 
@@ -249,7 +249,7 @@ def test_views_are_made_of_what_exists_and_dropped_with_it(con):
     options = sequences.options_from(con, source, choices)
     made = analytics.create_views(con, options)
     absent = {"rejected_summary", "readable_predictions", "prediction_quality", "calibration"}
-    assert set(analytics.INPUTS) - set(made) == absent
+    assert set(analytics.inputs()) - set(made) == absent
     # Item 9 has no category: a history shows that as NULL.
     assert rows_of(
         con, "select target_cate_id, hist_cate_id from readable_samples where user_id = 2 and label"
@@ -269,7 +269,7 @@ def test_outdated_input_is_named_with_the_way_out(con):
     options = sequences.options_from(con, source, choices)
     # As if `samples` were still the view over events without a category.
     con.execute("create or replace view samples as select user_idx as user_id from events")
-    with pytest.raises(analytics.AnalyticsError, match=r"readable_samples.*materialize .*samples"):
+    with pytest.raises(analytics.AnalyticsError, match=r"does not fit.*materialize .*samples"):
         analytics.create_views(con, options)
 
 

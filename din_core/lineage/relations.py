@@ -1,0 +1,63 @@
+"""Which relations a query reads, by DuckDB's own parser.
+
+What the engine parses is what it runs, so there is no second grammar to keep in step. Nothing is
+bound: the relations need not exist.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import duckdb
+
+Node = Mapping[str, Any]
+
+
+class UnreadableQueryError(ValueError):
+    """The text is no ``select`` that DuckDB can parse."""
+
+
+def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
+    """Return the names of the tables and views that a query reads, in lower case.
+
+    Names of common table expressions are left out where they are in scope: ``with a as (select *
+    from a) select * from a`` reads the table ``a``, once. Table functions and values are none. A
+    name with a schema keeps it, as ``main.users``.
+
+    Args:
+        con: Any connection; nothing is executed on its tables.
+        query: One ``select`` statement.
+
+    Raises:
+        UnreadableQueryError: The text does not parse, or is no ``select``.
+    """
+    answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
+    parsed = json.loads(answer)
+    if parsed["error"]:
+        raise UnreadableQueryError(parsed["error_message"])
+    return frozenset(_read(parsed["statements"], frozenset()))
+
+
+def _read(node: object, in_scope: frozenset[str]) -> Iterator[str]:
+    """Walk a parsed query, with the common table expressions that a name may mean."""
+    if isinstance(node, list):
+        for each in cast("list[object]", node):
+            yield from _read(each, in_scope)
+    elif isinstance(node, dict):
+        fields = cast("dict[str, Any]", node)
+        if fields.get("type") == "BASE_TABLE":
+            path = [str(part).lower() for part in fields["qualified_name"]["path"]]
+            if len(path) > 1 or path[0] not in in_scope:
+                yield ".".join(path)
+        if "cte_map" in fields:
+            for expression in fields["cte_map"]["map"]:
+                name, query = expression["key"].lower(), expression["value"]["query_node"]
+                recursive = query.get("type") == "RECURSIVE_CTE_NODE"
+                # Each sees those before it, and itself only where it is recursive.
+                yield from _read(expression["value"], in_scope | ({name} if recursive else set()))
+                in_scope |= {name}
+        for name, each in fields.items():
+            if name != "cte_map" and isinstance(each, (dict, list)):
+                yield from _read(cast("object", each), in_scope)
