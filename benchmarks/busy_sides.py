@@ -32,7 +32,7 @@ def ours_beside(clock: Clock, neighbours: int, as_before: bool, **training: Any)
     """
     if as_before:
         os.environ["GOMP_SPINCOUNT"] = _UNLIMITED  # read with torch, which is not imported yet
-        from din_core import lanes
+        from din_core.training import lanes
 
         lanes.MOST_LANES = 1
     with _busy(neighbours):

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmarks.training_sides import matrix_flops
-from din_core import kernels
-from din_core.layers.attention import ActivationUnit
+from din_core.network import kernels
+from din_core.network.layers.attention import ActivationUnit
 
 if TYPE_CHECKING:
-    from din_core.layers.dice import ActivationName
+    from din_core.network.layers.dice import ActivationName
 
 _SAMPLES = 4_096
 _SHAPES: tuple[tuple[int, tuple[int, int], ActivationName], ...] = (

@@ -30,11 +30,14 @@ import pandas as pd
 from benchmarks import peer_settings
 from benchmarks.machine import describe_machine, load_average
 from benchmarks.peer_arrays import Padding, write_arrays
-from din_core import metrics, presets, sequences, sources, training, training_data, warehouse
+from din_core import metrics, presets, sources, store
 from din_core.config import SequenceConfig, SourceConfig
-from din_core.prediction import predict
-from din_core.synthetic import LONG_DRIFTING, SHORT_LARGE_CATALOGUE, generate, write_csv
-from din_core.training_data import TrainingData
+from din_core.datasets.synthetic import LONG_DRIFTING, SHORT_LARGE_CATALOGUE, generate, write_csv
+from din_core.inputs import training_data
+from din_core.inputs.training_data import TrainingData
+from din_core.tables import sequences
+from din_core.training import loop
+from din_core.training.prediction import predict
 
 _SIDES_FILE = Path(__file__).with_name("peer_sides.py")
 _GENERATED = {"long": LONG_DRIFTING, "short": SHORT_LARGE_CATALOGUE}
@@ -93,8 +96,8 @@ def prepare(wish: argparse.Namespace, folder: Path) -> tuple[TrainingData, dict[
     """Build a log's samples through the pipeline's own tables; return them and what they are."""
     csv = write_log(wish, folder)
     source, options = SourceConfig(path=str(csv)), SequenceConfig()
-    with warehouse.connect(folder / "peers.duckdb") as con:
-        with warehouse.transaction(con):
+    with store.connect(folder / "peers.duckdb") as con:
+        with store.transaction(con):
             sources.ingest(con, source)
         sequences.build(con, source, options)
         data = training_data.load(con)
@@ -137,7 +140,7 @@ def run_ours(side: str, data: TrainingData, seed: int, wish: argparse.Namespace)
         checkpoint_seconds=0,
     )
     begin = time.perf_counter()
-    trained = training.train(preset.model, config, data)
+    trained = loop.train(preset.model, config, data)
     seconds = time.perf_counter() - begin
     scores = {
         split: predict(trained.model, data, split)["score"].to_numpy() for split in ("val", "test")

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from din_core import metrics, presets, sequences, sources, training, training_data, warehouse
+from din_core import metrics, presets, sources, store
 from din_core.config import (
     ModelConfig,
     SequenceConfig,
@@ -25,7 +25,10 @@ from din_core.config import (
     TrainingConfig,
     from_options,
 )
-from din_core.prediction import predict
+from din_core.inputs import training_data
+from din_core.tables import sequences
+from din_core.training import loop
+from din_core.training.prediction import predict
 
 #: Gain of validation AUC that counts: about twice the spread between seeds.
 LEAST_GAIN = 0.001
@@ -82,9 +85,9 @@ def load(log: str) -> training_data.TrainingData:
     source = SourceConfig(path=log)
     with (
         tempfile.TemporaryDirectory() as folder,
-        warehouse.connect(Path(folder, "search.duckdb")) as con,
+        store.connect(Path(folder, "search.duckdb")) as con,
     ):
-        with warehouse.transaction(con):
+        with store.transaction(con):
             sources.ingest(con, source)
         sequences.build(con, source, SequenceConfig())
         return training_data.load(con)
@@ -149,9 +152,9 @@ def report(data: training_data.TrainingData, options: dict[str, Any]) -> None:
     print(f"test AUC {statistics.mean(aucs):.4f} ± {statistics.stdev(aucs):.4f}")
 
 
-def train(data: training_data.TrainingData, options: dict[str, Any]) -> training.TrainedModel:
+def train(data: training_data.TrainingData, options: dict[str, Any]) -> loop.TrainedModel:
     """Train once."""
-    return training.train(
+    return loop.train(
         from_options(ModelConfig, options),
         from_options(TrainingConfig, {**options, "checkpoint_seconds": 0}),
         data,

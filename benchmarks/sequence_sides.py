@@ -21,8 +21,10 @@ def ours_sequences(
     import resource
     import time
 
-    from din_core import sequences, sources, training_data, warehouse
+    from din_core import sources, store
     from din_core.config import SequenceConfig, SourceConfig
+    from din_core.inputs import training_data
+    from din_core.tables import sequences
 
     clock.start()
     source = SourceConfig(path=csv)
@@ -32,8 +34,8 @@ def ours_sequences(
         marks.append((name, time.perf_counter()))
 
     database = Path(folder, "pipeline.duckdb")
-    with warehouse.connect(database, threads=threads, memory_limit=memory_limit) as con:
-        with warehouse.transaction(con):
+    with store.connect(database, threads=threads, memory_limit=memory_limit) as con:
+        with store.transaction(con):
             account = sources.ingest(con, source)
         mark("interactions")
         sequences.build(con, source, SequenceConfig(), on_table=mark)

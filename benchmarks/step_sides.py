@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.clock import Clock
-    from din_core.training_data import TrainingData
+    from din_core.inputs.training_data import TrainingData
 
 
 class _EnoughStepsError(Exception):
@@ -43,12 +43,13 @@ def ours_steps(
     """
     import statistics
 
-    from din_core import training_data, warehouse
+    from din_core import store
     from din_core.config import ModelConfig, TrainingConfig, from_options
-    from din_core.learner import Learner
-    from din_core.training import train
+    from din_core.inputs import training_data
+    from din_core.training.learner import Learner
+    from din_core.training.loop import train
 
-    with warehouse.connect(database, read_only=True, memory_limit="2GB") as con:
+    with store.connect(database, read_only=True, memory_limit="2GB") as con:
         data = training_data.load(con)
     data = spread_items(data, spread)
     config = from_options(TrainingConfig, {**training, "n_epoch": 1, "checkpoint_seconds": 0})

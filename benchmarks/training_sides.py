@@ -36,17 +36,18 @@ def ours_training(
     """
     import statistics
 
-    from din_core import training_data, warehouse
+    from din_core import store
     from din_core.config import ModelConfig, TrainingConfig, from_options
-    from din_core.learner import Learner
-    from din_core.training import train
+    from din_core.inputs import training_data
+    from din_core.training.learner import Learner
+    from din_core.training.loop import train
 
     model_config = from_options(ModelConfig, model)
     config = from_options(
         TrainingConfig,
         {**training, "n_epoch": epochs, "earlystop_patience": epochs, "checkpoint_seconds": 0},
     )
-    with warehouse.connect(database, read_only=True) as con:
+    with store.connect(database, read_only=True) as con:
         data = training_data.load(con)
     rates = [matrix_flops(config.precision)]
     step_ends: list[float] = []

@@ -10,8 +10,8 @@ import duckdb
 from din_assets import facts, ingest, refresh_config
 from din_assets.refresh_config import RunConfig
 from din_assets.resources import WarehouseResource
-from din_core import artifacts, ledger, warehouse
-from din_core.warehouse import WarehouseError
+from din_core import store
+from din_core.store import WarehouseError, artifacts, ledger
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def own_reasons(
     if definition.op.name == "interactions":
         yield from _of_source(entry, run_config, resource)
     if asset == "warehouse":
-        if damage := warehouse.damage_of_published(resource.published_path):
+        if damage := store.damage_of_published(resource.published_path):
             yield damage
         elif _published(resource) != entry:
             yield f"{resource.published_path.name} is not the latest"
@@ -123,7 +123,7 @@ def _of_source(
 def _published(resource: WarehouseResource) -> ledger.Entry | None:
     """What the published file says of itself: a run can end before it is swapped in."""
     try:
-        with warehouse.connect(resource.published_path, read_only=True) as con:
+        with store.connect(resource.published_path, read_only=True) as con:
             return ledger.entry(con, "warehouse")
     except (WarehouseError, ledger.NotMaterializedError, duckdb.Error):
         return None

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from din_core import checks
 from din_core.escaping import markdown_text
+from din_core.tables import checks
 
 
 def check_specs(asset: str) -> list[dg.AssetCheckSpec]:

@@ -22,8 +22,8 @@ import dagster as dg
 
 from din_assets import last_run, paths
 from din_assets.last_run import ChoicesError, Options, Settled, Source, options_by_step
-from din_core.amazon import reviews
 from din_core.config import SyntheticConfig
+from din_core.datasets.amazon import reviews
 from din_core.sources.files import exists
 
 Config = TypeVar("Config", bound=dg.Config)

@@ -13,8 +13,10 @@ import dagster as dg
 from din_assets import config_files, dead_runs, paths
 from din_assets.failures import is_of_the_machine, of_the_disk
 from din_assets.resources import WarehouseResource
-from din_core import artifacts, evaluation, ledger, warehouse
+from din_core import store
 from din_core.errors import DinError
+from din_core.evaluation import metrics_table
+from din_core.store import artifacts, ledger
 
 if TYPE_CHECKING:
     from din_assets.refresh import Decision
@@ -150,9 +152,9 @@ def _show_results(resource: WarehouseResource) -> None:
 
     Read from the published file, which is closed: the next run may have the pipeline's own by now.
     """
-    with warehouse.connect(resource.published_path, read_only=True) as con:
+    with store.connect(resource.published_path, read_only=True) as con:
         made = ledger.entries(con)
-        figures = evaluation.read_test(con, made["din_model"].data_version)
+        figures = metrics_table.read_test(con, made["din_model"].data_version)
     print(figures.sentence())
     for warning in figures.warnings():
         print(f"Mind: {warning}.")

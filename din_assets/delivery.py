@@ -16,20 +16,22 @@ from din_assets.materialization import (
     record,
 )
 from din_assets.resources import WarehouseResource
-from din_core import analytics, artifacts, ledger, recorded_options, vocabularies
-from din_core import warehouse as database
+from din_core import store as database
 from din_core.escaping import markdown_code
+from din_core.serving import vocabularies
+from din_core.store import artifacts, ledger
+from din_core.tables import analytics, recorded_options
 
 
 def _architecture_graph(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
     """Draw the graph of the current model."""
-    from din_core import checkpoint, pictures
+    from din_core.serving import pictures, saved_models
 
     with clear_failures():
         with warehouse.connection() as con:
-            model = checkpoint.load_model(current_artifact(con, warehouse, "din_model")).model
+            model = saved_models.load_model(current_artifact(con, warehouse, "din_model")).model
         with artifacts.staging(warehouse.artifacts_root, "architecture_graph") as folder:
             png, svg = pictures.architecture_graph(model, folder / "din", dpi=300)
             version = artifacts.digest(pictures.canonical_graph(svg.read_bytes()))
@@ -58,12 +60,12 @@ def _onnx_model(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
     """Export the current model and check that it answers as PyTorch does."""
-    from din_core import checkpoint, export
+    from din_core.serving import export, saved_models
 
     with clear_failures():
         with warehouse.connection() as con:
             source = current_artifact(con, warehouse, "din_model")
-        saved = checkpoint.load_model(source)
+        saved = saved_models.load_model(source)
         with artifacts.staging(warehouse.artifacts_root, "onnx_model") as folder:
             file = folder / "din.onnx"
             export.export_onnx(saved.model, file)

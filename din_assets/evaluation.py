@@ -16,8 +16,10 @@ from din_assets.materialization import (
     record,
 )
 from din_assets.resources import WarehouseResource
-from din_core import evaluation, ledger, training_data
-from din_core.lineage import lineage
+from din_core.evaluation import metrics_table
+from din_core.inputs import training_data
+from din_core.store import ledger
+from din_core.tables.lineage import lineage
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
@@ -26,12 +28,12 @@ def _test_predictions(context: dg.AssetExecutionContext, warehouse: WarehouseRes
     """Score the split 'test' with the current model."""
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
-        from din_core import checkpoint
-        from din_core.prediction import predict
+        from din_core.serving import saved_models
+        from din_core.training.prediction import predict
 
-        model = checkpoint.load_model(current_artifact(con, warehouse, "din_model")).model
+        model = saved_models.load_model(current_artifact(con, warehouse, "din_model")).model
         scores = predict(model, training_data.load(con), split="test")
-        evaluation.write_test_predictions(con, scores)
+        metrics_table.write_test_predictions(con, scores)
         return Built()
 
     yield from materialize_tables(
@@ -62,9 +64,9 @@ def _test_auc(
 ) -> dg.MaterializeResult:
     """Compute the figures of the current predictions and add them to the table ``metrics``."""
     with clear_failures(), warehouse.transaction() as con:
-        result = evaluation.evaluate_test(con)
+        result = metrics_table.evaluate_test(con)
         model_version = ledger.entry(con, "din_model").data_version
-        evaluation.write_metrics(con, model_version, "test", result)
+        metrics_table.write_metrics(con, model_version, "test", result)
         version = result.content_version()
         record(context, con, "test_auc", version)
     context.log.info(result.sentence())

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 
 import duckdb
 
-from din_core import artifacts, ledger, training_data
+from din_core.inputs import training_data
+from din_core.store import artifacts, ledger
 
 
 def of(con: duckdb.DuckDBPyConnection, asset: str) -> dict[str, str]:

@@ -15,9 +15,10 @@ from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, clear_failures, materialize_tables
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import sources, sql_files
-from din_core.amazon import reviews as amazon_reviews
+from din_core import sources
 from din_core.config import SourceConfig, SyntheticConfig, from_options
+from din_core.datasets.amazon import reviews as amazon_reviews
+from din_core.store import sql_files
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
@@ -196,7 +197,7 @@ def _source(
             on_progress=_DownloadLog(context),
         )
     elif config.path == paths.SYNTHETIC:
-        from din_core import synthetic
+        from din_core.datasets import synthetic
 
         file = folder / "synthetic" / "interactions.csv"
         file.parent.mkdir(parents=True, exist_ok=True)

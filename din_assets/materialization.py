@@ -16,8 +16,9 @@ import duckdb
 from din_assets import checks, facts
 from din_assets.failures import clear_failures
 from din_assets.resources import WarehouseResource
-from din_core import artifacts, ledger, sql_files, warehouse
+from din_core import store
 from din_core.escaping import markdown_text
+from din_core.store import artifacts, ledger, sql_files
 
 OWNERS = ["team:recommendations"]
 
@@ -117,7 +118,7 @@ def materialize_artifact(
     Args:
         context: The step's context; its asset is the artifact's.
         resource: The warehouse.
-        folder: The staged folder (see :mod:`din_core.artifacts`).
+        folder: The staged folder (see :mod:`din_core.store.artifacts`).
         version: Hash of its content.
         options: The choices it was made with.
         metadata: What the UI shows of it.
@@ -193,14 +194,14 @@ def _result(
     options: Mapping[str, Any],
     built: Built,
 ) -> dg.MaterializeResult:
-    version = warehouse.content_version(con, name)
+    version = store.content_version(con, name)
     record(context, con, name, version, options=options, inputs=built.inputs)
     return dg.MaterializeResult(
         asset_key=name,
         data_version=dg.DataVersion(version),
         check_results=check_results,
         metadata={
-            "dagster/row_count": warehouse.row_count(con, name),
+            "dagster/row_count": store.row_count(con, name),
             "dagster/column_schema": column_schema(con, name),
             **built.metadata.get(name, {}),
             **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
@@ -228,6 +229,6 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
 
 def training_curve(history: Any) -> dg.MarkdownMetadataValue:
     """Return the curve of a training as metadata. It is shown, and no part of the result."""
-    from din_core import pictures
+    from din_core.serving import pictures
 
     return picture(pictures.training_curve(history), "training curve")

@@ -12,7 +12,8 @@ from pydantic import Field, PrivateAttr
 from din_assets import dead_runs, paths
 from din_assets.failures import clear_failures
 from din_assets.last_run import Settled
-from din_core import artifacts, warehouse
+from din_core import store
+from din_core.store import artifacts
 
 
 class WarehouseResource(dg.ConfigurableResource):
@@ -124,9 +125,9 @@ class WarehouseResource(dg.ConfigurableResource):
             yield
             return
         lock = self.folder / "pipeline.lock"
-        with warehouse.run_lock(lock, owner=owner, on_wait=on_wait):
+        with store.run_lock(lock, owner=owner, on_wait=on_wait):
             # Here, since a run that finds nothing to do publishes nothing and makes no artifact.
-            warehouse.remove_unfinished(self.published_path)
+            store.remove_unfinished(self.published_path)
             for leftover in artifacts.sweep(self.artifacts_root):
                 on_note(f"removed what a killed run left behind: {leftover}")
             yield
@@ -134,7 +135,7 @@ class WarehouseResource(dg.ConfigurableResource):
     @contextlib.contextmanager
     def connection(self, *, read_only: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
         """Open the pipeline's database for the length of a step."""
-        with warehouse.connect(
+        with store.connect(
             self.pipeline_path,
             read_only=read_only,
             memory_limit=self.memory_limit,
@@ -146,7 +147,7 @@ class WarehouseResource(dg.ConfigurableResource):
     @contextlib.contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
         """Open the pipeline's database in a transaction: all of a step's changes, or none."""
-        with self.connection() as con, warehouse.transaction(con):
+        with self.connection() as con, store.transaction(con):
             yield con
 
 

@@ -18,7 +18,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
 from din_assets import dead_runs
-from din_core import warehouse
+from din_core import store
 from din_core.errors import DinError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class RunHistory(DagsterSqliteStorage):
         """
         folder = Path(config_value["base_dir"]).absolute()
         try:
-            with warehouse.run_lock(
+            with store.run_lock(
                 folder / "creation.lock",
                 owner="another start of Dagster",
                 on_wait=logging.getLogger("dagster").warning,

@@ -13,8 +13,8 @@ from din_assets import choices, paths, refresh_config
 from din_assets.failures import clear_failures
 from din_assets.last_run import Settled, Source
 from din_assets.resources import WarehouseResource
-from din_core import ledger
 from din_core.sources import SourceError
+from din_core.store import ledger
 
 
 class _Log(Protocol):

@@ -15,10 +15,11 @@ from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, materialize_tables
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import recorded_options, sql_files, unused_options
 from din_core.config import SequenceConfig
-from din_core.lineage import lineage
-from din_core.sequences import build_table, figures
+from din_core.store import sql_files
+from din_core.tables import recorded_options, unused_options
+from din_core.tables.lineage import lineage
+from din_core.tables.sequences import build_table, figures
 
 #: What can be chosen about each table of this module.
 CONFIG_CLASSES: dict[str, type[dg.Config]] = {}

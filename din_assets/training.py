@@ -14,12 +14,15 @@ from din_assets.materialization import (
 )
 from din_assets.resources import WarehouseResource
 from din_assets.run_config import mirror
-from din_core import artifacts, presets, training_data, vocabularies
+from din_core import presets
 from din_core.config import ModelConfig, TrainingConfig, from_options
-from din_core.lineage import lineage
+from din_core.inputs import training_data
+from din_core.serving import vocabularies
+from din_core.store import artifacts
+from din_core.tables.lineage import lineage
 
 if TYPE_CHECKING:
-    from din_core.training import EpochReport
+    from din_core.training.loop import EpochReport
 
 DinModelConfig = mirror(
     "DinModelConfig",
@@ -34,12 +37,13 @@ def _din_model(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DinModelConfig
 ) -> dg.MaterializeResult:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
-    from din_core import checkpoint, training, training_state
+    from din_core.serving import saved_models
+    from din_core.training import loop, state
 
     options = choices.chosen(context, warehouse.folder, config).model_dump()
     model_config = from_options(ModelConfig, options)
     training_config = from_options(TrainingConfig, options)
-    state = warehouse.checkpoints_root / "din_model"
+    directory = warehouse.checkpoints_root / "din_model"
     with (
         clear_failures(),
         warehouse.settled.unless_refused("din_model"),
@@ -49,19 +53,19 @@ def _din_model(
             data = training_data.load(con)
             with_users = model_config.use_user or bool(data.vocabulary.user_attributes)
             vocabulary = vocabularies.write(con, folder, with_users=with_users)
-        trained = training.train(
+        trained = loop.train(
             model_config,
             training_config,
             data,
             on_epoch=lambda report: _report_epoch(context, report),
             on_warning=context.log.warning,
-            checkpoint_dir=state,
+            checkpoint_dir=directory,
             tensorboard_dir=folder / "tensorboard",
             program_version=code_version(context, context.asset_key),
         )
         for warning in trained.warnings:
             context.log.warning(warning)
-        checkpoint.save_model(
+        saved_models.save_model(
             folder, trained.model, model_config, data.vocabulary, {"vocabulary": vocabulary}
         )
         result = materialize_artifact(
@@ -69,7 +73,7 @@ def _din_model(
             warehouse,
             folder,
             # Of the weights, the vocabularies and their sizes: others can give the same weights.
-            artifacts.digest((folder / checkpoint.DESCRIPTION_FILE).read_bytes()),
+            artifacts.digest((folder / saved_models.DESCRIPTION_FILE).read_bytes()),
             options=options,
             metadata={
                 **trained.figures(),
@@ -77,7 +81,7 @@ def _din_model(
             },
         )
         # Not before: who is killed until here need not train again.
-        training_state.clear_state(state)
+        state.clear_state(directory)
         return result
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import din_core
-from din_core import code_versions, sql_files
-from din_core.computed_once import computed_once
-from din_core.lineage import head_of, lineage
+from din_core import code_versions
+from din_core.store import sql_files
+from din_core.store.computed_once import computed_once
+from din_core.tables.lineage import head_of, lineage
 
 _LENGTH = 16
 _ROOT = Path(din_core.__file__).parent

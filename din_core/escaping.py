@@ -1,7 +1,7 @@
 """Text from a source, such as a column's name or an id, on its way into another language.
 
-One function a language; SQL's are :func:`din_core.sql_files.quote` and ``literal``. Whoever writes
-a name into Markdown, into Graphviz's language or to a terminal goes through here.
+One function a language; SQL's are :func:`din_core.store.sql_files.quote` and ``literal``. Whoever
+writes a name into Markdown, into Graphviz's language or to a terminal goes through here.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import din_core  # noqa: F401  (before any test imports torch: see din_core.spinning)
+import din_core  # noqa: F401  (before any test imports torch: see din_core.machine.spinning)
 
 # Building all tables takes longer on a busy machine than any fixed deadline would allow.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import duckdb
 
-from din_core import sql_files
 from din_core.config import SourceConfig
+from din_core.store import sql_files
 
 LabelCoding = Literal["zero_one", "plus_minus", "chosen"]
 Kind = Literal["integer", "whole_float", "boolean", "number", "text"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from din_core import sql_files, warehouse
+from din_core import store
 from din_core.config import SourceConfig
 from din_core.escaping import printable
 from din_core.sources import remarks
@@ -26,6 +26,7 @@ from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
 from din_core.sources.layout import read_layout
 from din_core.sources.staging import Progress, discard, load, restore_raw
+from din_core.store import sql_files
 
 _log = logging.getLogger(__name__)
 _SHOWN = 3
@@ -238,8 +239,8 @@ def ingest(
     """
     report = stage(con, source, on_progress=on_progress)
     options = options_of(source, report)
-    rejected = warehouse.create_table(con, "rejected_rows", **options)
-    interactions = warehouse.create_table(con, "interactions", **options)
+    rejected = store.create_table(con, "rejected_rows", **options)
+    interactions = store.create_table(con, "interactions", **options)
     discard(con)
     return IngestReport(
         source=report,

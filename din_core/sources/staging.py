@@ -21,7 +21,6 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from din_core import sql_files
 from din_core.sources.content_hashes import file_hash, hash_together, rest_of_hash
 from din_core.sources.csv_blocks import BLOCK_BYTES, read_rows
 from din_core.sources.doubts import Doubts
@@ -31,6 +30,7 @@ from din_core.sources.layout import Layout
 from din_core.sources.parquet_rows import raw_parquet, read_parquet
 from din_core.sources.raw_lines import raw_text
 from din_core.sources.record_rows import Rows
+from din_core.store import sql_files
 
 _RAW_ROWS = 1 << 16
 _ROW_GROUP = 122_880  # DuckDB's own size

@@ -1,14 +1,14 @@
 """The names of torch-rechub's DIN tutorial, with its parameters and defaults, on this library.
 
 For people who port a script. Thin: the sequences are built by the project's SQL, the network is
-:class:`din_core.models.DIN`, files are written by :mod:`din_core.export` and
-:mod:`din_core.pictures`. Where the original is known to be wrong, these are right, and their
-docstrings say what differs. The pipeline itself uses none of this: it trains on flat histories
-(:mod:`din_core.training`), which is faster.
+:class:`din_core.network.models.DIN`, files are written by :mod:`din_core.serving.export` and
+:mod:`din_core.serving.pictures`. Where the original is known to be wrong, these are right, and
+their docstrings say what differs. The pipeline itself uses none of this: it trains on flat
+histories (:mod:`din_core.training.loop`), which is faster.
 """
 
-from din_core.features import DenseFeature, SequenceFeature, SparseFeature
-from din_core.models import DIN
+from din_core.network.features import DenseFeature, SequenceFeature, SparseFeature
+from din_core.network.models import DIN
 from din_core.tutorial.arrays import (
     df_to_dict,
     get_auto_embedding_dim,

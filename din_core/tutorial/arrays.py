@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from din_core.features import auto_embed_dim
+from din_core.network.features import auto_embed_dim
 
 
 def get_auto_embedding_dim(num_classes: int) -> int:
-    """Width of an embedding by the rule of DCN; see :func:`din_core.features.auto_embed_dim`.
+    """Width of an embedding by DCN's rule; see :func:`din_core.network.features.auto_embed_dim`.
 
     Example:
         >>> get_auto_embedding_dim(10_000)

@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from din_core import pictures
-from din_core.export import (
+from din_core.network.features import DenseFeature, SequenceFeature
+from din_core.network.models import DIN
+from din_core.serving import pictures
+from din_core.serving.export import (
     OPSET,
     OPSETS,
     PARITY_TOLERANCE,
@@ -25,8 +27,6 @@ from din_core.export import (
     export_onnx,
     random_inputs,
 )
-from din_core.features import DenseFeature, SequenceFeature
-from din_core.models import DIN
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +145,8 @@ class ONNXExporter:
             opset_version: From 18 to 25; torch-rechub's 14 cannot be written.
             dynamic_batch: Leave B and L free; otherwise they are those of the examples.
             verbose: Log the inputs, the opset and the difference at level INFO.
-            onnx_export_kwargs: Only empty: :func:`din_core.export.export_onnx` decides these.
+            onnx_export_kwargs: Only empty: :func:`din_core.serving.export.export_onnx` decides
+            these.
             device: A device's name, as in the constructor.
 
         Returns:
@@ -154,7 +155,8 @@ class ONNXExporter:
         Raises:
             ValueError: An argument that cannot be honoured.
             KeyError: ``dummy_input`` lacks a feature.
-            ExportError: As :func:`din_core.export.export_onnx`, or the file predicts otherwise.
+            ExportError: As :func:`din_core.serving.export.export_onnx`, or the file predicts
+            otherwise.
         """
         _check_mode(mode)
         if opset_version not in OPSETS:
@@ -165,8 +167,8 @@ class ONNXExporter:
         if onnx_export_kwargs:
             raise ValueError(
                 f"onnx_export_kwargs {sorted(onnx_export_kwargs)}: how torch exports is decided in "
-                "din_core.export; leave them out, or call torch.onnx.export on "
-                "din_core.export.PaddedDIN(model)"
+                "din_core.serving.export; leave them out, or call torch.onnx.export on "
+                "din_core.serving.export.PaddedDIN(model)"
             )
         _check_device(device or self.device)
         _check_inputs("dummy_input", dummy_input)

@@ -18,8 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from din_core import sequences, sources, sql_files, warehouse
+from din_core import sources, store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.store import sql_files
+from din_core.tables import sequences
 from din_core.tutorial.columns import id_column, time_column
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def generate_seq_feature(
     attributes = [f"{name} ({number})" for number, name in enumerate(names, 1)]
     with (
         tempfile.TemporaryDirectory(prefix="data_frame_") as folder,
-        warehouse.connect(":memory:") as con,
+        store.connect(":memory:") as con,
     ):
         source = SourceConfig(
             path=str(Path(folder) / "data.parquet"),
@@ -214,7 +216,7 @@ def _ingest(
 ) -> None:
     """Make the table ``interactions``, and speak of the frame instead of the file behind it."""
     try:
-        with warehouse.transaction(con):
+        with store.transaction(con):
             report = sources.ingest(con, source)
     except sources.SourceError as error:
         of_data = str(error).replace(source.path, "data").replace("data.parquet line", "row")

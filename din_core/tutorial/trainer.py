@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from din_core.atomic_files import replacing
-from din_core.export import OPSET
-from din_core.hardware import threads_for_a_while
+from din_core.machine.spinning import say_if_too_late
 from din_core.metrics import auc
-from din_core.models import DIN
-from din_core.spinning import say_if_too_late
+from din_core.network.hardware import threads_for_a_while
+from din_core.network.models import DIN
+from din_core.serving.export import OPSET
 from din_core.tutorial.delivery import ONNXExporter, visualize_model
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ import pytest
 
 from din_assets.definitions import build_defs
 from din_assets.resources import WarehouseResource
-from din_core import ledger
+from din_core.store import ledger
 
 SMALL_RUN: dict[str, Any] = {
     "ops": {
@@ -115,10 +115,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 @pytest.fixture
 def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins for the pictures and the export, which take seconds each, where nobody looks."""
-    from din_core import checkpoint, export, pictures
+    from din_core.serving import export, pictures, saved_models
 
     def write(model: Any, target: Path) -> None:
-        target.write_text(checkpoint.tensors_hash(model.state_dict()))
+        target.write_text(saved_models.tensors_hash(model.state_dict()))
 
     def architecture_graph(model: Any, target: Path, dpi: int) -> tuple[Path, Path]:
         files = target.with_suffix(".png"), target.with_suffix(".svg")

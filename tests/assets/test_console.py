@@ -64,7 +64,7 @@ def test_full_disk_is_said_in_the_last_line(pipeline, monkeypatch, capsys):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/log.csv")
 
-    monkeypatch.setattr("din_core.synthetic.write_csv", full)
+    monkeypatch.setattr("din_core.datasets.synthetic.write_csv", full)
     assert not pipeline.run(*INGESTION).success
     shown = lines(capsys)
     assert shown[-1].startswith("interactions: /disk/log.csv: No space left on device; ")
@@ -76,7 +76,7 @@ def test_failure_that_nobody_foresaw_keeps_its_stack(pipeline, monkeypatch, caps
     def broken(*_, **__):
         raise error("what a surprise")
 
-    monkeypatch.setattr("din_core.synthetic.write_csv", broken)
+    monkeypatch.setattr("din_core.datasets.synthetic.write_csv", broken)
     assert not pipeline.run(*INGESTION).success
     shown = "\n".join(lines(capsys))
     assert f"{error.__name__}: what a surprise" in shown

@@ -14,7 +14,7 @@ from dagster._core.launcher import WorkerStatus
 
 from din_assets import dead_runs
 from din_assets.resources import WarehouseResource
-from din_core import artifacts
+from din_core.store import artifacts
 from tests.assets.conftest import SMALL_RUN, Pipeline
 from tests.assets.places import PATIENCE, Place, kill, wait_until
 

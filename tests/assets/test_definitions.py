@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from din_assets.definitions import build_defs
-from din_core.sql_files import SQL_ROOT
+from din_core.store.sql_files import SQL_ROOT
 
 PUBLISHED_NAMES = {
     "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",

@@ -22,7 +22,8 @@ import pytest
 
 from din_assets import last_run
 from din_assets.refresh import refresh
-from din_core import ledger, warehouse
+from din_core import store
+from din_core.store import ledger
 from tests.assets.conftest import write_rows
 
 HEADER = "user_id,item_id,time,cate_id,brand,country"
@@ -57,10 +58,10 @@ CONFIG: dict[str, Any] = {
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """Stand-ins for what takes long and decides nothing here."""
-    from din_core import checkpoint, export, pictures
+    from din_core.serving import export, pictures, saved_models
 
     def files_of(model, target):
-        text = checkpoint.tensors_hash(model.state_dict())
+        text = saved_models.tensors_hash(model.state_dict())
         for suffix in (".png", ".svg"):
             target.with_suffix(suffix).write_text(text)
         return target.with_suffix(".png"), target.with_suffix(".svg")
@@ -73,7 +74,7 @@ def quick() -> Iterator[None]:
         patch.setattr(
             export,
             "export_onnx",
-            lambda model, to: to.write_text(checkpoint.tensors_hash(model.state_dict())),
+            lambda model, to: to.write_text(saved_models.tensors_hash(model.state_dict())),
         )
         patch.setattr(export, "require_parity", lambda model, file: 0.0)
         yield
@@ -110,7 +111,7 @@ class Place:
             names = [row[0] for row in con.execute("show tables").fetchall()]
             made = ledger.entries(con)
             found: dict[str, Any] = {
-                name: warehouse.content_version(con, name)
+                name: store.content_version(con, name)
                 for name in names
                 if name not in {"ledger", "metrics"}
             }

@@ -24,7 +24,8 @@ import duckdb
 import pytest
 
 from din_assets import cli
-from din_core import artifacts, ledger, warehouse
+from din_core import store
+from din_core.store import artifacts, ledger
 from tests.assets.conftest import SMALL_RUN, Pipeline, run_history
 from tests.assets.places import PATIENCE, Place, finish, kill, program
 
@@ -123,10 +124,7 @@ def published(home: Path) -> Content:
         made = ledger.entries(con)
         figures = "select split, metric, value from metrics where model_version = ? order by all"
         return Content(
-            {
-                name: warehouse.content_version(con, name)
-                for (name,) in con.execute(named).fetchall()
-            },
+            {name: store.content_version(con, name) for (name,) in con.execute(named).fetchall()},
             made,
             con.execute(figures, [made["din_model"].data_version]).fetchall(),
             {
@@ -228,9 +226,9 @@ def killer(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize(
     ("where", "when", "is_swapped"),
     [
-        ("din_core.artifacts:commit", "after", False),
-        ("din_core.warehouse.publishing:_swap_in", "before", False),
-        ("din_core.warehouse.publishing:_swap_in", "after", True),
+        ("din_core.store.artifacts:commit", "after", False),
+        ("din_core.store.publishing:_swap_in", "before", False),
+        ("din_core.store.publishing:_swap_in", "after", True),
     ],
     ids=["model kept but not recorded", "copied but not swapped in",
          "swapped in but not finished"],

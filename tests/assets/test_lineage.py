@@ -10,11 +10,12 @@ import jinja2.nodes
 import pytest
 
 from din_assets.definitions import build_defs
-from din_core import lineage as lineages
-from din_core import sql_files, training_data, vocabularies
-from din_core.lineage import LineageError, lineage, relations_of
-from din_core.lineage.plausible_options import plausible_options
-from din_core.warehouse import content_versions
+from din_core.inputs import training_data
+from din_core.serving import vocabularies
+from din_core.store import content_versions, sql_files
+from din_core.tables import lineage as lineages
+from din_core.tables.lineage import LineageError, lineage, relations_of
+from din_core.tables.lineage.plausible_options import plausible_options
 from tests.assets.conftest import Pipeline
 
 

@@ -6,8 +6,10 @@ import shutil
 import duckdb
 import pytest
 
-from din_core import ledger, recorded_options, sql_files, warehouse
-from din_core.training_state import STATE_FILE
+from din_core import store
+from din_core.store import ledger, sql_files
+from din_core.tables import recorded_options
+from din_core.training.state import STATE_FILE
 from tests.assets.conftest import failure_of
 
 ABOVE_NEGATIVES = {
@@ -79,7 +81,7 @@ def test_a_model_that_was_trained_but_not_kept_is_not_trained_again(
     assert state.exists()
     assert "din_model" not in pipeline.versions()
     with monkeypatch.context() as patch:
-        patch.setattr("din_core.learner.Learner.step", pulled_plug)
+        patch.setattr("din_core.training.learner.Learner.step", pulled_plug)
         assert pipeline.run("din_model").success
     assert pipeline.versions()["din_model"] == finished.versions()["din_model"]
     assert not state.exists()
@@ -213,7 +215,7 @@ def test_earlier_step_is_not_judged_by_what_later_ones_recorded():
         "negatives": {"negative_sampling": "same_category", "seed": 1},
         "samples": {"split": "temporal", "val_from": 1e-9},
     }
-    with warehouse.connect(":memory:") as con:
+    with store.connect(":memory:") as con:
         for asset, options in per_asset.items():
             made = ledger.Entry(
                 asset=asset, data_version="", code_version="", options=options, inputs={}

@@ -17,7 +17,7 @@ import pytest
 from din_assets import changes, cli
 from din_assets.refresh import RefreshFailedError, refresh
 from din_assets.resources import WarehouseResource
-from din_core.warehouse import WarehouseError
+from din_core.store import WarehouseError
 from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
 
 ROWS = [

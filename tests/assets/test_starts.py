@@ -11,7 +11,7 @@ import yaml
 
 from din_assets import paths
 from din_assets.run_history import RunHistory, RunHistoryError
-from din_core import warehouse
+from din_core import store
 from din_core.errors import DinError
 
 STARTS = 3
@@ -52,7 +52,7 @@ def test_a_start_waits_while_another_creates_the_history(tmp_path):
         RunHistory.from_config_value(None, {"base_dir": str(folder)})
         opened.set()
 
-    with warehouse.run_lock(folder / "creation.lock", owner="a test"):
+    with store.run_lock(folder / "creation.lock", owner="a test"):
         thread = threading.Thread(target=start)
         thread.start()
         assert not opened.wait(1.0)

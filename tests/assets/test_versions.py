@@ -74,9 +74,9 @@ WORDS = {
     "SQL file": ("sql/sequences/negatives.sql", "\nwith\n", "\n-- Another word.\n\nwith\n"),
     "SQL macro": ("sql/macros/redraw.jinja", "{#\n", "{#\nAnother word.\n"),
     "check": ("sql/checks/users_dense.sql", "embedding", "another"),
-    "Python of the library": ("din_core/training.py", '"""', '"""Another word. '),
+    "Python of the library": ("din_core/training/loop.py", '"""', '"""Another word. '),
     "Python of an asset": ("din_assets/evaluation.py", '"""Score', '"""Now score'),
-    "C++": ("din_core/kernels/forward.hpp", "\n", "\n\n// Another word.\n/* and\n more */\n"),
+    "C++": ("din_core/network/kernels/forward.hpp", "\n", "\n\n// Another.\n/* and\n more */\n"),
     "description": ("din_assets/training.py", "The Deep Interest Network", "A Deep Network"),
 }  # fmt: skip
 
@@ -98,14 +98,14 @@ BEHAVIOUR = {
         {"negatives"},
     ),
     "Python of the library": (
-        ("din_core/synthetic.py", "def generate(", "def generate(_, __): 1\n\n\ndef generate("),
+        ("din_core/datasets/synthetic.py", "def generate(", "def generate(): 1\n\n\ndef generate("),
         {"interactions", "rejected_rows", "test_auc"},
     ),
     "Python of an asset": (
         ("din_assets/evaluation.py", 'split="test")', 'split="val")'),
         {"test_predictions"},
     ),
-    "C++": (("din_core/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
+    "C++": (("din_core/network/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
     "descriptions of columns": (
         ("sql/schema.yml", "description: ", "description: Indeed, "),
         {"warehouse"},
@@ -175,7 +175,7 @@ def test_every_library_that_the_code_imports_is_told_as_deciding_or_not():
     ],
 )
 def test_tokens_of_a_template(one, other, same):
-    from din_core import sql_files
+    from din_core.store import sql_files
 
     first, second = (
         code_versions.template_tokens(sql_files.templates(), text)[0] for text in (one, other)

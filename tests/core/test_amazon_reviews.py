@@ -16,11 +16,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from din_core.amazon import metadata as amazon_metadata
-from din_core.amazon.downloads import DownloadError
-from din_core.amazon.interactions import _Lines
-from din_core.amazon.metadata import MetadataError, leading_asin, read_metadata, top_level_literals
-from din_core.amazon.reviews import prepare, write_interactions
+from din_core.datasets.amazon import metadata as amazon_metadata
+from din_core.datasets.amazon.downloads import DownloadError
+from din_core.datasets.amazon.interactions import _Lines
+from din_core.datasets.amazon.metadata import (
+    MetadataError,
+    leading_asin,
+    read_metadata,
+    top_level_literals,
+)
+from din_core.datasets.amazon.reviews import prepare, write_interactions
 from din_core.sources.errors import SourceError
 
 DAY = 86_400

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from din_core import artifacts
-from din_core.artifacts import MANIFEST, DamagedArtifactError, commit, damage_of, require_whole
+from din_core.store import artifacts
+from din_core.store.artifacts import (
+    MANIFEST,
+    DamagedArtifactError,
+    commit,
+    damage_of,
+    require_whole,
+)
 
 
 def make(root, weights=b"0123456789"):

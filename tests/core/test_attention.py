@@ -7,7 +7,12 @@ import math
 import pytest
 import torch
 
-from din_core.layers.attention import ActivationUnit, plain_formula, segment_softmax, sum_by_row
+from din_core.network.layers.attention import (
+    ActivationUnit,
+    plain_formula,
+    segment_softmax,
+    sum_by_row,
+)
 
 # Three samples with histories of 2, 0 and 3 positions.
 OFFSETS = torch.tensor([0, 2, 2, 5])

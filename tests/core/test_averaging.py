@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from din_core.averaging import WeightAverage
+from din_core.training.averaging import WeightAverage
 
 
 class Net(nn.Module):

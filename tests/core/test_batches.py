@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from din_core.batches import BatchGatherer, batch_from_padded
+from din_core.inputs.batches import BatchGatherer
+from din_core.network.batch import batch_from_padded
 from tests.core.training_logs import log
 
 CPU = torch.device("cpu")

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from din_core import metrics, prediction, sequences, training, training_data, warehouse
+from din_core import metrics, store
 from din_core.config import ModelConfig, SequenceConfig, SourceConfig, TrainingConfig
+from din_core.inputs import training_data
+from din_core.tables import sequences
+from din_core.training import prediction
 
 N_USERS, N_LISTS, LIST_LENGTH, N_CATES, ITEMS_PER_CATE = 5_500, 6, 5, 20, 50
 
@@ -34,7 +37,7 @@ def create_lists_with_chance_clicks(con, seed=0):
 
 @pytest.fixture(scope="module")
 def con():
-    with warehouse.connect(":memory:", threads=1) as connection:
+    with store.connect(":memory:", threads=1) as connection:
         create_lists_with_chance_clicks(connection)
         sequences.build(connection, SourceConfig(path=""), SequenceConfig())
         yield connection
@@ -73,6 +76,6 @@ def test_no_network_can_tell_chance_clicks_apart(con):
     )
     # Enough steps to reach 0.67 where histories hold clicks of the same moment.
     loop = TrainingConfig(n_epoch=8, earlystop_patience=8, batch_size=512, learning_rate=0.03)
-    trained = training.train(network, loop, data)
+    trained = loop.train(network, loop, data)
     scores = prediction.predict(trained.model, data, "test")
     assert_is_chance(scores["label"].to_numpy(), scores["score"].to_numpy())

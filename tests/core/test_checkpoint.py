@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from din_core.checkpoint import CheckpointError, load_model, save_model, tensors_hash
 from din_core.config import ModelConfig
-from din_core.features import Vocabulary
-from din_core.models import build_model
+from din_core.network.features import Vocabulary
+from din_core.network.models import build_model
+from din_core.network.tensor_hash import tensors_hash
+from din_core.serving.saved_models import CheckpointError, load_model, save_model
 
 CONFIG = ModelConfig(embed_dim=2, mlp_dims=(4,), attention_dims=(3,), embedding_init_std=0.5)
 VOCABULARY = Vocabulary(n_users=4, n_items=5, item_attributes={"cate_id": 2})

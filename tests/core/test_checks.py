@@ -2,8 +2,10 @@
 
 import pytest
 
-from din_core import checks, sequences, sql_files, warehouse
+from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.store import sql_files
+from din_core.tables import checks, sequences
 
 SOURCE = SourceConfig(path="", item_attribute_cols=("cate_id", "brand"))
 CONFIG = SequenceConfig(max_history=3, negatives_per_positive=2)
@@ -35,14 +37,14 @@ def build(con, *, labelled=False, rows_a_moment=1, **changes):
         "create view model_scores as select user_idx, position, k, cast(0.5 as float) as score "
         "from sample_bounds"
     )
-    warehouse.create_table(con, "test_predictions", max_history=config.max_history)
+    store.create_table(con, "test_predictions", max_history=config.max_history)
     con.execute("drop view model_scores")
     return sequences.options_from(con, SOURCE, config)
 
 
 @pytest.fixture
 def con():
-    with warehouse.connect(":memory:") as connection:
+    with store.connect(":memory:") as connection:
         yield connection
 
 

@@ -2,20 +2,20 @@
 
 import pytest
 
-from din_core import warehouse
+from din_core import store
 
 BASE = "select * from (values (1, 'a', null), (2, 'b', 3)) as listed (x, y, z)"
 
 
 @pytest.fixture
 def con():
-    with warehouse.connect(":memory:") as connection:
+    with store.connect(":memory:") as connection:
         yield connection
 
 
 def version_of(con, select):
     con.execute(f"create or replace table versioned as {select}")
-    return warehouse.content_version(con, "versioned")
+    return store.content_version(con, "versioned")
 
 
 def test_neither_row_order_nor_integer_width_matters(con):
@@ -82,7 +82,7 @@ def test_no_rows_have_a_version_too(con):
 def test_the_number_of_batches_does_not_matter(con, monkeypatch):
     many = "select range % 17 as x, 'v' || (range % 5) as y from range(10000)"
     whole = version_of(con, many)
-    monkeypatch.setattr("din_core.warehouse.content_versions._BATCH_ROWS", 700)
+    monkeypatch.setattr("din_core.store.content_versions._BATCH_ROWS", 700)
     assert version_of(con, many) == whole
 
 
@@ -95,5 +95,5 @@ def test_name_of_a_source_file_does_not_enter_but_its_place_does(con):
     con.execute("create table a as select * from (values ('x', 1), ('y', 2)) as t (file, line)")
     con.execute("create table b as select * from (values ('p', 1), ('q', 2)) as t (file, line)")
     con.execute("create table c as select * from (values ('q', 1), ('p', 2)) as t (file, line)")
-    assert warehouse.content_version(con, "a") == warehouse.content_version(con, "b")
-    assert warehouse.content_version(con, "a") != warehouse.content_version(con, "c")
+    assert store.content_version(con, "a") == store.content_version(con, "b")
+    assert store.content_version(con, "a") != store.content_version(con, "c")

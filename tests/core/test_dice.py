@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from din_core.layers.dice import Dice, activation_layer, synchronize_statistics
+from din_core.network.layers.dice import Dice, activation_layer, synchronize_statistics
 
 
 def sigmoid(x):

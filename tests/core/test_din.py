@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from din_core.batches import Batch, batch_from_padded
 from din_core.config import ModelConfig
-from din_core.features import DenseFeature, SequenceFeature, SparseFeature, Vocabulary
-from din_core.models import DIN, build_model
+from din_core.network.batch import Batch, batch_from_padded
+from din_core.network.features import DenseFeature, SequenceFeature, SparseFeature, Vocabulary
+from din_core.network.models import DIN, build_model
 
 VARIANTS = {
     "din": {},

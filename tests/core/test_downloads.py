@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from din_core.amazon import downloads, partial_files
-from din_core.amazon.downloads import DownloadError, fetch
+from din_core.datasets.amazon import downloads, partial_files
+from din_core.datasets.amazon.downloads import DownloadError, fetch
 
 CONTENT = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)

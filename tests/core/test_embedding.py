@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from din_core.features import SequenceFeature, SparseFeature
-from din_core.layers.embedding import EmbeddingTables
+from din_core.network.features import SequenceFeature, SparseFeature
+from din_core.network.layers.embedding import EmbeddingTables
 
 ITEM = SparseFeature("target_item_id", 6, 2)
 HISTORY = SequenceFeature("hist_item_id", 6, 2, "concat", shared_with="target_item_id")

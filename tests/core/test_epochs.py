@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from din_core import epochs
 from din_core.config import TrainingConfig
-from din_core.epochs import EpochPlan, EpochPlanner
-from din_core.sampling import draw_negatives, epoch_seed
+from din_core.inputs import epochs
+from din_core.inputs.epochs import EpochPlan, EpochPlanner
+from din_core.inputs.sampling import draw_negatives, epoch_seed
 from tests.core.training_logs import log, planted_log
 
 REDRAWN = TrainingConfig(negatives="redrawn", seed=7)

@@ -10,11 +10,11 @@ import onnxruntime
 import pytest
 import torch
 
-from din_core import export
 from din_core.config import ModelConfig
-from din_core.export import export_onnx, parity
-from din_core.features import Vocabulary
-from din_core.models import build_model
+from din_core.network.features import Vocabulary
+from din_core.network.models import build_model
+from din_core.serving import export
+from din_core.serving.export import export_onnx, parity
 
 VOCABULARY = Vocabulary(
     n_users=7, n_items=9, item_attributes={"cate_id": 3}, user_attributes={"gender": 2}

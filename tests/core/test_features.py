@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from din_core.features import (
+from din_core.network.features import (
     DenseFeature,
     SequenceFeature,
     SparseFeature,

@@ -2,7 +2,7 @@
 
 import torch
 
-from din_core.hardware import empty_table
+from din_core.network.hardware import empty_table
 
 
 def test_a_large_table_is_one_like_any_other():

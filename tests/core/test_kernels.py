@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from din_core import kernels
-from din_core.kernels import build
-from din_core.kernels import fused as fused_units
-from din_core.layers.attention import ActivationUnit, plain_formula
-from din_core.layers.dice import ActivationName, Dice
+from din_core.network import kernels
+from din_core.network.kernels import build
+from din_core.network.kernels import fused as fused_units
+from din_core.network.layers.attention import ActivationUnit, plain_formula
+from din_core.network.layers.dice import ActivationName, Dice
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 

@@ -7,14 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from din_core import training
-from din_core.batches import Batch, BatchGatherer
-from din_core.checkpoint import tensors_hash
 from din_core.config import ModelConfig, TrainingConfig
-from din_core.lanes import LEAST_SAMPLES, MOST_LANES, Lanes, lanes, number_of_lanes, one_ahead
-from din_core.learner import Learner, samples_are_independent
-from din_core.models import build_model
-from din_core.prediction import score
+from din_core.inputs.batches import BatchGatherer
+from din_core.network.batch import Batch
+from din_core.network.models import build_model
+from din_core.network.tensor_hash import tensors_hash
+from din_core.training import loop
+from din_core.training.lanes import (
+    LEAST_SAMPLES,
+    MOST_LANES,
+    Lanes,
+    lanes,
+    number_of_lanes,
+    one_ahead,
+)
+from din_core.training.learner import Learner, samples_are_independent
+from din_core.training.prediction import score
 from tests.core.training_logs import planted_log
 
 RELU = ModelConfig(
@@ -139,13 +147,13 @@ def test_two_lanes_move_the_weights_as_one_does(planted):
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_training_on_two_lanes_is_the_same_each_time(planted, fused, monkeypatch):
-    monkeypatch.setattr(training, "WORTH_COMPILING", 0)
+    monkeypatch.setattr(loop, "WORTH_COMPILING", 0)
     cuts = []
     shares = Batch.shares
     monkeypatch.setattr(Batch, "shares", lambda batch, n: cuts.append(n) or shares(batch, n))
     hashes = {
         tensors_hash(
-            training.train(RELU, dataclasses.replace(LOOP, fused=fused), planted).model.state_dict()
+            loop.train(RELU, dataclasses.replace(LOOP, fused=fused), planted).model.state_dict()
         )
         for _ in range(3)
     }
@@ -163,9 +171,9 @@ def test_lanes_are_closed_where_the_run_cannot_begin(planted, monkeypatch):
     closed = []
     close = Lanes.close
     monkeypatch.setattr(Lanes, "close", lambda lanes: closed.append(lanes.number) or close(lanes))
-    monkeypatch.setattr(training, "Learner", breaks)
+    monkeypatch.setattr(loop, "Learner", breaks)
     with pytest.raises(BrokenError):
-        training.train(RELU, LOOP, planted)
+        loop.train(RELU, LOOP, planted)
     assert closed == [2]
 
 
@@ -177,7 +185,7 @@ def test_samples_that_share_statistics_or_chance_stay_together(planted, network,
     cuts = []
     shares = Batch.shares
     monkeypatch.setattr(Batch, "shares", lambda batch, n: cuts.append(n) or shares(batch, n))
-    training.train(dataclasses.replace(RELU, **network), LOOP, planted)
+    loop.train(dataclasses.replace(RELU, **network), LOOP, planted)
     assert set(cuts) == {1}
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from din_core.batches import Batch
-from din_core.lookups import LookUps, distinct_at_static_size, distinct_by_marks
+from din_core.network.batch import Batch
+from din_core.training.lookups import LookUps, distinct_at_static_size, distinct_by_marks
 
 ALL_IDS = [[7], [0, 0, 0], [3, 3, 0, 9, 3, 0], list(range(10)), [9, 8, 8, 1, 0, 9], []]
 

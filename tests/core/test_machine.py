@@ -7,8 +7,9 @@ import sys
 import pytest
 import torch
 
-from din_core import machine, warehouse
-from din_core.hardware import seeded
+from din_core import store
+from din_core.machine import limits
+from din_core.network.hardware import seeded
 
 ALL_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -16,7 +17,7 @@ ALL_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """Put this process, of 64 cores, into a control group: its line, and files to write."""
-    monkeypatch.setattr(machine, "_affinity", lambda: 64)
+    monkeypatch.setattr(limits, "_affinity", lambda: 64)
 
     def in_group(line, **files):
         own = tmp_path / "cgroup"
@@ -32,8 +33,8 @@ def place(tmp_path, monkeypatch):
 
 def test_without_groups_the_affinity_mask_and_the_machine_count(place, tmp_path):
     nowhere = {"cgroups": tmp_path, "own": tmp_path / "not Linux"}
-    assert machine.cores(**nowhere) == 64
-    assert machine.memory(**nowhere) == ALL_MEMORY
+    assert limits.cores(**nowhere) == 64
+    assert limits.memory(**nowhere) == ALL_MEMORY
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_without_groups_the_affinity_mask_and_the_machine_count(place, tmp_path)
     ],
 )
 def test_a_quota_counts_in_whole_cores(place, quota, expected):
-    assert machine.cores(**place("0::/", **{"cpu.max": quota})) == expected
+    assert limits.cores(**place("0::/", **{"cpu.max": quota})) == expected
 
 
 def test_the_tightest_of_the_groups_around_a_process_counts(place):
@@ -61,8 +62,8 @@ def test_the_tightest_of_the_groups_around_a_process_counts(place):
             "memory.max": "3000000",
         },
     )
-    assert machine.cores(**group) == 3
-    assert machine.memory(**group) == 1_000_000
+    assert limits.cores(**group) == 3
+    assert limits.memory(**group) == 1_000_000
 
 
 def test_version_1_has_a_tree_for_each_controller(place):
@@ -77,8 +78,8 @@ def test_version_1_has_a_tree_for_each_controller(place):
             "memory/memory.limit_in_bytes": "9223372036854771712",
         },
     )
-    assert machine.cores(**group) == 3
-    assert machine.memory(**group) == 2_000_000
+    assert limits.cores(**group) == 3
+    assert limits.memory(**group) == 2_000_000
 
 
 def test_in_a_container_the_path_may_be_the_hosts_and_the_root_its_own(place):
@@ -86,7 +87,7 @@ def test_in_a_container_the_path_may_be_the_hosts_and_the_root_its_own(place):
         "3:cpu:/docker/0a1b",
         **{"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"},
     )
-    assert machine.cores(**group) == 2
+    assert limits.cores(**group) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has affinity masks")
@@ -94,10 +95,10 @@ def test_a_process_bound_to_one_core_has_one_thread_of_torch_and_of_duckdb():
     program = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "import torch; torch.set_num_threads(8)\n"
-        "from din_core import warehouse\n"
-        "from din_core.hardware import seeded\n"
+        "from din_core import store\n"
+        "from din_core.network.hardware import seeded\n"
         "with seeded(0): print(torch.get_num_threads())\n"
-        "with warehouse.connect(':memory:') as con:\n"
+        "with store.connect(':memory:') as con:\n"
         "    print(*con.execute(\"select current_setting('threads')\").fetchone())\n"
     )
     answer = subprocess.run(
@@ -107,11 +108,11 @@ def test_a_process_bound_to_one_core_has_one_thread_of_torch_and_of_duckdb():
 
 
 def test_duckdb_has_four_fifths_of_the_memory_that_is_there(monkeypatch):
-    monkeypatch.setattr(machine, "memory", lambda: 10 * 2**30)
-    monkeypatch.setattr(machine, "cores", lambda: 3)
+    monkeypatch.setattr(limits, "memory", lambda: 10 * 2**30)
+    monkeypatch.setattr(limits, "cores", lambda: 3)
 
     def settings(**given):
-        with warehouse.connect(":memory:", **given) as con:
+        with store.connect(":memory:", **given) as con:
             asked = "select current_setting('memory_limit'), current_setting('threads')"
             return con.execute(asked).fetchone()
 
@@ -121,7 +122,7 @@ def test_duckdb_has_four_fifths_of_the_memory_that_is_there(monkeypatch):
 
 def test_torch_takes_no_more_threads_than_there_are_cores(monkeypatch):
     before = torch.get_num_threads()
-    monkeypatch.setattr(machine, "cores", lambda: 1)
+    monkeypatch.setattr(limits, "cores", lambda: 1)
     with seeded(0):
         assert torch.get_num_threads() == 1
     with seeded(0, num_threads=2):  # asked for by name

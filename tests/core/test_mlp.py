@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from din_core.layers.dice import Dice
-from din_core.layers.mlp import MLP
+from din_core.network.layers.dice import Dice
+from din_core.network.layers.mlp import MLP
 
 
 def test_golden_number_by_hand():

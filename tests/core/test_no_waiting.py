@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from din_core.batches import BatchGatherer
 from din_core.config import ModelConfig, TrainingConfig
-from din_core.epochs import EpochPlanner
-from din_core.learner import Learner
-from din_core.models import build_model
-from din_core.regularization import occurrences
+from din_core.inputs.batches import BatchGatherer
+from din_core.inputs.epochs import EpochPlanner
+from din_core.network.models import build_model
+from din_core.training.learner import Learner
+from din_core.training.regularization import occurrences
 from tests.core.no_waiting import NoWaiting
 from tests.core.training_logs import planted_log
 
@@ -108,7 +108,7 @@ def test_no_step_waits_for_the_device(network, options, precision):
 def test_all_of_a_step_lies_on_the_device_of_the_model(network, options, monkeypatch):
     # Fused Adam has no form without values, and the others count their steps on the host.
     monkeypatch.setattr(
-        "din_core.learner.dense_adam", lambda weights, *_: torch.optim.SGD(weights, 0.1)
+        "din_core.training.learner.dense_adam", lambda weights, *_: torch.optim.SGD(weights, 0.1)
     )
     loop = dataclasses.replace(LOOP, **options)
     _, losses = train(network, loop, guard=NoWaiting(), device="meta")

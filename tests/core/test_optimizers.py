@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from din_core.lanes import lanes
-from din_core.optimizers import RowAdam, dense_adam
-from din_core.regularization import TouchedRowsL2
+from din_core.training.lanes import lanes
+from din_core.training.optimizers import RowAdam, dense_adam
+from din_core.training.regularization import TouchedRowsL2
 
 
 def table(n_rows=6, dim=3, seed=0, scale=1.0):

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from din_core import pictures
 from din_core.config import ModelConfig
-from din_core.features import Vocabulary
-from din_core.models import build_model
-from din_core.training_reports import EpochReport
+from din_core.network.features import Vocabulary
+from din_core.network.models import build_model
+from din_core.serving import pictures
+from din_core.training.reports import EpochReport
 
 VOCABULARY = Vocabulary(n_users=3, n_items=4)
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")

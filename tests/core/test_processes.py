@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from din_core import processes
 from din_core.config import ModelConfig, TrainingConfig
-from din_core.training import train
+from din_core.training import distributed
+from din_core.training.loop import train
 from tests.core.training_logs import planted_log
 
 MODEL = ModelConfig(
@@ -40,7 +40,7 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from test_processes import MODEL, loop
 from tests.core.training_logs import planted_log
-from din_core.training import train
+from din_core.training.loop import train
 
 dist.init_process_group("gloo")
 result = train(MODEL, loop(64), planted_log(n_users=19))
@@ -82,14 +82,14 @@ def test_two_processes_equal_one_on_the_doubled_batch(tmp_path):
 
 
 def test_a_single_process_shares_with_nobody():
-    assert (processes.n_processes(), processes.this_process()) == (1, 0)
+    assert (distributed.n_processes(), distributed.this_process()) == (1, 0)
     values = torch.ones(3)
-    assert torch.equal(processes.sum_over_processes(values), torch.ones(3))
+    assert torch.equal(distributed.sum_over_processes(values), torch.ones(3))
     weight = torch.nn.Parameter(torch.ones(2))
     weight.grad = torch.ones(2)
-    processes.sum_gradients([weight])
+    distributed.sum_gradients([weight])
     assert torch.equal(weight.grad, torch.ones(2))
-    ids, own = processes.gather_ids(torch.tensor([4, 2]))
+    ids, own = distributed.gather_ids(torch.tensor([4, 2]))
     assert ids[own].tolist() == [4, 2]
     with pytest.raises(ValueError, match="Default process group"):
         torch.distributed.get_rank()

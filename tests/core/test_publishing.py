@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from din_core import warehouse
-from din_core.warehouse import publishing
+from din_core import store
+from din_core.store import publishing
 from tests.core.other_processes import kill, run_python
 
 
 @pytest.fixture
 def pipeline(tmp_path):
     path = tmp_path / "pipeline.duckdb"
-    with warehouse.connect(path) as con:
+    with store.connect(path) as con:
         con.execute("create table t as select range as a from range(5)")
         con.execute("comment on column t.a is 'counts'")
         con.execute("create view v as select a + 1 as b from t")
@@ -23,21 +23,21 @@ def pipeline(tmp_path):
 
 
 def change(pipeline, rows):
-    with warehouse.connect(pipeline) as con:
+    with store.connect(pipeline) as con:
         con.execute(f"create or replace table t as select range as a from range({rows})")
 
 
 def rows_in(path):
-    with warehouse.connect(path, read_only=True) as con:
+    with store.connect(path, read_only=True) as con:
         return con.execute("select count(*) from v").fetchall()[0][0]
 
 
 def test_tables_views_and_comments_arrive_read_only(pipeline, tmp_path):
     target = tmp_path / "published" / "warehouse.duckdb"
-    size = warehouse.publish(pipeline, target)
+    size = store.publish(pipeline, target)
     assert size == target.stat().st_size
     assert target.stat().st_mode & 0o777 == 0o444
-    with warehouse.connect(target, read_only=True) as con:
+    with store.connect(target, read_only=True) as con:
         assert con.execute("select max(b) from v").fetchall() == [(5,)]
         comments = "select comment from duckdb_{}() where comment is not null"
         assert con.execute(comments.format("columns")).fetchall() == [("counts",)]
@@ -53,15 +53,15 @@ def test_a_damaged_source_is_named(pipeline, tmp_path):
     for position in range(4096, len(content), 512):
         content[position] ^= 1
     pipeline.write_bytes(content)
-    with pytest.raises(warehouse.WarehouseError, match=r"pipeline\.duckdb: damaged"):
-        warehouse.publish(pipeline, tmp_path / "warehouse.duckdb")
+    with pytest.raises(store.WarehouseError, match=r"pipeline\.duckdb: damaged"):
+        store.publish(pipeline, tmp_path / "warehouse.duckdb")
 
 
 def test_every_byte_of_the_published_file_counts(pipeline, tmp_path):
     target = tmp_path / "warehouse.duckdb"
-    assert warehouse.damage_of_published(target) == "warehouse.duckdb is gone"
-    warehouse.publish(pipeline, target)
-    assert warehouse.damage_of_published(target) is None
+    assert store.damage_of_published(target) == "warehouse.duckdb is gone"
+    store.publish(pipeline, target)
+    assert store.damage_of_published(target) is None
     listed = (tmp_path / "warehouse.duckdb.sha256").read_text()
     sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
     assert listed == f"{sha256}  warehouse.duckdb\n"
@@ -69,18 +69,18 @@ def test_every_byte_of_the_published_file_counts(pipeline, tmp_path):
     content = bytearray(target.read_bytes())
     content[-1] ^= 1
     target.write_bytes(content)
-    assert warehouse.damage_of_published(target) == "warehouse.duckdb is not what was published"
-    warehouse.publish(pipeline, target)
-    assert warehouse.damage_of_published(target) is None
+    assert store.damage_of_published(target) == "warehouse.duckdb is not what was published"
+    store.publish(pipeline, target)
+    assert store.damage_of_published(target) is None
     (tmp_path / "warehouse.duckdb.sha256").write_bytes(b"\xff")
-    assert warehouse.damage_of_published(target) == "warehouse.duckdb is not what was published"
+    assert store.damage_of_published(target) == "warehouse.duckdb is not what was published"
     (tmp_path / "warehouse.duckdb.sha256").unlink()
-    assert warehouse.damage_of_published(target) == "warehouse.duckdb has no checksum beside it"
+    assert store.damage_of_published(target) == "warehouse.duckdb has no checksum beside it"
 
 
 def test_clients_of_duckdb_1_can_read_the_file(pipeline, tmp_path):
     target = tmp_path / "warehouse.duckdb"
-    warehouse.publish(pipeline, target)
+    store.publish(pipeline, target)
     # After a checksum of 8 bytes the head of a file says "DUCK" and its version, which each client
     # compares with the last that it knows: 64 is that of DuckDB 1.0, 67 of 1.4, 999 of 2.0.
     magic, version = struct.unpack("<8x4sQ", target.read_bytes()[:20])
@@ -89,17 +89,17 @@ def test_clients_of_duckdb_1_can_read_the_file(pipeline, tmp_path):
 
 def test_an_open_reader_keeps_the_old_file_and_a_new_one_sees_the_new(pipeline, tmp_path):
     target = tmp_path / "warehouse.duckdb"
-    warehouse.publish(pipeline, target)
-    with warehouse.connect(target, read_only=True) as con:
+    store.publish(pipeline, target)
+    with store.connect(target, read_only=True) as con:
         change(pipeline, rows=9)
-        warehouse.publish(pipeline, target)
+        store.publish(pipeline, target)
         assert con.execute("select count(*) from v").fetchall() == [(5,)]
     assert rows_in(target) == 9
 
 
 def test_the_log_of_an_analyst_who_wrote_and_died_does_no_harm(pipeline, tmp_path):
     target = tmp_path / "warehouse.duckdb"
-    warehouse.publish(pipeline, target)
+    store.publish(pipeline, target)
     analyst = run_python(
         "import duckdb, os, sys, time\n"
         "os.chmod(sys.argv[1], 0o644)\n"
@@ -111,9 +111,9 @@ def test_the_log_of_an_analyst_who_wrote_and_died_does_no_harm(pipeline, tmp_pat
     )
     kill(analyst)
     assert Path(f"{target}.wal").exists()
-    assert "changes that somebody made" in warehouse.damage_of_published(target)
+    assert "changes that somebody made" in store.damage_of_published(target)
     change(pipeline, rows=9)
-    warehouse.publish(pipeline, target)
+    store.publish(pipeline, target)
     assert not Path(f"{target}.wal").exists()
     assert rows_in(target) == 9
 
@@ -123,18 +123,18 @@ def test_what_a_killed_publication_left_is_cleared_away(pipeline, tmp_path):
     leftover = tmp_path / ".warehouse.duckdb.publishing-abc"
     (leftover / "spill").mkdir(parents=True)
     (leftover / "warehouse.duckdb").write_text("half")
-    warehouse.publish(pipeline, target)
+    store.publish(pipeline, target)
     assert not leftover.exists()
 
 
 def test_a_copy_that_differs_is_not_published(pipeline, tmp_path, monkeypatch):
     target = tmp_path / "warehouse.duckdb"
-    warehouse.publish(pipeline, target)
+    store.publish(pipeline, target)
     change(pipeline, rows=9)
     counts = iter([{"t": 9}, {"t": 8}])
     monkeypatch.setattr(publishing, "_row_counts", lambda con, database: next(counts))
-    with pytest.raises(warehouse.WarehouseError, match="not published"):
-        warehouse.publish(pipeline, target)
+    with pytest.raises(store.WarehouseError, match="not published"):
+        store.publish(pipeline, target)
     monkeypatch.undo()
     assert rows_in(target) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -146,14 +146,14 @@ def test_a_copy_that_differs_is_not_published(pipeline, tmp_path, monkeypatch):
 
 def test_a_full_disk_keeps_the_old_file(pipeline, tmp_path, monkeypatch):
     target = tmp_path / "warehouse.duckdb"
-    warehouse.publish(pipeline, target)
+    store.publish(pipeline, target)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(publishing, "sync", full)
-    with pytest.raises(warehouse.WarehouseError, match=r"No space left.*make room"):
-        warehouse.publish(pipeline, target)
+    with pytest.raises(store.WarehouseError, match=r"No space left.*make room"):
+        store.publish(pipeline, target)
     monkeypatch.undo()
     assert rows_in(target) == 5
 
@@ -161,13 +161,13 @@ def test_a_full_disk_keeps_the_old_file(pipeline, tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_named(pipeline, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(warehouse.WarehouseError, match="not replaced"):
-        warehouse.publish(pipeline, blocked / "warehouse.duckdb")
+    with pytest.raises(store.WarehouseError, match="not replaced"):
+        store.publish(pipeline, blocked / "warehouse.duckdb")
 
 
 def test_nothing_to_publish_says_so(tmp_path):
-    with pytest.raises(warehouse.WarehouseError, match="nothing to publish"):
-        warehouse.publish(tmp_path / "none.duckdb", tmp_path / "warehouse.duckdb")
+    with pytest.raises(store.WarehouseError, match="nothing to publish"):
+        store.publish(tmp_path / "none.duckdb", tmp_path / "warehouse.duckdb")
 
 
 def test_a_source_that_is_being_written_is_not_copied(pipeline, tmp_path):
@@ -179,8 +179,8 @@ def test_a_source_that_is_being_written_is_not_copied(pipeline, tmp_path):
         pipeline,
     )
     try:
-        with pytest.raises(warehouse.WarehouseError, match=f"process {writer.pid}"):
-            warehouse.publish(pipeline, tmp_path / "warehouse.duckdb")
+        with pytest.raises(store.WarehouseError, match=f"process {writer.pid}"):
+            store.publish(pipeline, tmp_path / "warehouse.duckdb")
     finally:
         kill(writer)
     assert not (tmp_path / "warehouse.duckdb").exists()

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from din_core.config import TrainingConfig
-from din_core.epochs import EpochPlan, EpochPlanner
-from din_core.regularization import MiniBatchAware, TouchedRowsL2, occurrences
+from din_core.inputs.epochs import EpochPlan, EpochPlanner
+from din_core.training.regularization import MiniBatchAware, TouchedRowsL2, occurrences
 from tests.core.training_logs import log, planted_log
 
 CPU = torch.device("cpu")

@@ -10,13 +10,13 @@ import threading
 
 import pytest
 
-from din_core import warehouse
+from din_core import store
 from tests.core.other_processes import kill, run_python
 
 HOLD = (
     "import sys, time\n"
-    "from din_core import warehouse\n"
-    "with warehouse.run_lock(sys.argv[1], owner='run 1', on_wait=print):\n"
+    "from din_core import store\n"
+    "with store.run_lock(sys.argv[1], owner='run 1', on_wait=print):\n"
     "    print('held', flush=True)\n"
     "    time.sleep(60)"
 )
@@ -25,7 +25,7 @@ HOLD = (
 def test_a_free_lock_is_taken_without_a_word(tmp_path):
     said = []
     for _ in range(2):
-        with warehouse.run_lock(tmp_path / "l", owner="run 1", on_wait=said.append):
+        with store.run_lock(tmp_path / "l", owner="run 1", on_wait=said.append):
             assert '"run 1"' in (tmp_path / "l").read_text()
     assert said == []
     assert (tmp_path / "l").read_text() == ""
@@ -40,7 +40,7 @@ def test_a_waiter_says_for_whom_and_goes_on_when_the_holder_is_killed(tmp_path):
         waiting.set()
 
     def wait():
-        with warehouse.run_lock(tmp_path / "l", owner="run 2", on_wait=heard):
+        with store.run_lock(tmp_path / "l", owner="run 2", on_wait=heard):
             held.set()
 
     waiter = threading.Thread(target=wait)
@@ -55,18 +55,18 @@ def test_a_waiter_says_for_whom_and_goes_on_when_the_holder_is_killed(tmp_path):
 
 
 def test_an_exception_releases_it(tmp_path):
-    with pytest.raises(ZeroDivisionError), warehouse.run_lock(tmp_path / "l", owner="run 1"):
+    with pytest.raises(ZeroDivisionError), store.run_lock(tmp_path / "l", owner="run 1"):
         _ = 1 / 0
     said = []
-    with warehouse.run_lock(tmp_path / "l", owner="run 2", on_wait=said.append):
+    with store.run_lock(tmp_path / "l", owner="run 2", on_wait=said.append):
         assert said == []
 
 
 def test_a_lock_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(warehouse.WarehouseError, match="DIN_HOME"),
-        warehouse.run_lock(tmp_path / "file" / "l", owner="run 1"),
+        pytest.raises(store.WarehouseError, match="DIN_HOME"),
+        store.run_lock(tmp_path / "file" / "l", owner="run 1"),
     ):
         pass
 
@@ -83,7 +83,7 @@ def test_a_waiter_says_that_the_holder_is_suspended(tmp_path):
             heard_twice.set()
 
     def wait():
-        with warehouse.run_lock(tmp_path / "l", owner="run 2", on_wait=heard):
+        with store.run_lock(tmp_path / "l", owner="run 2", on_wait=heard):
             held.set()
 
     waiter = threading.Thread(target=wait)
@@ -105,7 +105,7 @@ def test_a_holder_on_another_machine_is_named_with_it(tmp_path, monkeypatch):
         said.append(sentence)
         kill(holder)
 
-    with warehouse.run_lock(tmp_path / "l", owner="run 2", on_wait=heard):
+    with store.run_lock(tmp_path / "l", owner="run 2", on_wait=heard):
         pass
     assert f"UTC) on {here}, who has" in said[0]
 
@@ -118,7 +118,7 @@ def test_a_lock_whose_folder_was_cleared_away_meanwhile_is_taken_anew(tmp_path):
         shutil.rmtree(folder)
         kill(holder)
 
-    with warehouse.run_lock(folder / "l", owner="run 2", on_wait=clear_away):
+    with store.run_lock(folder / "l", owner="run 2", on_wait=clear_away):
         assert '"run 2"' in (folder / "l").read_text()
 
 
@@ -128,7 +128,7 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with (
-        pytest.raises(warehouse.WarehouseError, match=r"No locks available.*DIN_HOME"),
-        warehouse.run_lock(tmp_path / "l", owner="run 1"),
+        pytest.raises(store.WarehouseError, match=r"No locks available.*DIN_HOME"),
+        store.run_lock(tmp_path / "l", owner="run 1"),
     ):
         pass

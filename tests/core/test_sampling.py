@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from din_core import sampling
+from din_core.inputs import sampling
 from tests import oracle
 
 

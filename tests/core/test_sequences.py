@@ -2,13 +2,14 @@
 
 import pytest
 
-from din_core import sequences, warehouse
+from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.tables import sequences
 
 
 @pytest.fixture
 def con():
-    with warehouse.connect(":memory:") as connection:
+    with store.connect(":memory:") as connection:
         connection.execute(
             "create table interactions (user_id bigint, item_id bigint, time bigint, "
             "cate_id bigint, brand varchar, cate varchar, age varchar, file varchar, line bigint)"

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from din_core import spinning
-from din_core.spinning import limit_spinning, say_if_too_late
+from din_core.machine import spinning
+from din_core.machine.spinning import limit_spinning, say_if_too_late
 
 
 def what_libgomp_says(program, **environment):

@@ -5,8 +5,8 @@ import tempfile
 import jinja2
 import pytest
 
-from din_core import sql_files
-from din_core.attributes import Attribute
+from din_core.store import sql_files
+from din_core.tables.attributes import Attribute
 
 EVERYTHING = {
     "item_attributes": (Attribute("cate_id"),),

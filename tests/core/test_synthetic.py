@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from din_core.config import SyntheticConfig
-from din_core.metrics import auc
-from din_core.synthetic import (
+from din_core.datasets.synthetic import (
     LONG_DRIFTING,
     SHORT_LARGE_CATALOGUE,
     SyntheticLog,
     generate,
     write_csv,
 )
+from din_core.metrics import auc
 
 SMALL = SyntheticConfig(
     n_users=60, n_items=50, n_cates=6, mean_interactions=6, n_interests=8, interests_per_user=3

@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from din_core import sequences, training_data, warehouse
+from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
-from din_core.training_data import TrainingDataError
+from din_core.inputs import training_data
+from din_core.inputs.training_data import TrainingDataError
+from din_core.tables import sequences
 
 # user, item, time, cate, brand, age; item 30 has no brand.
 ROWS = [
@@ -39,7 +41,7 @@ def build(con, rows=ROWS, *, label=None, source=None, **options):
 
 @pytest.fixture
 def con():
-    with warehouse.connect(":memory:") as connection:
+    with store.connect(":memory:") as connection:
         yield connection
 
 
@@ -156,7 +158,7 @@ import sys
 from din_core import sequences, sources, training_data, warehouse
 from din_core.config import SequenceConfig, SourceConfig
 source = SourceConfig(path=sys.argv[1])
-with warehouse.connect(":memory:") as con:
+with store.connect(":memory:") as con:
     sources.ingest(con, source)
     sequences.build(con, source, SequenceConfig())
     training_data.load(con)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from din_core import training
-from din_core.checkpoint import tensors_hash
 from din_core.config import ModelConfig, TrainingConfig
-from din_core.learner import Learner
-from din_core.training_state import (
+from din_core.network.tensor_hash import tensors_hash
+from din_core.training import loop
+from din_core.training.learner import Learner
+from din_core.training.state import (
     DAMAGED_FILE,
     STATE_FILE,
     TrainingState,
@@ -81,17 +81,17 @@ def interrupt_at(monkeypatch, n_steps):
 def test_a_run_stopped_after_any_step_ends_with_the_same_weights(
     data, tmp_path, monkeypatch, options
 ):
-    monkeypatch.setattr(training, "WORTH_COMPILING", 0)
-    loop = dataclasses.replace(LOOP, **options)
-    whole = training.train(MODEL, loop, data)
+    monkeypatch.setattr(loop, "WORTH_COMPILING", 0)
+    config = dataclasses.replace(LOOP, **options)
+    whole = loop.train(MODEL, config, data)
     assert len(whole.history) == 3
     for stop in range(3 * STEPS_PER_EPOCH):
         with monkeypatch.context() as patch:
             interrupt_at(patch, stop)
             with pytest.raises(PulledPlugError):
-                training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+                loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
         assert (tmp_path / STATE_FILE).exists() == (stop > 0)
-        resumed = training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+        resumed = loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
         assert hash_of(resumed) == hash_of(whole)
         for figure in ("val_auc", "val_logloss", "train_loss"):
             assert [getattr(each, figure) for each in resumed.history] == [
@@ -105,7 +105,7 @@ def test_event_files_of_a_resumed_run_begin_with_its_first_epoch(data, tmp_path,
 
     interrupted_once(data, tmp_path, monkeypatch)
     events = tmp_path / "events"
-    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, tensorboard_dir=events)
+    loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, tensorboard_dir=events)
     read = EventAccumulator(str(events)).Reload()
     assert [point.step for point in read.Scalars("val_auc")] == [1, 2, 3]
 
@@ -119,7 +119,7 @@ def test_time_spent_before_the_crash_counts(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Learner, "step", slow_step)
     interrupted_once(data, tmp_path, monkeypatch, stop=2 * STEPS_PER_EPOCH - 1)
-    resumed = training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
+    resumed = loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
     assert all(each.seconds >= STEPS_PER_EPOCH * 0.05 for each in resumed.history)
     fastest = N_USERS * 18 / (STEPS_PER_EPOCH * 0.05)
     assert all(each.samples_per_second <= fastest for each in resumed.history)
@@ -128,7 +128,7 @@ def test_time_spent_before_the_crash_counts(data, tmp_path, monkeypatch):
 def test_what_killed_writers_left_is_removed(data, tmp_path):
     for name in (f".{STATE_FILE}.abc.tmp", ".tmpXyZ1"):
         (tmp_path / name).write_bytes(b"half")
-    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
+    loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / STATE_FILE]
 
 
@@ -137,34 +137,34 @@ def test_a_finished_run_is_not_trained_again_until_it_is_cleared(
     data, tmp_path, monkeypatch, options
 ):
     # As where the caller is killed between the training and the saving of its model.
-    loop = dataclasses.replace(LOOP, **options)
-    finished = training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+    config = dataclasses.replace(LOOP, **options)
+    finished = loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
     told = []
     with monkeypatch.context() as patch:
         interrupt_at(patch, 0)
-        again = training.train(MODEL, loop, data, checkpoint_dir=tmp_path, on_epoch=told.append)
+        again = loop.train(MODEL, config, data, checkpoint_dir=tmp_path, on_epoch=told.append)
         assert hash_of(again) == hash_of(finished)
         assert again.history == finished.history
         assert again.figures() == finished.figures()
         assert told == []
         clear_state(tmp_path)
         with pytest.raises(PulledPlugError):
-            training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+            loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
 
 
 def test_a_finished_run_of_other_code_is_not_taken_for_this_one(data, tmp_path, monkeypatch):
-    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="old")
+    loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="old")
     interrupt_at(monkeypatch, 0)
-    training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="old")
+    loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="old")
     with pytest.raises(PulledPlugError):
-        training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="new")
+        loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, program_version="new")
 
 
 def test_a_run_stopped_early_is_over_when_it_is_called_again(data, tmp_path, monkeypatch):
     aucs = iter([0.7, 0.6, 0.6])
-    monkeypatch.setattr(training.metrics, "auc", lambda *_: next(aucs))
-    loop = dataclasses.replace(LOOP, n_epoch=9, earlystop_patience=2)
-    finished, again = (training.train(MODEL, loop, data, checkpoint_dir=tmp_path) for _ in range(2))
+    monkeypatch.setattr(loop.metrics, "auc", lambda *_: next(aucs))
+    config = dataclasses.replace(LOOP, n_epoch=9, earlystop_patience=2)
+    finished, again = (loop.train(MODEL, config, data, checkpoint_dir=tmp_path) for _ in range(2))
     assert (len(again.history), again.best_epoch) == (3, 1)
     assert hash_of(again) == hash_of(finished)
 
@@ -173,8 +173,8 @@ KILLED_AGAIN_AND_AGAIN = """
 import logging, os, pathlib, random, signal, sys, time
 from test_training_state import LOOP, MODEL, N_USERS, hash_of
 from tests.core.training_logs import planted_log
-from din_core import training
-from din_core.training_state import STATE_FILE
+from din_core.training.loop import loop
+from din_core.training.state import STATE_FILE
 import torch._dynamo  # the optimizer's first step imports it, which would take longest of all
 
 data, directory, out = planted_log(n_users=N_USERS), sys.argv[1], sys.argv[2]
@@ -182,7 +182,7 @@ chance = random.Random(int(sys.argv[3]))
 
 def run():
     logging.basicConfig(filename=out + ".log", level=logging.INFO)
-    result = training.train(MODEL, LOOP, data, checkpoint_dir=directory)
+    result = loop.train(MODEL, LOOP, data, checkpoint_dir=directory)
     with open(out, "w") as file:
         file.write(hash_of(result))
     os._exit(0)
@@ -212,7 +212,7 @@ print(kills)
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_weights(data, tmp_path):
-    whole = training.train(MODEL, LOOP, data)
+    whole = loop.train(MODEL, LOOP, data)
     out = tmp_path / "hash"
     finished = subprocess.run(
         [sys.executable, "-c", KILLED_AGAIN_AND_AGAIN, tmp_path / "run", out, "7"],
@@ -232,11 +232,11 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(data, tmp_pat
     assert out.read_text() == hash_of(whole)
 
 
-def interrupted_once(data, tmp_path, monkeypatch, loop=LOOP, stop=STEPS_PER_EPOCH + 1):
+def interrupted_once(data, tmp_path, monkeypatch, config=LOOP, stop=STEPS_PER_EPOCH + 1):
     with monkeypatch.context() as patch:
         interrupt_at(patch, stop)
         with pytest.raises(PulledPlugError):
-            training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+            loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
     assert (tmp_path / STATE_FILE).exists()
 
 
@@ -244,18 +244,18 @@ def test_a_state_of_other_options_is_passed_over(data, tmp_path, monkeypatch, ca
     interrupted_once(data, tmp_path, monkeypatch)
     other = dataclasses.replace(LOOP, learning_rate=0.02)
     with caplog.at_level(logging.INFO):
-        result = training.train(MODEL, other, data, checkpoint_dir=tmp_path)
+        result = loop.train(MODEL, other, data, checkpoint_dir=tmp_path)
     assert "it is ignored, and training starts afresh" in caplog.text
-    assert hash_of(result) == hash_of(training.train(MODEL, other, data))
+    assert hash_of(result) == hash_of(loop.train(MODEL, other, data))
 
 
 def test_a_state_of_another_log_is_passed_over(data, tmp_path, monkeypatch, caplog):
     interrupted_once(data, tmp_path, monkeypatch)
     other = planted_log(n_users=N_USERS, seed=1)
     with caplog.at_level(logging.INFO):
-        result = training.train(MODEL, LOOP, other, checkpoint_dir=tmp_path)
+        result = loop.train(MODEL, LOOP, other, checkpoint_dir=tmp_path)
     assert "it is ignored, and training starts afresh" in caplog.text
-    assert hash_of(result) == hash_of(training.train(MODEL, LOOP, other))
+    assert hash_of(result) == hash_of(loop.train(MODEL, LOOP, other))
 
 
 def test_how_often_states_are_written_does_not_decide_whose_they_are(
@@ -264,7 +264,7 @@ def test_how_often_states_are_written_does_not_decide_whose_they_are(
     interrupted_once(data, tmp_path, monkeypatch)
     rarely = dataclasses.replace(LOOP, checkpoint_seconds=1000)
     with caplog.at_level(logging.INFO):
-        training.train(MODEL, rarely, data, checkpoint_dir=tmp_path)
+        loop.train(MODEL, rarely, data, checkpoint_dir=tmp_path)
     assert "going on at epoch 2, step 2" in caplog.text
 
 
@@ -272,7 +272,7 @@ def test_a_torn_state_is_set_aside_with_a_warning(data, tmp_path, caplog):
     torn = b"\x08\x00\x00\x00\x00\x00\x00\x00{"
     (tmp_path / STATE_FILE).write_bytes(torn)
     told = []
-    result = training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, on_warning=told.append)
+    result = loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, on_warning=told.append)
     assert len(told) == 1
     assert "is damaged" in told[0]
     assert f"set aside as {DAMAGED_FILE}, and training starts afresh" in told[0]
@@ -286,7 +286,7 @@ def test_a_bit_that_flipped_in_a_state_does_not_change_the_model(data, tmp_path,
     interrupted_once(data, tmp_path, monkeypatch)
     whole = (tmp_path / STATE_FILE).read_bytes()
     length = int.from_bytes(whole[:8], "little")
-    expected = hash_of(training.train(MODEL, LOOP, data))
+    expected = hash_of(loop.train(MODEL, LOOP, data))
     places = {
         "length of the header": 1,
         "a figure of the history": whole.index(b"train_loss", 0, 8 + length) + 16,
@@ -299,18 +299,18 @@ def test_a_bit_that_flipped_in_a_state_does_not_change_the_model(data, tmp_path,
         flipped[position] ^= 1
         (tmp_path / STATE_FILE).write_bytes(flipped)
         told = []
-        result = training.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, on_warning=told.append)
+        result = loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, on_warning=told.append)
         assert len(told) == 1, place
         assert "training starts afresh" in told[0], place
         assert hash_of(result) == expected, place
 
 
 def test_no_state_is_written_where_it_is_switched_off(data, tmp_path, monkeypatch):
-    loop = dataclasses.replace(LOOP, checkpoint_seconds=0)
+    config = dataclasses.replace(LOOP, checkpoint_seconds=0)
     with monkeypatch.context() as patch:
         interrupt_at(patch, STEPS_PER_EPOCH + 1)
         with pytest.raises(PulledPlugError):
-            training.train(MODEL, loop, data, checkpoint_dir=tmp_path)
+            loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -251,7 +251,7 @@ def test_trainer_takes_no_more_threads_than_there_are_cores(monkeypatch, tmp_pat
     try:
         trainer = CTRTrainer(Watching([1, 1, 1, 1]), n_epoch=1, model_path=tmp_path)
         for cores, threads in ((2, 2), (64, 3)):  # fewer than torch's own choice; more
-            monkeypatch.setattr("din_core.machine.cores", lambda cores=cores: cores)
+            monkeypatch.setattr("din_core.machine.limits.cores", lambda cores=cores: cores)
             assert seen_by(lambda: trainer.fit(PASS, PASS)) == {threads}
             assert seen_by(lambda: trainer.train_one_epoch(PASS)) == {threads}
             assert seen_by(lambda: trainer.evaluate(trainer.model, PASS)) == {threads}
@@ -262,7 +262,7 @@ def test_trainer_takes_no_more_threads_than_there_are_cores(monkeypatch, tmp_pat
 
 
 def test_trainer_says_that_torch_was_loaded_too_early(monkeypatch, caplog):
-    monkeypatch.setattr("din_core.spinning._too_late", True)
+    monkeypatch.setattr("din_core.machine.spinning._too_late", True)
     CTRTrainer(Counter([1]))
     assert "torch was imported before din_core" in caplog.text
 

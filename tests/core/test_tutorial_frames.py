@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from din_core.sequences import OptionsError
 from din_core.sources import SourceError
+from din_core.tables.sequences import OptionsError
 from din_core.tutorial import (
     df_to_dict,
     generate_seq_feature,

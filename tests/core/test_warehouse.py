@@ -7,15 +7,15 @@ import re
 import duckdb
 import pytest
 
-from din_core import warehouse
-from din_core.attributes import Attribute
-from din_core.warehouse import errors
+from din_core import store
+from din_core.store import errors
+from din_core.tables.attributes import Attribute
 from tests.core.other_processes import kill, run_python
 
 
 @pytest.fixture
 def con():
-    with warehouse.connect(":memory:") as connection:
+    with store.connect(":memory:") as connection:
         yield connection
 
 
@@ -23,18 +23,18 @@ def test_the_file_is_free_after_an_exception(tmp_path):
     path = tmp_path / "new" / "folder" / "p.duckdb"
 
     def create_and_fail():
-        with warehouse.connect(path) as con:
+        with store.connect(path) as con:
             con.execute("create table t as select 1 as a")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         create_and_fail()
-    with warehouse.connect(path, read_only=True) as con:
+    with store.connect(path, read_only=True) as con:
         assert con.execute("from t").fetchall() == [(1,)]
 
 
 def test_settings_are_in_force(tmp_path):
-    with warehouse.connect(
+    with store.connect(
         tmp_path / "p.duckdb", memory_limit="64MB", threads=1, temp_directory=tmp_path / "x'y"
     ) as con:
         setting = "select current_setting('{}')"
@@ -45,8 +45,8 @@ def test_settings_are_in_force(tmp_path):
 
 def test_a_missing_file_says_how_to_make_it(tmp_path):
     with (
-        pytest.raises(warehouse.WarehouseError, match="run the pipeline once"),
-        warehouse.connect(tmp_path / "w.duckdb", read_only=True),
+        pytest.raises(store.WarehouseError, match="run the pipeline once"),
+        store.connect(tmp_path / "w.duckdb", read_only=True),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -63,13 +63,13 @@ def test_another_process_that_holds_the_file_is_named(tmp_path):
     )
     try:
         with (
-            pytest.raises(warehouse.WarehouseError, match=rf"process {holder.pid} \(.*close it"),
-            warehouse.connect(path),
+            pytest.raises(store.WarehouseError, match=rf"process {holder.pid} \(.*close it"),
+            store.connect(path),
         ):
             pass
     finally:
         kill(holder)
-    with warehouse.connect(path) as con:
+    with store.connect(path) as con:
         assert con.execute("select 1").fetchall() == [(1,)]
 
 
@@ -77,10 +77,8 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path):
     path = tmp_path / "p.duckdb"
     path.write_text("user_id,item_id\n" * 1000)
     with (
-        pytest.raises(
-            warehouse.WarehouseError, match=r"not a DuckDB database .* move p\.duckdb away"
-        ),
-        warehouse.connect(path),
+        pytest.raises(store.WarehouseError, match=r"not a DuckDB database .* move p\.duckdb away"),
+        store.connect(path),
     ):
         pass
     assert path.read_text().startswith("user_id")
@@ -90,7 +88,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path):
 def database(tmp_path):
     """A file of two tables, its content in blocks of its own, and nothing beside it."""
     path = tmp_path / "p.duckdb"
-    with warehouse.connect(path) as con:
+    with store.connect(path) as con:
         con.execute("create table t as select i, 'text ' || i as s from range(200000) as r (i)")
         con.execute("create table u as select 1 as a")
     assert not path.with_name("p.duckdb.wal").exists()
@@ -98,7 +96,7 @@ def database(tmp_path):
 
 
 def read_everything(path):
-    with warehouse.connect(path, read_only=True) as con:
+    with store.connect(path, read_only=True) as con:
         return con.execute("select sum(i), max(s) from t").fetchall()
 
 
@@ -112,7 +110,7 @@ def test_damage_anywhere_ends_in_a_sentence_or_harms_nothing(database):
         database.write_bytes(damaged)
         try:
             assert read_everything(database) == expected
-        except warehouse.WarehouseError as error:
+        except store.WarehouseError as error:
             told.append(str(error))
     assert len(told) > 20
     sentence = re.compile(r"\S+/p\.duckdb: damaged, .*; move p\.duckdb away, .* from the source")
@@ -122,7 +120,7 @@ def test_damage_anywhere_ends_in_a_sentence_or_harms_nothing(database):
 @pytest.mark.parametrize("kept", [0.0, 0.2, 0.6, 0.99])
 def test_a_truncated_file_ends_in_a_sentence(database, kept):
     os.truncate(database, int(database.stat().st_size * kept))
-    with pytest.raises(warehouse.WarehouseError, match=r"p\.duckdb: damaged.*run again"):
+    with pytest.raises(store.WarehouseError, match=r"p\.duckdb: damaged.*run again"):
         read_everything(database)
 
 
@@ -141,7 +139,7 @@ def test_a_damaged_log_beside_the_file_ends_in_a_sentence(database):
     content = bytearray(log.read_bytes())
     content[-3] ^= 16
     log.write_bytes(content)
-    with pytest.raises(warehouse.WarehouseError, match=r"damaged.*and p\.duckdb\.wal where it"):
+    with pytest.raises(store.WarehouseError, match=r"damaged.*and p\.duckdb\.wal where it"):
         read_everything(database)
 
 
@@ -155,7 +153,7 @@ def test_an_exception_leaves_the_table_as_it_was(con):
     con.execute("create table t as select 1 as a")
 
     def replace_and_fail():
-        with warehouse.transaction(con):
+        with store.transaction(con):
             con.execute("create or replace table t as select 2 as a")
             raise ZeroDivisionError
 
@@ -167,21 +165,21 @@ def test_an_exception_leaves_the_table_as_it_was(con):
 def test_an_error_of_the_engine_is_the_one_that_is_raised(con):
     with (
         pytest.raises(duckdb.CatalogException, match="nothing_here"),
-        warehouse.transaction(con),
+        store.transaction(con),
     ):
         con.execute("from nothing_here")
     con.execute("create table t as select 1 as a")
 
 
 def test_changes_are_kept(con):
-    with warehouse.transaction(con):
+    with store.transaction(con):
         con.execute("create table t as select 1 as a")
     assert con.execute("from t").fetchall() == [(1,)]
 
 
 def test_a_table_carries_its_comments(con):
     con.execute("create table interactions as select 7 as cate_id union all select 5")
-    rows = warehouse.create_table(con, "cates", item_attributes=(Attribute("cate_id"),))
+    rows = store.create_table(con, "cates", item_attributes=(Attribute("cate_id"),))
     assert rows == 2
     assert con.execute("from cates").fetchall() == [(1, 5), (2, 7)]
     comments = con.execute(
@@ -202,8 +200,8 @@ def test_a_rolled_back_table_leaves_neither_rows_nor_comments(con):
     con.execute("create table interactions as select 7 as cate_id")
 
     def create_and_fail():
-        with warehouse.transaction(con):
-            warehouse.create_table(con, "cates", item_attributes=(Attribute("cate_id"),))
+        with store.transaction(con):
+            store.create_table(con, "cates", item_attributes=(Attribute("cate_id"),))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -214,22 +212,22 @@ def test_a_rolled_back_table_leaves_neither_rows_nor_comments(con):
 def test_disk_that_runs_full_meanwhile_is_explained(tmp_path):
     message = f'IO Error: Could not write file "x.wal": {os.strerror(errno.ENOSPC)}'
     with (
-        pytest.raises(warehouse.WarehouseError, match=r"p\.duckdb: the disk .*DIN_HOME"),
-        warehouse.connect(tmp_path / "p.duckdb"),
+        pytest.raises(store.WarehouseError, match=r"p\.duckdb: the disk .*DIN_HOME"),
+        store.connect(tmp_path / "p.duckdb"),
     ):
         raise duckdb.IOException(message)
     with (
         pytest.raises(duckdb.CatalogException),
-        warehouse.connect(tmp_path / "p.duckdb") as con,
+        store.connect(tmp_path / "p.duckdb") as con,
     ):
         con.execute("from nothing")
 
 
 def test_memory_limit_that_is_too_small_names_the_option(tmp_path):
     def sort_too_much():
-        with warehouse.connect(tmp_path / "p.duckdb", memory_limit="1MB") as con:
+        with store.connect(tmp_path / "p.duckdb", memory_limit="1MB") as con:
             con.execute("set max_temp_directory_size = '0KB'")
             con.execute("create table t as select range as x from range(3000000)")
 
-    with pytest.raises(warehouse.WarehouseError, match="memory_limit"):
+    with pytest.raises(store.WarehouseError, match="memory_limit"):
         sort_too_much()

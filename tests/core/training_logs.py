@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from din_core.features import Vocabulary
-from din_core.training_data import Samples, TrainingData
+from din_core.inputs.training_data import Samples, TrainingData
+from din_core.network.features import Vocabulary
 
 
 def samples(rows, offsets):

@@ -5,7 +5,7 @@ ask for), and translated by sqlglot. pyspark and sqlglot are imported where they
 the suite collects this module without the ``[spark]`` extra as well.
 """
 
-from din_core import sql_files
+from din_core.store import sql_files
 
 
 def start(folder):
@@ -59,7 +59,7 @@ def build(spark, con, name, variant, options):
         con: The connection that receives Spark's rows.
         name: A file of ``sql/sequences``.
         variant: Its variant, or None.
-        options: From :func:`din_core.sequences.options_from`.
+        options: From :func:`din_core.tables.sequences.options_from`.
     """
     # The checkpoint holds the rows, so that the next table does not compute this one again.
     frame = spark.sql(translate(name, variant, options)).localCheckpoint()

@@ -4,8 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from din_core import sequences, sql_files, warehouse
+from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.store import sql_files
+from din_core.tables import sequences
 from tests.spark import spark_engine
 
 pytestmark = pytest.mark.spark
@@ -26,13 +28,13 @@ def spark(tmp_path_factory):
 
 @pytest.fixture
 def ours():
-    with warehouse.connect(":memory:", threads=1) as connection:
+    with store.connect(":memory:", threads=1) as connection:
         yield connection
 
 
 @pytest.fixture
 def theirs():
-    with warehouse.connect(":memory:", threads=1) as connection:
+    with store.connect(":memory:", threads=1) as connection:
         yield connection
 
 
@@ -252,7 +254,7 @@ def test_every_table_has_the_same_rows_and_version_on_both_engines(spark, ours, 
     sequences.build(ours, source, config)
     options = {**sequences.options_from(ours, source, config), "millionths": 800_000}
     for figure in FIGURES:
-        warehouse.create_table(ours, figure, **options)
+        store.create_table(ours, figure, **options)
 
     spark_engine.load(spark, ours, "interactions")
     for name in EVERY_NAME:
@@ -261,8 +263,8 @@ def test_every_table_has_the_same_rows_and_version_on_both_engines(spark, ours, 
     for name in EVERY_NAME:
         assert columns_of(theirs, name) == columns_of(ours, name), name
         assert rows_of(theirs, name) == rows_of(ours, name), name
-        ours_version = warehouse.content_version(ours, name)
-        assert warehouse.content_version(theirs, name) == ours_version, name
+        ours_version = store.content_version(ours, name)
+        assert store.content_version(theirs, name) == ours_version, name
 
 
 def test_the_cases_leave_no_file_out():
@@ -299,7 +301,7 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
     ours.execute("create table interactions as select 1 as cate_id where false")
     config = SequenceConfig(seed=LARGEST, negatives_per_positive=3)
     options = sequences.options_from(ours, source, config, for_table="negatives")
-    warehouse.create_table(ours, "negatives", variant=variant, **options)
+    store.create_table(ours, "negatives", variant=variant, **options)
 
     for table in ("events", "user_sequences", "items"):
         spark_engine.load(spark, ours, table)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from din_core import checks, sequences, warehouse
+from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.tables import checks, sequences
 from tests import oracle
 
 ORDER = {
@@ -25,7 +26,7 @@ ORDER = {
 
 @pytest.fixture(scope="module")
 def con():
-    with warehouse.connect(":memory:", threads=1) as connection:
+    with store.connect(":memory:", threads=1) as connection:
         yield connection
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from din_core import analytics, checks, metrics, sequences, sql_files, warehouse
+from din_core import metrics, store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.store import sql_files
+from din_core.tables import analytics, checks, sequences
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analysts.md"
 QUESTION = re.compile(r"^### (\d+)\. .*?^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -107,7 +109,7 @@ def create_predictions(con):
             )
         ),
     )
-    warehouse.create_table(con, "test_predictions")
+    store.create_table(con, "test_predictions")
     con.unregister("model_scores")
 
 
@@ -120,7 +122,7 @@ def published(tmp_path_factory):
     """The file analysts open, of the log above."""
     folder = tmp_path_factory.mktemp("analysts")
     source, choices = SourceConfig(path=""), SequenceConfig()
-    with warehouse.connect(folder / "pipeline.duckdb", threads=1) as con:
+    with store.connect(folder / "pipeline.duckdb", threads=1) as con:
         create_interactions(
             con,
             ("user_id", "item_id", "time", "cate_id", "label"),
@@ -133,17 +135,17 @@ def published(tmp_path_factory):
             "('y.csv', 2, 'empty user_id', ',i1,5')) as listed (file, line, reason, raw)"
         )
         create_predictions(con)
-        with warehouse.transaction(con):
+        with store.transaction(con):
             made = analytics.create_views(con, sequences.options_from(con, source, choices))
         assert made == list(analytics.inputs())
-    warehouse.publish(folder / "pipeline.duckdb", folder / "warehouse.duckdb")
-    with warehouse.connect(folder / "warehouse.duckdb", read_only=True, threads=1) as con:
+    store.publish(folder / "pipeline.duckdb", folder / "warehouse.duckdb")
+    with store.connect(folder / "warehouse.duckdb", read_only=True, threads=1) as con:
         yield con
 
 
 @pytest.fixture
 def con():
-    with warehouse.connect(":memory:", threads=1) as connection:
+    with store.connect(":memory:", threads=1) as connection:
         yield connection
 
 
@@ -213,7 +215,7 @@ def test_auc_in_sql_is_that_of_the_library_with_ties(con):
     lengths = [1, 2, 3, 4, 4, 4, 5, 9, 9, 5, 50, 50]
     rows = pa.table({"label": labels, "score": scores, "history_length": lengths})
     con.register("test_predictions", rows)
-    warehouse.create_table(con, "prediction_quality")
+    store.create_table(con, "prediction_quality")
     found = dict(rows_of(con, "select history, auc from prediction_quality"))
     assert found == {
         "1 to 4": pytest.approx(metrics.auc(rows["label"][:6], rows["score"][:6])),
@@ -295,7 +297,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
     con.execute(
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
-    warehouse.create_table(con, "test_predictions")
+    store.create_table(con, "test_predictions")
     analytics.create_views(con, sequences.options_from(con, source, choices))
 
     values = {7: {"cate_id": 5, "brand": "x"}, 8: {"cate_id": 6, "brand": None}}
@@ -356,7 +358,7 @@ def test_attributes_may_have_names_of_the_queries_themselves(con, item_attribute
     con.execute(
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
-    warehouse.create_table(con, "test_predictions")
+    store.create_table(con, "test_predictions")
     analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
 
     answer = con.execute("from readable_samples where position = 3")

@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from din_core import analytics, checks, sequences, warehouse
+from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.sources import ingest
+from din_core.tables import analytics, checks, sequences
 
 # Out of order, and all but D within one second: D sees A, B, C.
 LOG = """user_id,item_id,time,cate_id
@@ -23,7 +24,7 @@ TENTHS = [Decimal(f"{SECOND}.{tenth}") for tenth in (1, 5, 9)] + [Decimal(SECOND
 
 @pytest.fixture
 def con():
-    with warehouse.connect(":memory:") as connection:
+    with store.connect(":memory:") as connection:
         yield connection
 
 
@@ -117,8 +118,8 @@ def test_times_of_nanoseconds_and_the_last_of_all_are_published(con, build):
 
 def test_the_version_of_a_table_follows_the_fractions(con, build):
     build()
-    version = warehouse.content_version(con, "events")
+    version = store.content_version(con, "events")
     build(LOG.replace("23.900", "23.901"))
-    assert warehouse.content_version(con, "events") != version
+    assert store.content_version(con, "events") != version
     build()
-    assert warehouse.content_version(con, "events") == version
+    assert store.content_version(con, "events") == version

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from din_core import sequences, warehouse
+from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.sources import SourceError, ingest
+from din_core.tables import sequences
 from din_core.tutorial import generate_seq_feature
 from tests import oracle
 
@@ -22,7 +23,7 @@ FIRST = 1_593_907_703  # seconds
 
 @pytest.fixture(scope="module")
 def con():
-    with warehouse.connect(":memory:", threads=1) as connection:
+    with store.connect(":memory:", threads=1) as connection:
         yield connection
 
 
@@ -88,7 +89,7 @@ def tables_of(con, path):
     columns = ("cate_id", "brand", "flag")
     source = SourceConfig(path=str(path), item_attribute_cols=columns)
     config = SequenceConfig(max_history=4)
-    with warehouse.transaction(con):
+    with store.transaction(con):
         report = ingest(con, source)
     assert report.rejected == 0
     sequences.build(con, source, config)

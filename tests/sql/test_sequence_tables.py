@@ -2,13 +2,14 @@
 
 import pytest
 
-from din_core import sequences, warehouse
+from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.tables import sequences
 
 
 @pytest.fixture
 def con():
-    with warehouse.connect(":memory:") as connection:
+    with store.connect(":memory:") as connection:
         yield connection
 
 
@@ -255,7 +256,7 @@ def test_another_seed_draws_others_and_leaves_the_events(con):
     for seed in (1, 2, 1):
         build(con, rows, seed=seed)
         versions.append(
-            [warehouse.content_version(con, name) for name in ("events", "negatives", "samples")]
+            [store.content_version(con, name) for name in ("events", "negatives", "samples")]
         )
     assert versions[0] == versions[2]
     assert versions[0][0] == versions[1][0]
@@ -439,7 +440,7 @@ def test_the_samples_version_follows_the_length_of_histories(con):
     versions = {}
     for max_history in (2, 4, 50):
         build(con, rows, max_history=max_history)
-        versions[max_history] = warehouse.content_version(con, "samples")
+        versions[max_history] = store.content_version(con, "samples")
     assert versions[2] != versions[4]
     # No history is longer than four: the rows are the same.
     assert versions[4] == versions[50]

@@ -1,0 +1,1 @@
+"""What is made of a model's answers on the test split."""

@@ -1,0 +1,88 @@
+"""Mini-batches gathered from a log that stands once in memory, without a loop.
+
+Which samples a batch holds is decided in :mod:`din_core.inputs.epochs`. Shapes: B samples of a
+batch, P history positions of all of them together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from din_core.network.batch import Batch
+
+if TYPE_CHECKING:
+    from din_core.inputs.training_data import TrainingData
+
+
+class BatchGatherer:
+    """The columns of a log on one device, and batches gathered from them without a loop.
+
+    Attributes are looked up after the items, so that a history costs one read of ``event_items``
+    and one of each attribute's map.
+
+    Args:
+        data: The log; its event items and attribute maps are copied to the device.
+        device: Where batches are made.
+    """
+
+    def __init__(self, data: TrainingData, device: torch.device) -> None:
+        self._event_items = torch.as_tensor(data.event_items).to(device)
+        self._item_attributes = {
+            name: torch.as_tensor(index).to(device) for name, index in data.item_attributes.items()
+        }
+        self._user_attributes = {
+            name: torch.as_tensor(index).to(device) for name, index in data.user_attributes.items()
+        }
+
+    def gather(
+        self,
+        *,
+        user: Tensor,
+        item: Tensor,
+        start: Tensor,
+        end: Tensor,
+        n_positions: int,
+        label: Tensor | None = None,
+    ) -> Batch:
+        """Make a batch.
+
+        Args:
+            user: Users, int ``[B]``.
+            item: Candidates, int ``[B]``.
+            start: First event row of each history, int ``[B]``.
+            end: Event row after its last, int ``[B]``.
+            n_positions: P, the sum of ``end - start``. Given by the caller, who knows it on the
+                host, so that a GPU need not be waited for.
+            label: ``[B]``.
+
+        Returns:
+            The batch, with all inputs named as the columns of the view ``samples``.
+        """
+        # Everything made of it counts positions in 64 bits, `row` among it, which kernels read.
+        length = end.long() - start.long()
+        offsets = torch.zeros(len(length) + 1, dtype=torch.int64, device=length.device)
+        torch.cumsum(length, 0, out=offsets[1:])
+        row = torch.repeat_interleave(length, output_size=n_positions)
+        # Position p of the batch is event p, moved by as much as its own history is.
+        event = torch.arange(n_positions, device=length.device) + (start - offsets[:-1])[row]
+        history = self._event_items[event]
+        return Batch(
+            sparse={
+                "target_item_id": item.long(),
+                "user_id": user.long(),
+                **{f"target_{name}": of[item].long() for name, of in self._item_attributes.items()},
+                **{name: of[user].long() for name, of in self._user_attributes.items()},
+            },
+            sequences={
+                "hist_item_id": history.long(),
+                **{
+                    f"hist_{name}": of[history].long() for name, of in self._item_attributes.items()
+                },
+            },
+            offsets=offsets,
+            row=row,
+            label=None if label is None else label.float(),
+        )

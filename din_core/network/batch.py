@@ -1,0 +1,110 @@
+"""Mini-batches with flat histories: the values of all histories in one row, and where each begins.
+
+No padding exists here, so none is ever computed on. :func:`batch_from_padded` takes what others
+send as rectangles; :mod:`din_core.inputs.batches` cuts batches from a log. Shapes: B samples of a
+batch, P history positions of all of them together, L padded length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One mini-batch.
+
+    Attributes:
+        sparse: Feature name to int64 ``[B]``, such as ``target_item_id`` or ``user_id``; dense
+            features are here too, float ``[B]`` or ``[B, D]``.
+        sequences: Feature name to int64 ``[P]``; sample *b* owns the positions
+            ``offsets[b] … offsets[b + 1] - 1``, most recent last.
+        offsets: int64 ``[B + 1]``, not decreasing, from 0 to P.
+        row: int64 ``[P]``: the sample that a position belongs to.
+        label: float32 ``[B]``, or ``None`` where nothing is known yet.
+    """
+
+    sparse: Mapping[str, Tensor]
+    sequences: Mapping[str, Tensor]
+    offsets: Tensor
+    row: Tensor
+    label: Tensor | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """B."""
+        return self.offsets.shape[0] - 1
+
+    def shares(self, number: int) -> list[Batch]:
+        """Cut the batch into batches of consecutive samples, as equal in number as can be.
+
+        Args:
+            number: How many; 1 gives the batch itself.
+        """
+        if number == 1:
+            return [self]
+        cuts = [self.n_samples * share // number for share in range(number + 1)]
+        places = [int(self.offsets[cut]) for cut in cuts]
+        return [
+            Batch(
+                sparse={name: ids[first:end] for name, ids in self.sparse.items()},
+                sequences={name: ids[begin:stop] for name, ids in self.sequences.items()},
+                offsets=self.offsets[first : end + 1] - begin,
+                row=self.row[begin:stop] - first,
+                label=None if self.label is None else self.label[first:end],
+            )
+            for first, end, begin, stop in zip(
+                cuts[:-1], cuts[1:], places[:-1], places[1:], strict=True
+            )
+        ]
+
+
+def batch_from_padded(
+    inputs: Mapping[str, Tensor],
+    sequence_names: Sequence[str],
+    padding_idx: int = 0,
+    label: Tensor | None = None,
+) -> Batch:
+    """Flatten the rectangles that a server or the tutorial's loader sends.
+
+    A position is padding when *every* sequence feature is ``padding_idx`` there: an item of
+    unknown category is still an item. Padding may stand anywhere in a row.
+
+    Args:
+        inputs: Feature name to int ``[B]``, or ``[B, L]`` for the sequences. Their type is kept:
+            the look-up refuses what is not an integer.
+        sequence_names: The keys of ``inputs`` that are sequences; at least one.
+        padding_idx: The index that means "no position".
+        label: float ``[B]``, carried along.
+
+    Returns:
+        The batch, on the device of the inputs.
+
+    Raises:
+        KeyError: A sequence that ``inputs`` lacks.
+        ValueError: No sequences, or sequences of different shapes.
+    """
+    if not sequence_names:
+        raise ValueError("sequence_names is empty; name at least one history")
+    missing = [name for name in sequence_names if name not in inputs]
+    if missing:
+        raise KeyError(f"no input for {missing}; there are {sorted(inputs)}")
+    shapes = {name: tuple(inputs[name].shape) for name in sequence_names}
+    if len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 2:
+        raise ValueError(f"sequences must share one shape [batch, length], got {shapes}")
+
+    is_position = torch.stack([inputs[name] != padding_idx for name in sequence_names]).any(0)
+    row, column = is_position.nonzero(as_tuple=True)
+    offsets = torch.zeros(len(is_position) + 1, dtype=torch.int64, device=row.device)
+    torch.cumsum(is_position.sum(1), 0, out=offsets[1:])
+    return Batch(
+        sparse={name: value for name, value in inputs.items() if name not in shapes},
+        sequences={name: inputs[name][row, column] for name in sequence_names},
+        offsets=offsets,
+        row=row,
+        label=label,
+    )

@@ -1,0 +1,83 @@
+"""Fused kernels: a layer computed in one go instead of operation by operation.
+
+What belongs here: other ways to compute what ``din_core.network.layers`` already defines, and the
+decision whether one can run. The plain formula stays the reference, and is what runs where a kernel
+cannot. Kernels are compiled for this processor at first use, which takes some seconds once.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from torch import nn
+
+from din_core.network.kernels.build import KernelUnavailableError, load
+from din_core.network.kernels.fused import FusedKernel, KernelPrecision, why_plain
+from din_core.network.layers.attention import ActivationUnit
+
+__all__ = [
+    "FusedKernel",
+    "KernelPrecision",
+    "KernelUnavailableError",
+    "available",
+    "multiplies_in_bfloat16",
+    "use_fused_units",
+    "why_not",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def why_not(cache_dir: Path | None = None) -> str | None:
+    """Why the kernels cannot run on this machine, as a sentence; ``None`` where they can.
+
+    Compiles them if that has not been done yet.
+
+    Args:
+        cache_dir: Folder of compiled kernels; ``~/.cache/din_core`` by default.
+    """
+    try:
+        load(cache_dir)
+    except KernelUnavailableError as error:
+        return str(error)
+    return None
+
+
+def available(cache_dir: Path | None = None) -> bool:
+    """Whether the kernels can run on this machine; see :func:`why_not`."""
+    return why_not(cache_dir) is None
+
+
+def multiplies_in_bfloat16(cache_dir: Path | None = None) -> bool:
+    """Whether the kernels can run, and multiply in bfloat16 on this processor."""
+    return available(cache_dir) and bool(load(cache_dir).din_number_bytes(1))
+
+
+def use_fused_units(
+    model: nn.Module, precision: KernelPrecision = "float32", cache_dir: Path | None = None
+) -> int:
+    """Let a model's activation units run as fused kernels, and log why where they do not.
+
+    Args:
+        model: Any module; its :class:`ActivationUnit` submodules are changed in place.
+        precision: See :class:`FusedKernel`.
+        cache_dir: Folder of compiled kernels; ``~/.cache/din_core`` by default.
+
+    Returns:
+        Number of units that will run fused.
+    """
+    units = [module for module in model.modules() if isinstance(module, ActivationUnit)]
+    reason = why_not(cache_dir) if units else None
+    if reason is not None:
+        logger.warning("activation units run by the plain formula: %s", reason)
+        return 0
+    fused = 0
+    for unit in units:
+        reason = why_plain(unit)
+        if reason is None:
+            unit.kernel = FusedKernel(precision, cache_dir)
+            fused += 1
+        else:
+            logger.info("an activation unit runs by the plain formula: %s", reason)
+    return fused

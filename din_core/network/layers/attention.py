@@ -1,0 +1,196 @@
+"""Target attention over flat histories: the activation unit of DIN, and pooling.
+
+Shapes: B samples, P history positions of all of them together (no padding), D embedding width,
+H width of the unit's first hidden layer, L padded length (evaluation of exported models only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from din_core.network.layers.mlp import MLP
+
+if TYPE_CHECKING:
+    from din_core.network.layers.dice import ActivationName
+
+
+class ActivationKernel(Protocol):
+    """Another way to compute :meth:`ActivationUnit.forward`: same arguments, values and gradients.
+
+    It reads the unit's parameters (``unit.mlp.layers``, ``.activations``, ``.output``), and in
+    training hands each Dice its batch statistics with ``Dice.track``, as the plain formula does.
+    """
+
+    def __call__(
+        self, unit: ActivationUnit, target: Tensor, history: Tensor, row: Tensor, offsets: Tensor
+    ) -> Tensor:
+        """Return the pooled interest ``[B, D]``."""
+        ...
+
+
+class ActivationUnit(nn.Module):
+    """Local activation unit (arXiv 1706.06978, section 4.3): how a candidate weighs a history.
+
+    For every history position with embedding *h* of a sample with candidate embedding *t*::
+
+        x = [t, h, t - h, t * h]                       4 D
+        a = activation(W1 x + b1), then the further hidden layers
+        w = output . a + c                             one number, the weight
+        interest of the sample = sum over its positions of w * h
+
+    Weights are not normalised by default, so that the length of the interest vector carries its
+    strength. With ``use_softmax`` they are, over the sample's own positions. A sample without
+    history has the zero vector. Dice takes its statistics over all P positions of the batch.
+
+    The first layer is never computed on the concatenation. With ``W1 = [Wt, Wh, Wd, Wp]``,
+    ``W1 x + b1 = ((Wt + Wd) t + b1) + (Wh - Wd) h + Wp (t * h)``: the bracket once per sample, and
+    half the width for each position. :meth:`scores_by_concatenation` is the formula as it stands
+    in the paper; a test holds the two against each other.
+
+    Args:
+        embed_dim: D.
+        dims: Widths of the hidden layers, at least one.
+        activation: Hidden activation, by name.
+        use_softmax: Normalise the weights over each sample's positions.
+
+    Attributes:
+        mlp: All parameters: ``mlp.layers[0].weight`` is ``[dims[0], 4 D]`` with its columns in the
+            order t, h, t - h, t * h.
+        kernel: ``None`` for the plain formula, or an :data:`ActivationKernel` to run instead.
+
+    Raises:
+        ValueError: No hidden layer, or as :class:`MLP`.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        dims: Sequence[int] = (256, 128),
+        activation: ActivationName = "dice",
+        use_softmax: bool = False,
+    ) -> None:
+        super().__init__()
+        if not dims:
+            raise ValueError("an activation unit needs at least one hidden layer; dims is empty")
+        self.embed_dim = embed_dim
+        self.use_softmax = use_softmax
+        self.mlp = MLP(4 * embed_dim, dims, activation)
+        self.kernel: ActivationKernel | None = None
+
+    def forward(self, target: Tensor, history: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+        """Pool each sample's history by its relevance to the candidate.
+
+        Args:
+            target: Candidate embeddings ``[B, D]``.
+            history: Embeddings of all history positions ``[P, D]``.
+            row: Sample of each position, int64 ``[P]``, not decreasing.
+            offsets: First position of each sample and P at the end, int64 ``[B + 1]``.
+
+        Returns:
+            Interest vectors ``[B, D]``.
+        """
+        if self.kernel is not None:
+            return self.kernel(self, target, history, row, offsets)
+        return self.by_formula(target, history, row)
+
+    def by_formula(self, target: Tensor, history: Tensor, row: Tensor) -> Tensor:
+        """The same, whatever the kernel: what runs without one, and its tested reference."""
+        weights = self.scores(target, history, row)
+        if self.use_softmax:
+            weights = segment_softmax(weights, row, target.shape[0])
+        return sum_by_row(weights.unsqueeze(1) * history, row, target.shape[0])
+
+    def scores(self, target: Tensor, history: Tensor, row: Tensor) -> Tensor:
+        """Weights before any softmax, ``[P]``, by the split formula."""
+        of_target, of_position = self._first_layer()
+        target_term = nn.functional.linear(target, of_target, self.mlp.first_layer.bias)
+        x = torch.cat([history, target[row] * history], dim=1)
+        return self.mlp.from_first_layer(nn.functional.linear(x, of_position) + target_term[row])
+
+    def scores_by_concatenation(self, target: Tensor, history: Tensor, row: Tensor) -> Tensor:
+        """Weights before any softmax, ``[P]``, as the paper draws them: slow, and the reference."""
+        t = target[row]
+        return self.mlp(torch.cat([t, history, t - history, t * history], dim=1))
+
+    def pool_padded(self, target: Tensor, history: Tensor, is_position: Tensor) -> Tensor:
+        """The same on rectangles, for exported graphs; evaluation only.
+
+        Args:
+            target: ``[B, D]``.
+            history: ``[B, L, D]``, anything where there is padding.
+            is_position: bool ``[B, L]``, false where there is padding.
+
+        Returns:
+            Interest vectors ``[B, D]``.
+        """
+        of_target, of_position = self._first_layer()
+        t = target.unsqueeze(1)
+        target_term = nn.functional.linear(t, of_target, self.mlp.first_layer.bias)
+        x = torch.cat([history, t * history], dim=2)
+        s = nn.functional.linear(x, of_position) + target_term
+        weights = self.mlp.from_first_layer(s.flatten(0, 1)).view(is_position.shape)
+        mask = is_position.to(history.dtype)
+        if self.use_softmax:
+            # Far below every score, yet finite: a row of padding alone must not become NaN.
+            weights = torch.softmax(weights.masked_fill(~is_position, -1e30), dim=1)
+        return ((weights * mask).unsqueeze(2) * history).sum(1)
+
+    def _first_layer(self) -> tuple[Tensor, Tensor]:
+        """Weights on the target ``[H, D]``, and on ``[h, t * h]`` of a position ``[H, 2 D]``."""
+        weight, d = self.mlp.first_layer.weight, self.embed_dim
+        w_t, w_h = weight[:, :d], weight[:, d : 2 * d]
+        w_d, w_p = weight[:, 2 * d : 3 * d], weight[:, 3 * d :]
+        return w_t + w_d, torch.cat([w_h - w_d, w_p], dim=1)
+
+
+def sum_by_row(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
+    """Sum positions into their samples.
+
+    Args:
+        values: ``[P, D]``.
+        row: Sample of each position, int64 ``[P]``.
+        n_rows: B.
+
+    Returns:
+        ``[B, D]``, zero where a sample has no position.
+    """
+    return values.new_zeros(n_rows, values.shape[1]).index_add(0, row, values)
+
+
+def segment_softmax(scores: Tensor, row: Tensor, n_rows: int) -> Tensor:
+    """Softmax over the positions of each sample.
+
+    Args:
+        scores: ``[P]``.
+        row: Sample of each position, int64 ``[P]``.
+        n_rows: B.
+
+    Returns:
+        ``[P]``, summing to 1 in every sample that has a position; float32 at least.
+    """
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    # The maximum only keeps exp() in range and cancels out, so no gradient is due to it.
+    largest = scores.new_full((n_rows,), -torch.inf)
+    largest = largest.scatter_reduce(0, row, scores.detach(), "amax")
+    exponentials = torch.exp(scores - largest[row])
+    total = scores.new_zeros(n_rows).index_add(0, row, exponentials)
+    return exponentials / total[row]
+
+
+@contextmanager
+def plain_formula(model: nn.Module) -> Generator[None]:
+    """Run a model without its activation kernels for a while: to draw, export or compare it."""
+    units = [module for module in model.modules() if isinstance(module, ActivationUnit)]
+    kernels = [unit.kernel for unit in units]
+    for unit in units:
+        unit.kernel = None
+    try:
+        yield
+    finally:
+        for unit, kernel in zip(units, kernels, strict=True):
+            unit.kernel = kernel

@@ -1,0 +1,90 @@
+"""The multi-layer perceptron that both the activation unit and the final classifier consist of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from din_core.network.layers.dice import activation_layer
+
+if TYPE_CHECKING:
+    from din_core.network.layers.dice import ActivationName
+
+
+class MLP(nn.Module):
+    """Linear layers, each with its activation and dropout, and a last one to a single number.
+
+    There is no batch normalisation: Dice normalises by itself, and the DIN authors' own was found
+    to leak labels.
+
+    Args:
+        input_dim: Width of the input.
+        dims: Widths of the hidden layers; none gives a linear model.
+        activation: Name of the hidden activation, see :func:`activation_layer`.
+        dropout: Probability of dropping a hidden unit in training, in [0, 1).
+
+    Attributes:
+        layers: The hidden ``nn.Linear`` layers.
+        activations: What follows each of them.
+        output: ``nn.Linear`` to one number.
+
+    Raises:
+        ValueError: A width below 1, a dropout outside its range, an unknown activation.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        dims: Sequence[int] = (),
+        activation: ActivationName = "dice",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if min(input_dim, *dims, 1) < 1:
+            raise ValueError(f"layer widths must be 1 or more, got {[input_dim, *dims]}")
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout {dropout} is not in [0, 1)")
+        widths = [input_dim, *dims]
+        self.layers = nn.ModuleList(
+            nn.Linear(fan_in, fan_out) for fan_in, fan_out in zip(widths, dims, strict=False)
+        )
+        self.activations = nn.ModuleList(activation_layer(activation, width) for width in dims)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(widths[-1], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features to one number a row.
+
+        Args:
+            x: ``[N, input_dim]``.
+
+        Returns:
+            ``[N]``.
+        """
+        if not len(self.layers):
+            return self.output(x).squeeze(-1)
+        return self.from_first_layer(self.layers[0](x))
+
+    @property
+    def first_layer(self) -> nn.Linear:
+        """The first hidden layer; an index error where there is none."""
+        layer = self.layers[0]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def from_first_layer(self, s: Tensor) -> Tensor:
+        """Go on from the pre-activations of the first hidden layer, however they were computed.
+
+        Args:
+            s: ``[N, dims[0]]``.
+
+        Returns:
+            ``[N]``.
+        """
+        for depth, activation in enumerate(self.activations):
+            if depth:
+                s = self.layers[depth](s)
+            s = self.dropout(activation(s))
+        return self.output(s).squeeze(-1)

@@ -1,0 +1,67 @@
+"""Networks, and how to build one from the configuration and a log's vocabulary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from din_core.network.features import SequenceFeature, SparseFeature, Vocabulary
+from din_core.network.models.din import DIN
+
+if TYPE_CHECKING:
+    from din_core.config import ModelConfig
+
+__all__ = ["DIN", "build_model"]
+
+
+def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
+    """Build the network for a log; inputs are named as the columns of the view ``samples``.
+
+    Those are ``target_item_id`` with ``hist_item_id``, ``target_<c>`` with ``hist_<c>`` for every
+    item attribute, ``user_id`` where the configuration wants it, and the user attributes.
+
+    Args:
+        config: The network's options.
+        vocabulary: How many ids there are; tables get one more row, for padding and unknown.
+
+    Returns:
+        A freshly initialised model, drawn from torch's global generator: seed it before.
+    """
+    item_columns = {"item_id": vocabulary.n_items, **vocabulary.item_attributes}
+    targets = [
+        SparseFeature(f"target_{column}", size + 1, config.embed_dim)
+        for column, size in item_columns.items()
+    ]
+    histories = [
+        SequenceFeature(
+            f"hist_{column}",
+            size + 1,
+            config.embed_dim,
+            pooling="concat",
+            shared_with=f"target_{column}",
+        )
+        for column, size in item_columns.items()
+    ]
+    user_columns = {"user_id": vocabulary.n_users} if config.use_user else {}
+    others = [
+        SparseFeature(column, size + 1, config.embed_dim)
+        for column, size in {**user_columns, **vocabulary.user_attributes}.items()
+    ]
+    return DIN(
+        others,
+        histories,
+        targets,
+        mlp_params={
+            "dims": config.mlp_dims,
+            "activation": config.activation,
+            "dropout": config.dropout,
+        },
+        attention_mlp_params={
+            "dims": config.attention_dims,
+            "activation": config.activation,
+            "use_softmax": config.use_softmax,
+        },
+        pooling=config.pooling,
+        attention=config.attention,
+        product_inputs=config.product_inputs,
+        embedding_init_std=config.embedding_init_std,
+    )

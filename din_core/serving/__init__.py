@@ -1,0 +1,1 @@
+"""What leaves the pipeline with a model: saved model, ONNX graphs, vocabularies, pictures."""

@@ -1,0 +1,264 @@
+"""Pictures for people: the network's computation graph and the training curve.
+
+Graphs are drawn by torchviz and Graphviz, curves by matplotlib's object interface, which keeps no
+global state. Pictures depend on the model alone: node names are numbered, not object ids.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import graphviz
+import numpy as np
+import torch
+import torchviz
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL.PngImagePlugin import PngImageFile
+
+from din_core.atomic_files import replacing
+from din_core.errors import DinError
+from din_core.escaping import dot_label
+from din_core.network.layers.attention import plain_formula
+from din_core.serving.export import random_inputs
+
+if TYPE_CHECKING:
+    from din_core.network.models import DIN
+    from din_core.training.reports import EpochReport
+
+# Operations that only hand a parameter on; drawing them doubles the picture and tells nothing.
+_PASSED_THROUGH = frozenset({"AccumulateGrad", "TBackward0", "ToCopyBackward0"})
+_NODE = re.compile(
+    r'^\s*(\d+) \[label=(?:"(?P<quoted>[^"]*)"|(?P<plain>\S+?))(?P<rest>[ \]].*)$', re.S
+)
+_EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$")
+
+
+class PictureError(DinError, RuntimeError):
+    """A picture cannot be drawn on this machine; the message says what to install."""
+
+
+def architecture_graph(model: DIN, path_stem: Path | str, dpi: int = 300) -> tuple[Path, Path]:
+    """Draw the computation graph of one small batch, from the parameters down to the prediction.
+
+    Parameters are blue and carry their names, operations grey, the prediction green. The plain
+    formula is drawn, in evaluation mode; the model is left as it is.
+
+    Args:
+        model: The network.
+        path_stem: Files without their endings; the directory is made where it does not exist.
+        dpi: Resolution of the PNG.
+
+    Returns:
+        Paths of the PNG and of the SVG.
+
+    Raises:
+        PictureError: Graphviz is not installed.
+    """
+    stem = Path(path_stem)
+    png, svg = (stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg"))
+    source = graph_source(model)
+    with ThreadPoolExecutor(2) as pool:  # each waits for a program of its own
+        list(pool.map(lambda path: save_graph(model, path, dpi, source=source), (png, svg)))
+    return png, svg
+
+
+def save_graph(model: DIN, path: Path | str, dpi: int = 300, *, source: str | None = None) -> None:
+    """Draw the computation graph into one file; see :func:`architecture_graph`.
+
+    Args:
+        model: The network.
+        path: A file ending in ``.png``, ``.svg`` or ``.pdf``.
+        dpi: Resolution of a PNG.
+        source: What :func:`graph_source` gave for the model, where it has been called before.
+
+    Raises:
+        ValueError: Another ending.
+        PictureError: Graphviz is not installed.
+    """
+    path = Path(path)
+    ending = path.suffix.removeprefix(".")
+    if ending not in ("png", "svg", "pdf"):
+        raise ValueError(f"{path}: pictures are .png, .svg or .pdf, not '{path.suffix}'")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(_rendered(source or graph_source(model), ending, dpi))
+
+
+def graph_source(
+    model: DIN, inputs: Mapping[str, torch.Tensor] | None = None, name: str = "din"
+) -> str:
+    """The graph in Graphviz's language, equal for equal networks.
+
+    Args:
+        model: The network.
+        inputs: Padded inputs to draw it for, as :meth:`DIN.forward` takes them; ``None`` makes
+            some. Only their number shows, at the probability.
+        name: Name of the graph.
+
+    Returns:
+        A ``digraph``.
+    """
+    if inputs is None:
+        made = random_inputs(model, 2, 3, np.random.default_rng(0))
+        inputs = {feature: torch.from_numpy(each) for feature, each in made.items()}
+    device = next(model.parameters()).device
+    was_training = model.training
+    try:
+        with plain_formula(model), warnings.catch_warnings():
+            # torchviz 0.0.3 compares torch's version by means that Python has deprecated.
+            warnings.filterwarnings("ignore", "distutils Version classes", DeprecationWarning)
+            x = {feature: each.to(device) for feature, each in inputs.items()}
+            # Numbers go through torchviz's labels unchanged; names may hold anything.
+            names = {f"p{i}": each for i, (each, _) in enumerate(model.named_parameters())}
+            parameters = dict(zip(names, model.parameters(), strict=True))
+            drawn = torchviz.make_dot(model.eval()(x), params=parameters)
+    finally:
+        model.train(was_training)
+    return _digraph(cast("list[str]", drawn.body), names, graphviz.quoting.quote(name))
+
+
+def canonical_graph(svg: bytes) -> bytes:
+    """An SVG without the comment that names the version of Graphviz: what may be hashed."""
+    return re.sub(rb"<!--.*?-->\s*", b"", svg, flags=re.S)
+
+
+def _digraph(statements: Sequence[str], names: Mapping[str, str], name: str) -> str:
+    """Torchviz's statements with numbered nodes and without operations that only pass on.
+
+    Args:
+        statements: Nodes and edges.
+        names: What stands for a parameter in a label, and the parameter's name.
+        name: Of the graph.
+    """
+    labels: dict[str, tuple[str, str]] = {}
+    edges: list[tuple[str, str]] = []
+    for statement in statements:
+        edge, node = _EDGE.match(statement), _NODE.match(statement)
+        if edge:
+            edges.append((edge[1], edge[2]))
+        elif node:
+            label = node["quoted"] if node["plain"] is None else node["plain"]
+            labels[node[1]] = (label, node["rest"])
+    source_of = {
+        head: tail for tail, head in edges if labels.get(head, ("", ""))[0] in _PASSED_THROUGH
+    }
+    number = {node: f"n{i}" for i, node in enumerate(n for n in labels if n not in source_of)}
+    lines = [
+        f"digraph {name} {{",
+        "  graph [ranksep=0.3 nodesep=0.15 fontname=monospace fontsize=14 labelloc=t",
+        '         label="Deep Interest Network: blue parameters, grey operations, green output"]',
+        "  node [shape=box style=filled fillcolor=grey92 fontname=monospace fontsize=10",
+        "        height=0.2]",
+    ]
+    for node, new in number.items():
+        label, rest = labels[node]
+        colour = re.search(r"fillcolor=\w+", rest)
+        what, *shape = label.strip().split("\n")
+        text = [names.get(what) or re.sub(r"Backward\d*$", "", what), *shape]
+        text = ["probability", f" {what}"] if "green" in rest else text
+        lines.append(f"  {new} [label={dot_label(*text)} {colour[0] if colour else ''}]")
+    for tail, head in edges:
+        if head in source_of:
+            continue
+        while tail in source_of:
+            tail = source_of[tail]
+        lines.append(f"  {number[tail]} -> {number[head]}")
+    return "\n".join([*lines, "}", ""])
+
+
+def _rendered(source: str, ending: str, dpi: int) -> bytes:
+    sized = source.replace("  graph [", f"  graph [dpi={dpi} ", 1) if ending == "png" else source
+    try:
+        drawn = graphviz.Source(sized).pipe(format=ending)
+    except graphviz.ExecutableNotFound as error:
+        raise PictureError(
+            "drawing the architecture needs Graphviz's program 'dot', which is not on the PATH; "
+            "install it with `apt-get install graphviz`, `brew install graphviz` or "
+            "`conda install graphviz`"
+        ) from error
+    return _with_resolution(drawn, dpi) if ending == "png" else drawn
+
+
+def _with_resolution(png: bytes, dpi: int) -> bytes:
+    """Say in the file what its resolution is; Graphviz only draws accordingly."""
+    if b"pHYs" in png[:200]:
+        return png
+    dots_per_metre = round(dpi / 0.0254)
+    chunk = b"pHYs" + struct.pack(">IIB", dots_per_metre, dots_per_metre, 1)
+    header = 8 + 25  # signature and IHDR, which comes first
+    return b"".join(
+        [
+            png[:header],
+            struct.pack(">I", len(chunk) - 4),
+            chunk,
+            struct.pack(">I", zlib.crc32(chunk)),
+            png[header:],
+        ]
+    )
+
+
+def thumbnail(png: Path | bytes, width: int = 480, height: int = 640) -> bytes:
+    """A small copy of a picture, for a data URI in the UI.
+
+    Args:
+        png: The picture, as file or as bytes.
+        width: Most pixels across.
+        height: Most pixels down.
+
+    Returns:
+        A PNG of 32 colours, some 30 kB.
+    """
+    # Not Image.open, which takes 90 million pixels for an attack: a graph with many attributes
+    # at 300 dpi has them.
+    with PngImageFile(io.BytesIO(png) if isinstance(png, bytes) else png) as picture:
+        coarse = max(1, min(picture.width // width, picture.height // height) // 2)
+        small = picture.convert("RGB").reduce(coarse)
+    small.thumbnail((width, height))
+    buffer = io.BytesIO()
+    small.quantize(32).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def training_curve(history: Sequence[EpochReport]) -> bytes:
+    """Draw training loss and validation AUC over the epochs, the best epoch marked.
+
+    Args:
+        history: Epochs in their order; may be empty.
+
+    Returns:
+        A PNG below 60 kB.
+    """
+    figure = Figure(figsize=(6.4, 3.2), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    of_loss, of_auc = figure.subplots(1, 2)
+    losses = [(each.epoch, each.train_loss) for each in history if each.train_loss is not None]
+    if losses:
+        of_loss.plot(*zip(*losses, strict=True), marker=".", color="tab:grey")
+    of_loss.set_title("training log loss", fontsize=10)
+    measured = [(each.epoch, each.val_auc) for each in history if each.val_auc is not None]
+    if measured:
+        of_auc.plot(*zip(*measured, strict=True), marker=".", color="tab:blue")
+        epoch, best = max(measured, key=lambda each: each[1])
+        of_auc.plot([epoch], [best], marker="o", fillstyle="none", markersize=11, color="tab:red")
+        of_auc.set_title(f"validation AUC, best {best:.4f} in epoch {epoch}", fontsize=9)
+    else:
+        of_auc.set_title("no validation AUC", fontsize=10)
+    for axes in (of_loss, of_auc):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    # Without the entry that names matplotlib's version, so that equal curves are equal bytes.
+    metadata: Mapping[str, Any] = {"Software": None}
+    figure.savefig(buffer, format="png", metadata=metadata)
+    return buffer.getvalue()

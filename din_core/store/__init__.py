@@ -1,0 +1,29 @@
+"""The database file: opening it, making its tables, versioning, locking and publishing it."""
+
+from din_core.store.content_versions import content_version
+from din_core.store.database import (
+    connect,
+    create_table,
+    create_view,
+    describe_all,
+    row_count,
+    transaction,
+)
+from din_core.store.errors import WarehouseError
+from din_core.store.publishing import damage_of_published, publish, remove_unfinished
+from din_core.store.run_lock import run_lock
+
+__all__ = [
+    "WarehouseError",
+    "connect",
+    "content_version",
+    "create_table",
+    "create_view",
+    "damage_of_published",
+    "describe_all",
+    "publish",
+    "remove_unfinished",
+    "row_count",
+    "run_lock",
+    "transaction",
+]

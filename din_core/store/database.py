@@ -1,0 +1,173 @@
+"""Connections, transactions, and tables made from the SQL files.
+
+DuckDB lets one process write or many read. So a connection here is short, always closed, and
+explains itself when another process holds the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+
+import duckdb
+
+from din_core.machine import limits
+from din_core.store import sql_files
+from din_core.store.errors import WarehouseError, damage, explain, shortage
+
+
+@contextlib.contextmanager
+def connect(
+    path: Path | str,
+    *,
+    read_only: bool = False,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    temp_directory: Path | str | None = None,
+) -> Generator[duckdb.DuckDBPyConnection]:
+    """Open a database file, and close it whatever happens.
+
+    Args:
+        path: The file, or ``":memory:"``. Its folder is made when writing.
+        read_only: Open for reading; several processes may, as long as none writes.
+        memory_limit: DuckDB's limit, as ``"6GB"``; by default four fifths of the memory that this
+            process may use. What does not fit goes to ``temp_directory``.
+        threads: DuckDB's threads; by default the cores that this process may use.
+        temp_directory: Where DuckDB spills; by default beside the file.
+
+    Yields:
+        The open connection.
+
+    Raises:
+        WarehouseError: The file is missing, no database, held by another process, or damaged; the
+            last also where a query inside the block meets the damage. Or the disk or the memory
+            came to its end inside the block.
+    """
+    in_memory = str(path) == ":memory:"
+    if not in_memory:
+        path = Path(path)
+        if read_only and not path.exists():
+            raise WarehouseError(
+                f"{path}: no such database; run the pipeline once (make run) to create it"
+            )
+        if not read_only:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise WarehouseError(f"{path.parent}: {error.strerror}") from error
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.Error as error:
+        raise explain(path, error) from error
+    try:
+        settings = {
+            "memory_limit": memory_limit or default_memory_limit(),
+            "threads": threads or limits.cores(),
+            "temp_directory": None if temp_directory is None else str(temp_directory),
+            # A table that is made goes to the file at once, and not by way of the log.
+            "checkpoint_threshold": None if read_only else "1MB",
+        }
+        for setting, value in settings.items():
+            if value is not None:
+                connection.execute(f"set {setting} = {sql_files.literal(str(value))}")
+        yield connection
+    except duckdb.Error as error:
+        # What a damaged file holds shows only when it is read. In memory there is no such file; an
+        # attached one is its caller's.
+        if not in_memory and (damaged := damage(path, error)):
+            raise damaged from error
+        if short := shortage(path, error):
+            raise short from error
+        raise
+    finally:
+        connection.close()
+
+
+def default_memory_limit() -> str:
+    """Return four fifths of the memory that this process may use, as DuckDB takes it."""
+    return f"{limits.memory() * 4 // 5 >> 20}MiB"
+
+
+@contextlib.contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Generator[None]:
+    """Keep everything that happens inside, or, after an exception, nothing of it.
+
+    Args:
+        con: A connection without an open transaction.
+    """
+    con.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        # The engine may have given up the transaction by itself, as after a failed commit or on
+        # a full disk; what the caller must see is the first error.
+        with contextlib.suppress(duckdb.Error):
+            con.execute("rollback")
+        raise
+    con.execute("commit")
+
+
+def create_table(
+    con: duckdb.DuckDBPyConnection, name: str, *, variant: str | None = None, **options: object
+) -> int:
+    """Make a table from its SQL file, inside the caller's transaction, comments included.
+
+    Args:
+        con: The connection.
+        name: Name of the table and of its file.
+        variant: Variant of the file, as ``popularity`` of ``negatives``.
+        **options: The template's options.
+
+    Returns:
+        Rows of the table.
+    """
+    select = sql_files.render(name, variant=variant, **options)
+    answer = con.execute(f"create or replace table {sql_files.quote(name)} as\n{select}").fetchone()
+    _comment(con, name, kind="table")
+    return int(answer[0]) if answer else 0
+
+
+def create_view(
+    con: duckdb.DuckDBPyConnection, name: str, *, variant: str | None = None, **options: object
+) -> None:
+    """Make a view from its SQL file, inside the caller's transaction, comments included.
+
+    Args:
+        con: The connection.
+        name: Name of the view and of its file.
+        variant: Variant of the file.
+        **options: The template's options.
+    """
+    select = sql_files.render(name, variant=variant, **options)
+    con.execute(f"create or replace view {sql_files.quote(name)} as\n{select}")
+    _comment(con, name, kind="view")
+
+
+def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
+    described = sql_files.schema(name)
+    table = sql_files.quote(name)
+    texts = {f"{kind} {table}": described.description}
+    for column, *_ in con.execute(f"describe {table}").fetchall():
+        texts[f"column {table}.{sql_files.quote(column)}"] = described.column(column)
+    statements = [
+        f"comment on {thing} is {sql_files.literal(text)};" for thing, text in texts.items() if text
+    ]
+    if statements:
+        con.execute("\n".join(statements))
+
+
+def describe_all(con: duckdb.DuckDBPyConnection) -> None:
+    """Give every table and view the comments that ``sql/schema.yml`` has for it by now."""
+    made = con.execute(
+        "select table_name, if(table_type = 'VIEW', 'view', 'table') "
+        "from information_schema.tables "
+        "where table_catalog = current_database() and table_schema = current_schema()"
+    ).fetchall()
+    for name, kind in made:
+        _comment(con, str(name), kind=str(kind))
+
+
+def row_count(con: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Count the rows of a table or view."""
+    return int(con.execute(f"select count(*) from {sql_files.quote(name)}").fetchall()[0][0])

@@ -1,0 +1,1 @@
+"""Which SQL makes which table, in which order and with which options."""

@@ -1,0 +1,58 @@
+"""The names that follow from an attribute column, each ready to stand in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from din_core.store import sql_files
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Names that follow from an attribute column, each ready to stand in SQL.
+
+    Attributes:
+        name: The column of the source, as ``cate_id``.
+    """
+
+    name: str
+
+    @property
+    def stem(self) -> str:
+        """The name without ``_id``: ``cate``."""
+        return self.name.removesuffix("_id")
+
+    @property
+    def column(self) -> str:
+        """Column of ``interactions`` and of the vocabulary: ``cate_id``."""
+        return sql_files.quote(self.name)
+
+    @property
+    def index(self) -> str:
+        """Index column: ``cate_idx``."""
+        return sql_files.quote(f"{self.stem}_idx")
+
+    @property
+    def sequence(self) -> str:
+        """List column of ``user_sequences``: ``cates``."""
+        return sql_files.quote(f"{self.stem}s")
+
+    @property
+    def target(self) -> str:
+        """Column of ``samples``: ``target_cate_id``."""
+        return sql_files.quote(f"target_{self.name}")
+
+    @property
+    def history(self) -> str:
+        """Column of ``samples``: ``hist_cate_id``."""
+        return sql_files.quote(f"hist_{self.name}")
+
+    @property
+    def vocabulary(self) -> str:
+        """Name of the attribute's vocabulary inside a query."""
+        return sql_files.quote(f"{self.stem}_vocabulary")
+
+    @property
+    def literal(self) -> str:
+        """The name as a string literal."""
+        return sql_files.literal(self.name)

@@ -1,0 +1,143 @@
+"""Run the invariants of ``sql/checks``: one file each, which returns the offending rows.
+
+The head of a file names the asset it guards, what a finding means, and why it matters. No rows is
+a pass. An ``error`` stops the materialization before it is committed; a ``warn`` is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import duckdb
+
+from din_core.store import sql_files
+from din_core.tables.lineage import head_of
+
+Severity = Literal["error", "warn"]
+
+_EXAMPLES = 5
+# A user is checked where its hash falls into the sample; see `sql/macros/checked_users.jinja`.
+_ALL_USERS = 1
+
+
+@dataclass(frozen=True)
+class CheckSpec:
+    """What the head of a check's file says.
+
+    Attributes:
+        name: File name without ``.sql``.
+        asset: The asset it guards.
+        severity: ``error`` stops the run, ``warn`` is shown.
+        description: Why it matters.
+        max_users: Where there are more users, about so many of them are checked; None checks all.
+    """
+
+    name: str
+    asset: str
+    severity: Severity
+    description: str
+    max_users: int | None = None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check found.
+
+    Attributes:
+        name: Name of the check.
+        asset: The asset it guards.
+        severity: ``error`` or ``warn``.
+        passed: Whether no row offends.
+        failing_rows: How many rows offend.
+        examples: The first of them, column name to value.
+        description: Why it matters.
+    """
+
+    name: str
+    asset: str
+    severity: Severity
+    passed: bool
+    failing_rows: int
+    examples: list[dict[str, Any]]
+    description: str
+
+
+def spec(name: str) -> CheckSpec:
+    """Read the head of a check's file.
+
+    Args:
+        name: Name of the check.
+
+    Raises:
+        SqlFileError: There is no such check, or its head lacks the asset or the severity.
+    """
+    path = sql_files.path_of(name)
+    head = head_of(path)
+    fields = head.fields
+    if fields.get("severity") not in {"error", "warn"} or "asset" not in fields:
+        raise sql_files.SqlFileError(
+            f"{path.name}: the head needs '-- asset: <asset>' and '-- severity: error' or 'warn', "
+            f"it has {dict(fields)}"
+        )
+    return CheckSpec(
+        name=name,
+        asset=fields["asset"],
+        severity=cast("Severity", fields["severity"]),
+        description=head.prose,
+        max_users=int(fields["users"]) if "users" in fields else None,
+    )
+
+
+def all_checks() -> list[CheckSpec]:
+    """List every check, by name."""
+    return [spec(path.stem) for path in sorted((sql_files.SQL_ROOT / "checks").glob("*.sql"))]
+
+
+def checks_of(asset: str) -> list[CheckSpec]:
+    """List the checks that guard an asset, by name.
+
+    Args:
+        asset: Asset key, which is the table's name.
+    """
+    return [check for check in all_checks() if check.asset == asset]
+
+
+def run_check(con: duckdb.DuckDBPyConnection, name: str, **options: Any) -> CheckResult:
+    """Run one check on the tables as this connection sees them.
+
+    Args:
+        con: The connection; an uncommitted table is seen inside its own transaction.
+        name: Name of the check.
+        **options: As from :func:`din_core.tables.sequences.options_from`.
+
+    Returns:
+        The count of offending rows and the first of them.
+    """
+    check = spec(name)
+    options.setdefault("one_user_in", _one_user_in(con, check.max_users))
+    query = sql_files.render(name, **options)
+    counted = con.execute(f"select count(*) from ({query}\n) as findings").fetchall()
+    failing_rows = int(counted[0][0])
+    examples: list[dict[str, Any]] = []
+    if failing_rows:
+        found = con.execute(f"select * from ({query}\n) as findings limit {_EXAMPLES}")
+        columns = [column[0] for column in found.description or ()]
+        examples = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+    return CheckResult(
+        name=check.name,
+        asset=check.asset,
+        severity=check.severity,
+        passed=failing_rows == 0,
+        failing_rows=failing_rows,
+        examples=examples,
+        description=check.description,
+    )
+
+
+def _one_user_in(con: duckdb.DuckDBPyConnection, max_users: int | None) -> int:
+    """Thin the users so that about ``max_users`` of them are checked."""
+    if max_users is None:
+        return _ALL_USERS
+    n_users = int(con.execute("select count(*) from users").fetchall()[0][0])
+    return max(_ALL_USERS, n_users // max_users)

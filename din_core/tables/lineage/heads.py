@@ -1,0 +1,91 @@
+"""The head of a SQL file: the comment it begins with, and what is said there by ``-- name: value``.
+
+A file's name says what its table is called. The head says what the name does not:
+
+``asset``
+    The asset that the file belongs to, where that is not the file's own name; several with commas.
+``kind``
+    ``table`` where nothing is said. A ``view``; a ``figure``, one number that is reported of the
+    asset; or a ``query``, whose answer decides how something else is made.
+``given``
+    Relations that Python hands in under a name, which no file makes.
+``needs``
+    Options without which there is no such table, as ``item_attributes``.
+``severity``, ``users``
+    Of a check: see :mod:`din_core.tables.checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from din_core.store import sql_files
+
+Kind = Literal["table", "view", "figure", "query", "check"]
+
+_FIELD = re.compile(r"^-- (asset|kind|given|needs|severity|users): (\S.*?)\s*$")
+_KINDS = ("table", "view", "figure", "query")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the head of a file says.
+
+    Attributes:
+        name: The file's name before its first dot.
+        assets: The assets that it belongs to.
+        kind: What is made of it; ``check`` for every file in ``sql/checks``.
+        given: Relations that Python hands in.
+        needs: Options that may not be empty.
+        fields: All that is said by name, as it stands there.
+        prose: The rest of the comment, in one line.
+    """
+
+    name: str
+    assets: tuple[str, ...]
+    kind: Kind
+    given: frozenset[str]
+    needs: tuple[str, ...]
+    fields: Mapping[str, str]
+    prose: str
+
+
+def head_of(path: Path) -> Head:
+    """Read the head of a SQL file.
+
+    Raises:
+        SqlFileError: A kind that there is not.
+    """
+    fields: dict[str, str] = {}
+    prose: list[str] = []
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if not line.startswith("--"):
+                break
+            if found := _FIELD.match(line):
+                fields[found[1]] = found[2]
+            else:
+                prose.append(line.removeprefix("--").strip())
+    name = path.name.partition(".")[0]
+    kind = "check" if path.parent.name == "checks" else fields.get("kind", "table")
+    if kind not in (*_KINDS, "check"):
+        raise sql_files.SqlFileError(
+            f"{path.name}: the head says '-- kind: {kind}', which must be one of {_KINDS}"
+        )
+    return Head(
+        name=name,
+        assets=_names(fields.get("asset", name)),
+        kind=kind,
+        given=frozenset(_names(fields.get("given", ""))),
+        needs=_names(fields.get("needs", "")),
+        fields=fields,
+        prose=" ".join(prose).strip(),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))

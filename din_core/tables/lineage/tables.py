@@ -1,0 +1,183 @@
+"""Who reads whom, read off the SQL files: the assets' dependencies and the order of building.
+
+A file belongs to an asset, by its name or by its head (:mod:`~din_core.tables.lineage.heads`). What
+it reads is found by rendering it, variants and macros included, for options that take every branch
+of it, and parsing what comes out. Nothing of this is written down anywhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+import graphlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import duckdb
+
+from din_core.store import sql_files
+from din_core.store.computed_once import computed_once
+from din_core.tables import attributes
+from din_core.tables.lineage.heads import Head, head_of
+from din_core.tables.lineage.plausible_options import plausible_options
+from din_core.tables.lineage.relations import UnreadableQueryError, relations_of
+
+
+class LineageError(sql_files.SqlFileError):
+    """A file reads what nobody makes, or files read each other in a circle."""
+
+
+@dataclass(frozen=True)
+class SqlFile:
+    """One name of ``sql/``: its file, or its variants together.
+
+    Attributes:
+        head: What the head says; of several variants the first one's.
+        paths: The files.
+        reads: Tables and views that they read, of all variants, without what Python hands in.
+    """
+
+    head: Head
+    paths: tuple[Path, ...]
+    reads: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """All files of ``sql/`` and who reads whom.
+
+    Attributes:
+        files: By name.
+    """
+
+    files: Mapping[str, SqlFile]
+
+    def files_of(self, asset: str) -> tuple[SqlFile, ...]:
+        """Return the files that belong to an asset, its checks included, by name."""
+        return tuple(file for _, file in sorted(self.files.items()) if asset in file.head.assets)
+
+    def contents_of(self, relations: Iterable[str]) -> frozenset[str]:
+        """Return relations together with what lies behind those that are views.
+
+        A view has no content of its own: who reads it reads the tables that it is made of.
+
+        Raises:
+            LineageError: A relation that no file makes.
+        """
+        found: set[str] = set()
+        waiting = list(relations)
+        while waiting:
+            name = waiting.pop()
+            if name in found:
+                continue
+            found.add(name)
+            made = self.files.get(name)
+            if made is None or made.head.kind not in ("table", "view"):
+                raise LineageError(f"no file of sql/ makes a table or view {name!r}")
+            if made.head.kind == "view":
+                waiting += made.reads
+        return frozenset(found)
+
+    def owners_of(self, relations: Iterable[str]) -> frozenset[str]:
+        """Return the assets that hold relations, with what lies behind views.
+
+        Raises:
+            LineageError: A relation that no file makes.
+        """
+        return frozenset(
+            asset for name in self.contents_of(relations) for asset in self.files[name].head.assets
+        )
+
+    def inputs_of(self, asset: str) -> list[str]:
+        """Return the assets that the files of an asset read, by name, itself left out."""
+        read = {name for file in self.files_of(asset) for name in file.reads}
+        return sorted(self.owners_of(read) - {asset})
+
+    def in_order(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Order files so that each comes after those that it reads, else by name.
+
+        Args:
+            names: Names of files.
+
+        Raises:
+            LineageError: They read each other in a circle.
+        """
+        wanted = sorted(names)
+        graph = {name: sorted(self.files[name].reads & set(wanted) - {name}) for name in wanted}
+        try:
+            return tuple(graphlib.TopologicalSorter(graph).static_order())
+        except graphlib.CycleError as error:
+            circle = " reads ".join(reversed(error.args[1]))
+            raise LineageError(f"sql/: {circle}; one of them has to do without") from error
+
+
+def lineage() -> Lineage:
+    """Read all files of ``sql/``, or take what was read of the same files before.
+
+    Raises:
+        LineageError: A file reads what no file makes, or does not parse.
+        SqlFileError: A head that says something wrong, or a name that stands in two folders.
+    """
+    paths = sorted(sql_files.SQL_ROOT.glob("*/*"))
+    return _read(tuple((path, path.stat().st_mtime_ns) for path in paths))
+
+
+@functools.lru_cache(maxsize=4)
+def _read(stamped: Sequence[tuple[Path, int]]) -> Lineage:
+    variants: dict[str, list[Path]] = {}
+    for path, _ in stamped:
+        if path.suffix == ".sql":
+            variants.setdefault(path.name.partition(".")[0], []).append(path)
+    heads = {name: [head_of(path) for path in paths] for name, paths in variants.items()}
+    here = Path(__file__)
+    basis = [
+        duckdb.__version__.encode(),
+        *(path.read_bytes() for path in sorted(here.parent.glob("*.py"))),
+        *(Path(str(each.__file__)).read_bytes() for each in (sql_files, attributes)),
+        *(f"{path}".encode() + path.read_bytes() for path, _ in stamped),
+    ]
+    read = computed_once("lineage", basis, lambda: _relations_by_name(variants, heads))
+    files = {
+        name: SqlFile(heads[name][0], tuple(paths), frozenset(read[name]))
+        for name, paths in variants.items()
+    }
+    for name, file in files.items():
+        for read in sorted(file.reads):
+            if read not in files or files[read].head.kind not in ("table", "view"):
+                raise LineageError(
+                    f"{' or '.join(path.name for path in file.paths)} reads {read!r}, which no "
+                    f"file of sql/ makes: correct the name, or write '-- given: {read}' into the "
+                    f"head of {name} if Python hands it in"
+                )
+    return Lineage(MappingProxyType(files))
+
+
+def _relations_by_name(
+    variants: Mapping[str, Sequence[Path]], heads: Mapping[str, Sequence[Head]]
+) -> dict[str, list[str]]:
+    with duckdb.connect() as con:
+        return {
+            name: sorted(
+                frozenset[str]().union(
+                    *(
+                        _relations_read(con, path, head) - head.given
+                        for path, head in zip(paths, heads[name], strict=True)
+                    )
+                )
+            )
+            for name, paths in variants.items()
+        }
+
+
+def _relations_read(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> frozenset[str]:
+    name, *variant = path.stem.split(".")
+    queries = {
+        sql_files.render(name, variant=variant[0] if variant else None, **options)
+        for options in plausible_options()
+        if all(options[need] for need in head.needs)
+    }
+    try:
+        return frozenset[str]().union(*(relations_of(con, query) for query in queries))
+    except UnreadableQueryError as error:
+        raise LineageError(f"{path.name}: {error}") from error

@@ -1,0 +1,71 @@
+"""The choices that earlier steps recorded, put together into the configuration of a later one.
+
+An option belongs to one asset (the seed to ``negatives``, the length of a history to ``samples``);
+whoever needs it further down reads it here instead of being told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+
+from din_core.config import SequenceConfig, SourceConfig, SyntheticConfig, from_options
+from din_core.store import ledger
+from din_core.tables import sequences
+
+
+def source_config(con: duckdb.DuckDBPyConnection) -> SourceConfig:
+    """Return how the source was read.
+
+    Raises:
+        NotMaterializedError: Nothing was ingested yet.
+    """
+    return from_options(SourceConfig, {"path": "", **ledger.entry(con, "interactions").options})
+
+
+def synthetic_config(con: duckdb.DuckDBPyConnection) -> SyntheticConfig | None:
+    """Return the shape of the synthetic log, or None where the source was a file.
+
+    Raises:
+        NotMaterializedError: Nothing was ingested yet.
+    """
+    shape = ledger.entry(con, "interactions").options.get("synthetic")
+    return None if shape is None else from_options(SyntheticConfig, shape)
+
+
+def sequence_config(
+    con: duckdb.DuckDBPyConnection, chosen: Mapping[str, Any] | None = None
+) -> SequenceConfig:
+    """Return how sequences are built: what the steps before recorded, then the present one's own.
+
+    What the present step and those below it recorded belongs to an earlier run, whose choices may
+    not go with those of this one.
+
+    Args:
+        con: Connection to the pipeline's database.
+        chosen: All options of the present step, empty for one that has none: it needs none of the
+            others' either. None where nothing is built: everything that was recorded holds.
+    """
+    merged: dict[str, Any] = {}
+    recorded = ledger.entries(con)
+    for asset in (*sequences.tables(), "samples") if chosen != {} else ():
+        if (entry := recorded.get(asset)) is None:
+            continue
+        if chosen is not None and not chosen.keys().isdisjoint(entry.options):
+            break
+        merged |= entry.options
+    return from_options(SequenceConfig, merged | dict(chosen or {}))
+
+
+def template_options(
+    con: duckdb.DuckDBPyConnection, chosen: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the options of the SQL files (see :func:`din_core.tables.sequences.options_from`).
+
+    Args:
+        con: Connection to the pipeline's database.
+        chosen: As for :func:`sequence_config`.
+    """
+    return sequences.options_from(con, source_config(con), sequence_config(con, chosen))

@@ -1,0 +1,288 @@
+"""From interactions to samples: which SQL files, in which order, with which options.
+
+The work is done by ``sql/sequences``. Here a configuration becomes the options of the templates,
+and :func:`build` makes all tables one after the other, for scripts and benchmarks; the asset layer
+makes them one by one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import duckdb
+
+from din_core import store
+from din_core.config import SequenceConfig, SourceConfig
+from din_core.store import sql_files
+from din_core.tables import split_moments, unused_options
+from din_core.tables.attributes import Attribute
+from din_core.tables.lineage import lineage
+from din_core.tables.split_moments import OptionsError
+
+_log = logging.getLogger(__name__)
+
+
+def tables() -> tuple[str, ...]:
+    """Return the tables of ``sql/sequences`` in the order they build on each other."""
+    return _made("table")
+
+
+def views() -> tuple[str, ...]:
+    """Return the views over them, likewise."""
+    return _made("view")
+
+
+def figures_of(name: str) -> tuple[str, ...]:
+    """Return the files that count what a table leaves out; each gives one number."""
+    files = lineage().files_of(name)
+    return tuple(file.head.name for file in files if file.head.kind == "figure")
+
+
+def _made(kind: str) -> tuple[str, ...]:
+    every = lineage()
+    return every.in_order(
+        name
+        for name, file in every.files.items()
+        if file.head.kind == kind and file.paths[0].parent.name == "sequences"
+    )
+
+
+# Columns that every log has; an attribute under one of these names could not be told apart.
+_TAKEN = {
+    "items",
+    "n_events",
+    "user_id",
+    "item_id",
+    "time",
+    "label",
+    "file",
+    "line",
+    "position",
+    "history_end",
+    "split",
+}
+_LIMIT = 1 << 30
+
+
+def options_from(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    sequences: SequenceConfig,
+    *,
+    for_table: str | None = None,
+) -> dict[str, Any]:
+    """Turn a configuration into the options of the templates in ``sql/sequences``.
+
+    Args:
+        con: Connection with the table ``interactions``: whether it is labelled is read off its
+            columns, and quantiles of a temporal split are resolved to seconds on its rows.
+        source: Where the interactions came from.
+        sequences: How events become samples.
+        for_table: The one of :func:`tables` that is to be built, or ``samples``. What only others
+            ask for and takes a pass over the rows is left out then: whether the log has several
+            files, and the moments of a temporal split.
+
+    Returns:
+        Options for :func:`din_core.store.sql_files.render`, for every file of ``sql/sequences`` and
+        ``sql/checks``; ``variant`` is no option but see :func:`negatives_variant`.
+
+    Raises:
+        OptionsError: A field is out of range or in another unit, or two columns would get one name.
+    """
+    _check_ranges(sequences)
+    item_attributes = tuple(Attribute(name) for name in source.item_attribute_cols)
+    user_attributes = tuple(Attribute(name) for name in source.user_attribute_cols)
+    _check_names(item_attributes, user_attributes)
+    columns = {row[0] for row in con.execute("describe interactions").fetchall()}
+    if missing := [a.name for a in (*item_attributes, *user_attributes) if a.name not in columns]:
+        raise OptionsError(
+            f"interactions has no column {missing[0]!r}, only {sorted(columns)}: correct "
+            "item_attribute_cols or user_attribute_cols, or build interactions again"
+        )
+    options: dict[str, Any] = {
+        "item_attributes": item_attributes,
+        "user_attributes": user_attributes,
+        # All that have their vocabulary in the table `attributes`.
+        "further_attributes": (*item_attributes[1:], *user_attributes),
+        "labelled": "label" in columns,
+        "max_history": sequences.max_history,
+        "min_interactions": sequences.min_interactions,
+        "negatives_per_positive": sequences.negatives_per_positive,
+        "negative_sampling": sequences.negative_sampling,
+        "split": sequences.split,
+        "seed": sequences.seed,
+    }
+    if for_table in (None, "events"):
+        options["several_files"] = _has_several_files(con)
+    if for_table in (None, "samples") and sequences.split == "temporal":
+        options |= split_moments.resolve(con, options, sequences)
+    return options
+
+
+def negatives_variant(options: Mapping[str, Any]) -> str | None:
+    """Choose the file of the table ``negatives``.
+
+    Args:
+        options: From :func:`options_from`.
+
+    Returns:
+        ``logged`` for a labelled log, else the strategy; None is the uniform ``negatives.sql``.
+
+    Raises:
+        OptionsError: The strategy needs an attribute that the log does not have.
+    """
+    if options["labelled"]:
+        return "logged"
+    sampling = options["negative_sampling"]
+    if sampling == "same_category" and not options["item_attributes"]:
+        raise OptionsError(
+            "negative_sampling is 'same_category', but item_attribute_cols is empty: name the "
+            "category's column there, or sample 'uniform'"
+        )
+    return None if sampling == "uniform" else str(sampling)
+
+
+def build(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    sequences: SequenceConfig,
+    *,
+    on_table: Callable[[str, int], None] | None = None,
+) -> dict[str, int]:
+    """Build every table of ``sql/sequences`` from the table ``interactions``.
+
+    Args:
+        con: Connection with the table ``interactions``.
+        source: Where the interactions came from.
+        sequences: How events become samples.
+        on_table: Called with name and rows as soon as a table is there.
+
+    Returns:
+        Rows of each table, in the order they were built. The views ``samples`` and
+        ``sample_bounds`` are made as well, without being counted.
+
+    Raises:
+        OptionsError: As :func:`options_from`.
+    """
+    rows: dict[str, int] = {}
+    for table in tables():
+        with store.transaction(con):
+            build_table(con, table, source, sequences)
+        rows[table] = store.row_count(con, table)
+        if on_table:
+            on_table(table, rows[table])
+    with store.transaction(con):
+        build_table(con, "samples", source, sequences)
+    return rows
+
+
+def build_table(
+    con: duckdb.DuckDBPyConnection, name: str, source: SourceConfig, sequences: SequenceConfig
+) -> dict[str, Any]:
+    """Build one table of ``sql/sequences`` from those before it, in the caller's transaction.
+
+    Args:
+        con: Connection with the tables before it.
+        name: One of :func:`tables`, or ``samples``, which makes all of :func:`views`.
+        source: Where the interactions came from.
+        sequences: How events become samples.
+
+    Returns:
+        The options of the templates, which the checks of ``sql/checks`` take as well.
+
+    Raises:
+        OptionsError: As :func:`options_from`.
+    """
+    options = options_from(con, source, sequences, for_table=name)
+    for sentence in unused_options.sentences(name, options, sequences):
+        _log.warning("%s: %s", name, sentence)
+    if name == "samples":
+        for view in views():
+            store.create_view(con, view, **options)
+    else:
+        variant = negatives_variant(options) if name == "negatives" else None
+        store.create_table(con, name, variant=variant, **options)
+    return options
+
+
+def figures(
+    con: duckdb.DuckDBPyConnection, name: str, options: Mapping[str, Any]
+) -> dict[str, int]:
+    """Count what a table leaves out, so that nothing is lost silently.
+
+    Args:
+        con: Connection with the table and those before it.
+        name: One of :func:`tables`, or ``samples``.
+        options: From :func:`build_table` of that table.
+
+    Returns:
+        Figure to number: ``users_left_out`` (users of the log below ``min_interactions``) of
+        ``users``, ``users_without_samples`` (known users without any history) of ``samples``;
+        none of other tables.
+    """
+    return {
+        figure: int(con.execute(sql_files.render(figure, **options)).fetchall()[0][0])
+        for figure in figures_of(name)
+    }
+
+
+def _has_several_files(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether `file` decides anything; as a sort key, text costs as much as all others do."""
+    first, last = con.execute("select min(file), max(file) from interactions").fetchall()[0]
+    return first != last
+
+
+def _check_ranges(sequences: SequenceConfig) -> None:
+    least = {"max_history": 1, "min_interactions": 0, "negatives_per_positive": 0, "seed": 0}
+    for name, lowest in least.items():
+        value = getattr(sequences, name)
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value < _LIMIT:
+            raise OptionsError(
+                f"{name} is {value!r}, must be an integer from {lowest} to {_LIMIT - 1}"
+            )
+    if sequences.split == "temporal" and not sequences.val_from <= sequences.test_from:
+        raise OptionsError(
+            f"val_from is {sequences.val_from}, test_from {sequences.test_from}: validation comes "
+            "before test, so val_from must not be the larger one"
+        )
+    for name in ("val_from", "test_from") if sequences.split == "temporal" else ():
+        value = getattr(sequences, name)
+        if 0 < value < 1 and not 1 <= round(value * 1_000_000) <= 999_999:
+            raise OptionsError(
+                f"{name} is {value}: a quantile is from 0.000001 to 0.999999, in millionths"
+            )
+    if sequences.split == "temporal" and (sequences.val_from < 1) != (sequences.test_from < 1):
+        raise OptionsError(
+            f"val_from is {sequences.val_from}, test_from {sequences.test_from}: give both in "
+            "seconds, or both as quantiles in (0, 1)"
+        )
+
+
+def _check_names(
+    item_attributes: tuple[Attribute, ...], user_attributes: tuple[Attribute, ...]
+) -> None:
+    every = [attribute.name for attribute in (*item_attributes, *user_attributes)]
+    if clash := next((name for name in every if name.lower() in _TAKEN), None):
+        raise OptionsError(
+            f"attribute column {clash!r} has the name of one of the log's own columns; take it "
+            "out of item_attribute_cols and user_attribute_cols"
+        )
+    for kind, names in (
+        ("index", ["user_idx", "item_idx", *(str(Attribute(name).index) for name in every)]),
+        ("list", ["items", "n_events", *(a.stem + "s" for a in item_attributes)]),
+        (
+            "sample",
+            [
+                *("target_item_id", "hist_item_id", *(a.name for a in user_attributes)),
+                *(str(name) for a in item_attributes for name in (a.target, a.history)),
+            ],
+        ),
+    ):
+        lowered = [name.strip('"').lower() for name in names]
+        if double := next((name for name in lowered if lowered.count(name) > 1), None):
+            raise OptionsError(
+                f"two columns would become the {kind} column {double!r}: rename one of {every} "
+                "in the source, or leave it out"
+            )

@@ -1,0 +1,205 @@
+"""A model together with what moves its weights: optimizers, penalty, average. One step at a time.
+
+Which batch comes next, and when to stop, is :mod:`din_core.training.loop`'s business. Shapes: B
+samples of a step in this process.
+"""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from din_core.network.hardware import autocast
+from din_core.network.layers.dice import Dice
+from din_core.training import distributed
+from din_core.training.averaging import WeightAverage
+from din_core.training.lanes import Lanes, number_of_lanes
+from din_core.training.lookups import LookUps
+from din_core.training.optimizers import RowAdam, dense_adam
+from din_core.training.regularization import MiniBatchAware, TouchedRowsL2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from din_core.config import TrainingConfig
+    from din_core.network.batch import Batch
+    from din_core.network.hardware import ChosenPrecision
+    from din_core.network.models import DIN
+    from din_core.training.regularization import Counts
+
+
+def samples_are_independent(model: nn.Module) -> bool:
+    """Whether a sample's gradient depends neither on the others of its batch nor on chance.
+
+    With Dice it depends on the batch's statistics, with dropout on random numbers.
+    """
+    return not any(
+        isinstance(module, Dice) or (isinstance(module, nn.Dropout) and module.p > 0)
+        for module in model.modules()
+    )
+
+
+class Learner:
+    """Moves a model's weights.
+
+    Args:
+        model: On its device.
+        config: The options of the loop.
+        precision: What products are computed in.
+        static_size: Have as many rows at hand in a step as it looks up ids, some of them in vain,
+            so that the host never waits for a device to count the distinct ones (in a single
+            process; several wait for each other to agree on sizes). By default on every device but
+            the CPU, where counting costs nothing.
+        lanes: Threads for shares of a step, of a network whose
+            :func:`samples_are_independent`; by default the caller's own.
+
+    Attributes:
+        model: The model.
+        tables: Its embedding tables, by name of the feature that owns each.
+    """
+
+    def __init__(
+        self,
+        model: DIN,
+        config: TrainingConfig,
+        precision: ChosenPrecision,
+        *,
+        static_size: bool | None = None,
+        lanes: Lanes | None = None,
+    ) -> None:
+        self.model = model
+        self._lanes = lanes or Lanes(1)
+        assert self._lanes.number == 1 or samples_are_independent(model)
+        self.tables = dict(model.embedding.tables())
+        self._config = config
+        self._precision: ChosenPrecision = precision
+        self._device = next(model.parameters()).device
+        of_tables = {id(table.weight) for table in self.tables.values()}
+        self._dense_weights = [each for each in model.parameters() if id(each) not in of_tables]
+        self._dense = dense_adam(self._dense_weights, config.learning_rate, config.weight_decay)
+        self._average = (
+            WeightAverage(model, self.tables, config.ema_decay) if config.ema_decay else None
+        )
+        self._rows = RowAdam(
+            self.tables,
+            config.learning_rate,
+            l2=config.embedding_l2 if config.regularization == "l2" else 0.0,
+            penalty=TouchedRowsL2(config.weight_decay) if config.weight_decay else None,
+            before_update=self._average.before_update if self._average else None,
+            lanes=self._lanes,
+        )
+        owner = {id(table): name for name, table in self.tables.items()}
+        self._lookups = LookUps(
+            {name: table.num_embeddings for name, table in self.tables.items()},
+            {
+                feature.name: owner[id(model.embedding.table(feature))]
+                for feature in model.embedded_features
+            },
+            static_size=self._device.type != "cpu" if static_size is None else static_size,
+        )
+
+    def begin_epoch(self, counts: Mapping[str, Counts]) -> None:
+        """Take in how often each id occurs in the epoch, for mini-batch aware regularization."""
+        paper = MiniBatchAware(self._config.embedding_l2, counts, self._device)
+        decay = TouchedRowsL2(self._config.weight_decay)
+        self._rows.penalty = lambda *of: paper(*of) + decay(*of)
+
+    def step(self, batch: Batch, n_samples: int, learning_rate: float) -> Tensor:
+        """Move the weights once.
+
+        Args:
+            batch: This process's share of the step, with labels; may be without samples.
+            n_samples: Samples of the step over all processes.
+            learning_rate: Step size.
+
+        Returns:
+            Sum of the losses of this process's samples over ``n_samples``, on the device.
+        """
+        assert batch.label is not None
+        rows, batch_of_places = self._lookups.of(batch)
+        at_hand = {table: self._rows.take(table, index) for table, index in rows.items()}
+        leaves = [*self._dense_weights, *at_hand.values()]
+        self.model.train()
+
+        def work(share: Batch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+            with autocast(self._precision, self._device):
+                logits = self.model.logits(share)
+            loss = nn.functional.binary_cross_entropy_with_logits(
+                logits.float(), cast("Tensor", share.label), reduction="sum"
+            )
+            loss = loss / n_samples
+            return loss.detach(), torch.autograd.grad(loss, leaves, allow_unused=True)
+
+        n_lanes = number_of_lanes(batch.n_samples, self._lanes.number)
+        with self.model.embedding.rows_at_hand(at_hand):
+            losses, gradients = zip(
+                *self._lanes.map(work, batch_of_places.shares(n_lanes)), strict=True
+            )
+        for leaf, parts in zip(leaves, zip(*gradients, strict=True), strict=True):
+            leaf.grad = _sum(parts)
+        loss = cast("Tensor", _sum(losses))
+        distributed.sum_gradients(leaves)
+        for group in self._dense.param_groups:
+            group["lr"] = learning_rate
+        self._rows.learning_rate = learning_rate
+        self._dense.step()
+        self._dense.zero_grad(set_to_none=True)
+        self._rows.step()
+        if self._average is not None:
+            self._average.step()
+        return loss
+
+    def evaluated_weights(self) -> AbstractContextManager[None]:
+        """Let the model have the weights that are evaluated and kept."""
+        self._rows.catch_up_all()
+        return nullcontext() if self._average is None else self._average.applied()
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything :meth:`restore` needs, as live tensors."""
+        tensors = {f"model.{name}": each for name, each in self.model.state_dict().items()}
+        for number, weight in enumerate(self._dense_weights):
+            for name, each in self._dense.state[weight].items():
+                tensors[f"dense.{number}.{name}"] = each
+        tensors["n_steps"] = torch.tensor(self._rows.n_steps)
+        # Rows catch up with the rate of the step before, which a schedule has moved.
+        tensors["rows_learning_rate"] = torch.tensor(self._rows.learning_rate, dtype=torch.float64)
+        for table, state in self._rows.state.items():
+            tensors |= {f"rows.{table}:{name}": each for name, each in state.items()}
+        if self._average is not None:
+            tensors |= {f"average.{name}": each for name, each in self._average.state().items()}
+        return tensors
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to a state."""
+        self.model.load_state_dict(_below("model.", tensors))
+        for number, weight in enumerate(self._dense_weights):
+            found = _below(f"dense.{number}.", tensors)
+            if found:
+                # The step count of Adam stays where torch keeps it: fused Adam wants it there.
+                self._dense.state[weight] = {
+                    name: each.to(self._device).clone() for name, each in found.items()
+                }
+        self._rows.n_steps = int(tensors["n_steps"])
+        self._rows.learning_rate = float(tensors["rows_learning_rate"])
+        for table, state in self._rows.state.items():
+            for name, each in _below(f"rows.{table}:", tensors).items():
+                state[name].copy_(each)
+        if self._average is not None:
+            self._average.restore(_below("average.", tensors))
+
+
+def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Add up what the shares of a step have given, in their order; None where none has."""
+    given = [part for part in parts if part is not None]
+    return functools.reduce(torch.add, given) if given else None
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)
+    }

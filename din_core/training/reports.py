@@ -1,0 +1,229 @@
+"""What training tells: reports of epochs, the result, warnings, TensorBoard's event files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from din_core.config import TrainingConfig
+    from din_core.inputs.training_data import TrainingData
+    from din_core.network.hardware import ChosenPrecision
+    from din_core.network.models import DIN
+
+#: Below this many validation samples an AUC says little.
+FEW_SAMPLES = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochReport:
+    """One epoch.
+
+    Attributes:
+        epoch: Its number, from 1.
+        n_epoch: The number of the last one, if nothing stops training earlier.
+        train_loss: Mean logloss over the training samples while weights moved; ``None`` without
+            training samples.
+        val_auc: AUC on the validation samples; ``None`` where undefined.
+        val_logloss: Their logloss; ``None`` without any.
+        samples_per_second: Training samples per second, validation not counted.
+        seconds: Duration, validation included.
+        eta_seconds: Estimate of the time left if training does not stop early.
+        is_best: Whether no earlier epoch had a better validation AUC.
+    """
+
+    epoch: int
+    n_epoch: int
+    train_loss: float | None
+    val_auc: float | None
+    val_logloss: float | None
+    samples_per_second: float
+    seconds: float
+    eta_seconds: float
+    is_best: bool
+
+    def figures(self) -> dict[str, float]:
+        """Every number that is defined, by name."""
+        return {name: float(value) for name, value in asdict(self).items() if value is not None}
+
+    def sentence(self) -> str:
+        """The epoch in one line, for a terminal."""
+        loss = "-" if self.train_loss is None else f"{self.train_loss:.4f}"
+        auc = "-" if self.val_auc is None else f"{self.val_auc:.4f}"
+        best = " (best so far)" if self.is_best else ""
+        return (
+            f"epoch {self.epoch}/{self.n_epoch}: training loss {loss}, validation AUC {auc}{best}, "
+            f"{self.samples_per_second:,.0f} samples/s, at most {self.eta_seconds:.0f} s left"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """The result of a training run.
+
+    Attributes:
+        model: With the best weights (averaged ones where asked for), in evaluation mode, on the
+            CPU.
+        history: All epochs.
+        best_epoch: Epoch whose weights were kept, from 1; 0 where there was nothing to train on.
+        seconds: Duration of all epochs.
+        samples_per_second: Training samples per second of training, validation not counted.
+        precision: What products were computed in.
+        device: Where.
+        activation_unit: ``fused`` or ``plain``.
+        warnings: What a reader of the figures should know, as sentences.
+    """
+
+    model: DIN
+    history: list[EpochReport]
+    best_epoch: int
+    seconds: float
+    samples_per_second: float
+    precision: ChosenPrecision
+    device: str
+    activation_unit: Literal["fused", "plain"] = "plain"
+    warnings: list[str] = field(default_factory=list[str])
+
+    @property
+    def best(self) -> EpochReport | None:
+        """Report of the epoch whose weights were kept."""
+        return self.history[self.best_epoch - 1] if self.best_epoch else None
+
+    def figures(self) -> dict[str, Any]:
+        """What is worth seeing beside the model."""
+        best = self.best.figures() if self.best else {}
+        kept = {
+            name: best[name] for name in ("val_auc", "val_logloss", "train_loss") if name in best
+        }
+        return {
+            **kept,
+            "best_epoch": self.best_epoch,
+            "epochs": len(self.history),
+            "training_seconds": self.seconds,
+            "samples_per_second": self.samples_per_second,
+            "precision": self.precision,
+            "device": self.device,
+            "activation_unit": self.activation_unit,
+            "n_parameters": sum(each.numel() for each in self.model.parameters()),
+        }
+
+
+def nothing_to_rank_by(
+    data: TrainingData, config: TrainingConfig, redraws: bool, labels: Collection[int]
+) -> str | None:
+    """Say why no ranking can be learnt from a log.
+
+    Args:
+        data: The log.
+        config: The options of the loop.
+        redraws: Whether negatives are redrawn.
+        labels: Those of an epoch's samples.
+
+    Returns:
+        The cause and the way out, as a sentence without its full stop; ``None`` where the samples
+        have both labels.
+    """
+    if len(labels) > 1:
+        return None
+    if not labels and not len(data.event_items) and data.labelled:
+        return "no training sample: no row of the log has label 1 (check label_col and its coding)"
+    if not labels and not len(data.event_items):
+        return (
+            "no training sample: the log has no event of a user that is kept (lower "
+            "min_interactions)"
+        )
+    if not labels:
+        longest = int(np.diff(data.user_offsets).max())
+        return (
+            f"no training sample: every user has too few events, {longest} at most (leave_one_out "
+            "takes four of a user; a temporal split takes two before val_from)"
+        )
+    if 1 not in labels:
+        return "all training samples have label 0 (check label_col and its coding)"
+    if data.labelled:
+        return "all training samples have label 1: no impression that was not taken is in the log"
+    if redraws and config.negatives_per_positive == 0:
+        return "negatives_per_positive of the training is 0, so it sees positives only"
+    return (
+        "all training samples have label 1: no negative was drawn, because negatives_per_positive "
+        "is 0 or because every user has touched every item"
+    )
+
+
+def warnings_about(
+    data: TrainingData, config: TrainingConfig, redraws: bool, labels: Collection[int]
+) -> list[str]:
+    """Say what keeps the figures of a training run from meaning much.
+
+    Args:
+        data: The log.
+        config: The options of the loop.
+        redraws: Whether negatives were redrawn.
+        labels: Those of an epoch's samples.
+
+    Returns:
+        Sentences; none for a log that is large enough.
+    """
+    warnings: list[str] = []
+    val = data.samples["val"]
+    if cause := nothing_to_rank_by(data, config, redraws, labels):
+        warnings.append(f"{cause}; the model cannot rank")
+    if not len(val):
+        warnings.append(
+            "no validation sample: training could not stop early, and the weights of the last "
+            "epoch were kept"
+        )
+    elif len(np.unique(val.label)) < 2:
+        warnings.append(
+            "all validation samples have the same label, so their AUC is undefined: training "
+            "could not stop early, and the weights of the last epoch were kept"
+        )
+    elif len(val) < FEW_SAMPLES:
+        warnings.append(
+            f"{len(val)} validation samples are too few to choose an epoch by their AUC"
+        )
+    if config.negatives == "redrawn" and not redraws and not data.labelled:
+        warnings.append(
+            f"negatives were drawn by '{data.negative_sampling}', and redrawn ones are uniform: "
+            "those of the table were used in every epoch (negatives 'redrawn' has no effect)"
+        )
+    elif config.negatives == "redrawn" and not redraws:
+        warnings.append(
+            "the log has labels: its logged negatives were used, none were redrawn (negatives "
+            "'redrawn' has no effect)"
+        )
+    return warnings
+
+
+@contextmanager
+def event_writer(directory: Path | str | None) -> Generator[Callable[[EpochReport], None]]:
+    """Write reports as TensorBoard scalars.
+
+    Args:
+        directory: Where the event files go; ``None`` writes none.
+
+    Yields:
+        A function that takes a report.
+    """
+    if directory is None:
+        yield lambda _report: None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(directory))
+
+    def write(report: EpochReport) -> None:
+        for name in ("train_loss", "val_auc", "val_logloss", "samples_per_second"):
+            value = getattr(report, name)
+            if value is not None:
+                writer.add_scalar(name, value, report.epoch)
+
+    try:
+        yield write
+    finally:
+        writer.close()
