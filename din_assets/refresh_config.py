@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pydantic
 
-from din_assets import choices, definitions, ingest, sequences, training
+from din_assets import catalogue, choices, ingest, sequences, training
 from din_assets.resources import WarehouseResource
 from din_core.errors import DinError
 
@@ -55,7 +55,7 @@ def check_names(run_config: RunConfig) -> None:
     """
     _refuse_unknown("the run configuration: there is no section", run_config, _SECTIONS)
     ops = _section("ops", run_config.get("ops"))
-    _refuse_unknown("ops: there is no step", ops, definitions.STEPS)
+    _refuse_unknown("ops: there is no step", ops, catalogue.STEPS)
     for name, given in ops.items():
         _check_options(f"ops: {name}", given, _config_class(name))
     resources = _section("resources", run_config.get("resources"))

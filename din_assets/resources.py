@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import dagster as dg
 import duckdb
@@ -16,12 +16,21 @@ from din_core import store
 from din_core.store import artifacts
 
 
+class Log(Protocol):
+    """Where a resource says what it does."""
+
+    def info(self, msg: object) -> object:
+        """Say it at level INFO."""
+        ...
+
+
 class WarehouseResource(dg.ConfigurableResource):
     """The pipeline's own database (``pipeline.duckdb``) and all that lies beside it.
 
     DuckDB lets one process write. A run therefore holds ``pipeline.lock`` from its first step to
     its last, and a second run says for whom it waits. Analysts read ``warehouse.duckdb``, which the
-    asset ``warehouse`` publishes, and never this file.
+    asset ``warehouse`` publishes, and never this file. What a run may name is known to those who
+    know the steps: :class:`din_assets.run_start.RunWarehouse` is what runs are given.
     """
 
     lock_is_held: ClassVar[bool] = False
@@ -93,16 +102,20 @@ class WarehouseResource(dg.ConfigurableResource):
                     log.info(f"run {run_id} was killed earlier; it counts as failed from now on")
             asked = None if self.lock_is_held else context.run
             with clear_failures():
-                from din_assets import run_start  # it knows the steps, which know this module
-
                 if asked is not None:
-                    run_start.check(asked, self.folder, log)
+                    self.check(asked, log)
                 stack.enter_context(self.locked(owner, on_wait=log.warning, on_note=log.info))
-                if asked is not None:
-                    self._settled = run_start.settle(asked, self)
-                    if self._settled.source is None:
-                        self._settled.remember()
+                if asked is not None and (settled := self.settle(asked)) is not None:
+                    self._settled = settled
+                    if settled.source is None:
+                        settled.remember()
             yield self
+
+    def check(self, run: dg.DagsterRun, log: Log) -> None:
+        """Refuse a run before it waits for the lock; here nothing is refused."""
+
+    def settle(self, run: dg.DagsterRun) -> Settled | None:
+        """Decide what a run goes by, once it has the lock; here nothing is known of steps."""
 
     @contextlib.contextmanager
     def locked(

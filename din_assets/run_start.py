@@ -5,23 +5,30 @@ run would go by the defaults. Here it fails, before anything is read.
 """
 
 from pathlib import Path
-from typing import Protocol
 
 import dagster as dg
 
 from din_assets import choices, paths, refresh_config
 from din_assets.failures import clear_failures
 from din_assets.last_run import Settled, Source
-from din_assets.resources import WarehouseResource
+from din_assets.resources import Log, WarehouseResource
 from din_core.sources import SourceError
 from din_core.store import ledger
 
 
-class _Log(Protocol):
-    def info(self, msg: object) -> object: ...
+class RunWarehouse(WarehouseResource):
+    """The warehouse of a run that Dagster starts: its choices are checked and decided."""
+
+    def check(self, run: dg.DagsterRun, log: Log) -> None:
+        """Refuse a run that names what there is not; see :func:`check`."""
+        check(run, self.folder, log)
+
+    def settle(self, run: dg.DagsterRun) -> Settled:
+        """Decide what a run goes by; see :func:`settle`."""
+        return settle(run, self)
 
 
-def check(run: dg.DagsterRun, folder: Path, log: _Log) -> None:
+def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
     """Refuse a run that names what there is not, and say which options are the last run's.
 
     Args:
