@@ -17,7 +17,7 @@ ENGINES = ("duckdb", "pyarrow")
 COMPUTING: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
     "torch": ("torch",),
-    "torch.onnx": ("onnx", "onnxscript"),
+    "torch.onnx": ("onnx",),
     "onnx": ("onnx",),
     "onnxruntime": ("onnxruntime",),
     "torchviz": ("torchviz",),

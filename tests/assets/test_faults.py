@@ -185,7 +185,7 @@ def test_run_killed_at_any_moment_changes_nothing_or_all(place, finished, undist
 # that is killed is a fork of this one, which has imported what takes longest.
 KILL_AT = """
 import importlib, json, os, signal, sys
-import torch._dynamo, torch.onnx, matplotlib.pyplot, onnx, onnxruntime, onnxscript
+import torch.onnx, matplotlib.pyplot, onnx, onnxruntime
 from din_assets import cli
 
 for line in sys.stdin:

@@ -21,11 +21,11 @@ from din_core.code_versions import libraries
 if len(sys.argv) > 1:
     known = libraries._version
     libraries._version = lambda name: "0" if name == sys.argv[1] else known(name)
-from din_core import sql_files
+from din_core.store import sql_files
 sql_files.private_folder = lambda: None
 import dagster as dg
-from din_assets.definitions import _ASSETS
-print(json.dumps({key.to_user_string(): version for asset in _ASSETS
+from din_assets.catalogue import ASSETS
+print(json.dumps({key.to_user_string(): version for asset in ASSETS
     if isinstance(asset, dg.AssetsDefinition)
     for key, version in asset.code_versions_by_key.items()}))
 """
@@ -123,7 +123,7 @@ def test_behaviour_changes_the_versions_of_what_uses_it(changed_by, kind):
     ("library", "assets"),
     [
         ("torch", {"din_model", "test_predictions", "architecture_graph", "onnx_model"}),
-        ("onnxscript", {"onnx_model"}),
+        ("onnx", {"onnx_model"}),
         (
             "duckdb",
             {

@@ -173,9 +173,8 @@ KILLED_AGAIN_AND_AGAIN = """
 import logging, os, pathlib, random, signal, sys, time
 from test_training_state import LOOP, MODEL, N_USERS, hash_of
 from tests.core.training_logs import planted_log
-from din_core.training.loop import loop
+from din_core.training import loop
 from din_core.training.state import STATE_FILE
-import torch._dynamo  # the optimizer's first step imports it, which would take longest of all
 
 data, directory, out = planted_log(n_users=N_USERS), sys.argv[1], sys.argv[2]
 chance = random.Random(int(sys.argv[3]))

@@ -124,7 +124,7 @@ class EmbeddingTables(nn.Module):
 
 
 def _module_name(feature_name: str) -> str:
-    # A dot would be read as a path into a submodule, and torch.export writes the name into a
+    # A dot would be read as a path into a submodule, and exporters write the name into a
     # program, between quotes.
     coded = (
         each if each.isprintable() and each not in '%."\\' else f"%{ord(each):02X}"
