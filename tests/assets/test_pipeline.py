@@ -252,7 +252,7 @@ def test_published_file_stays_as_it_is_until_a_run_has_succeeded(
     shutil.copytree(finished.home, pipeline.home)
     before = (pipeline.home / "warehouse.duckdb").read_bytes()
     pipeline.config["ops"]["din_model"]["config"]["seed"] = 1
-    monkeypatch.setattr(f"din_core.{failing}", broken)
+    monkeypatch.setattr(f"din_core.serving.{failing}", broken)
     below = ("din_model", "test_predictions", "test_auc", "architecture_graph", "onnx_model")
     result = pipeline.run(*below, "warehouse")
     assert not result.success

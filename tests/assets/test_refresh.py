@@ -196,7 +196,7 @@ def test_each_file_is_hashed_once_by_the_comparison(refreshed, csv, monkeypatch)
 
         return count
 
-    for where, name in (("artifacts", "damage_of"), ("warehouse", "damage_of_published")):
+    for where, name in (("artifacts", "damage_of"), ("store", "damage_of_published")):
         real = getattr(changes, where).__dict__[name]
         # As the comparison sees it: steps that read an artifact look at it for themselves.
         monkeypatch.setattr(

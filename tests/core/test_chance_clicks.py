@@ -7,7 +7,7 @@ from din_core import metrics, store
 from din_core.config import ModelConfig, SequenceConfig, SourceConfig, TrainingConfig
 from din_core.inputs import training_data
 from din_core.tables import sequences
-from din_core.training import prediction
+from din_core.training import loop, prediction
 
 N_USERS, N_LISTS, LIST_LENGTH, N_CATES, ITEMS_PER_CATE = 5_500, 6, 5, 20, 50
 
@@ -75,7 +75,7 @@ def test_no_network_can_tell_chance_clicks_apart(con):
         embed_dim=16, mlp_dims=(32,), attention_dims=(16,), activation="relu", product_inputs=True
     )
     # Enough steps to reach 0.67 where histories hold clicks of the same moment.
-    loop = TrainingConfig(n_epoch=8, earlystop_patience=8, batch_size=512, learning_rate=0.03)
-    trained = loop.train(network, loop, data)
+    config = TrainingConfig(n_epoch=8, earlystop_patience=8, batch_size=512, learning_rate=0.03)
+    trained = loop.train(network, config, data)
     scores = prediction.predict(trained.model, data, "test")
     assert_is_chance(scores["label"].to_numpy(), scores["score"].to_numpy())

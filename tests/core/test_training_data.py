@@ -155,8 +155,10 @@ def test_a_csv_becomes_arrays_without_pandas_and_torch(tmp_path):
     log.write_text("user_id,item_id,time,cate_id\n1,10,1,5\n1,20,2,6\n2,10,1,5\n2,30,2,5\n")
     code = """
 import sys
-from din_core import sequences, sources, training_data, warehouse
+from din_core import sources, store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.inputs import training_data
+from din_core.tables import sequences
 source = SourceConfig(path=sys.argv[1])
 with store.connect(":memory:") as con:
     sources.ingest(con, source)

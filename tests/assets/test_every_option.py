@@ -1,0 +1,71 @@
+"""Every option and every SQL file counts: found by looking, so that a new one is covered too."""
+
+from __future__ import annotations
+
+import json
+
+import dagster as dg
+import pytest
+
+from din_assets import changes, refresh_config
+from din_assets.catalogue import ASSETS
+from din_assets.resources import WarehouseResource
+from din_core.store import ledger, sql_files
+from din_core.tables.lineage import lineage
+
+MADE = [each for each in ASSETS if isinstance(each, dg.AssetsDefinition)]
+OPTIONS = [
+    (definition, option)
+    for definition in MADE
+    for option in refresh_config.options(definition.op.name, {})
+]
+
+
+def reasons(definition, options, tmp_path):
+    """Why a step that was made with some options is made again, where nothing else changed."""
+    asset = next(key.to_user_string() for key in definition.keys)
+    entry = ledger.Entry(
+        asset=asset,
+        data_version="made",
+        code_version=str(definition.code_versions_by_key[dg.AssetKey(asset)]),
+        options=options,
+        inputs={},
+    )
+    resource = WarehouseResource(home=str(tmp_path))
+    config = {"ops": {"interactions": {"config": {"path": "synthetic"}}}}
+    found = changes.own_reasons(definition, asset, changes.State({asset: entry}), config, resource)
+    return [reason for reason in found if ": " in reason]
+
+
+@pytest.mark.parametrize(
+    ("definition", "option"),
+    OPTIONS,
+    ids=[f"{definition.op.name}.{option}" for definition, option in OPTIONS],
+)
+def test_step_made_with_another_value_of_an_option_is_made_again(definition, option, tmp_path):
+    config = {"ops": {"interactions": {"config": {"path": "synthetic"}}}}
+    now = refresh_config.options(definition.op.name, config)
+    assert reasons(definition, now, tmp_path) == []
+
+    (reason,) = reasons(definition, {**now, option: "another"}, tmp_path)
+
+    assert reason.startswith(f"{option}: ")
+
+
+def test_every_option_is_kept_with_what_was_made(finished):
+    kept = {
+        asset: set(json.loads(options))
+        for asset, options in finished.query("select asset, options from ledger")
+    }
+
+    for definition in MADE:
+        expected = set(refresh_config.options(definition.op.name, {}))
+        for key in definition.keys:
+            assert expected <= kept[key.to_user_string()], key
+
+
+def test_every_sql_file_belongs_to_an_asset():
+    assets = [key.to_user_string() for definition in MADE for key in definition.keys]
+    read = {path for asset in assets for file in lineage().files_of(asset) for path in file.paths}
+
+    assert set(sql_files.SQL_ROOT.rglob("*.sql")) - read == set()
