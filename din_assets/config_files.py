@@ -81,7 +81,8 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigFileError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigFileError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigFileError(f"{path} is not valid YAML: {reason}") from error
     if not isinstance(config, dict):
         raise ConfigFileError(
             f"{path} holds a {type(config).__name__}; a run configuration has keys, as 'ops:'"

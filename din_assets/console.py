@@ -1,8 +1,9 @@
 """What a terminal shows of a run: Dagster's log, with explained failures as sentences, once each.
 
 Dagster prints a failure twice, with its stack and that of its cause, and a line for every step that
-waits in vain. Here a failure that explains itself (:class:`dg.Failure`) is one line at the end of
-the run's log. Whatever nobody foresaw keeps its stack. The UI and the run history show everything.
+waits for a failed one. Here a failure that explains itself (:class:`dg.Failure`) is one line at the
+end of the run's log. Whatever nobody foresaw keeps its stack. The UI and the run history show
+everything.
 """
 
 import copy
@@ -13,7 +14,7 @@ import dagster as dg
 
 # By run: Dagster makes one logger for the run and another for its steps.
 _explained: dict[str | None, dict[str, str]] = {}
-_WAITED_IN_VAIN = "Dependencies for step "
+_WAITS_FOR_A_FAILED_STEP = "Dependencies for step "
 
 
 @dg.logger(
@@ -32,7 +33,7 @@ def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
 
 def _says_something_new(record: logging.LogRecord) -> bool:
     """Whether to show a record; that steps below a failed one do not run says its last line."""
-    return not str(_metadata(record).get("orig_message", "")).startswith(_WAITED_IN_VAIN)
+    return not str(_metadata(record).get("orig_message", "")).startswith(_WAITS_FOR_A_FAILED_STEP)
 
 
 class _Sentences(logging.Formatter):

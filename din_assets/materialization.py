@@ -30,7 +30,7 @@ class Built:
     Attributes:
         metadata: What the UI shows of each table, beyond its rows and columns.
         check_options: Options of the SQL files in ``sql/checks``.
-        inputs: Data versions of what they were made from that is no result of this pipeline.
+        inputs: Data versions of inputs from outside the pipeline, such as the source file.
         before_commit: Called when every blocking check has passed.
     """
 

@@ -68,7 +68,7 @@ def check_remembered(asked: choices.Choices) -> None:
     """Refuse what is remembered of the last run where the steps have changed since.
 
     Raises:
-        RunConfigError: A step or an option is no more, or a value out of its range.
+        RunConfigError: A step or an option does not exist any more, or a value is out of its range.
     """
     remembered = {step: {"config": asked.options(step)} for step in asked.remembered_steps()}
     try:
@@ -141,7 +141,7 @@ def _refuse_unknown_options(
 
 def _section(where: str, given: Any) -> Mapping[Any, Any]:
     if given is not None and not isinstance(given, Mapping):
-        raise RunConfigError(f"{where}: {given!r} is no mapping of names to what they stand for")
+        raise RunConfigError(f"{where}: {given!r} is not a mapping of names to values")
     return given or {}
 
 

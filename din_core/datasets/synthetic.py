@@ -82,7 +82,7 @@ class SyntheticLog:
     Attributes:
         config: What it was made from.
         frame: ``user_id, item_id, time, cate_id``, integers, ordered by (time, user). Times are
-            seconds; within a user they are distinct, so the last event is no matter of ties.
+            seconds; within a user they are distinct, so no tie decides which event is the last.
     """
 
     def __init__(

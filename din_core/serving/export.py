@@ -278,7 +278,7 @@ def _export_program(model: DIN, opset: int) -> onnx.ModelProto:
     exported = onnx.load_from_string(file.getvalue())
     for node in exported.graph.node:
         if node.op_type == "Reshape":
-            # A size of 0 is no position, and not "as it was", which is what ONNX takes it for.
+            # A size of 0 means "no position" here; without this, ONNX takes it for "as it was".
             kept = [each for each in node.attribute if each.name != "allowzero"]
             del node.attribute[:]
             node.attribute.extend([*kept, onnx.helper.make_attribute("allowzero", 1)])
@@ -294,7 +294,7 @@ def _without_exporter_noise() -> Generator[None]:
         # That there is another exporter, and its own use of its own deprecated function.
         warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
-        # The widths that a feature's values are checked for are no sizes of a batch.
+        # The widths that a feature's values are checked for do not depend on the batch.
         warnings.filterwarnings("ignore", "Converting a tensor to a Python")
         yield
 

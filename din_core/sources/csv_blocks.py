@@ -9,7 +9,7 @@ rules:
 
 - What is a record and what is quoted is said in :mod:`~din_core.sources.records`.
 - Blanks around a value are dropped, also inside quotes.
-- Blank lines are no rows, but they count as lines.
+- Blank lines are not rows, but they count as lines.
 - Every other line is the first of a row, good or bad, or is counted as the continuation of one.
 """
 
@@ -159,7 +159,7 @@ def read_rows(
         Rows with their lines.
 
     Raises:
-        SourceError: A line is longer than the longest record, so this is no text file.
+        SourceError: A line is longer than the longest record, so this is not a text file.
     """
     reader = _Reader(header, wanted)
     line = header.first_line

@@ -218,8 +218,8 @@ def _explain_missing(
     shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
     if len(missing) == len(wanted) and any(_is_number(value) for value in columns):
         return (
-            f"{where}: line 1 is no header, it holds values ({shown}); put a line with the names "
-            f"of the columns first, for example {','.join(wanted)}"
+            f"{where}: line 1 is not a header, it holds values ({shown}); put a line with the "
+            f"names of the columns first, for example {','.join(wanted)}"
         )
     # What another option has already found is not what this one looks for.
     folded = {name.casefold(): name for name in reversed(columns) if name not in wanted}

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, whatever its name says; and the way out where it is no log.
+"""What a file is, by its first bytes, whatever its name says, and the way out if it is not a log.
 
 Compression is read off the bytes, so a ``.csv`` that is gzipped in truth works all the same.
 """
@@ -101,7 +101,7 @@ def refuse_other_text(start: bytes, path: Path, *, compression: str | None) -> N
         compression: How the file is compressed.
 
     Raises:
-        SourceError: The text is JSON, a web page, UTF-16 or UTF-32; or it is no text at all.
+        SourceError: The text is JSON, a web page, UTF-16 or UTF-32; or it is not text at all.
     """
     where = str(path)
     if not start:

@@ -88,7 +88,7 @@ def _as_text(column: Any, where: str) -> Any:
 
 
 def _floats_as_text(column: Any) -> Any:
-    """Write each value down; NULL where it is no number."""
+    """Write each value down; NULL where it is not a number."""
     call = pc.call_function
     numbers = column.cast(pa.float64())  # Exact, and 16 bits have no arithmetic.
     is_small = call("less", [call("abs", [numbers]), pa.scalar(2.0**63)])

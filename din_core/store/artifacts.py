@@ -173,7 +173,7 @@ def _manifest(version: str, files: Mapping[str, Mapping[str, Any]]) -> bytes:
 def _files_in(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and hash of every file by its path in the folder; the manifest has no entry.
 
-    A link is no content of the folder's own, and is described as one.
+    A link is described as a link, not by what it points to.
     """
     found: dict[str, dict[str, Any]] = {}
     for path in folder.rglob("*"):

@@ -95,7 +95,7 @@ def number(value: Decimal) -> str:
         1500 1593878903.438
     """
     if not value.is_finite():
-        raise ValueError(f"{value} is no number that SQL can write")
+        raise ValueError(f"{value} is not a number that SQL can write")
     return Markup(f"{value:f}")  # noqa: S704 (SQL, not HTML)
 
 

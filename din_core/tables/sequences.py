@@ -86,7 +86,7 @@ def options_from(
 
     Returns:
         Options for :func:`din_core.store.sql_files.render`, for every file of ``sql/sequences`` and
-        ``sql/checks``; ``variant`` is no option but see :func:`negatives_variant`.
+        ``sql/checks``; ``variant`` is not an option, but see :func:`negatives_variant`.
 
     Raises:
         OptionsError: A field is out of range or in another unit, or two columns would get one name.

@@ -50,7 +50,7 @@ class Learner:
         model: On its device.
         config: The options of the loop.
         precision: What products are computed in.
-        static_size: Have as many rows at hand in a step as it looks up ids, some of them in vain,
+        static_size: Have as many rows at hand in a step as it looks up ids, more than it needs,
             so that the host never waits for a device to count the distinct ones (in a single
             process; several wait for each other to agree on sizes). By default on every device but
             the CPU, where counting costs nothing.

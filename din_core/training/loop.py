@@ -288,7 +288,7 @@ class _Run:
         if not np.isfinite(scores).all():
             raise TrainingOptionsError(
                 f"epoch {self.progress.epoch + 1}: {np.count_nonzero(~np.isfinite(scores))} of "
-                f"{len(scores)} validation scores are no numbers (learning_rate "
+                f"{len(scores)} validation scores are NaN or infinite (learning_rate "
                 f"{self.config.learning_rate}, precision {self.precision}); lower learning_rate"
             )
         val_auc = metrics.auc(samples.label, scores)
@@ -361,7 +361,7 @@ class _Run:
         return float((self.losses.double() * weights).sum() / n_samples)
 
     def _check_losses(self, first: int) -> None:
-        """Stop where the loss of a finished step is no number."""
+        """Stop where the loss of a finished step is NaN or infinite."""
         done = self.losses[first : self.progress.step]
         if bool(torch.isfinite(done).all()):
             return

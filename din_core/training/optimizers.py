@@ -41,7 +41,7 @@ RowObserver: TypeAlias = Callable[[str, Tensor, Tensor], None]
 
 
 class DenseAdam:
-    """Adam for everything that is no embedding table: ``torch.optim.Adam``, bit for bit.
+    """Adam for everything that is not an embedding table: ``torch.optim.Adam``, bit for bit.
 
     Only the update itself is torch's. Making an object of ``torch.optim`` imports its compiler,
     which takes longer than a small log takes to train.

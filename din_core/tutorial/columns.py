@@ -32,14 +32,16 @@ def id_column(values: pd.Series, where: str) -> Any:
 
     Integers, floats and truth values keep their type. Everything else becomes text: strings and
     bytes of UTF-8 as they are; numbers beside them as integers where they are whole, so that ``1``,
-    ``1.0`` and ``'1'`` are one id; bytes that are no text in hexadecimal; other objects by ``str``.
+    ``1.0`` and ``'1'`` are one id; bytes that are not text in hexadecimal; other objects by
+    ``str``.
 
     Args:
         values: The column.
         where: What an error calls it.
 
     Returns:
-        An Arrow array of the same length. NULL is no value, as NaN, NaT and the infinities are.
+        An Arrow array of the same length. NaN, NaT and the infinities become NULL, a missing
+        value.
 
     Raises:
         SourceError: Two different values have one text.
@@ -96,7 +98,7 @@ def _is_numeric(values: pd.Series) -> bool:
 def _strings(objects: Iterable[Any]) -> Any:
     try:
         return pa.array(objects, pa.string(), from_pandas=True)
-    except UnicodeEncodeError:  # half a surrogate pair, as in file names that are no UTF-8
+    except UnicodeEncodeError:  # half a surrogate pair, as in file names that are not UTF-8
         return pa.array([_encodable(each) for each in objects], pa.string(), from_pandas=True)
 
 
@@ -169,7 +171,7 @@ def _examples_by_kind(objects: npt.NDArray[Any], where: str) -> dict[str, Any]:
                 break
         else:
             raise SourceError(
-                f"{where} holds {example!r}, a {type_.__name__}, which is no time; make it a "
+                f"{where} holds {example!r}, a {type_.__name__}, which is not a time; make it a "
                 "number, a moment or ISO 8601"
             )
     return kinds
@@ -183,7 +185,7 @@ def _time_text(value: Any) -> str | None:
 def _moment(value: Any) -> pd.Timestamp:
     moment = value.to_timestamp() if isinstance(value, pd.Period) else pd.Timestamp(value)
     in_utc = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
-    return cast("pd.Timestamp", in_utc)  # NaT is no time and does not get here
+    return cast("pd.Timestamp", in_utc)  # NaT is a missing time and does not get here
 
 
 def _number(value: Any) -> Fraction | None:

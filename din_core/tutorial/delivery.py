@@ -72,7 +72,7 @@ def visualize_model(
     Raises:
         ValueError: An argument that cannot be honoured, or another ending.
         KeyError: ``input_data`` lacks a feature.
-        TypeError: ``input_data`` is no mapping, or a further argument.
+        TypeError: ``input_data`` is not a mapping, or there is a further argument.
         PictureError: Graphviz is not installed.
     """
     if kwargs:
@@ -241,7 +241,7 @@ def _check_device(device: str) -> None:
     try:
         torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device={device!r} is no device's name, such as 'cpu'") from error
+        raise ValueError(f"device={device!r} is not the name of a device, such as 'cpu'") from error
 
 
 def _made_inputs(model: DIN, batch_size: int, seq_length: int) -> dict[str, Tensor]:

@@ -75,7 +75,7 @@ def generate_seq_feature(
         indices from 1; histories are int64 arrays ``[L]``, oldest first, 0 after the last.
 
     Raises:
-        TypeError: ``data`` is no pandas data frame.
+        TypeError: ``data`` is not a pandas data frame.
         SourceError: A column is missing, there twice or has a name that the result needs, no row is
             usable, or no user has interactions enough for a sample.
         OptionsError: ``min_item``, ``max_len`` or ``seed`` is out of range.
@@ -128,7 +128,7 @@ def _attribute_names(given: Hashable | Iterable[Hashable]) -> list[Hashable]:
 
 
 def _check_frame(data: object, columns: Sequence[tuple[str, Hashable]]) -> None:
-    """Refuse what is no data frame, or lacks a column, has it twice or is asked for it twice."""
+    """Refuse what is not a data frame, lacks a column, has it twice or is asked for it twice."""
     if not isinstance(data, pd.DataFrame):
         kind = type(data)
         way_out = "data.to_pandas()" if hasattr(data, "to_pandas") else "pandas.DataFrame(data)"

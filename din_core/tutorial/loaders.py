@@ -178,7 +178,7 @@ def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
         array = array.astype(np.int64)
     if array.dtype.kind not in "biuf":
         raise ValueError(
-            f"{name} is of type {array.dtype}, no numbers; number its values, as "
+            f"{name} is of type {array.dtype}, not of numbers; number its values, as "
             "generate_seq_feature does"
         )
     if array.dtype.kind == "f" and len(wrong := np.argwhere(~np.isfinite(array))):

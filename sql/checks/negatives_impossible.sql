@@ -1,7 +1,7 @@
 -- asset: negatives
 -- severity: warn
 -- Users who have touched every item: no negative exists for them, their positives are kept alone.
--- Some in a tiny catalogue are no harm; many leave too few negatives to learn from.
+-- A few in a tiny catalogue do no harm; many leave too few negatives to learn from.
 with
 
 catalogue as (

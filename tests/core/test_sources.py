@@ -56,7 +56,7 @@ def test_header_alone_is_refused(con, tmp_path):
 
 def test_values_in_place_of_a_header_are_recognised(con, tmp_path):
     message = refused(con, write(tmp_path / "log.csv", "1,2,1400457600,3\n1,3,1400457601,3\n"))
-    assert "line 1 is no header, it holds values (1, 2, 1400457600, 3)" in message
+    assert "line 1 is not a header, it holds values (1, 2, 1400457600, 3)" in message
     assert "user_id,item_id,time,cate_id" in message
 
 

@@ -69,7 +69,7 @@ def test_impossible_loaders_are_refused(options, sentence):
     ("x", "y", "sentence"),
     [
         ({"id": [1.0, np.nan]}, [0, 1], "id is nan in row 1; fill it"),
-        ({"id": ["a", "b"]}, [0, 1], "id is of type <U1, no numbers"),
+        ({"id": ["a", "b"]}, [0, 1], "id is of type <U1, not of numbers"),
         ({"hist": [[1], [1, 2]]}, [0, 1], "hist holds lists of different lengths"),
         ({"id": [1, 2]}, [1, 5], "y: label 5 in row 1 is not within 0 … 1"),
         ({"id": [1, 2]}, [1, -1], "y: label -1 in row 1 is not within 0 … 1"),

@@ -77,7 +77,7 @@ def test_the_opset_is_the_one_asked_for(tmp_path, opset):
         ({"onnx_export_kwargs": {"dynamo": False}}, ValueError, r"kwargs \['dynamo'\]: how torch"),
         ({"batch_size": 0}, ValueError, "batch_size=0 must be 1 or more"),
         ({"seq_length": -1}, ValueError, "seq_length=-1 must be 0 or more"),
-        ({"device": "gpu"}, ValueError, "device='gpu' is no device's name"),
+        ({"device": "gpu"}, ValueError, "device='gpu' is not the name of a device"),
         ({"dummy_input": {}}, KeyError, "dummy_input has no feature 'target_item_id'"),
         ({"dummy_input": torch.ones(1)}, TypeError, "dummy_input=.*inputs go by feature"),
     ],
@@ -133,7 +133,7 @@ def test_the_trainer_passes_every_argument_on(tmp_path):
             "'model.png'.*a file to draw into is named by",
         ),
         ({"input_data": {}}, KeyError, "no input for"),
-        ({"device": "gpu"}, ValueError, "device='gpu' is no device's name"),
+        ({"device": "gpu"}, ValueError, "device='gpu' is not the name of a device"),
         ({"save_path": "model.gif"}, ValueError, r"\.png, \.svg or \.pdf, not '\.gif'"),
     ],
 )

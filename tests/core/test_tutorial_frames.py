@@ -309,7 +309,7 @@ REFUSALS = {
     "tuples as times": (
         LOG.assign(when=[(n,) for n in SECONDS]),
         {},
-        r"time_col: column 'when' holds \(2,\), a tuple, which is no time",
+        r"time_col: column 'when' holds \(2,\), a tuple, which is not a time",
     ),
     "not one time": (
         LOG.assign(when="soon"),

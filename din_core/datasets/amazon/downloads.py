@@ -227,7 +227,7 @@ def _copy(
         part.restart(Origin(url, _validator(response), total))
     else:
         raise DownloadError(
-            f"{url}: the server answered {response.status} {response.reason}, which is no file; "
+            f"{url}: the server answered {response.status} {response.reason}, which is not a file; "
             "check the address, or name a mirror as base_url"
         )
     if total is not None:

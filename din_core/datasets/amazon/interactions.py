@@ -250,7 +250,7 @@ def _fill_categories(lines: _Lines, categories: dict[str, str | None]) -> None:
                 continue
             asin, category = read_metadata(text)
             if not _is_writable(category):
-                raise MetadataError(f"category {category!r:.60} has characters that are no text")
+                raise MetadataError(f"category {category!r:.60} has characters that are not text")
         except ValueError as error:
             reason = str(error) if isinstance(error, MetadataError) else _refusal(error)
             lines.reject(line, reason)

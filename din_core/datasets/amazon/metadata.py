@@ -71,7 +71,7 @@ def read_metadata(line: str) -> tuple[str, str]:
         ``asin`` and category, neither empty.
 
     Raises:
-        MetadataError: The line is no such literal, or one of the two is missing or empty.
+        MetadataError: The line is not such a literal, or one of the two is missing or empty.
 
     Example:
         >>> read_metadata("{'asin': 'B01', 'categories': [['Food'], ['Food', 'Tea']]}")

@@ -16,7 +16,7 @@ Node = Mapping[str, Any]
 
 
 class UnreadableQueryError(ValueError):
-    """The text is no ``select`` that DuckDB can parse."""
+    """The text is not a ``select`` that DuckDB can parse."""
 
 
 def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
@@ -31,7 +31,7 @@ def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
         query: One ``select`` statement.
 
     Raises:
-        UnreadableQueryError: The text does not parse, or is no ``select``.
+        UnreadableQueryError: The text does not parse, or is not a ``select``.
     """
     answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
     parsed = json.loads(answer)
