@@ -77,7 +77,7 @@ class SequenceConfig:
         negative_sampling: ``uniform`` over the items the user never touched, by ``popularity``
             (count to the power 0.75), or from the positive's category (``same_category``).
         split: ``leave_one_out`` (last event test, the one before validation; in a labelled log,
-            the last moments with a positive) or ``temporal``.
+            the last two moments, taken or not) or ``temporal``.
         val_from: Temporal split: first moment of validation, in seconds or as a quantile in (0, 1).
         test_from: Temporal split: first moment of test, in the same unit.
         seed: Seed of the negative draw, below 2**30.

@@ -77,6 +77,12 @@ def build(rows, source, config):
         for user, number in users.items()
     }
 
+    # When a user was shown anything, taken or not.
+    shown = {
+        number: {row["time"] for row in rows if row["user_id"] == user}
+        for user, number in users.items()
+    }
+
     def history_end(user, position, time):
         # How many events a row may know of: all before its position, or all before its time.
         if labelled:
@@ -103,7 +109,7 @@ def build(rows, source, config):
                 [item_attributes[item][number] for item, _ in sequence]
                 for number in range(len(source.item_attribute_cols))
             ),
-            *(last_two_moments(sequence) if labelled else []),
+            *(last_two(shown[user]) if labelled else []),
         )
         for user, sequence in sequences.items()
         if sequence
@@ -131,7 +137,7 @@ def build(rows, source, config):
         if config.split == "temporal":
             split = "train" if time < val_from else "val" if time < test_from else "test"
         elif labelled:
-            still_to_come = {later for _, later in sequence if later > time}
+            still_to_come = {later for later in shown[user] if later > time}
             split = ["test", "val", "train"][min(2, len(still_to_come))]
         elif position >= len(sequence):
             split = "test"
@@ -165,8 +171,8 @@ def build(rows, source, config):
     return tables
 
 
-def last_two_moments(sequence):
-    latest = sorted({time for _, time in sequence}, reverse=True)
+def last_two(times):
+    latest = sorted(times, reverse=True)
     return [latest[0], latest[1] if len(latest) > 1 else None]
 
 

@@ -2,8 +2,8 @@
 -- severity: error
 -- What is validated or tested on is not trained on. Leave-one-out: a user's positives of training
 -- lie before the last two events. In a labelled log all rows count, and moments in the place of
--- events: training lies before the last two moments with a positive, and no moment is in two
--- splits. Temporal: training lies before the first moment of validation. Judged from `events`,
+-- events: training lies before the last two moments of the user, taken or not, and no moment is in
+-- two splits. Temporal: training lies before the first moment of validation. Judged from `events`,
 -- `negatives` and the moments, not from the expression that splits the samples.
 with
 
@@ -55,22 +55,34 @@ judged as (
 {% endif %}
 
 {% if split == "leave_one_out" and labelled %}
+shown as (
+    select
+        user_idx,
+        time
+    from events
+    union all
+    select
+        user_idx,
+        time
+    from negatives
+),
+
 last_moments as (
     select
         user_idx,
         max(time) as last_moment
-    from events
+    from shown
     group by user_idx
 ),
 
 earlier_moments as (
     select
-        events.user_idx,
-        max(events.time) as moment_before_last
-    from events
+        shown.user_idx,
+        max(shown.time) as moment_before_last
+    from shown
     inner join last_moments
-        on events.user_idx = last_moments.user_idx and events.time < last_moments.last_moment
-    group by events.user_idx
+        on shown.user_idx = last_moments.user_idx and shown.time < last_moments.last_moment
+    group by shown.user_idx
 ),
 
 expected as (

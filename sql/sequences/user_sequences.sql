@@ -1,8 +1,9 @@
 -- Each user's whole behaviour sequence as lists, oldest first.
 -- Grain: one row per user with events. Element p of a list belongs to the event at position p, so a
 -- history is a slice of it.
--- In a labelled log last_moment and moment_before_last are the latest two times of the user's
--- events, where test and val begin (leave-one-out); the second is NULL where all share one time.
+-- In a labelled log last_moment and moment_before_last are the latest two times at which the user was
+-- shown anything, taken or not: test and val begin there (leave-one-out). The second is NULL where
+-- all rows share one time.
 -- The window gathers a user's events as they come and sorts them once, by position, which is the
 -- first field; a list with an order of its own would sort for each column.
 -- sqlfluff:exclude_rules:LT02,RF04,ST06
@@ -30,9 +31,10 @@ gathered_events as (
 {% if labelled %}
 moments as (
     select distinct
-        user_idx,
-        time
-    from events
+        users.user_idx,
+        interactions.time
+    from interactions
+    inner join users on interactions.user_id = users.user_id
 ),
 
 numbered_moments as (

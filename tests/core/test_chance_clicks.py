@@ -62,10 +62,41 @@ def test_no_history_knows_the_category_of_a_list_that_was_shown_at_once(con, spl
 
 
 def test_no_length_of_a_history_tells_a_click(con):
-    # Leave-one-out holds out by what is still to come, which says nothing about the row itself.
+    # Leave-one-out holds out by the clock of the user, which says nothing about what was clicked.
     rows = con.execute(
         "select label, history_end - history_start as score from sample_bounds where split = 'test'"
     ).fetchnumpy()
+    assert_is_chance(rows["label"], rows["score"])
+
+
+def test_no_history_knows_within_a_user_what_was_clicked(con):
+    # Where a split begins with a click, all that comes later is unclicked and knows one event more.
+    rows = con.execute(
+        "select user_idx, label, history_end - history_start as score "
+        "from sample_bounds where split = 'test'"
+    ).fetchnumpy()
+    assert metrics.gauc(rows["label"], rows["score"], rows["user_idx"]) == 0.5
+
+
+@pytest.mark.parametrize("clicked", [0.15, 0.35])
+def test_no_history_knows_a_click_among_rows_of_their_own_time(clicked):
+    rng = np.random.default_rng(0)
+    user, time = (each.ravel() for each in np.mgrid[:40_000, :12])
+    columns = {  # noqa: F841 (DuckDB finds it by its name)
+        "user_id": user,
+        "item_id": rng.integers(500, size=user.size),
+        "time": time,
+        "cate_id": rng.integers(20, size=user.size),
+        "label": (rng.random(user.size) < clicked).astype(np.int64),
+        "line": np.arange(user.size),
+    }
+    with store.connect(":memory:", threads=1) as con:
+        con.execute("create table interactions as select *, 'log.csv' as file from columns")
+        sequences.build(con, SourceConfig(path=""), SequenceConfig())
+        rows = con.execute(
+            "select label, history_end - history_start as score "
+            "from sample_bounds where split = 'test'"
+        ).fetchnumpy()
     assert_is_chance(rows["label"], rows["score"])
 
 

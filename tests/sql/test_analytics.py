@@ -21,7 +21,7 @@ QUESTION = re.compile(r"^### (\d+)\. .*?^```sql\n(.*?)^```", re.MULTILINE | re.D
 BLOCK = re.compile(r"^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # Seconds of the log as the views show them.
-AT = [datetime.fromtimestamp(second, UTC).replace(tzinfo=None) for second in range(8)]
+AT = [datetime.fromtimestamp(second, UTC).replace(tzinfo=None) for second in range(7)]
 CATES = {"i1": "c1", "i2": "c1", "i3": "c2", "i4": "c2", "i5": "c3"}
 # user, item, time, label
 IMPRESSIONS = [
@@ -37,7 +37,7 @@ IMPRESSIONS = [
     ("u3", "i3", 4, 1),
     ("u3", "i1", 5, 1),
     ("u3", "i5", 6, 1),
-    ("u3", "i1", 7, 0),
+    ("u3", "i1", 6, 0),
 ]
 # user, position, k: score. Their targets: i3, i4 | i4, i5 | i5, i1.
 SCORES = {
@@ -46,7 +46,7 @@ SCORES = {
     (2, 3, 0): 0.9,
     (2, 3, 1): 0.2,
     (3, 3, 0): 0.3,
-    (3, 4, 1): 0.4,
+    (3, 3, 1): 0.4,
 }
 
 ANSWERS = {
@@ -182,20 +182,20 @@ def test_samples_are_readable_in_ids_of_the_source(published):
         (1, "u1", "i3", "c2", ["i1", "i1", "i2"], ["c1", "c1", "c1"], 3, AT[4]),
         (0, "u2", "i5", "c3", ["i1", "i3"], ["c1", "c2"], 2, AT[3]),
         (1, "u2", "i4", "c2", ["i1", "i3"], ["c1", "c2"], 2, AT[3]),
-        (0, "u3", "i1", "c1", ["i3", "i1", "i5"], ["c2", "c1", "c3"], 3, AT[7]),
+        (0, "u3", "i1", "c1", ["i3", "i1"], ["c2", "c1"], 2, AT[6]),
         (1, "u3", "i5", "c3", ["i3", "i1"], ["c2", "c1"], 2, AT[6]),
     ]
 
 
 def test_summaries_count_splits_lengths_categories_and_rejects(published):
     assert rows_of(published, "from split_summary order by split") == [
-        ("test", 6, 3, 0.5, 3, 4, AT[3], AT[7], pytest.approx(15 / 6)),
+        ("test", 6, 3, 0.5, 3, 4, AT[3], AT[6], pytest.approx(14 / 6)),
         # Both events of u1 at second 2 are the moment before the last.
         ("val", 4, 4, 1.0, 3, 3, AT[2], AT[5], 1.0),
     ]
     assert rows_of(published, "from history_lengths") == [
-        ("test", 2, 3, 0.5),
-        ("test", 3, 3, 0.5),
+        ("test", 2, 4, 2 / 3),
+        ("test", 3, 2, 1 / 3),
         ("val", 1, 4, 1.0),
     ]
     assert rows_of(published, "from cate_mix") == [

@@ -282,10 +282,10 @@ def test_logged_negatives_see_the_positives_before_them(con):
     assert con.execute(
         "select split, label, target_item_id, hist_item_id from samples order by time, label"
     ).fetchall() == [
-        # Two moments have a positive: 4 is the last, 2 the one before, which has no history.
-        ("val", 0, 3, [2]),
-        ("val", 0, 4, [2]),
-        ("test", 1, 5, [2]),
+        # The user was last shown something at 9, and before that at 4; clicks do not decide it.
+        ("train", 0, 3, [2]),
+        ("train", 0, 4, [2]),
+        ("val", 1, 5, [2]),
         ("test", 0, 6, [2, 5]),
     ]
 
@@ -311,13 +311,13 @@ def test_rows_of_one_moment_know_nothing_of_each_other(con):
     ).fetchall()
     # Items 10, 12, 14 and 16 are the events; their indices are 1, 3, 5 and 7.
     assert found == [
-        (200, 11, "val", [1], 1),
-        (200, 12, "val", [1], 1),
-        (200, 13, "val", [1], 1),
-        (200, 14, "val", [1], 1),
-        (250, 15, "val", [1, 3, 5], 3),
-        (300, 16, "test", [1, 3, 5], 3),
-        (300, 17, "test", [1, 3, 5], 3),
+        (200, 11, "train", [1], 1),
+        (200, 12, "train", [1], 1),
+        (200, 13, "train", [1], 1),
+        (200, 14, "train", [1], 1),
+        (250, 15, "train", [1, 3, 5], 3),
+        (300, 16, "val", [1, 3, 5], 3),
+        (300, 17, "val", [1, 3, 5], 3),
         (400, 18, "test", [1, 3, 5, 7], 4),
     ]
 
