@@ -162,7 +162,8 @@ def _is_at(path: Path, sign: TextIO) -> bool:
 def _remove_signs(instance: dg.DagsterInstance, *, but_of: set[str]) -> None:
     """Remove the signs of runs that have ended without doing so, whoever marked them."""
     for path in _signs(instance):
-        if path.name.partition(".")[0] not in but_of and not _is_held(path):
+        # A sign that is being made has another name, and is not locked for a moment.
+        if path.suffix == _SUFFIX and path.stem not in but_of and not _is_held(path):
             # What stays is an empty file that nobody holds.
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)

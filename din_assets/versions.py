@@ -21,6 +21,8 @@ from din_core.tables.lineage import head_of, lineage
 
 _LENGTH = 16
 _ROOT = Path(din_core.__file__).parent
+_CONNECT = ("din_core.store.database", "connect")
+_RUN_CHECK = ("din_core.tables.checks", "run_check")
 
 
 def of_asset(asset: str, function: Callable[..., Any], *, described: bool = False) -> str:
@@ -50,8 +52,11 @@ def of_asset(asset: str, function: Callable[..., Any], *, described: bool = Fals
 
 
 def _of_asset(asset: str, module: Path, function: str, described: bool) -> str:
-    found = code_versions.reached(_ROOT, din_core.__name__, module, function)
     files = lineage().files_of(asset)
+    # How the pipeline's database is opened and how a check is run decide rows and verdicts, too.
+    also = [_CONNECT] if files else []
+    also += [_RUN_CHECK] if any(file.head.kind == "check" for file in files) else []
+    found = code_versions.reached(_ROOT, din_core.__name__, module, function, also)
     parts = [*_sql_parts(path for file in files for path in file.paths)]
     parts += [f"{name} {code}" for name, code in sorted(found.code.items())]
     for path in sorted(found.files):

@@ -15,7 +15,8 @@ from pathlib import Path
 from din_core.code_versions import modules
 from din_core.code_versions.modules import EFFECTS, Module, Statement, Target
 
-_OWN_SUFFIXES = {".py", ".pyc", ".pyi", ".so", ".typed"}
+#: Files in another language: whatever else lies in a folder, such as an editor's, does not count.
+_NATIVE = {".c", ".cc", ".cpp", ".cu", ".h", ".hpp"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,13 @@ class Reached:
     libraries: frozenset[str]
 
 
-def reached(root: Path, package: str, module: Path, function: str) -> Reached:
+def reached(
+    root: Path,
+    package: str,
+    module: Path,
+    function: str,
+    also: Iterable[tuple[str, str]] = (),
+) -> Reached:
     """Follow a function.
 
     Args:
@@ -42,6 +49,7 @@ def reached(root: Path, package: str, module: Path, function: str) -> Reached:
         module: The file that holds the function. What it names there counts; what it imports counts
             if it lies in the package.
         function: Its qualified name, as ``outer.<locals>.inner``; its decorators do not count.
+        also: What else takes part, as (module of the package, name in it).
     """
     walk = _Walk(root, package)
     start = modules.parse("<start>", module)
@@ -53,6 +61,8 @@ def reached(root: Path, package: str, module: Path, function: str) -> Reached:
         if isinstance(argument, ast.arg):
             argument.annotation = None
     walk.take(start, function, [modules.statement_of(start, node)])
+    for source, name in also:
+        walk.follow(source, name)
     walk.finish()
     return Reached(walk.code, frozenset(walk.files), frozenset(walk.libraries))
 
@@ -87,6 +97,17 @@ class _Walk:
             name, symbol = self._waiting.pop()
             module = self.modules[name]
             self.take(module, symbol, module.symbols.get(symbol, []))
+
+    def follow(self, source: str, name: str) -> None:
+        """Put a name of one of the package's modules on the list.
+
+        Raises:
+            LookupError: The module does not bind it.
+        """
+        module = self._module(source)
+        if module is None or name not in module.symbols:
+            raise LookupError(f"{source} has no {name!r}; correct what is followed by name")
+        self._want(module, name)
 
     def take(self, module: Module, symbol: str, statements: Iterable[Statement]) -> None:
         """Take a symbol's statements, and put what they name on the list."""
@@ -161,9 +182,7 @@ class _Walk:
                 if any(self._may_register(module, each) for each in statements):
                     self._want(module, symbol)
             self.files.update(
-                file
-                for file in path.parent.iterdir()
-                if file.is_file() and file.suffix not in _OWN_SUFFIXES
+                file for file in path.parent.iterdir() if file.is_file() and file.suffix in _NATIVE
             )
             if "." in name:
                 self._module(name.rpartition(".")[0])

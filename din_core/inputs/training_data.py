@@ -172,7 +172,7 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
         samples=_samples(con, offsets),
         labelled=_is_labelled(con),
-        negative_sampling=recorded_options.sequence_config(con).negative_sampling,
+        negative_sampling=recorded_options.negative_sampling(con),
     )
 
 
@@ -182,7 +182,7 @@ def can_redraw(con: duckdb.DuckDBPyConnection) -> bool:
     Args:
         con: Connection with the table ``interactions``.
     """
-    return _can_redraw(_is_labelled(con), recorded_options.sequence_config(con).negative_sampling)
+    return _can_redraw(_is_labelled(con), recorded_options.negative_sampling(con))
 
 
 def _can_redraw(labelled: bool, negative_sampling: NegativeSampling) -> bool:

@@ -11,7 +11,13 @@ from typing import Any
 
 import duckdb
 
-from din_core.config import SequenceConfig, SourceConfig, SyntheticConfig, from_options
+from din_core.config import (
+    NegativeSampling,
+    SequenceConfig,
+    SourceConfig,
+    SyntheticConfig,
+    from_options,
+)
 from din_core.store import ledger
 from din_core.tables import sequences
 
@@ -33,6 +39,17 @@ def synthetic_config(con: duckdb.DuckDBPyConnection) -> SyntheticConfig | None:
     """
     shape = ledger.entry(con, "interactions").options.get("synthetic")
     return None if shape is None else from_options(SyntheticConfig, shape)
+
+
+def negative_sampling(con: duckdb.DuckDBPyConnection) -> NegativeSampling:
+    """Return how the negatives were sampled; the default where nothing was recorded.
+
+    Args:
+        con: Connection to the pipeline's database.
+    """
+    made = ledger.entries(con).get("negatives")
+    recorded = None if made is None else made.options.get("negative_sampling")
+    return recorded or SequenceConfig().negative_sampling
 
 
 def sequence_config(

@@ -86,6 +86,11 @@ def test_words_change_no_version(changed_by, kind):
     assert changed_by(*WORDS[kind]) == set()
 
 
+MADE_BY_SQL = {
+    "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
+    "user_sequences", "negatives", "samples", "test_predictions", "test_auc", "warehouse",
+}  # fmt: skip
+
 BEHAVIOUR = {
     "SQL file": (
         ("sql/sequences/negatives.logged.sql", "position >= 2", "position >= 3"),
@@ -106,6 +111,24 @@ BEHAVIOUR = {
         {"test_predictions"},
     ),
     "C++": (("din_core/network/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
+    "how the database is opened": (
+        ("din_core/store/database.py", '"threads": threads', '"threads": 2 * threads'),
+        MADE_BY_SQL,
+    ),
+    "how a check is run": (
+        ("din_core/tables/checks.py", "_ALL_USERS = 1", "_ALL_USERS = 2"),
+        {
+            "attributes", "cates", "events", "items", "negatives", "samples", "test_predictions",
+            "user_sequences", "users",
+        },
+    ),
+    "what reads lineage": (
+        ("din_core/tables/lineage/plausible_options.py", '"seed": ', '"seed": 1 + '),
+        {
+            "attributes", "cates", "events", "items", "negatives", "samples", "user_sequences",
+            "users", "warehouse",
+        },
+    ),
     "descriptions of columns": (
         ("sql/schema.yml", "description: ", "description: Indeed, "),
         {"warehouse"},
@@ -124,20 +147,23 @@ def test_behaviour_changes_the_versions_of_what_uses_it(changed_by, kind):
     [
         ("torch", {"din_model", "test_predictions", "architecture_graph", "onnx_model"}),
         ("onnx", {"onnx_model"}),
-        (
-            "duckdb",
-            {
-                "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
-                "user_sequences", "negatives", "samples", "test_predictions", "test_auc",
-                "warehouse",
-            },
-        ),
+        ("duckdb", MADE_BY_SQL),
     ],
 )  # fmt: skip
 def test_another_version_of_a_library_changes_what_it_computes(original, library, assets):
     root, before = original
     after = versions_of(root, library)
     assert {asset for asset in before if before[asset] != after[asset]} == assets
+
+
+def test_what_an_editor_leaves_beside_the_code_changes_nothing(original):
+    root, before = original
+    left = root / "din_core" / "training" / ".loop.py.swp"
+    left.write_bytes(b"b0VIM \xff\xfe")
+    try:
+        assert versions_of(root) == before
+    finally:
+        left.unlink()
 
 
 def test_every_library_that_is_named_is_installed():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +236,27 @@ def test_weights_beyond_the_format_are_refused_in_a_sentence(tmp_path, monkeypat
     monkeypatch.setattr(export, "LARGEST_FILE", 100)
     with pytest.raises(export.ExportError, match="ONNX file holds 2 GiB; train with"):
         export_onnx(make_model(), tmp_path / "model.onnx")
+
+
+WITHOUT_A_COMPILER = """
+import pathlib, sys
+sys.modules["onnxscript"] = None  # as where it is not installed
+from din_core.config import ModelConfig, TrainingConfig
+from din_core.serving.export import export_onnx
+from din_core.training.loop import train
+from tests.core.training_logs import planted_log
+
+network = ModelConfig(embed_dim=4, mlp_dims=(8,), attention_dims=(4,))
+trained = train(network, TrainingConfig(n_epoch=1, fused=False), planted_log(n_users=40))
+export_onnx(trained.model, pathlib.Path(sys.argv[1]))
+print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+"""
+
+
+def test_training_and_export_load_no_compiler(tmp_path):
+    # Importing it takes longer than all steps on a small log.
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_A_COMPILER, str(tmp_path / "din.onnx")],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
