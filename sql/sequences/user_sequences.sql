@@ -1,9 +1,9 @@
 -- Each user's whole behaviour sequence as lists, oldest first.
 -- Grain: one row per user with events. Element p of a list belongs to the event at position p, so a
 -- history is a slice of it.
--- In a labelled log last_moment and moment_before_last are the latest two times at which the user was
--- shown anything, taken or not: test and val begin there (leave-one-out). The second is NULL where
--- all rows share one time.
+-- In a labelled log last_moment and moment_before_last are the latest two times at which the user
+-- was shown anything, taken or not: test and val begin there (leave-one-out). The second is NULL
+-- where all rows share one time.
 -- The window gathers a user's events as they come and sorts them once, by position, which is the
 -- first field; a list with an order of its own would sort for each column.
 -- sqlfluff:exclude_rules:LT02,RF04,ST06
