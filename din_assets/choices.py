@@ -149,16 +149,15 @@ def of_run(run_config: Mapping[str, Any], folder: Path, *, keeps_others: bool = 
     return Choices(options_by_step(run_config), last_run.read(place), place, keeps_others)
 
 
-def chosen(context: dg.AssetExecutionContext, folder: Path, config: Config) -> Config:
-    """Return a step's options: as its run gives them, or those of the last run.
+def chosen(context: dg.AssetExecutionContext, settled: Settled, config: Config) -> Config:
+    """Return a step's options: those that were settled before the run's first step.
 
     Args:
         context: The step's context.
-        folder: Folder of all results.
-        config: Its options as Dagster hands them in: what is not given has its default there.
+        settled: What the run goes by.
+        config: Its options as Dagster hands them in, which knows nothing of the last run.
     """
-    choices = of_run(context.run.run_config, folder)
-    return type(config)(**choices.options(context.assets_def.op.name))
+    return type(config)(**settled.options.get(context.assets_def.op.name, {}))
 
 
 def runs(run: dg.DagsterRun, step: str) -> bool:

@@ -6,7 +6,8 @@ their checks, just before they are committed, so that a file that cannot be used
 place. A run that does not read it has nothing to wait for. A step that refuses its options, when
 it comes to them, gives them back for those that it had.
 
-So a run that is killed is gone on with by the next one, which needs to be told nothing.
+So a run that is killed after its source was accepted is taken up by the next one, which needs to be
+told nothing. One that is killed while it reads leaves what was remembered before.
 """
 
 from collections.abc import Iterator, Mapping

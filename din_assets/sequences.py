@@ -44,7 +44,7 @@ def sequence_table(name: str, *, options: tuple[str, ...] = ()) -> dg.AssetsDefi
     def materialize(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: dg.Config
     ) -> Results:
-        chosen = choices.chosen(context, warehouse.folder, config).model_dump()
+        chosen = choices.chosen(context, warehouse.settled, config).model_dump()
 
         def build(con: duckdb.DuckDBPyConnection) -> Built:
             source = recorded_options.source_config(con)

@@ -40,7 +40,7 @@ def _din_model(
     from din_core.serving import saved_models
     from din_core.training import loop, state
 
-    options = choices.chosen(context, warehouse.folder, config).model_dump()
+    options = choices.chosen(context, warehouse.settled, config).model_dump()
     model_config = from_options(ModelConfig, options)
     training_config = from_options(TrainingConfig, options)
     directory = warehouse.checkpoints_root / "din_model"

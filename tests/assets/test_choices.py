@@ -427,3 +427,28 @@ def test_make_passes_a_name_on_as_it_is(tmp_path, name):
     assert make("run", "PRESET=best", "ARGS=--all") == "['run', '--preset', 'best', '--all'] None"
     assert make("ui", f"CSV={name}") == f"['dev', '-w', 'workspace.yaml'] {name}"
     assert make("ui", DIN_CSV=name) == f"['dev', '-w', 'workspace.yaml'] {name}"
+
+
+def test_edit_of_the_remembered_options_during_a_run_is_for_the_next_run(
+    pipeline, write_csv, monkeypatch
+):
+    log = write_csv("u1,i1,1,c1", "u1,i2,2,c1", "u2,i1,3,c1")
+    pipeline.home.mkdir()
+    place = pipeline.home / last_run.FILE
+    remembered = {"interactions": {"path": str(log)}, "users": {"min_interactions": 2}}
+    last_run.write(place, remembered)
+    remember = last_run.Settled.remember
+
+    def remember_and_edit(settled):
+        remember(settled)
+        last_run.write(place, {**remembered, "users": {"min_interactions": 0}})
+
+    monkeypatch.setattr(last_run.Settled, "remember", remember_and_edit)
+    tables = ("interactions", "rejected_rows", "users")
+    quiet = {"loggers": pipeline.config["loggers"]}
+
+    assert pipeline.start(*tables, config=quiet).success
+    assert pipeline.query("select user_id from users") == [("u1",)]
+
+    assert pipeline.start(*tables, config=quiet).success
+    assert pipeline.query("select user_id from users order by 1") == [("u1",), ("u2",)]

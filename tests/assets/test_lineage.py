@@ -95,6 +95,12 @@ def test_renamed_file_is_another_asset_and_its_readers_are_told(copied_sql):
         lineage()
 
 
+def test_option_that_a_head_needs_and_nobody_knows_is_refused(copied_sql):
+    _edit(copied_sql / "analytics/cate_mix.sql", "needs: item_attributes", "needs: item_attribute")
+    with pytest.raises(LineageError, match=r"cate_mix\.sql: .*'-- needs: item_attribute'"):
+        lineage()
+
+
 def test_files_that_read_each_other_are_refused(copied_sql):
     _edit(copied_sql / "sequences/cates.sql", "from interactions", "from interactions, items")
     every = lineage()

@@ -172,9 +172,15 @@ def _relations_by_name(
 
 def _relations_read(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> frozenset[str]:
     name, *variant = path.stem.split(".")
+    options_known = plausible_options()
+    if unknown := [need for need in head.needs if need not in options_known[0]]:
+        raise LineageError(
+            f"{path.name}: the head says '-- needs: {', '.join(unknown)}', and there is no such "
+            "option; correct it, or add the option to plausible_options.py"
+        )
     queries = {
         sql_files.render(name, variant=variant[0] if variant else None, **options)
-        for options in plausible_options()
+        for options in options_known
         if all(options[need] for need in head.needs)
     }
     try:
