@@ -57,12 +57,12 @@ def measure(dim: int, dims: tuple[int, int], activation: ActivationName, repeats
     lengths = torch.randint(1, 24, (_SAMPLES,), generator=torch.Generator().manual_seed(0))
     offsets = torch.zeros(_SAMPLES + 1, dtype=torch.int64)
     offsets[1:] = lengths.cumsum(0)
-    row = torch.repeat_interleave(torch.arange(_SAMPLES), lengths)
+    segment_ids = torch.repeat_interleave(torch.arange(_SAMPLES), lengths)
     target = torch.randn(_SAMPLES, dim, requires_grad=True)
-    history = torch.randn(len(row), dim, requires_grad=True)
+    history = torch.randn(len(segment_ids), dim, requires_grad=True)
     gradient = torch.randn(_SAMPLES, dim)
-    flops = needed_flops(len(row), dim, dims)
-    print(f"\nD {dim}, hidden {list(dims)}, {activation}; {len(row)} positions")
+    flops = needed_flops(len(segment_ids), dim, dims)
+    print(f"\nD {dim}, hidden {list(dims)}, {activation}; {len(segment_ids)} positions")
     for precision in ("float32", "bfloat16"):
         plain_seconds = 0.0
         for way in ("plain", "fused"):
@@ -73,7 +73,7 @@ def measure(dim: int, dims: tuple[int, int], activation: ActivationName, repeats
 
             def step(unit: ActivationUnit = unit, narrow: bool = precision == "bfloat16") -> None:
                 with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
-                    pooled = unit(target, history, row, offsets)
+                    pooled = unit(target, history, segment_ids, offsets)
                 pooled.float().backward(gradient)
 
             rate = matrix_flops(precision)

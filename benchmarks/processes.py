@@ -68,7 +68,7 @@ def run_side(
         threads: What OpenMP and DuckDB may use.
         timeout_seconds: When it is killed.
         memory_limit_mb: Most resident memory of the process, in MiB; above it, it is killed.
-            Not an address space limit: DuckDB and torch reserve far more than they touch.
+            Not an address space limit: DuckDB and torch reserve far more than they use.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         report, stderr = Path(folder, "report.json"), Path(folder, "stderr")

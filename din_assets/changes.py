@@ -9,9 +9,9 @@ import duckdb
 
 from din_assets import facts, ingest, refresh_config
 from din_assets.refresh_config import RunConfig
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_core import store
-from din_core.store import WarehouseError, artifacts, ledger
+from din_core.store import StoreError, artifacts, ledger
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class State:
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def read_state(resource: WarehouseResource) -> State:
+def read_state(resource: StoreResource) -> State:
     """Read what was made so far.
 
     Raises:
-        WarehouseError: The pipeline's database is damaged, or held by another process.
+        StoreError: The pipeline's database is damaged, or held by another process.
     """
     if not resource.pipeline_path.is_file():
         return State()
@@ -45,7 +45,7 @@ def own_reasons(
     asset: str,
     state: State,
     run_config: RunConfig,
-    resource: WarehouseResource,
+    resource: StoreResource,
 ) -> Iterator[str]:
     """Give the reasons that lie in an asset itself, whatever becomes of its inputs.
 
@@ -54,7 +54,7 @@ def own_reasons(
         asset: The asset.
         state: What was made so far.
         run_config: Run configuration, with the source and all options spelled out.
-        resource: The warehouse.
+        resource: The store.
 
     Raises:
         DinError: The source is not there, or cannot be read.
@@ -106,7 +106,7 @@ def reasons_of_inputs(
 
 
 def _of_source(
-    entry: ledger.Entry, run_config: RunConfig, resource: WarehouseResource
+    entry: ledger.Entry, run_config: RunConfig, resource: StoreResource
 ) -> Iterator[str]:
     config = ingest.InteractionsConfig(
         **refresh_config.config_of(run_config, "ops", "interactions")
@@ -120,10 +120,10 @@ def _of_source(
             yield "the source has new content"
 
 
-def _published(resource: WarehouseResource) -> ledger.Entry | None:
+def _published(resource: StoreResource) -> ledger.Entry | None:
     """What the published file says of itself: a run can end before it is swapped in."""
     try:
         with store.connect(resource.published_path, read_only=True) as con:
             return ledger.entry(con, "warehouse")
-    except (WarehouseError, ledger.NotMaterializedError, duckdb.Error):
+    except (StoreError, ledger.NotMaterializedError, duckdb.Error):
         return None

@@ -12,7 +12,7 @@ import dagster as dg
 
 from din_assets import config_files, dead_runs, paths
 from din_assets.failures import is_of_the_machine, of_the_disk
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_core import store
 from din_core.errors import DinError
 from din_core.evaluation import metrics_table
@@ -127,8 +127,8 @@ def _run(asked: config_files.Asked, named: str | None, *, everything: bool, dry_
     made = sum(1 for decision in decisions if decision.outcome != "up to date")
     print(f"{made} of {len(decisions)} steps {'would be made' if dry_run else 'were made'}.")
     if not dry_run:
-        options = refresh_config.config_of(asked.run_config, "resources", "warehouse")
-        _show_results(WarehouseResource(**options))
+        options = refresh_config.config_of(asked.run_config, "resources", "store")
+        _show_results(StoreResource(**options))
     return 0
 
 
@@ -147,7 +147,7 @@ def _show(decisions: "Sequence[Decision]") -> None:
         print("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]).rstrip())
 
 
-def _show_results(resource: WarehouseResource) -> None:
+def _show_results(resource: StoreResource) -> None:
     """Say how good the model is and where it lies.
 
     Read from the published file, which is closed: the next run may have the pipeline's own by now.
@@ -155,7 +155,7 @@ def _show_results(resource: WarehouseResource) -> None:
     with store.connect(resource.published_path, read_only=True) as con:
         made = ledger.entries(con)
         figures = metrics_table.read_test(con, made["din_model"].data_version)
-    print(figures.sentence())
+    print(figures.summary())
     for warning in figures.warnings():
         print(f"Mind: {warning}.")
     model = resource.artifacts_root / (made["onnx_model"].artifact or "") / "din.onnx"
@@ -164,7 +164,7 @@ def _show_results(resource: WarehouseResource) -> None:
 
 
 def _prune() -> int:
-    resource = WarehouseResource()
+    resource = StoreResource()
     if not resource.pipeline_path.is_file():
         print(f"{resource.folder} holds no results: nothing to remove.")
         return 0

@@ -8,7 +8,7 @@ import dagster as dg
 from din_assets import jobs
 from din_assets.catalogue import ASSETS
 from din_assets.console import console_logger
-from din_assets.run_start import RunWarehouse
+from din_assets.run_start import RunStore
 
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -24,7 +24,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     return dg.Definitions(
         assets=ASSETS,
         jobs=[jobs.all_assets],
-        resources={"warehouse": RunWarehouse(), **(resource_overrides or {})},
+        resources={"store": RunStore(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
         loggers={"console": console_logger},
     )

@@ -9,13 +9,13 @@ import dagster as dg
 from din_assets import versions
 from din_assets.materialization import (
     OWNERS,
-    clear_failures,
+    as_dagster_failures,
     current_artifact,
     materialize_artifact,
     picture,
     record,
 )
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_core import store as database
 from din_core.escaping import markdown_code
 from din_core.serving import vocabularies
@@ -24,21 +24,21 @@ from din_core.tables import analytics, recorded_options
 
 
 def _architecture_graph(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext, store: StoreResource
 ) -> dg.MaterializeResult:
     """Draw the graph of the current model."""
     from din_core.serving import pictures, saved_models
 
-    with clear_failures():
-        with warehouse.connection() as con:
-            model = saved_models.load_model(current_artifact(con, warehouse, "din_model")).model
-        with artifacts.staging(warehouse.artifacts_root, "architecture_graph") as folder:
+    with as_dagster_failures():
+        with store.connection() as con:
+            model = saved_models.load_model(current_artifact(con, store, "din_model")).model
+        with artifacts.staging(store.artifacts_root, "architecture_graph") as folder:
             png, svg = pictures.architecture_graph(model, folder / "din", dpi=300)
             version = artifacts.digest(pictures.canonical_graph(svg.read_bytes()))
             thumbnail = pictures.thumbnail(png)
             return materialize_artifact(
                 context,
-                warehouse,
+                store,
                 folder,
                 version,
                 metadata={"graph": picture(thumbnail, "computation graph of DIN")},
@@ -56,24 +56,22 @@ architecture_graph = dg.asset(
 )(_architecture_graph)
 
 
-def _onnx_model(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
-) -> dg.MaterializeResult:
+def _onnx_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Export the current model and check that it answers as PyTorch does."""
     from din_core.serving import export, saved_models
 
-    with clear_failures():
-        with warehouse.connection() as con:
-            source = current_artifact(con, warehouse, "din_model")
+    with as_dagster_failures():
+        with store.connection() as con:
+            source = current_artifact(con, store, "din_model")
         saved = saved_models.load_model(source)
-        with artifacts.staging(warehouse.artifacts_root, "onnx_model") as folder:
+        with artifacts.staging(store.artifacts_root, "onnx_model") as folder:
             file = folder / "din.onnx"
             export.export_onnx(saved.model, file)
             difference = export.require_parity(saved.model, file)
             shutil.copytree(source / vocabularies.FOLDER, folder / vocabularies.FOLDER)
             return materialize_artifact(
                 context,
-                warehouse,
+                store,
                 folder,
                 artifacts.digest(file.read_bytes() + saved.metadata["vocabulary"].encode()),
                 metadata={
@@ -97,11 +95,11 @@ onnx_model = dg.asset(
 
 
 def _published_warehouse(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext, store: StoreResource
 ) -> dg.MaterializeResult:
     """Publish a snapshot of the pipeline's database."""
-    with clear_failures():
-        with warehouse.transaction() as con:
+    with as_dagster_failures():
+        with store.transaction() as con:
             options = recorded_options.template_options(con)
             views = analytics.create_views(con, options)
             database.describe_all(con)
@@ -113,20 +111,20 @@ def _published_warehouse(
             version = artifacts.digest(repr(published).encode())
             record(context, con, "warehouse", version)
         database.publish(
-            warehouse.pipeline_path,
-            warehouse.published_path,
-            memory_limit=warehouse.memory_limit,
-            threads=warehouse.threads,
+            store.pipeline_path,
+            store.published_path,
+            memory_limit=store.memory_limit,
+            threads=store.threads,
         )
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
-            "path": dg.MetadataValue.path(str(warehouse.published_path)),
+            "path": dg.MetadataValue.path(str(store.published_path)),
             "views": ", ".join(views),
-            "size_mb": warehouse.published_path.stat().st_size / 1e6,
+            "size_mb": store.published_path.stat().st_size / 1e6,
             "how_to_read": dg.MetadataValue.md(
                 markdown_code(
-                    f"duckdb -readonly {shlex.quote(str(warehouse.published_path))} "
+                    f"duckdb -readonly {shlex.quote(str(store.published_path))} "
                     '"from samples limit 5"'
                 )
             ),

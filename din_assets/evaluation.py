@@ -10,12 +10,12 @@ from din_assets.checks import check_specs
 from din_assets.materialization import (
     OWNERS,
     Built,
-    clear_failures,
+    as_dagster_failures,
     current_artifact,
     materialize_tables,
     record,
 )
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_core.evaluation import metrics_table
 from din_core.inputs import training_data
 from din_core.store import ledger
@@ -24,21 +24,19 @@ from din_core.tables.lineage import lineage
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
-def _test_predictions(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Results:
+def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -> Results:
     """Score the split 'test' with the current model."""
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         from din_core.serving import saved_models
         from din_core.training.prediction import predict
 
-        model = saved_models.load_model(current_artifact(con, warehouse, "din_model")).model
+        model = saved_models.load_model(current_artifact(con, store, "din_model")).model
         scores = predict(model, training_data.load(con), split="test")
         metrics_table.write_test_predictions(con, scores)
         return Built()
 
-    yield from materialize_tables(
-        context, warehouse, ("test_predictions",), options={}, build=build
-    )
+    yield from materialize_tables(context, store, ("test_predictions",), options={}, build=build)
 
 
 test_predictions = dg.asset(
@@ -59,20 +57,18 @@ test_predictions = dg.asset(
 )(_test_predictions)
 
 
-def _test_auc(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
-) -> dg.MaterializeResult:
+def _test_auc(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Compute the figures of the current predictions and add them to the table ``metrics``."""
-    with clear_failures(), warehouse.transaction() as con:
+    with as_dagster_failures(), store.transaction() as con:
         result = metrics_table.evaluate_test(con)
         model_version = ledger.entry(con, "din_model").data_version
         metrics_table.write_metrics(con, model_version, "test", result)
         version = result.content_version()
         record(context, con, "test_auc", version)
-    context.log.info(result.sentence())
+    context.log.info(result.summary())
     for warning in result.warnings():
         context.log.warning(warning)
-    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=result.figures())
+    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=result.metrics())
 
 
 test_auc = dg.asset(

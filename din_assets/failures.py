@@ -24,7 +24,7 @@ _OF_THE_MACHINE = frozenset(
 
 
 @contextlib.contextmanager
-def clear_failures() -> Generator[None]:
+def as_dagster_failures() -> Generator[None]:
     """Turn an error that the library explains, or that the disk gives, into a clear failure.
 
     Raises:

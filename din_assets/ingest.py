@@ -12,8 +12,8 @@ from pydantic import Field
 
 from din_assets import paths, versions
 from din_assets.checks import check_specs
-from din_assets.materialization import OWNERS, Built, clear_failures, materialize_tables
-from din_assets.resources import WarehouseResource
+from din_assets.materialization import OWNERS, Built, as_dagster_failures, materialize_tables
+from din_assets.resources import StoreResource
 from din_assets.run_config import mirror
 from din_core import sources
 from din_core.config import SourceConfig, SyntheticConfig, from_options
@@ -72,12 +72,12 @@ interactions_csv = dg.AssetSpec(
 
 
 def _interactions(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: InteractionsConfig
+    context: dg.AssetExecutionContext, store: StoreResource, config: InteractionsConfig
 ) -> Results:
     """Read the source once: usable rows to one table, the others with their reason to the other."""
-    with clear_failures():
-        config = _chosen_source(context, warehouse)
-        source, recorded = _source(context, warehouse.folder, config)
+    with as_dagster_failures():
+        config = _chosen_source(context, store)
+        source, recorded = _source(context, store.folder, config)
     report_progress = _ReadingLog(context)
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
@@ -111,11 +111,11 @@ def _interactions(
                 "rejected_rows": {r.reason: r.rows for r in report.source.rejections},
             },
             inputs={SOURCE: report.source.sha256},
-            before_commit=warehouse.settled.remember,
+            before_commit=store.settled.remember,
         )
 
     yield from materialize_tables(
-        context, warehouse, ("interactions", "rejected_rows"), options=recorded, build=build
+        context, store, ("interactions", "rejected_rows"), options=recorded, build=build
     )
 
 
@@ -170,11 +170,9 @@ class NotFetchedError(LookupError):
     """The source is one that is fetched, and it has not been."""
 
 
-def _chosen_source(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
-) -> InteractionsConfig:
+def _chosen_source(context: dg.AssetExecutionContext, store: StoreResource) -> InteractionsConfig:
     """Say what is read, and whose choice that was."""
-    source = warehouse.settled.source
+    source = store.settled.source
     if source is None:
         raise RuntimeError("the run settled that it reads nothing")
     context.log.info(f"source: {source.name} ({source.origin})")

@@ -14,8 +14,8 @@ import dagster as dg
 import duckdb
 
 from din_assets import checks, facts
-from din_assets.failures import clear_failures
-from din_assets.resources import WarehouseResource
+from din_assets.failures import as_dagster_failures
+from din_assets.resources import StoreResource
 from din_core import store
 from din_core.escaping import markdown_text
 from din_core.store import artifacts, ledger, sql_files
@@ -45,7 +45,7 @@ Build = Callable[[duckdb.DuckDBPyConnection], Built]
 
 def materialize_tables(
     context: dg.AssetExecutionContext,
-    resource: WarehouseResource,
+    resource: StoreResource,
     names: tuple[str, ...],
     *,
     options: Mapping[str, Any],
@@ -55,7 +55,7 @@ def materialize_tables(
 
     Args:
         context: The step's context.
-        resource: The warehouse.
+        resource: The store.
         names: The tables, each an asset of this step.
         options: The choices they are made with; kept in the ledger and shown as metadata.
         build: Makes the tables on the given connection.
@@ -69,7 +69,7 @@ def materialize_tables(
     outputs: list[dg.MaterializeResult] = []
     results: list[dg.AssetCheckResult] = []
     step = context.assets_def.op.name
-    with clear_failures(), resource.settled.unless_refused(step):
+    with as_dagster_failures(), resource.settled.unless_refused(step):
         try:
             with resource.transaction() as con:
                 built = build(con)
@@ -106,7 +106,7 @@ class _BlockedError(Exception):
 
 def materialize_artifact(
     context: dg.AssetExecutionContext,
-    resource: WarehouseResource,
+    resource: StoreResource,
     folder: Path,
     version: str,
     *,
@@ -117,7 +117,7 @@ def materialize_artifact(
 
     Args:
         context: The step's context; its asset is the artifact's.
-        resource: The warehouse.
+        resource: The store.
         folder: The staged folder (see :mod:`din_core.store.artifacts`).
         version: Hash of its content.
         options: The choices it was made with.
@@ -137,9 +137,7 @@ def materialize_artifact(
     )
 
 
-def current_artifact(
-    con: duckdb.DuckDBPyConnection, resource: WarehouseResource, asset: str
-) -> Path:
+def current_artifact(con: duckdb.DuckDBPyConnection, resource: StoreResource, asset: str) -> Path:
     """Return the folder of an asset's current artifact, every file of it as it was committed.
 
     Raises:

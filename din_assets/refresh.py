@@ -19,7 +19,7 @@ from din_assets.changes import State, own_reasons, read_state, reasons_of_inputs
 from din_assets.definitions import build_defs
 from din_assets.last_run import Settled
 from din_assets.refresh_config import RunConfig
-from din_assets.resources import HeldWarehouse, WarehouseResource
+from din_assets.resources import HeldStore, StoreResource
 from din_core.errors import DinError
 
 
@@ -82,7 +82,7 @@ def refresh(
     """
     definitions = build_defs()
     refresh_config.check(run_config, definitions.resolve_job_def("all_assets"))
-    resource = WarehouseResource(**refresh_config.config_of(run_config, "resources", "warehouse"))
+    resource = StoreResource(**refresh_config.config_of(run_config, "resources", "store"))
     settle = functools.partial(_settle, run_config, keeps_others, named, resource)
     # Once before the lock: nobody should wait for another run to hear of a file that is not there.
     settle(None)
@@ -117,7 +117,7 @@ def _settle(
     run_config: RunConfig,
     keeps_others: bool,
     named: str | None,
-    resource: WarehouseResource,
+    resource: StoreResource,
     recorded: choices.Options | None,
 ) -> tuple[Settled, list[str]]:
     """Decide what is gone by, and say where it comes from."""
@@ -133,7 +133,7 @@ def _settle(
 
 
 def _job_going_by(settled: Settled) -> dg.JobDefinition:
-    definitions = build_defs(resource_overrides={"warehouse": HeldWarehouse.going_by(settled)})
+    definitions = build_defs(resource_overrides={"store": HeldStore.going_by(settled)})
     return definitions.resolve_job_def("all_assets")
 
 
@@ -148,7 +148,7 @@ class _Pass:
 
     job: dg.JobDefinition
     instance: dg.DagsterInstance
-    resource: WarehouseResource
+    resource: StoreResource
     run_config: RunConfig
     everything: bool
     _own: dict[str, list[str]] = field(default_factory=dict[str, list[str]])

@@ -13,7 +13,7 @@ import dagster as dg
 import pydantic
 
 from din_assets import catalogue, choices, ingest, sequences, training
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_core.errors import DinError
 
 RunConfig = Mapping[str, Any]
@@ -59,9 +59,9 @@ def check_names(run_config: RunConfig) -> None:
     for name, given in ops.items():
         _check_options(f"ops: {name}", given, _config_class(name))
     resources = _section("resources", run_config.get("resources"))
-    _refuse_unknown("resources: there is no resource", resources, ["warehouse"])
-    if "warehouse" in resources:
-        _check_options("resources: warehouse", resources["warehouse"], WarehouseResource)
+    _refuse_unknown("resources: there is no resource", resources, ["store"])
+    if "store" in resources:
+        _check_options("resources: store", resources["store"], StoreResource)
 
 
 def check_remembered(asked: choices.Choices) -> None:

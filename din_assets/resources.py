@@ -1,4 +1,4 @@
-"""The warehouse as a resource: the pipeline's database, its artifacts, and the lock of a run."""
+"""The store as a resource: the pipeline's database, its artifacts, and the lock of a run."""
 
 import contextlib
 from collections.abc import Callable, Generator
@@ -10,7 +10,7 @@ import duckdb
 from pydantic import Field, PrivateAttr
 
 from din_assets import dead_runs, paths
-from din_assets.failures import clear_failures
+from din_assets.failures import as_dagster_failures
 from din_assets.last_run import Settled
 from din_core import store
 from din_core.store import artifacts
@@ -24,13 +24,13 @@ class Log(Protocol):
         ...
 
 
-class WarehouseResource(dg.ConfigurableResource):
+class StoreResource(dg.ConfigurableResource):
     """The pipeline's own database (``pipeline.duckdb``) and all that lies beside it.
 
     DuckDB lets one process write. A run therefore holds ``pipeline.lock`` from its first step to
     its last, and a second run says for whom it waits. Analysts read ``warehouse.duckdb``, which the
     asset ``warehouse`` publishes, and never this file. What a run may name is known to those who
-    know the steps: :class:`din_assets.run_start.RunWarehouse` is what runs are given.
+    know the steps: :class:`din_assets.run_start.RunStore` is what runs are given.
     """
 
     lock_is_held: ClassVar[bool] = False
@@ -84,9 +84,7 @@ class WarehouseResource(dg.ConfigurableResource):
         return self.folder / "checkpoints"
 
     @contextlib.contextmanager
-    def yield_for_execution(
-        self, context: dg.InitResourceContext
-    ) -> Generator["WarehouseResource"]:
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["StoreResource"]:
         """Hold the run's lock around all of its steps."""
         log = context.log or dg.get_dagster_logger()
         if context.instance is not None and context.instance.is_ephemeral:
@@ -101,7 +99,7 @@ class WarehouseResource(dg.ConfigurableResource):
                 for run_id in dead_runs.mark_failed(context.instance):
                     log.info(f"run {run_id} was killed earlier; it counts as failed from now on")
             asked = None if self.lock_is_held else context.run
-            with clear_failures():
+            with as_dagster_failures():
                 if asked is not None:
                     self.check(asked, log)
                 stack.enter_context(self.locked(owner, on_wait=log.warning, on_note=log.info))
@@ -164,8 +162,8 @@ class WarehouseResource(dg.ConfigurableResource):
             yield con
 
 
-class HeldWarehouse(WarehouseResource):
-    """The warehouse for runs of a process that holds the lock around all of them.
+class HeldStore(StoreResource):
+    """The store for runs of a process that holds the lock around all of them.
 
     Taking it again, such a run would wait for its own process. What its runs go by was settled for
     all of them: a process that holds the lock says so in a class of its own (:meth:`going_by`).
@@ -175,8 +173,8 @@ class HeldWarehouse(WarehouseResource):
     settled_for_all: ClassVar[Settled]
 
     @classmethod
-    def going_by(cls, settled: Settled) -> "HeldWarehouse":
-        """Return the warehouse for runs that go by this."""
+    def going_by(cls, settled: Settled) -> "HeldStore":
+        """Return the store for runs that go by this."""
         # A class, since Dagster makes another object of it for each run.
         return type(cls.__name__, (cls,), {"settled_for_all": settled, "__module__": __name__})()
 

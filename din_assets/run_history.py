@@ -74,7 +74,7 @@ class RunHistory(DagsterSqliteStorage):
 
         Raises:
             RunHistoryError: The database cannot be made or opened.
-            WarehouseError: The folder cannot be made, written or locked.
+            StoreError: The folder cannot be made, written or locked.
         """
         folder = Path(config_value["base_dir"]).absolute()
         try:

@@ -9,15 +9,15 @@ from pathlib import Path
 import dagster as dg
 
 from din_assets import choices, paths, refresh_config
-from din_assets.failures import clear_failures
+from din_assets.failures import as_dagster_failures
 from din_assets.last_run import Settled, Source
-from din_assets.resources import Log, WarehouseResource
+from din_assets.resources import Log, StoreResource
 from din_core.sources import SourceError
 from din_core.store import ledger
 
 
-class RunWarehouse(WarehouseResource):
-    """The warehouse of a run that Dagster starts: its choices are checked and decided."""
+class RunStore(StoreResource):
+    """The store of a run that Dagster starts: its choices are checked and decided."""
 
     def check(self, run: dg.DagsterRun, log: Log) -> None:
         """Refuse a run that names what there is not; see :func:`check`."""
@@ -40,7 +40,7 @@ def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
         dg.Failure: Its configuration, or what is remembered, names a step or an option that there
             is not, or a value out of range; or the source that it is to read is not there.
     """
-    with clear_failures():
+    with as_dagster_failures():
         refresh_config.check_names(run.run_config)
         asked = choices.of_run(run.run_config, folder)
         refresh_config.check_remembered(asked)
@@ -50,19 +50,19 @@ def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
             refuse_missing(asked.source(paths.source_csv(), None))
 
 
-def settle(run: dg.DagsterRun, warehouse: WarehouseResource) -> Settled:
+def settle(run: dg.DagsterRun, store: StoreResource) -> Settled:
     """Decide what a run goes by. Its lock is held, so that nothing changes any more.
 
     Raises:
         ChoicesError: It is unclear what is to be read.
-        WarehouseError: The pipeline's database is damaged.
+        StoreError: The pipeline's database is damaged.
     """
-    asked = choices.of_run(run.run_config, warehouse.folder)
+    asked = choices.of_run(run.run_config, store.folder)
     source = None
     if choices.runs(run, choices.SOURCE_STEP):
         recorded = None
-        if warehouse.pipeline_path.is_file():
-            with warehouse.connection(read_only=True) as con:
+        if store.pipeline_path.is_file():
+            with store.connection(read_only=True) as con:
                 entry = ledger.entries(con).get(choices.SOURCE_STEP)
                 recorded = entry and entry.options
         source = asked.source(paths.source_csv(), recorded)

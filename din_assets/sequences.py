@@ -2,7 +2,7 @@
 
 Each is one SQL file in ``sql/sequences``, made by the same few lines. What it depends on is read
 off the file; what differs is what can be chosen. An option belongs to one asset, so that changing
-it touches that asset and what lies below it, and nothing above.
+it affects that asset and what lies below it, and nothing above.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import duckdb
 from din_assets import choices, versions
 from din_assets.checks import check_specs
 from din_assets.materialization import OWNERS, Built, materialize_tables
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_assets.run_config import mirror
 from din_core.config import SequenceConfig
 from din_core.store import sql_files
@@ -42,9 +42,9 @@ def sequence_table(name: str, *, options: tuple[str, ...] = ()) -> dg.AssetsDefi
     )
 
     def materialize(
-        context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: dg.Config
+        context: dg.AssetExecutionContext, store: StoreResource, config: dg.Config
     ) -> Results:
-        chosen = choices.chosen(context, warehouse.settled, config).model_dump()
+        chosen = choices.chosen(context, store.settled, config).model_dump()
 
         def build(con: duckdb.DuckDBPyConnection) -> Built:
             source = recorded_options.source_config(con)
@@ -54,7 +54,7 @@ def sequence_table(name: str, *, options: tuple[str, ...] = ()) -> dg.AssetsDefi
                 context.log.warning(sentence)
             return Built(metadata={name: figures(con, name, options)}, check_options=options)
 
-        yield from materialize_tables(context, warehouse, (name,), options=chosen, build=build)
+        yield from materialize_tables(context, store, (name,), options=chosen, build=build)
 
     materialize.__annotations__["config"] = config_class
     return dg.asset(

@@ -7,12 +7,12 @@ import dagster as dg
 from din_assets import choices, versions
 from din_assets.materialization import (
     OWNERS,
-    clear_failures,
+    as_dagster_failures,
     code_version,
     materialize_artifact,
     training_curve,
 )
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_assets.run_config import mirror
 from din_core import presets
 from din_core.config import ModelConfig, TrainingConfig, from_options
@@ -34,22 +34,22 @@ DinModelConfig = mirror(
 
 
 def _din_model(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DinModelConfig
+    context: dg.AssetExecutionContext, store: StoreResource, config: DinModelConfig
 ) -> dg.MaterializeResult:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
     from din_core.serving import saved_models
     from din_core.training import loop, state
 
-    options = choices.chosen(context, warehouse.settled, config).model_dump()
+    options = choices.chosen(context, store.settled, config).model_dump()
     model_config = from_options(ModelConfig, options)
     training_config = from_options(TrainingConfig, options)
-    directory = warehouse.checkpoints_root / "din_model"
+    directory = store.checkpoints_root / "din_model"
     with (
-        clear_failures(),
-        warehouse.settled.unless_refused("din_model"),
-        artifacts.staging(warehouse.artifacts_root, "din_model") as folder,
+        as_dagster_failures(),
+        store.settled.unless_refused("din_model"),
+        artifacts.staging(store.artifacts_root, "din_model") as folder,
     ):
-        with warehouse.connection() as con:
+        with store.connection() as con:
             data = training_data.load(con)
             with_users = model_config.use_user or bool(data.vocabulary.user_attributes)
             vocabulary = vocabularies.write(con, folder, with_users=with_users)
@@ -70,13 +70,13 @@ def _din_model(
         )
         result = materialize_artifact(
             context,
-            warehouse,
+            store,
             folder,
             # Of the weights, the vocabularies and their sizes: others can give the same weights.
             artifacts.digest((folder / saved_models.DESCRIPTION_FILE).read_bytes()),
             options=options,
             metadata={
-                **trained.figures(),
+                **trained.metrics(),
                 "training_curve": training_curve(trained.history),
             },
         )
@@ -99,5 +99,5 @@ din_model = dg.asset(
 
 def _report_epoch(context: dg.AssetExecutionContext, report: "EpochReport") -> None:
     """Show an epoch in the terminal and, while the run goes on, in the UI."""
-    context.log.info(report.sentence())
-    context.log_event(dg.AssetObservation(asset_key="din_model", metadata=report.figures()))
+    context.log.info(report.summary())
+    context.log_event(dg.AssetObservation(asset_key="din_model", metadata=report.metrics()))

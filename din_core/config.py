@@ -74,8 +74,9 @@ class SequenceConfig:
         max_history: Most recent events kept in a history, 1 or more.
         min_interactions: Users with fewer interactions are left out (the tutorial's ``min_item``).
         negatives_per_positive: Negatives drawn for each positive, 0 or more.
-        negative_sampling: ``uniform`` over the items the user never touched, by ``popularity``
-            (count to the power 0.75), or from the positive's category (``same_category``).
+        negative_sampling: ``uniform`` over the items the user never interacted with, by
+            ``popularity`` (count to the power 0.75), or from the positive's category
+            (``same_category``).
         split: ``leave_one_out`` (last event test, the one before validation; in a labelled log,
             the last two moments, taken or not) or ``temporal``.
         val_from: Temporal split: first moment of validation, in seconds or as a quantile in (0, 1).
@@ -136,8 +137,8 @@ class TrainingConfig:
         learning_rate: Adam's step size.
         learning_rate_schedule: ``constant``, or ``cosine`` from the step size down to zero over
             the planned epochs. An embedding row makes up for steps it missed at the latest rate.
-        weight_decay: Coupled L2 on dense weights and on the embedding rows that a batch touches.
-        embedding_l2: Further coupled L2 on all embedding rows; what it does to an untouched row is
+        weight_decay: Coupled L2 on dense weights and on the embedding rows that a batch gathers.
+        embedding_l2: Further coupled L2 on all embedding rows; what it does to an idle row is
             made up for when that row is needed.
         regularization: What ``embedding_l2`` is the strength of: that L2 (``l2``), or
             ``mini_batch_aware`` regularization (paper, section 5.1).

@@ -195,7 +195,7 @@ def sampled_negatives(sequences, item_attributes, config):
     catalogue = sorted(item_attributes)
 
     def pool_of(item):
-        # What is drawn from beside this item, as if its user had touched nothing.
+        # What is drawn from beside this item, as if its user had interacted with nothing.
         if config.negative_sampling == "popularity":
             return [other for other in catalogue for _ in range(weight(counts[other]))]
         cate = item_attributes[item][0] if item else 0
@@ -203,8 +203,8 @@ def sampled_negatives(sequences, item_attributes, config):
 
     found = []
     for user, sequence in sequences.items():
-        touched = {item for item, _ in sequence}
-        free = [item for item in catalogue if item not in touched]
+        interacted = {item for item, _ in sequence}
+        free = [item for item in catalogue if item not in interacted]
         for position, (item, time) in enumerate(sequence, start=1):
             if position < 2 or not free:
                 continue
@@ -214,9 +214,9 @@ def sampled_negatives(sequences, item_attributes, config):
                 else:
                     pool = pool_of(item)
                     chosen = pick(pool, config.seed, user, position, k)
-                    if chosen in touched:
-                        pool = [other for other in pool if other not in touched] or (
-                            [other for other in pool_of(None) if other not in touched]
+                    if chosen in interacted:
+                        pool = [other for other in pool if other not in interacted] or (
+                            [other for other in pool_of(None) if other not in interacted]
                         )
                         chosen = pick(pool, config.seed, user, position, k + 2**29)
                 found.append((user, position, k, chosen, time))
@@ -228,10 +228,10 @@ def pick(pool, seed, user, position, k):
 
 
 def deck(free):
-    """The untouched items in the order of their numbers.
+    """The free items in the order of their numbers.
 
-    Item n has number n as far as there are numbers; in the place of one that is touched stands the
-    next of the untouched items that are too large to be a number.
+    Item n has number n as far as there are numbers; in the place of one that was interacted with
+    stands the next of the free items that are too large to be a number.
     """
     spares = iter([item for item in free if item > len(free)])
     return [item if item in free else next(spares) for item in range(1, len(free) + 1)]

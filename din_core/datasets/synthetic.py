@@ -104,7 +104,8 @@ class SyntheticLog:
 
         Returns:
             float64 [pairs]: p(item | user, time of the last event), before leaving out what the
-            user has already touched. Its order over a user's untouched items is the best possible.
+            user has already interacted with. Its order over a user's free items is the best
+            possible.
 
         Raises:
             ValueError: An id is none of the log's.
@@ -122,7 +123,7 @@ class SyntheticLog:
         Args:
             user_ids: [samples], ids as in ``frame``.
             target_item_ids: [samples], ids as in ``frame``.
-            labels: [samples], 1 for the user's last event, 0 for an item never touched.
+            labels: [samples], 1 for the user's last event, 0 for an item never interacted with.
 
         Returns:
             AUC in [0, 1].
@@ -136,10 +137,10 @@ class SyntheticLog:
         return area
 
     def held_out(self, seed: int = 0) -> tuple[Ints, Ints, Ints]:
-        """Return each user's last event and one uniform untouched item beside it.
+        """Return each user's last event and one uniform free item beside it.
 
         Args:
-            seed: Seed of the untouched items.
+            seed: Seed of the free items.
 
         Returns:
             ``user_ids, item_ids, labels``, each int64 [2 * users].
@@ -148,9 +149,11 @@ class SyntheticLog:
         last = self.frame.drop_duplicates("user_id", keep="last").sort_values("user_id")
         users = np.asarray(last["user_id"], dtype=np.int64)
         width = self.config.n_items + 1
-        touched = np.asarray(self.frame["user_id"] * width + self.frame["item_id"], dtype=np.int64)
+        interacted = np.asarray(
+            self.frame["user_id"] * width + self.frame["item_id"], dtype=np.int64
+        )
         negatives = rng.integers(1, width, len(users))
-        while (clash := np.isin(users * width + negatives, touched)).any():
+        while (clash := np.isin(users * width + negatives, interacted)).any():
             negatives[clash] = rng.integers(1, width, int(clash.sum()))
         items = np.concatenate([np.asarray(last["item_id"], dtype=np.int64), negatives])
         return np.tile(users, 2), items, np.repeat(np.array([1, 0]), len(users))

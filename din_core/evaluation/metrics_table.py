@@ -54,7 +54,7 @@ class Evaluation:
             return None
         return metrics.rela_impr(model, base)
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return every figure that is defined, the number of samples included."""
         everything = {
             **self.values,
@@ -64,7 +64,7 @@ class Evaluation:
         }
         return {name: value for name, value in everything.items() if value is not None}
 
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """Return the figures on one line, for a terminal."""
         parts = [f"{name} {value:.4f}" for name, value in self.values.items() if value is not None]
         if (share := self.share_of_reachable) is not None:

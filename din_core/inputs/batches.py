@@ -61,13 +61,16 @@ class BatchGatherer:
         Returns:
             The batch, with all inputs named as the columns of the view ``samples``.
         """
-        # Everything made of it counts positions in 64 bits, `row` among it, which kernels read.
+        # Everything made of it counts positions in 64 bits, `segment_ids` among it, which kernels
+        # read.
         length = end.long() - start.long()
         offsets = torch.zeros(len(length) + 1, dtype=torch.int64, device=length.device)
         torch.cumsum(length, 0, out=offsets[1:])
-        row = torch.repeat_interleave(length, output_size=n_positions)
+        segment_ids = torch.repeat_interleave(length, output_size=n_positions)
         # Position p of the batch is event p, moved by as much as its own history is.
-        event = torch.arange(n_positions, device=length.device) + (start - offsets[:-1])[row]
+        event = (
+            torch.arange(n_positions, device=length.device) + (start - offsets[:-1])[segment_ids]
+        )
         history = self._event_items[event]
         return Batch(
             sparse={
@@ -83,6 +86,6 @@ class BatchGatherer:
                 },
             },
             offsets=offsets,
-            row=row,
+            segment_ids=segment_ids,
             label=None if label is None else label.float(),
         )

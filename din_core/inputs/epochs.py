@@ -68,24 +68,24 @@ class EpochPlan:
         return int((self.samples.end[row] - self.samples.start[row]).sum(dtype=np.int64))
 
     def steps(
-        self, batch_size: int, n_processes: int = 1, process: int = 0
+        self, batch_size: int, world_size: int = 1, rank: int = 0
     ) -> Iterator[tuple[slice, int]]:
         """Cut the epoch into steps, each with as many samples for every process.
 
         Args:
             batch_size: Samples of one process in a step.
-            n_processes: Processes that share a step of ``n_processes * batch_size`` samples.
-            process: The number of this one.
+            world_size: Processes that share a step of ``world_size * batch_size`` samples.
+            rank: The number of this process, from 0.
 
         Yields:
             Rows that belong to this process, and how many rows the step has over all processes.
             In the last step some processes may get fewer rows, or none.
         """
-        together = batch_size * n_processes
+        together = batch_size * world_size
         for first in range(0, len(self), together):
             n_rows = min(together, len(self) - first)
-            share = -(-n_rows // n_processes)
-            begin = min(process * share, n_rows)
+            share = -(-n_rows // world_size)
+            begin = min(rank * share, n_rows)
             end = min(begin + share, n_rows)
             yield slice(first + begin, first + end), n_rows
 
@@ -94,8 +94,8 @@ class EpochPlanner:
     """Plans the epochs of a log.
 
     With ``negatives="redrawn"`` every epoch draws its own: the epoch joins the seed of
-    :mod:`din_core.inputs.sampling`. A redrawn negative is an item that its user has not touched *in
-    what training may see*: leaving out a held-out positive would tell the model something about it.
+    :mod:`din_core.inputs.sampling`. A redrawn negative is an item that its user has not interacted
+    with *in what training may see*: leaving out a held-out positive would tell the model about it.
     A positive and its negatives then stand side by side, in one step. With ``"fixed"`` the samples
     of the table are taken as they are; so are, always, logged negatives and those that were not
     drawn uniformly, because redrawn ones are uniform.
@@ -119,7 +119,7 @@ class EpochPlanner:
         self._row_type = row_type(len(self._samples))
         if self.redraws:
             self._positives = np.flatnonzero(self._samples.label == 1).astype(self._row_type)
-            self._touched_items, self._touched_offsets = _touched_in_training(data)
+            self._interacted_items, self._interacted_offsets = _interacted_in_training(data)
         self.n_samples = len(self._positives if self.redraws else self._samples)
 
     def labels(self) -> set[int]:
@@ -129,8 +129,8 @@ class EpochPlanner:
         if not self.redraws:
             label = self._samples.label
             return {int(label.min()), int(label.max())}
-        n_touched = np.diff(self._touched_offsets)[self._samples.user[self._positives] - 1]
-        has_negatives = self._n_negatives > 0 and bool((n_touched < self._n_items).any())
+        n_interacted = np.diff(self._interacted_offsets)[self._samples.user[self._positives] - 1]
+        has_negatives = self._n_negatives > 0 and bool((n_interacted < self._n_items).any())
         return {0, 1} if has_negatives else {1}
 
     def plan(self, epoch: int) -> EpochPlan:
@@ -140,7 +140,7 @@ class EpochPlanner:
             epoch: Its number, from 0.
 
         Returns:
-            Its samples. A user who touched every item contributes positives only.
+            Its samples. A user who interacted with every item contributes positives only.
         """
         order = np.random.default_rng([self._seed, epoch]).permutation(self.n_samples)
         order = order.astype(self._row_type)
@@ -156,8 +156,8 @@ class EpochPlanner:
                 user_idx=samples.user[positives],
                 position=samples.position[positives],
                 k=k,
-                touched_items=self._touched_items,
-                touched_offsets=self._touched_offsets,
+                interacted_items=self._interacted_items,
+                interacted_offsets=self._interacted_offsets,
                 n_items=self._n_items,
             )
         item = items[order].reshape(-1)
@@ -172,7 +172,7 @@ class EpochPlanner:
         )
 
 
-def _touched_in_training(data: TrainingData) -> tuple[Int32, Int64]:
+def _interacted_in_training(data: TrainingData) -> tuple[Int32, Int64]:
     """Items of each user's events up to the last training positive, sorted, each once.
 
     Returns:

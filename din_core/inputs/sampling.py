@@ -82,39 +82,39 @@ def draw_negatives(
     user_idx: Integers,
     position: Integers,
     k: Integers | int,
-    touched_items: Integers,
-    touched_offsets: Integers,
+    interacted_items: Integers,
+    interacted_offsets: Integers,
     n_items: int,
 ) -> npt.NDArray[np.int64]:
-    """Draw one untouched item for each row: exact, from one draw, without rejection, uniform.
+    """Draw one free item for each row: exact, from one draw, without rejection, uniform.
 
-    With ``n_free`` untouched items, the draw picks a number ``1 + draw * n_free // 2**32``. Where
-    the user has touched that item, it is a hole. There are as many holes as spares, the untouched
-    items above ``n_free``, and the j-th hole is filled by the j-th spare.
+    With ``n_free`` free items, the draw picks a number ``1 + draw * n_free // 2**32``. Where
+    the user has interacted with that item, it is a hole. There are as many holes as spares, the
+    free items above ``n_free``, and the j-th hole is filled by the j-th spare.
 
     Args:
         seed: Seed of the draw (see :func:`epoch_seed`).
         user_idx: Users, ``[N]``, 1 ... n_users. Rows in user order are drawn fastest.
         position: Positions of the positives, ``[N]``.
         k: Number of the negative, ``[N]`` or one for all.
-        touched_items: Items that may not be drawn, ``[T]``: for user 1, 2, ... in turn, sorted and
-            without repetition within a user, values 1 ... n_items.
-        touched_offsets: ``[n_users + 1]``; the items of user u are
-            ``touched_items[touched_offsets[u - 1] : touched_offsets[u]]``.
+        interacted_items: Items that may not be drawn, ``[T]``: for user 1, 2, ... in turn, sorted
+            and without repetition within a user, values 1 ... n_items.
+        interacted_offsets: ``[n_users + 1]``; the items of user u are
+            ``interacted_items[interacted_offsets[u - 1] : interacted_offsets[u]]``.
         n_items: Size of the catalogue, items 1 ... n_items.
 
     Returns:
-        Items, ``[N]``; 0 where the user has touched every item.
+        Items, ``[N]``; 0 where the user has interacted with every item.
 
     Raises:
         ValueError: The seed, the catalogue or a user is out of range.
 
     Example:
-        Two users, three items; the first has touched items 1 and 2, the second all of them.
+        Two users, three items; the first has interacted with items 1 and 2, the second all of them.
 
         >>> draw_negatives(
         ...     seed=1, user_idx=np.array([1, 2]), position=np.array([2, 2]), k=1,
-        ...     touched_items=np.array([1, 2, 1, 2, 3]), touched_offsets=np.array([0, 2, 5]),
+        ...     interacted_items=np.array([1, 2, 1, 2, 3]), interacted_offsets=np.array([0, 2, 5]),
         ...     n_items=3,
         ... )
         array([3, 0])
@@ -124,17 +124,17 @@ def draw_negatives(
     users = np.asarray(user_idx)
     positions = np.asarray(position)
     numbers = np.broadcast_to(np.asarray(k), users.shape)
-    offsets = np.asarray(touched_offsets).astype(np.int64, copy=False)
+    offsets = np.asarray(interacted_offsets).astype(np.int64, copy=False)
     if users.size and (users.min() < 1 or users.max() >= len(offsets)):
         raise ValueError(
             f"user_idx runs {users.min()} ... {users.max()}, "
-            f"touched_offsets holds the users 1 ... {len(offsets) - 1}"
+            f"interacted_offsets holds the users 1 ... {len(offsets) - 1}"
         )
-    touched = np.asarray(touched_items)
+    interacted = np.asarray(interacted_items)
     # One ascending scale for all users. Item 0 is nobody's, so n_items + 1 keeps the users apart.
     scale = n_items + 1
     keys = np.repeat(np.arange(1, len(offsets), dtype=np.int64) * scale, np.diff(offsets))
-    keys += touched
+    keys += interacted
     drawn = np.empty(users.shape, dtype=np.int64)
     for start in range(0, len(users), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
@@ -145,7 +145,7 @@ def draw_negatives(
         holes = np.flatnonzero(_is_among(keys, user * scale + item))
         first, last = offsets[user[holes] - 1], offsets[user[holes]]
         item[holes] = _spares(
-            touched,
+            interacted,
             number=np.searchsorted(keys, user[holes] * scale + item[holes]) - first,
             begin=np.searchsorted(keys, user[holes] * scale + n_free[holes], side="right"),
             end=last,
@@ -170,23 +170,23 @@ def _is_among(keys: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt
 
 
 def _spares(
-    touched: Integers,
+    interacted: Integers,
     *,
     number: npt.NDArray[np.int64],
     begin: npt.NDArray[np.int64],
     end: npt.NDArray[np.int64],
     n_free: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    """Find untouched items above ``n_free`` by their number, from 0.
+    """Find free items above ``n_free`` by their number, from 0.
 
-    Those touched above ``n_free`` are ``touched[begin:end]``. Below the i-th of them (from 0) lie
-    ``touched[begin + i] - n_free - 1 - i`` spares, which never falls with i: a binary search, for
-    all at once, says how many of them to step over.
+    Those of them above ``n_free`` are ``interacted[begin:end]``. Below the i-th (from 0) lie
+    ``interacted[begin + i] - n_free - 1 - i`` spares, which never falls with i: a binary search,
+    for all at once, says how many of them to step over.
     """
     low, high = begin.copy(), end.copy()
     while (open_ := low < high).any():
         middle = (low + high) // 2
-        item = touched[np.where(open_, middle, 0)].astype(np.int64)
+        item = interacted[np.where(open_, middle, 0)].astype(np.int64)
         below = open_ & (item - n_free - 1 - (middle - begin) <= number)
         low = np.where(below, middle + 1, low)
         high = np.where(open_ & ~below, middle, high)

@@ -24,14 +24,14 @@ class Batch:
         sequences: Feature name to int64 ``[P]``; sample *b* owns the positions
             ``offsets[b] … offsets[b + 1] - 1``, most recent last.
         offsets: int64 ``[B + 1]``, not decreasing, from 0 to P.
-        row: int64 ``[P]``: the sample that a position belongs to.
+        segment_ids: int64 ``[P]``: the sample that a position belongs to.
         label: float32 ``[B]``, or ``None`` where nothing is known yet.
     """
 
     sparse: Mapping[str, Tensor]
     sequences: Mapping[str, Tensor]
     offsets: Tensor
-    row: Tensor
+    segment_ids: Tensor
     label: Tensor | None = None
 
     @property
@@ -54,7 +54,7 @@ class Batch:
                 sparse={name: ids[first:end] for name, ids in self.sparse.items()},
                 sequences={name: ids[begin:stop] for name, ids in self.sequences.items()},
                 offsets=self.offsets[first : end + 1] - begin,
-                row=self.row[begin:stop] - first,
+                segment_ids=self.segment_ids[begin:stop] - first,
                 label=None if self.label is None else self.label[first:end],
             )
             for first, end, begin, stop in zip(
@@ -98,13 +98,13 @@ def batch_from_padded(
         raise ValueError(f"sequences must share one shape [batch, length], got {shapes}")
 
     is_position = torch.stack([inputs[name] != padding_idx for name in sequence_names]).any(0)
-    row, column = is_position.nonzero(as_tuple=True)
-    offsets = torch.zeros(len(is_position) + 1, dtype=torch.int64, device=row.device)
+    segment_ids, column = is_position.nonzero(as_tuple=True)
+    offsets = torch.zeros(len(is_position) + 1, dtype=torch.int64, device=segment_ids.device)
     torch.cumsum(is_position.sum(1), 0, out=offsets[1:])
     return Batch(
         sparse={name: value for name, value in inputs.items() if name not in shapes},
-        sequences={name: inputs[name][row, column] for name in sequence_names},
+        sequences={name: inputs[name][segment_ids, column] for name in sequence_names},
         offsets=offsets,
-        row=row,
+        segment_ids=segment_ids,
         label=label,
     )

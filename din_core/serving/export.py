@@ -96,15 +96,17 @@ class PaddedDIN(nn.Module):
             is_position = is_position | (history != 0)
         targets = [model.side_by_side(features, values) for _, features in model.groups]
         sequences = [model.side_by_side(features, values) for features, _ in model.groups]
-        totals = [(each * is_position.unsqueeze(2).to(each.dtype)).sum(1) for each in sequences]
-        interests = totals
+        history_sums = [
+            (each * is_position.unsqueeze(2).to(each.dtype)).sum(1) for each in sequences
+        ]
+        interests = history_sums
         if model.pooling == "attention":
             interests = [
                 cast("ActivationUnit", unit).pool_padded(target, history, is_position)
                 for unit, target, history in zip(model.units, targets, sequences, strict=True)
             ]
-        others = [model.side_by_side([feature], values) for feature in model.others]
-        return torch.sigmoid(model.classify(interests, totals, targets, others))
+        others = [model.side_by_side([feature], values) for feature in model.context_features]
+        return torch.sigmoid(model.classify(interests, history_sums, targets, others))
 
 
 def export_onnx(

@@ -29,7 +29,7 @@ DESCRIPTION_FILE = "model.json"
 FORMAT = 1
 
 
-class CheckpointError(DinError, ValueError):
+class SavedModelError(DinError, ValueError):
     """A saved model is missing, damaged or of another format; the message says which and where."""
 
 
@@ -104,25 +104,25 @@ def load_model(directory: Path | str) -> SavedModel:
         The model with everything that belongs to it.
 
     Raises:
-        CheckpointError: No model there, a damaged file, or one of another format.
+        SavedModelError: No model there, a damaged file, or one of another format.
     """
     path = Path(directory) / WEIGHTS_FILE
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; train a model or correct the directory")
+        raise SavedModelError(f"{path}: no such file; train a model or correct the directory")
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
         tensors = load_file(path)
     except SafetensorError as error:
-        raise CheckpointError(f"{path}: not a whole model file ({error}); train again") from error
+        raise SavedModelError(f"{path}: not a whole model file ({error}); train again") from error
     description: dict[str, Any] = json.loads(header.get("din", "{}"))
     if description.get("format") != FORMAT:
-        raise CheckpointError(
+        raise SavedModelError(
             f"{path}: format {description.get('format')} instead of {FORMAT}; it was saved by "
             "another version or another program, train again"
         )
     if tensors_hash(tensors) != description["tensors_hash"]:
-        raise CheckpointError(f"{path}: the weights are not those that were saved; train again")
+        raise SavedModelError(f"{path}: the weights are not those that were saved; train again")
     # JSON knows no tuples, and the configuration is compared by value.
     options: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
@@ -130,7 +130,7 @@ def load_model(directory: Path | str) -> SavedModel:
     }
     config = ModelConfig(**options)
     vocabulary = Vocabulary.from_dict(description["vocabulary"])
-    # Built without touching the caller's random numbers: every weight is replaced anyway.
+    # Built without using the caller's random numbers: every weight is replaced anyway.
     with torch.random.fork_rng(devices=[]):
         model = build_model(config, vocabulary)
     model.load_state_dict(tensors)

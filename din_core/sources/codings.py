@@ -31,7 +31,7 @@ UNIT_NAMES: Mapping[Unit, str] = {
     "us": "microseconds",
     "ns": "nanoseconds",
 }
-# The bands of `source_codings`: 1973 to 5138 in each unit, so that they do not touch.
+# The bands of `source_codings`: 1973 to 5138 in each unit, so that they do not overlap.
 _BANDS: Mapping[Unit, tuple[int, int]] = {
     "s": (1, 10**11 - 1),
     "ms": (10**11, 10**14 - 1),

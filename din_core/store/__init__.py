@@ -9,12 +9,12 @@ from din_core.store.database import (
     row_count,
     transaction,
 )
-from din_core.store.errors import WarehouseError
+from din_core.store.errors import StoreError
 from din_core.store.publishing import damage_of_published, publish, remove_unfinished
 from din_core.store.run_lock import run_lock
 
 __all__ = [
-    "WarehouseError",
+    "StoreError",
     "connect",
     "content_version",
     "create_table",

@@ -14,7 +14,7 @@ import duckdb
 
 from din_core.machine import limits
 from din_core.store import sql_files
-from din_core.store.errors import WarehouseError, damage, explain, shortage
+from din_core.store.errors import StoreError, damage, explain, shortage
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def connect(
         The open connection.
 
     Raises:
-        WarehouseError: The file is missing, no database, held by another process, or damaged; the
+        StoreError: The file is missing, no database, held by another process, or damaged; the
             last also where a query inside the block meets the damage. Or the disk or the memory
             came to its end inside the block.
     """
@@ -48,14 +48,14 @@ def connect(
     if not in_memory:
         path = Path(path)
         if read_only and not path.exists():
-            raise WarehouseError(
+            raise StoreError(
                 f"{path}: no such database; run the pipeline once (make run) to create it"
             )
         if not read_only:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise WarehouseError(f"{path.parent}: {error.strerror}") from error
+                raise StoreError(f"{path.parent}: {error.strerror}") from error
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as error:

@@ -25,11 +25,11 @@ _DISK_TROUBLES = tuple(
 )
 
 
-class WarehouseError(DinError):
+class StoreError(DinError):
     """A database file cannot be opened, written or published; the message says the way out."""
 
 
-def explain(path: Path | str, error: duckdb.Error) -> WarehouseError:
+def explain(path: Path | str, error: duckdb.Error) -> StoreError:
     """Turn an engine's error about a file into a sentence with a way out.
 
     Args:
@@ -41,24 +41,24 @@ def explain(path: Path | str, error: duckdb.Error) -> WarehouseError:
     """
     text = str(error)
     if holder := _HOLDER.search(text):
-        return WarehouseError(
+        return StoreError(
             f"{path}: process {holder['pid']} ({holder['program']}) has this file open; close it "
             "there. To look at results, open the published warehouse.duckdb read-only instead"
         )
     if "Could not set lock" in text:
-        return WarehouseError(
+        return StoreError(
             f"{path}: another process has this file open; close it there. To look at results, "
             "open the published warehouse.duckdb read-only instead"
         )
     if "different configuration" in text:
-        return WarehouseError(
+        return StoreError(
             f"{path}: this process has the file open already, once for reading and once for "
             "writing; close the other connection first"
         )
-    return damage(path, error) or shortage(path, error) or WarehouseError(f"{path}: {text}")
+    return damage(path, error) or shortage(path, error) or StoreError(f"{path}: {text}")
 
 
-def damage(path: Path | str, error: duckdb.Error) -> WarehouseError | None:
+def damage(path: Path | str, error: duckdb.Error) -> StoreError | None:
     """Recognise damage to a database file, which may show at its opening or in any later query.
 
     Args:
@@ -74,13 +74,13 @@ def damage(path: Path | str, error: duckdb.Error) -> WarehouseError | None:
     if (read := _FILE_READ.search(text)) and read["path"] not in (str(path), f"{path}.wal"):
         return None  # another file, such as a source
     name = Path(path).name
-    return WarehouseError(
+    return StoreError(
         f"{path}: damaged, or not a DuckDB database ({text}); move {name} away, and {name}.wal "
         "where it is there, and run again: everything in it is made from the source"
     )
 
 
-def shortage(path: Path | str, error: duckdb.Error) -> WarehouseError | None:
+def shortage(path: Path | str, error: duckdb.Error) -> StoreError | None:
     """Recognise that the disk or the memory came to its end, which any statement can meet.
 
     Args:
@@ -92,13 +92,13 @@ def shortage(path: Path | str, error: duckdb.Error) -> WarehouseError | None:
     """
     text = str(error)
     if any(trouble in text for trouble in _DISK_TROUBLES):
-        return WarehouseError(
+        return StoreError(
             f"{path}: the disk cannot take more ({text}); make room there, or let DIN_HOME name a "
             "folder on another disk, and run again: what was committed stays"
         )
     if "Out of Memory Error" in text:
-        return WarehouseError(
+        return StoreError(
             f"{path}: {text}; what was committed stays. Give DuckDB more memory, or a disk with "
-            "room to spill to (resources: warehouse: config: memory_limit)"
+            "room to spill to (resources: store: config: memory_limit)"
         )
     return None

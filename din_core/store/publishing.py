@@ -18,7 +18,7 @@ import duckdb
 from din_core.atomic_files import replacing, sync
 from din_core.store import sql_files
 from din_core.store.database import connect
-from din_core.store.errors import WarehouseError, explain
+from din_core.store.errors import StoreError, explain
 
 _READ_ONLY = 0o444
 # Analysts have the clients that they have: every DuckDB 1.x reads this, and 2.x as well. The engine
@@ -49,12 +49,12 @@ def publish(
         Size of the published file, in bytes.
 
     Raises:
-        WarehouseError: The source is missing or in use, the disk is full, the folder is read-only,
+        StoreError: The source is missing or in use, the disk is full, the folder is read-only,
             or the copy differs from the source; the old target is intact.
     """
     source, target = Path(source), Path(target)
     if not source.exists():
-        raise WarehouseError(f"{source}: nothing to publish; run the pipeline first (make run)")
+        raise StoreError(f"{source}: nothing to publish; run the pipeline first (make run)")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_unfinished(target)
@@ -69,7 +69,7 @@ def publish(
     except OSError as error:
         raise _unwritable(target, error) from error
     except duckdb.Error as error:
-        raise WarehouseError(
+        raise StoreError(
             f"{target}: not replaced, the copy of {source} failed: {explain(source, error)}"
         ) from error
     finally:
@@ -120,8 +120,8 @@ def _work_prefix(target: Path) -> str:
     return f".{target.name}.publishing-"
 
 
-def _unwritable(target: Path, error: OSError) -> WarehouseError:
-    return WarehouseError(
+def _unwritable(target: Path, error: OSError) -> StoreError:
+    return StoreError(
         f"{target}: not replaced, the file before stays as it was: {error.strerror or error}; "
         f"make room in {target.parent} or make it writable, and run again"
     )
@@ -143,7 +143,7 @@ def _copy(source: Path, built: Path, *, memory_limit: str | None, threads: int |
         con.execute("copy from database pipeline to warehouse")
         expected, found = _row_counts(con, "pipeline"), _row_counts(con, "warehouse")
         if expected != found:
-            raise WarehouseError(
+            raise StoreError(
                 f"{built}: the copy holds {found} rows and the source {expected}; not published"
             )
         con.execute("checkpoint warehouse")

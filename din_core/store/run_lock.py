@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from din_core.store.errors import WarehouseError
+from din_core.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -47,16 +47,16 @@ def run_lock(
         kernel, no clean-up needed.
 
     Raises:
-        WarehouseError: The lock file cannot be written, or its file system has no locks.
+        StoreError: The lock file cannot be written, or its file system has no locks.
     """
     path = Path(path)
     with contextlib.ExitStack() as stack:
         try:
             lock_file = _take(path, on_wait or logger.info)
         except (FileExistsError, NotADirectoryError) as error:
-            raise WarehouseError(f"{path.parent} is not a folder; {way_out}") from error
+            raise StoreError(f"{path.parent} is not a folder; {way_out}") from error
         except OSError as error:
-            raise WarehouseError(f"{path}: {error.strerror}; {way_out}") from error
+            raise StoreError(f"{path}: {error.strerror}; {way_out}") from error
         stack.enter_context(lock_file)
         holder = {"owner": owner, "pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
         _write(lock_file, json.dumps(holder))

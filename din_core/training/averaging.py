@@ -1,7 +1,7 @@
 """Exponential moving average of the weights: what is evaluated and kept instead of the last step.
 
 The average of an embedding table is kept lazily: a row that did not move pulls its average towards
-itself in closed form, so a step costs what it touched. Shapes: V rows of a table, U touched rows.
+itself in closed form, so a step costs what it gathered. Shapes: V rows of a table, U gathered rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from din_core.network.hardware import empty_table
 
 
-class WeightAverage:
+class WeightEMA:
     """``average = d_t * average + (1 - d_t) * weights``, after each step *t* = 1, 2 and so on.
 
     ``d_t = min(decay, (1 + t) / (10 + t))``: in the first steps the initial weights must not

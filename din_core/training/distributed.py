@@ -13,19 +13,19 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 
-def n_processes() -> int:
+def world_size() -> int:
     """Processes that train together."""
     return dist.get_world_size() if _together() else 1
 
 
-def this_process() -> int:
+def rank() -> int:
     """Number of this process, from 0."""
     return dist.get_rank() if _together() else 0
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
     """Sum a tensor over the processes, in place."""
-    if n_processes() > 1:
+    if world_size() > 1:
         dist.all_reduce(values)
     return values
 
@@ -40,12 +40,12 @@ def gather_ids(ids: Tensor) -> tuple[Tensor, slice]:
         All ids, the same everywhere, with zeros (padding) between the shares; and where this
         process's own stand among them.
     """
-    if n_processes() == 1:
+    if world_size() == 1:
         return ids, slice(None)
     longest = torch.tensor([len(ids)], device=ids.device)
     dist.all_reduce(longest, dist.ReduceOp.MAX)
-    size, begin = int(longest), int(longest) * this_process()
-    shares = [ids.new_empty(size) for _ in range(n_processes())]
+    size, begin = int(longest), int(longest) * rank()
+    shares = [ids.new_empty(size) for _ in range(world_size())]
     dist.all_gather(shares, nn.functional.pad(ids, (0, size - len(ids))))
     return torch.cat(shares), slice(begin, begin + len(ids))
 
@@ -56,7 +56,7 @@ def sum_gradients(leaves: Iterable[Tensor]) -> None:
     Args:
         leaves: Tensors of the same shapes in every process; one without gradient adds nothing.
     """
-    if n_processes() == 1:
+    if world_size() == 1:
         return
     leaves = list(leaves)
     vector = torch.cat(

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from din_core.network.hardware import autocast
 from din_core.network.layers.dice import Dice
 from din_core.training import distributed
-from din_core.training.averaging import WeightAverage
+from din_core.training.averaging import WeightEMA
 from din_core.training.lanes import Lanes, number_of_lanes
 from din_core.training.lookups import LookUps
 from din_core.training.optimizers import RowAdam, dense_adam
-from din_core.training.regularization import MiniBatchAware, TouchedRowsL2
+from din_core.training.regularization import GatheredRowsL2, MiniBatchAware
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,13 +82,13 @@ class Learner:
         self._dense_weights = [each for each in model.parameters() if id(each) not in of_tables]
         self._dense = dense_adam(self._dense_weights, config.learning_rate, config.weight_decay)
         self._average = (
-            WeightAverage(model, self.tables, config.ema_decay) if config.ema_decay else None
+            WeightEMA(model, self.tables, config.ema_decay) if config.ema_decay else None
         )
         self._rows = RowAdam(
             self.tables,
             config.learning_rate,
             l2=config.embedding_l2 if config.regularization == "l2" else 0.0,
-            penalty=TouchedRowsL2(config.weight_decay) if config.weight_decay else None,
+            penalty=GatheredRowsL2(config.weight_decay) if config.weight_decay else None,
             before_update=self._average.before_update if self._average else None,
             lanes=self._lanes,
         )
@@ -105,7 +105,7 @@ class Learner:
     def begin_epoch(self, counts: Mapping[str, Counts]) -> None:
         """Take in how often each id occurs in the epoch, for mini-batch aware regularization."""
         paper = MiniBatchAware(self._config.embedding_l2, counts, self._device)
-        decay = TouchedRowsL2(self._config.weight_decay)
+        decay = GatheredRowsL2(self._config.weight_decay)
         self._rows.penalty = lambda *of: paper(*of) + decay(*of)
 
     def step(self, batch: Batch, n_samples: int, learning_rate: float) -> Tensor:
@@ -120,9 +120,9 @@ class Learner:
             Sum of the losses of this process's samples over ``n_samples``, on the device.
         """
         assert batch.label is not None
-        rows, batch_of_places = self._lookups.of(batch)
-        at_hand = {table: self._rows.take(table, index) for table, index in rows.items()}
-        leaves = [*self._dense_weights, *at_hand.values()]
+        rows, inverse = self._lookups.of(batch)
+        gathered = {table: self._rows.take(table, index) for table, index in rows.items()}
+        leaves = [*self._dense_weights, *gathered.values()]
         self.model.train()
 
         def work(share: Batch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
@@ -135,10 +135,8 @@ class Learner:
             return loss.detach(), torch.autograd.grad(loss, leaves, allow_unused=True)
 
         n_lanes = number_of_lanes(batch.n_samples, self._lanes.number)
-        with self.model.embedding.rows_at_hand(at_hand):
-            losses, gradients = zip(
-                *self._lanes.map(work, batch_of_places.shares(n_lanes)), strict=True
-            )
+        with self.model.embedding.gathered_rows(gathered):
+            losses, gradients = zip(*self._lanes.map(work, inverse.shares(n_lanes)), strict=True)
         for leaf, parts in zip(leaves, zip(*gradients, strict=True), strict=True):
             leaf.grad = _sum(parts)
         loss = cast("Tensor", _sum(losses))

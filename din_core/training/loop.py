@@ -120,7 +120,7 @@ def train(
         run = _Run(model_config, training_config, data, directory, kernels, program_version)
         with (
             run,
-            event_writer(tensorboard_dir if distributed.this_process() == 0 else None) as write,
+            event_writer(tensorboard_dir if distributed.rank() == 0 else None) as write,
         ):
             run.resume(on_warning)
             for report in run.progress.history:  # of the run that this one goes on from
@@ -178,7 +178,7 @@ class _Run:
         )
         self.gatherer = BatchGatherer(data, self.device)
         model = build_model(model_config, data.vocabulary).to(self.device)
-        synchronize_statistics(model, distributed.n_processes() > 1)
+        synchronize_statistics(model, distributed.world_size() > 1)
         self.is_fused = self._fuse(model, kernel_cache)
         self.progress = _Progress()
         self.best_weights: dict[str, Tensor] = {}
@@ -237,9 +237,7 @@ class _Run:
     def _run_steps(self, plan: EpochPlan) -> None:
         """Run the steps of an epoch that are left."""
         steps = list(
-            plan.steps(
-                self.config.batch_size, distributed.n_processes(), distributed.this_process()
-            )
+            plan.steps(self.config.batch_size, distributed.world_size(), distributed.rank())
         )
         if self.progress.step == 0:
             self.losses = torch.zeros(len(steps), device=self.device)
@@ -355,7 +353,7 @@ class _Run:
 
     def _mean_loss(self, n_samples: int) -> float:
         """Mean over the samples; each step's loss is a mean over its own."""
-        size = self.config.batch_size * distributed.n_processes()
+        size = self.config.batch_size * distributed.world_size()
         weights = torch.full_like(self.losses, size)
         weights[-1] = n_samples - size * (len(weights) - 1)
         return float((self.losses.double() * weights).sum() / n_samples)
@@ -381,7 +379,7 @@ class _Run:
             "fused": self.is_fused,
             "threads": self.n_threads,
             "instructions": torch.backends.cpu.get_cpu_capability(),
-            "processes": distributed.n_processes(),
+            "world_size": distributed.world_size(),
         }
         return fingerprint(model_config, self.config, self.data.fingerprint(), circumstances)
 
@@ -394,7 +392,7 @@ class _Run:
         if self.directory is None or not self.config.checkpoint_seconds:
             return
         self._check_losses(0)
-        if distributed.this_process() == 0:
+        if distributed.rank() == 0:
             tensors = {**self.learner.state(), "losses": self.losses, "rng": torch.get_rng_state()}
             if self.device.type == "cuda":
                 tensors["cuda_rng"] = torch.cuda.get_rng_state()
@@ -408,7 +406,7 @@ class _Run:
         """Go on from the state of an earlier run, where there is one that can be used."""
         if self.directory is None:
             return
-        if distributed.this_process() == 0:
+        if distributed.rank() == 0:
             sweep(self.directory)
         state = load_state(self.directory, self.fingerprint, on_warning)
         if state is None:

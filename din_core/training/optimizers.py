@@ -131,12 +131,12 @@ class _Rows:
 
 
 class RowAdam:
-    """Dense Adam's path for embedding rows, without visiting those that no batch touches.
+    """Dense Adam's path for embedding rows, without visiting those that no batch gathers.
 
     In dense Adam a row without a gradient does not stand still: its momentum carries it on, its
     moments fade, and coupled L2 pulls it to zero. All of it matters. On a real log, lazy Adam in
-    its usual form (an untouched row waits) stayed 0.015 AUC below. So a row is left alone
-    while it is untouched, and when it is needed again, *before* it is looked up, the *n* steps that
+    its usual form (an idle row waits) stayed 0.015 AUC below. So a row is left alone
+    while it is idle, and when it is needed again, *before* it is looked up, the *n* steps that
     it missed are made up for in closed form (for *n* = 0 that is no change at all)::
 
         coasting   w -= lr * m / sqrt(v) * sum of beta1^i / sqrt(beta2^i)
@@ -144,7 +144,7 @@ class RowAdam:
         moments    m, v fade by beta1^n, beta2^n and take in the decay's own gradient, l2 * w
 
     with sums over the missed steps *i* = 1 … n, bias corrections included, and no decay faster than
-    the step size. Rows that every step touches never miss one: for them this *is*
+    the step size. Rows that every step gathers never miss one: for them this *is*
     ``torch.optim.Adam``, which a test holds it to; for the others a test bounds the distance.
 
     A step is: :meth:`take` the rows, compute a loss from what it returns, ``backward()``, and
@@ -155,7 +155,7 @@ class RowAdam:
             gradient.
         learning_rate: Step size.
         l2: Coupled L2 of every row, in every step.
-        penalty: Adds to the gradient of touched rows only; ``None`` adds nothing.
+        penalty: Adds to the gradient of gathered rows only; ``None`` adds nothing.
         before_update: Called when rows are taken, before they change; for some of them at a time.
         lanes: Threads that share the rows of a step; by default the caller's own.
 
@@ -182,7 +182,7 @@ class RowAdam:
         self.n_steps = 0
         self._l2 = l2
         self._before_update = before_update
-        self._at_hand: dict[str, _Rows] = {}
+        self._gathered: dict[str, _Rows] = {}
         self.state = {
             name: {
                 "moments": empty_table(
@@ -224,21 +224,21 @@ class RowAdam:
             self._advance(here, missed.unsqueeze(1).to(here.weight.dtype))
 
         self._share(rows, bring)
-        self._at_hand[name] = rows
+        self._gathered[name] = rows
         return rows.weight.requires_grad_()
 
     @torch.no_grad()
     def step(self) -> None:
         """Update the rows at hand that have a gradient, and let go of all."""
         self.n_steps += 1
-        for name, rows in self._at_hand.items():
+        for name, rows in self._gathered.items():
             if rows.weight.grad is not None:
                 with_gradient = replace(
                     rows, weight=rows.weight.detach(), gradient=rows.weight.grad
                 )
                 self._share(with_gradient, partial(self._update, name))
                 self._clear_padding(name)
-        self._at_hand.clear()
+        self._gathered.clear()
 
     @torch.no_grad()
     def catch_up_all(self) -> None:
@@ -247,7 +247,7 @@ class RowAdam:
             index = torch.arange(table.num_embeddings, device=table.weight.device)
             for part in index.split(_CHUNK_ROWS):
                 self.take(name, part)
-                self._share(self._at_hand.pop(name), partial(self._write, name))
+                self._share(self._gathered.pop(name), partial(self._write, name))
             self._clear_padding(name)
 
     def _share(self, rows: _Rows, work: Callable[[_Rows], None]) -> None:

@@ -1,8 +1,8 @@
 """Penalties on embedding rows that look only at the rows of a mini-batch.
 
-Coupled L2 on touched rows, and the paper's mini-batch aware regularization (arXiv 1706.06978,
+Coupled L2 on gathered rows, and the paper's mini-batch aware regularization (arXiv 1706.06978,
 section 5.1). Both give a gradient to add, so the optimizer needs to know nothing of them. Shapes: V
-rows of a table, U distinct rows touched in a step, D embedding width, E events.
+rows of a table, U distinct rows gathered in a step, D embedding width, E events.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Counts = npt.NDArray[np.int64]
 _CHUNK_SAMPLES = 1 << 22
 
 
-class TouchedRowsL2:
-    """``strength * w`` for each row of the batch: coupled weight decay, on touched rows only.
+class GatheredRowsL2:
+    """``strength * w`` for each row of the batch: coupled weight decay, on gathered rows only.
 
-    The dense form would move untouched rows as well: with Adam, whose step does not depend on the
+    The dense form would move idle rows as well: with Adam, whose step does not depend on the
     gradient's size, from 0.05 to below 0.005 in 60 steps. A row that is not in the batch stays.
 
     Args:
@@ -54,7 +54,7 @@ class MiniBatchAware:
 
         strength * alpha_mj / n_j * w_j
 
-    where, as in the paper, the factor 2 is part of the strength. A frequent row is touched by more
+    where, as in the paper, the factor 2 is part of the strength. A frequent row is gathered by more
     batches and divided by more occurrences: it is held less than a rare one.
 
     Args:

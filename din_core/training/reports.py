@@ -47,11 +47,11 @@ class EpochReport:
     eta_seconds: float
     is_best: bool
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Every number that is defined, by name."""
         return {name: float(value) for name, value in asdict(self).items() if value is not None}
 
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """The epoch in one line, for a terminal."""
         loss = "-" if self.train_loss is None else f"{self.train_loss:.4f}"
         auc = "-" if self.val_auc is None else f"{self.val_auc:.4f}"
@@ -94,9 +94,9 @@ class TrainedModel:
         """Report of the epoch whose weights were kept."""
         return self.history[self.best_epoch - 1] if self.best_epoch else None
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """What is worth seeing beside the model."""
-        best = self.best.figures() if self.best else {}
+        best = self.best.metrics() if self.best else {}
         kept = {
             name: best[name] for name in ("val_auc", "val_logloss", "train_loss") if name in best
         }
@@ -151,7 +151,7 @@ def nothing_to_rank_by(
         return "negatives_per_positive of the training is 0, so it sees positives only"
     return (
         "all training samples have label 1: no negative was drawn, because negatives_per_positive "
-        "is 0 or because every user has touched every item"
+        "is 0 or because every user has interacted with every item"
     )
 
 

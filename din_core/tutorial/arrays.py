@@ -29,7 +29,7 @@ def vocabulary_sizes(*frames: pd.DataFrame) -> dict[str, int]:
     """Rows that each embedding table needs: the largest index of all frames, plus one.
 
     torch-rechub's tutorial reads them off its input, which its ``generate_seq_feature`` has
-    overwritten with indices. Here the input is not touched and the answer is in the result: give
+    overwritten with indices. Here the input is not changed and the answer is in the result: give
     it all three frames.
 
     Args:

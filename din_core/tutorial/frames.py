@@ -293,4 +293,4 @@ def _warn_of_gaps(*frames: pd.DataFrame) -> None:
     labels = np.concatenate([frame["label"].to_numpy() for frame in frames])
     alone = 2 * np.count_nonzero(labels) - len(labels)
     if alone:
-        _log.warning("%d positives have no negative: their users touched every item", alone)
+        _log.warning("%d positives have no negative: their users interacted with every item", alone)

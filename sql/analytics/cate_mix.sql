@@ -17,7 +17,7 @@ item_counts as (
     group by {{ cate.index }}
 ),
 
-touches as (
+interactions_of_items as (
     select
         user_idx,
         {{ cate.index }} as cate_idx,
@@ -31,7 +31,7 @@ counted as (
         cate_idx,
         cast(sum(n_events) as bigint) as interactions,
         count(*) as users
-    from touches
+    from interactions_of_items
     group by cate_idx
 ),
 

@@ -1,6 +1,6 @@
 -- asset: warehouse
 -- kind: view
--- How often each item was touched, most popular first.
+-- How often each item was interacted with, most popular first.
 -- Grain: one row per item. Interactions are the events of known users; an item that only occurs in
 -- what was left out (users below min_interactions, impressions not taken) has 0.
 -- rank is unique, ties go to the smaller id; cumulative_share is the share of all interactions that
@@ -13,7 +13,7 @@ with
 {{ vocabulary_of(attribute) }}
 {% endfor %}
 -- One row per user and item first: it costs less memory than counting distinct users.
-touches as (
+interactions_of_items as (
     select
         user_idx,
         item_idx,
@@ -27,7 +27,7 @@ counted as (
         item_idx,
         cast(sum(n_events) as bigint) as interactions,
         count(*) as users
-    from touches
+    from interactions_of_items
     group by item_idx
 ),
 

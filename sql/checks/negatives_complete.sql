@@ -2,8 +2,8 @@
 -- severity: error
 -- users: 20000
 -- Every positive from position 2 on has exactly negatives_per_positive negatives, all of them items
--- of the catalogue, unless its user has touched every item. A missing one would change the balance
--- of labels from user to user. (Logged negatives are as many as were shown: not checked.)
+-- of the catalogue, unless its user has interacted with every item. A missing one would change the
+-- balance of labels from user to user. (Logged negatives are as many as were shown: not checked.)
 {% from "macros/checked_users.jinja" import checked_users with context %}
 with
 

@@ -1,7 +1,7 @@
 -- asset: negatives
 -- severity: warn
--- Users who have touched every item: no negative exists for them, their positives are kept alone.
--- A few in a tiny catalogue do no harm; many leave too few negatives to learn from.
+-- Users who have interacted with every item: no negative exists for them, their positives are kept
+-- alone. A few in a tiny catalogue do no harm; many leave too few negatives to learn from.
 with
 
 catalogue as (
@@ -9,7 +9,7 @@ catalogue as (
     from items
 ),
 
-touched as (
+interacted as (
     select
         user_idx,
         count(distinct item_idx) as n_items
@@ -18,11 +18,11 @@ touched as (
 )
 
 select
-    touched.user_idx,
-    touched.n_items
-from touched
-inner join catalogue on touched.n_items = catalogue.n_items
+    interacted.user_idx,
+    interacted.n_items
+from interacted
+inner join catalogue on interacted.n_items = catalogue.n_items
 {% if labelled or negatives_per_positive == 0 %}
 where false
 {% endif %}
-order by touched.user_idx
+order by interacted.user_idx

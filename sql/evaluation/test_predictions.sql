@@ -25,7 +25,7 @@ held_out as (
     where split in ('val', 'test') and label = 1
 ),
 
--- How often an item was touched in what training may see: the popularity baseline's score.
+-- How often an item was interacted with in what training may see: the popularity baseline's score.
 popularity as (
     select
         events.item_idx,

@@ -1,11 +1,11 @@
--- Negative samples, popular items more often, over the items the user never touched.
+-- Negative samples, popular items more often, over the items the user never interacted with.
 -- Grain: one row per event from position 2 on and k = 1 ... negatives_per_positive; none for a user
--- who touched every item. The row takes the position and time of its positive.
+-- who interacted with every item. The row takes the position and time of its positive.
 --
 -- An item weighs max(1, round(16 * count ** 0.75)), count being its events: whole numbers, so that
 -- sums are exact on any engine. Think of the catalogue as a ruler on which each item covers as many
--- marks as it weighs. A draw picks a mark of the whole ruler; where its item is touched, a second
--- draw picks one of the user's untouched marks (macros/redraw.jinja says why that is exact).
+-- marks as it weighs. A draw picks a mark of the whole ruler; where its item is interacted with, a
+-- second draw picks one of the user's free marks (macros/redraw.jinja says why that is exact).
 {% from "macros/draw.jinja" import draws with context %}
 {% from "macros/numbers.jinja" import numbers with context %}
 {% from "macros/redraw.jinja" import redrawn_marks with context %}
@@ -178,7 +178,7 @@ drawn_items as (
         k,
         time,
         item_idx
-    from untouched_items
+    from free_items
     union all
     select
         user_idx,

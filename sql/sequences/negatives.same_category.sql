@@ -1,12 +1,12 @@
 -- needs: item_attributes
--- Hard negative samples: uniform over the untouched items of the positive's own category.
+-- Hard negative samples: uniform over the free items of the positive's own category.
 -- Grain: one row per event from position 2 on and k = 1 ... negatives_per_positive; none for a user
--- who touched every item. The row takes the position and time of its positive.
+-- who interacted with every item. The row takes the position and time of its positive.
 --
 -- The items of a category are a pool, and the whole catalogue is pool 0: the draw is from there
--- where the category is unknown (0), or the user has touched all of it. A draw picks an item of the
--- whole pool by its rank; where it is touched, a second draw picks one of those that the user has
--- not touched (macros/redraw.jinja says why that is exact).
+-- where the category is unknown (0), or the user has interacted with all of it. A draw picks an
+-- item of the whole pool by its rank; where it is interacted with, a second draw picks one of those
+-- that the user has not interacted with (macros/redraw.jinja says why that is exact).
 {% from "macros/draw.jinja" import draws with context %}
 {% from "macros/numbers.jinja" import numbers with context %}
 {% from "macros/redraw.jinja" import redrawn_marks with context %}
@@ -105,7 +105,7 @@ drawn_items as (
         k,
         time,
         item_idx
-    from untouched_items
+    from free_items
     union all
     select
         user_idx,

@@ -1,11 +1,11 @@
--- Negative samples, uniform over the items the user never touched.
+-- Negative samples, uniform over the items the user never interacted with.
 -- Grain: one row per event from position 2 on and k = 1 ... negatives_per_positive; none for a user
--- who touched every item. The row takes the position and time of its positive.
+-- who interacted with every item. The row takes the position and time of its positive.
 --
--- Exact, from one draw, without rejection: of n_free untouched items a draw picks one number from
--- 1 ... n_free. The touched items among those numbers are holes, the untouched items above them are
+-- Exact, from one draw, without rejection: of n_free free items a draw picks one number from
+-- 1 ... n_free. The interacted items among those numbers are holes, the free items above them are
 -- spares, and there are as many of the one as of the other: the j-th hole is filled by the j-th
--- spare. So each untouched item answers to one number. In a large catalogue next to no draw meets a
+-- spare. So each free item answers to one number. In a large catalogue next to no draw meets a
 -- hole, and only the users of those that do have their items sorted.
 {% from "macros/draw.jinja" import draws with context %}
 {% from "macros/numbers.jinja" import numbers with context %}
@@ -37,31 +37,31 @@ catalogue as (
     from items
 ),
 
-touched_lists as (
+interacted_lists as (
     select
         user_idx,
         list_distinct(items) as items
     from user_sequences
 ),
 
-touched_items as (
+interacted_items as (
     -- Each once, so that a join with the draws has no more rows than there are draws.
     select
         user_idx,
         unnest(items) as item_idx
-    from touched_lists
+    from interacted_lists
 ),
 
 free_counts as (
     select
-        touched_lists.user_idx,
-        catalogue.n_items - array_length(touched_lists.items) as n_free
-    from touched_lists
+        interacted_lists.user_idx,
+        catalogue.n_items - array_length(interacted_lists.items) as n_free
+    from interacted_lists
     cross join catalogue
 ),
 
 drawn_numbers as (
-    -- NULL is the number of a user who touched every item: it joins no item.
+    -- NULL is the number of a user who interacted with every item: it joins no item.
     select
         draws.user_idx,
         draws.position,
@@ -81,27 +81,27 @@ users_with_holes as (
         drawn_numbers.user_idx,
         drawn_numbers.n_free
     from drawn_numbers
-    inner join touched_items
+    inner join interacted_items
         on
-            drawn_numbers.user_idx = touched_items.user_idx
-            and drawn_numbers.number = touched_items.item_idx
+            drawn_numbers.user_idx = interacted_items.user_idx
+            and drawn_numbers.number = interacted_items.item_idx
 ),
 
 numbered_items as (
     select
-        touched_items.user_idx,
-        touched_items.item_idx,
+        interacted_items.user_idx,
+        interacted_items.item_idx,
         users_with_holes.n_free,
         row_number() over (
-            partition by touched_items.user_idx
-            order by touched_items.item_idx
+            partition by interacted_items.user_idx
+            order by interacted_items.item_idx
         ) as j
-    from touched_items
-    inner join users_with_holes on touched_items.user_idx = users_with_holes.user_idx
+    from interacted_items
+    inner join users_with_holes on interacted_items.user_idx = users_with_holes.user_idx
 ),
 
 items_above as (
-    -- With the user's touched items counted 1 ... n, these are all items above n_free.
+    -- With the user's interacted items counted 1 ... n, these are all items above n_free.
     select
         user_idx,
         n_free + j as item_idx

@@ -13,7 +13,7 @@ import pytest
 from dagster._core.launcher import WorkerStatus
 
 from din_assets import dead_runs
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_core.store import artifacts
 from tests.assets.conftest import SMALL_RUN, Pipeline
 from tests.assets.places import PATIENCE, Place, kill, wait_until
@@ -230,7 +230,7 @@ def test_ui_runs_what_was_queued_although_a_terminal_and_the_ui_were_killed(plac
         wait_until(lambda: place.statuses()[run_id] == wanted, place.statuses)
 
     # Whoever holds the lock decides when a run goes on, and what the kill meets.
-    with WarehouseResource(home=str(place.data)).locked("a test"):
+    with StoreResource(home=str(place.data)).locked("a test"):
         terminal = place.start_run(",".join(INGESTION), config=CONFIG)
         assert any("waiting for a test" in line for line in terminal.stdout)
         kill(terminal)

@@ -59,5 +59,5 @@ def test_importing_the_definitions_does_not_import_torch():
 
 
 def test_resource_override_takes_the_place_of_the_default():
-    defs = build_defs(resource_overrides={"warehouse": dg.ResourceDefinition.none_resource()})
-    assert defs.resources["warehouse"].__class__ is dg.ResourceDefinition
+    defs = build_defs(resource_overrides={"store": dg.ResourceDefinition.none_resource()})
+    assert defs.resources["store"].__class__ is dg.ResourceDefinition

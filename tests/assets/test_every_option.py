@@ -9,7 +9,7 @@ import pytest
 
 from din_assets import changes, refresh_config
 from din_assets.catalogue import ASSETS
-from din_assets.resources import WarehouseResource
+from din_assets.resources import StoreResource
 from din_core.store import ledger, sql_files
 from din_core.tables.lineage import lineage
 
@@ -31,7 +31,7 @@ def reasons(definition, options, tmp_path):
         options=options,
         inputs={},
     )
-    resource = WarehouseResource(home=str(tmp_path))
+    resource = StoreResource(home=str(tmp_path))
     config = {"ops": {"interactions": {"config": {"path": "synthetic"}}}}
     found = changes.own_reasons(definition, asset, changes.State({asset: entry}), config, resource)
     return [reason for reason in found if ": " in reason]

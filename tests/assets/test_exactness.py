@@ -100,7 +100,7 @@ class Place:
         """Make what changed; return the assets that were made."""
         run_config = {
             **self.config,
-            "resources": {"warehouse": {"config": {"home": str(self.home), "threads": 1}}},
+            "resources": {"store": {"config": {"home": str(self.home), "threads": 1}}},
         }
         decisions = refresh(self.instance, run_config=run_config, named=str(self.csv))
         return [asset for d in decisions if d.reasons for asset in d.assets]

@@ -174,7 +174,7 @@ def test_bad_rows_are_kept_and_the_run_goes_on(pipeline, write_csv, monkeypatch)
 
 TOO_SMALL = {
     "one user": ([f"1,{i},{i},1" for i in range(1, 9)], None),
-    "a user who touched every item": (
+    "a user who interacted with every item": (
         [f"1,{i},{i},1" for i in range(1, 6)] + [f"2,{i},{i},1" for i in range(1, 4)],
         None,
     ),

@@ -16,8 +16,8 @@ import pytest
 
 from din_assets import changes, cli
 from din_assets.refresh import RefreshFailedError, refresh
-from din_assets.resources import WarehouseResource
-from din_core.store import WarehouseError
+from din_assets.resources import StoreResource
+from din_core.store import StoreError
 from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
 
 ROWS = [
@@ -102,7 +102,7 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
 
 
 @pytest.mark.usefixtures("without_delivery")
-def test_changed_option_makes_what_it_touches(refreshed):
+def test_changed_option_makes_what_it_affects(refreshed):
     refreshed.config["ops"]["samples"] = {"config": {"max_history": 2}}
     made = refreshed()
     assert "max_history: 50 → 2" in made["samples"].reasons
@@ -140,7 +140,7 @@ def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipelin
         return [reason for reason in found if "duckdb" in reason]
 
     def publish_fails(*_, **__):
-        raise WarehouseError("no room")
+        raise StoreError("no room")
 
     def republish():
         assert pipeline.run("interactions", "rejected_rows", "warehouse").success
@@ -289,7 +289,7 @@ def test_same_category_can_be_left_together_with_the_category(refreshed):
 
 def test_refresh_waits_for_whoever_writes(never_refreshed, pipeline):
     assert pipeline.run("interactions", "rejected_rows").success
-    resource = WarehouseResource(home=str(pipeline.home))
+    resource = StoreResource(home=str(pipeline.home))
     said, order = [], []
 
     def write() -> None:
@@ -341,8 +341,8 @@ def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
         ("ops: {users: {config: [1]}}", "users: config: [1] is not a mapping"),
         ("ops: {users: {config: {1: 2}}}", "users: there is no option '1'"),
         ("ops: {interactions: {config: {synthetic: {n_user: 3}}}}", "is 'n_users' meant?"),
-        ("resources: {warehouse: {config: {hom: x}}}", "no option 'hom'; is 'home' meant?"),
-        ("resources: {warehouse: {config: {threads: 0}}}", "warehouse: threads is 0"),
+        ("resources: {store: {config: {hom: x}}}", "no option 'hom'; is 'home' meant?"),
+        ("resources: {store: {config: {threads: 0}}}", "store: threads is 0"),
         ("loggers: {consol: {}}", 'unexpected config entry "consol"'),
     ],
 )

@@ -11,7 +11,7 @@ from din_core.network.layers.attention import (
     ActivationUnit,
     plain_formula,
     segment_softmax,
-    sum_by_row,
+    segment_sum,
 )
 
 # Three samples with histories of 2, 0 and 3 positions.
@@ -151,7 +151,7 @@ def test_softmax_survives_extreme_scores():
 def test_positions_are_summed_into_their_samples():
     values = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
     expected = torch.tensor([[3.0, 30.0], [0.0, 0.0], [4.0, 40.0]])
-    assert torch.equal(sum_by_row(values, torch.tensor([0, 0, 2]), 3), expected)
+    assert torch.equal(segment_sum(values, torch.tensor([0, 0, 2]), 3), expected)
 
 
 def test_a_kernel_takes_the_place_of_the_formula_and_can_be_set_aside():

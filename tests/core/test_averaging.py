@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from din_core.training.averaging import WeightAverage
+from din_core.training.averaging import WeightEMA
 
 
 class Net(nn.Module):
@@ -40,7 +40,7 @@ def run(net, average, n_steps, *, oracle=None, decay=0.0):
 def test_the_lazy_average_is_the_plain_one(decay):
     net = Net()
     oracle = {name: tensor.clone().float() for name, tensor in net.state_dict().items()}
-    average = WeightAverage(net, {"table": net.table}, decay)
+    average = WeightEMA(net, {"table": net.table}, decay)
     run(net, average, 60, oracle=oracle, decay=decay)
     with average.applied():
         held = {name: tensor.clone() for name, tensor in net.state_dict().items()}
@@ -50,7 +50,7 @@ def test_the_lazy_average_is_the_plain_one(decay):
 
 def test_counters_are_copied_not_averaged():
     net = Net()
-    average = WeightAverage(net, {"table": net.table}, 0.9)
+    average = WeightEMA(net, {"table": net.table}, 0.9)
     run(net, average, 4)
     with average.applied():
         assert net.n_updates.item() == 4
@@ -59,7 +59,7 @@ def test_counters_are_copied_not_averaged():
 def test_looking_at_the_average_gives_the_weights_back_and_changes_nothing_after():
     nets = Net(), Net()
     nets[1].load_state_dict(nets[0].state_dict())
-    averages = [WeightAverage(net, {"table": net.table}, 0.9) for net in nets]
+    averages = [WeightEMA(net, {"table": net.table}, 0.9) for net in nets]
     for net, average in zip(nets, averages, strict=True):
         run(net, average, 5)
     before = {name: tensor.clone() for name, tensor in nets[0].state_dict().items()}
@@ -74,7 +74,7 @@ def test_looking_at_the_average_gives_the_weights_back_and_changes_nothing_after
 
 def test_weights_come_back_after_an_error():
     net = Net()
-    average = WeightAverage(net, {"table": net.table}, 0.9)
+    average = WeightEMA(net, {"table": net.table}, 0.9)
     run(net, average, 3)
     before = net.layer.weight.detach().clone()
     with pytest.raises(KeyError), average.applied():
@@ -84,7 +84,7 @@ def test_weights_come_back_after_an_error():
 
 def test_a_restored_average_goes_on_bit_for_bit():
     nets = Net(), Net()
-    averages = [WeightAverage(net, {"table": net.table}, 0.9) for net in nets]
+    averages = [WeightEMA(net, {"table": net.table}, 0.9) for net in nets]
     run(nets[0], averages[0], 7)
     nets[1].load_state_dict(nets[0].state_dict())
     averages[1].restore({name: each.clone() for name, each in averages[0].state().items()})

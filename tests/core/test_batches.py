@@ -36,7 +36,7 @@ def test_histories_are_slices_of_the_users_events():
     batch = gathered(data, data.samples["train"], [2, 0, 4])
     assert histories(batch) == [[1, 2], [1], [5]]
     assert histories(batch, "hist_cate_id") == [[1, 1], [1], [2]]
-    assert batch.row.tolist() == [0, 0, 1, 2]
+    assert batch.segment_ids.tolist() == [0, 0, 1, 2]
     assert batch.offsets.tolist() == [0, 2, 3, 4]
     assert batch.sparse["target_item_id"].tolist() == [3, 2, 4]
     assert batch.sparse["target_cate_id"].tolist() == [1, 1, 2]
@@ -58,7 +58,7 @@ def test_a_batch_of_empty_histories_has_no_positions():
         n_positions=0,
     )
     assert batch.offsets.tolist() == [0, 0, 0]
-    assert len(batch.row) == 0
+    assert len(batch.segment_ids) == 0
     assert len(batch.sequences["hist_item_id"]) == 0
     assert batch.label is None
 
@@ -73,7 +73,7 @@ def test_a_batch_without_samples_is_one():
 def test_indices_are_int64_whatever_the_log_holds():
     data = log([[1, 2, 3, 4]], cates=[1] * 4, n_items=4)
     batch = gathered(data, data.samples["train"], [0])
-    tensors = [*batch.sparse.values(), *batch.sequences.values(), batch.offsets, batch.row]
+    tensors = [*batch.sparse.values(), *batch.sequences.values(), batch.offsets, batch.segment_ids]
     assert {tensor.dtype for tensor in tensors} == {torch.int64}
 
 
@@ -94,7 +94,7 @@ def test_rectangles_lose_their_padding_wherever_it_stands():
     assert histories(batch, "items") == [[3, 4], [5]]
     # An item of unknown category is still an item.
     assert histories(batch, "cates") == [[1, 0], [2]]
-    assert batch.row.tolist() == [0, 0, 1]
+    assert batch.segment_ids.tolist() == [0, 0, 1]
     assert batch.sparse["target"].tolist() == [9, 8]
 
 

@@ -77,7 +77,7 @@ SABOTAGE = {
     "test_predictions_complete": "delete from test_predictions where user_id = 5 and k = 1",
     "test_predictions_probabilities": "update test_predictions set score = 'NaN' where user_id = 5",
     "sequences_complete": "update user_sequences set cates = cates[2:] where user_idx = 7",
-    "negatives_untouched": """
+    "negatives_not_interacted": """
         update negatives set item_idx = (
             select item_idx from events where user_idx = 2 and position = 1
         ) where user_idx = 2 and position = 2 and k = 2

@@ -88,7 +88,7 @@ def test_flat_and_padded_paths_agree(model):
             "hist_cate_id": torch.tensor([1, 2, 5, 1, 3, 4, 1]),
         },
         offsets=torch.tensor([0, 4, 5, 5, 7]),
-        row=torch.tensor([0, 0, 0, 0, 1, 3, 3]),
+        segment_ids=torch.tensor([0, 0, 0, 0, 1, 3, 3]),
     )
     torch.testing.assert_close(model(batch), model(inputs), rtol=0, atol=1e-6)
     torch.testing.assert_close(torch.sigmoid(model.logits(batch)), model(batch))

@@ -40,10 +40,10 @@ def test_sparse_gradients_hold_the_rows_of_the_batch_only():
     assert gradient.values().tolist() == [[2.0, 2.0], [1.0, 1.0]]
 
 
-def test_rows_at_hand_are_looked_up_by_place_and_get_the_gradient():
+def test_gathered_rows_are_looked_up_by_place_and_get_the_gradient():
     tables = EmbeddingTables([ITEM, HISTORY, USER])
     item_rows = torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    with tables.rows_at_hand({"target_item_id": item_rows}):
+    with tables.gathered_rows({"target_item_id": item_rows}):
         target = tables(ITEM, torch.tensor([2]))
         history = tables(HISTORY, torch.tensor([[1, 2], [0, 1]]))
         user = tables(USER, torch.tensor([3]))  # not at hand: by id, as always
@@ -56,9 +56,9 @@ def test_rows_at_hand_are_looked_up_by_place_and_get_the_gradient():
     assert torch.equal(tables(ITEM, torch.tensor([5])), tables.table(ITEM).weight[[5]])
 
 
-def test_rows_at_hand_are_gone_after_an_error():
+def test_gathered_rows_are_gone_after_an_error():
     tables = EmbeddingTables([ITEM])
-    with pytest.raises(TypeError), tables.rows_at_hand({"target_item_id": torch.zeros(1, 2)}):
+    with pytest.raises(TypeError), tables.gathered_rows({"target_item_id": torch.zeros(1, 2)}):
         tables(ITEM, torch.zeros(1))
     assert torch.equal(tables(ITEM, torch.tensor([5])), tables.table(ITEM).weight[[5]])
 

@@ -68,8 +68,8 @@ def test_redrawn_negatives_are_those_of_the_hash():
         user_idx=np.array([1, 1]),
         position=np.array([2, 3]),
         k=1,
-        touched_items=np.array([1, 2, 3]),
-        touched_offsets=np.array([0, 3]),
+        interacted_items=np.array([1, 2, 3]),
+        interacted_offsets=np.array([0, 3]),
         n_items=9,
     )
     by_position = dict(zip(plan.end[plan.label == 0], plan.item[plan.label == 0], strict=True))
@@ -94,7 +94,7 @@ def test_the_first_event_is_seen_by_training_too():
     assert 6 not in np.concatenate(drawn)
 
 
-def test_a_user_who_touched_every_item_contributes_positives_only():
+def test_a_user_who_interacted_with_every_item_contributes_positives_only():
     data = log([[1, 2, 3, 1, 2], [1, 1, 1, 2, 3]], cates=[1] * 3, n_items=3)
     plan = columns(EpochPlanner(data, REDRAWN).plan(0))
     assert plan.label[plan.user == 1].tolist() == [1, 1]
@@ -126,7 +126,7 @@ def test_what_training_may_see_does_not_depend_on_how_many_users_are_looked_at_a
         [[6, 2, 3, 4, 5], [1, 2], [1, 1, 2, 3, 4], [3, 2, 3, 1, 1]], cates=[1] * 6, n_items=6
     )
     monkeypatch.setattr(epochs, "_CHUNK_USERS", chunk)
-    items, offsets = epochs._touched_in_training(data)
+    items, offsets = epochs._interacted_in_training(data)
     # Up to the last training positive: not the last two events, and nothing of a user of two.
     assert items.tolist() == [2, 3, 6, 1, 2, 2, 3]
     assert offsets.tolist() == [0, 3, 3, 5, 7]

@@ -107,7 +107,7 @@ def test_a_batch_is_cut_into_consecutive_samples_with_their_positions():
         sparse={"target_item_id": torch.tensor([7, 8, 9])},
         sequences={"hist_item_id": torch.tensor([1, 2, 3, 4])},
         offsets=torch.tensor([0, 1, 1, 4]),  # the second sample has no history
-        row=torch.tensor([0, 2, 2, 2]),
+        segment_ids=torch.tensor([0, 2, 2, 2]),
         label=torch.tensor([1.0, 0.0, 1.0]),
     )
     first, second = batch.shares(2)

@@ -48,7 +48,7 @@ def test_inputs_that_share_a_table_share_its_rows(static_size):
         sparse={"target": torch.tensor([5, 2]), "user": torch.tensor([1, 1])},
         sequences={"hist": torch.tensor([2, 0, 4]), "unused": torch.tensor([9, 9, 9])},
         offsets=torch.tensor([0, 3, 3]),
-        row=torch.tensor([0, 0, 0]),
+        segment_ids=torch.tensor([0, 0, 0]),
     )
     lookups = LookUps(
         {"target": 6, "user": 3},
@@ -62,7 +62,7 @@ def test_inputs_that_share_a_table_share_its_rows(static_size):
     assert rows["user"].tolist() == ([1, 0] if static_size else [1])
     assert places.sparse["user"].tolist() == [0, 0]
     assert places.sequences["unused"].tolist() == [9, 9, 9]
-    assert places.row is batch.row
+    assert places.segment_ids is batch.segment_ids
 
 
 def test_a_small_table_is_never_at_hand_more_than_once():

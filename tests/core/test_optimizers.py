@@ -8,7 +8,7 @@ from torch import nn
 
 from din_core.training.lanes import lanes
 from din_core.training.optimizers import RowAdam, dense_adam
-from din_core.training.regularization import TouchedRowsL2
+from din_core.training.regularization import GatheredRowsL2
 
 
 def table(n_rows=6, dim=3, seed=0, scale=1.0):
@@ -43,8 +43,8 @@ def backward(look_up, rows, gradient_seed, scales=(-4, 2)):
     (out * torch.randn(out.shape, generator=generator) * scale).sum().backward()
 
 
-@pytest.mark.parametrize("options", [{}, {"l2": 0.1}, {"penalty": TouchedRowsL2(0.1)}])
-def test_rows_touched_every_step_move_as_in_dense_adam(options):
+@pytest.mark.parametrize("options", [{}, {"l2": 0.1}, {"penalty": GatheredRowsL2(0.1)}])
+def test_rows_gathered_every_step_move_as_in_dense_adam(options):
     rows = table()
     twin, reference = dense_twin(rows, lr=0.01, weight_decay=0.1 if options else 0.0)
     optimizer = RowAdam({"t": rows}, 0.01, **options)
@@ -58,7 +58,7 @@ def test_rows_touched_every_step_move_as_in_dense_adam(options):
 
 
 @pytest.mark.parametrize("l2", [0.0, 2e-3, 0.1])
-def test_rows_touched_now_and_then_stay_close_to_dense_adam(l2):
+def test_rows_gathered_now_and_then_stay_close_to_dense_adam(l2):
     rows = table(n_rows=200, scale=0.1)
     twin, reference = dense_twin(rows, lr=1e-3, weight_decay=l2)
     start = rows.weight.detach().clone()
@@ -66,9 +66,9 @@ def test_rows_touched_now_and_then_stay_close_to_dense_adam(l2):
     generator = torch.Generator().manual_seed(3)
     chance = torch.linspace(0.005, 0.9, 200)  # from once in 200 steps to nearly always
     for step in range(400):
-        touched = torch.rand(200, generator=generator) < chance
-        touched[0] = True
-        ids = touched.nonzero().squeeze(1)
+        gathered = torch.rand(200, generator=generator) < chance
+        gathered[0] = True
+        ids = gathered.nonzero().squeeze(1)
         for look_up in (taken(optimizer), twin):
             backward(look_up, ids.tolist(), step, scales=(-3, -1))
         optimizer.step()
@@ -82,7 +82,7 @@ def test_rows_touched_now_and_then_stay_close_to_dense_adam(l2):
     assert (distance / moved).quantile(0.95) < 0.2
 
 
-def test_an_untouched_row_decays_as_in_dense_adam():
+def test_an_idle_row_decays_as_in_dense_adam():
     # Dense Adam with weight decay takes a row from 0.05 to next to nothing in 60 steps of 1e-3.
     rows = table()
     with torch.no_grad():
@@ -106,9 +106,9 @@ def test_momentum_carries_a_row_on_as_in_dense_adam():
     twin, reference = dense_twin(rows, lr=1e-3)
     optimizer = RowAdam({"t": rows}, 1e-3)
     for step in range(300):
-        touched = [0, 1] if step < 280 else [0]
+        gathered = [0, 1] if step < 280 else [0]
         for look_up in (taken(optimizer), twin):
-            backward(look_up, touched, step, scales=(-1, 0))
+            backward(look_up, gathered, step, scales=(-1, 0))
         if step == 279:
             before = rows.weight[1].detach().clone()
         optimizer.step()
@@ -125,18 +125,18 @@ def test_momentum_carries_a_row_on_as_in_dense_adam():
     )
 
 
-def test_a_step_does_not_visit_untouched_rows():
+def test_a_step_does_not_visit_idle_rows():
     rows = table()
     before = rows.weight.detach().clone()
     optimizer = RowAdam({"t": rows}, 0.1, 0.5)
     for step in range(3):
         backward(taken(optimizer), [1, 4], step)
         optimizer.step()
-    untouched = [0, 2, 3, 5]
-    assert torch.equal(rows.weight[untouched], before[untouched])
+    idle = [0, 2, 3, 5]
+    assert torch.equal(rows.weight[idle], before[idle])
     assert not torch.equal(rows.weight[[1, 4]], before[[1, 4]])
     assert optimizer.state["t"]["last_step"].tolist() == [0, 3, 0, 0, 3, 0]
-    assert optimizer.state["t"]["moments"][untouched].abs().sum() == 0
+    assert optimizer.state["t"]["moments"][idle].abs().sum() == 0
 
 
 def test_catching_up_twice_is_catching_up_once():
@@ -200,10 +200,10 @@ def test_a_gap_of_any_length_leaves_finite_rows(l2):
     assert rows.weight.abs().max() <= largest + 10  # ten coasting steps at most, of 0.1 * sqrt(n)
 
 
-def test_touched_rows_l2_pulls_touched_rows_only():
+def test_gathered_rows_l2_pulls_gathered_rows_only():
     rows = table()
     before = rows.weight.detach().clone()
-    optimizer = RowAdam({"t": rows}, 0.1, penalty=TouchedRowsL2(100.0))
+    optimizer = RowAdam({"t": rows}, 0.1, penalty=GatheredRowsL2(100.0))
     backward(taken(optimizer), [1], 0)
     optimizer.step()
     optimizer.catch_up_all()

@@ -53,7 +53,7 @@ def test_a_damaged_source_is_named(pipeline, tmp_path):
     for position in range(4096, len(content), 512):
         content[position] ^= 1
     pipeline.write_bytes(content)
-    with pytest.raises(store.WarehouseError, match=r"pipeline\.duckdb: damaged"):
+    with pytest.raises(store.StoreError, match=r"pipeline\.duckdb: damaged"):
         store.publish(pipeline, tmp_path / "warehouse.duckdb")
 
 
@@ -133,7 +133,7 @@ def test_a_copy_that_differs_is_not_published(pipeline, tmp_path, monkeypatch):
     change(pipeline, rows=9)
     counts = iter([{"t": 9}, {"t": 8}])
     monkeypatch.setattr(publishing, "_row_counts", lambda con, database: next(counts))
-    with pytest.raises(store.WarehouseError, match="not published"):
+    with pytest.raises(store.StoreError, match="not published"):
         store.publish(pipeline, target)
     monkeypatch.undo()
     assert rows_in(target) == 5
@@ -152,7 +152,7 @@ def test_a_full_disk_keeps_the_old_file(pipeline, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(publishing, "sync", full)
-    with pytest.raises(store.WarehouseError, match=r"No space left.*make room"):
+    with pytest.raises(store.StoreError, match=r"No space left.*make room"):
         store.publish(pipeline, target)
     monkeypatch.undo()
     assert rows_in(target) == 5
@@ -161,12 +161,12 @@ def test_a_full_disk_keeps_the_old_file(pipeline, tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_named(pipeline, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(store.WarehouseError, match="not replaced"):
+    with pytest.raises(store.StoreError, match="not replaced"):
         store.publish(pipeline, blocked / "warehouse.duckdb")
 
 
 def test_nothing_to_publish_says_so(tmp_path):
-    with pytest.raises(store.WarehouseError, match="nothing to publish"):
+    with pytest.raises(store.StoreError, match="nothing to publish"):
         store.publish(tmp_path / "none.duckdb", tmp_path / "warehouse.duckdb")
 
 
@@ -179,7 +179,7 @@ def test_a_source_that_is_being_written_is_not_copied(pipeline, tmp_path):
         pipeline,
     )
     try:
-        with pytest.raises(store.WarehouseError, match=f"process {writer.pid}"):
+        with pytest.raises(store.StoreError, match=f"process {writer.pid}"):
             store.publish(pipeline, tmp_path / "warehouse.duckdb")
     finally:
         kill(writer)

@@ -6,7 +6,7 @@ import torch
 
 from din_core.config import TrainingConfig
 from din_core.inputs.epochs import EpochPlan, EpochPlanner
-from din_core.training.regularization import MiniBatchAware, TouchedRowsL2, occurrences
+from din_core.training.regularization import GatheredRowsL2, MiniBatchAware, occurrences
 from tests.core.training_logs import log, planted_log
 
 CPU = torch.device("cpu")
@@ -90,6 +90,6 @@ def test_frequent_rows_are_held_less(frequent, rare):
     assert gradient.squeeze(1).tolist() == pytest.approx([1 / frequent, 1 / rare])
 
 
-def test_l2_pulls_every_touched_row_alike():
+def test_l2_pulls_every_gathered_row_alike():
     weight = torch.tensor([[1.0, -2.0], [0.5, 0.0]])
-    assert torch.equal(TouchedRowsL2(0.5)("t", torch.tensor([3, 9]), weight), weight * 0.5)
+    assert torch.equal(GatheredRowsL2(0.5)("t", torch.tensor([3, 9]), weight), weight * 0.5)

@@ -65,7 +65,7 @@ def test_an_exception_releases_it(tmp_path):
 def test_a_lock_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(store.WarehouseError, match="DIN_HOME"),
+        pytest.raises(store.StoreError, match="DIN_HOME"),
         store.run_lock(tmp_path / "file" / "l", owner="run 1"),
     ):
         pass
@@ -128,7 +128,7 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with (
-        pytest.raises(store.WarehouseError, match=r"No locks available.*DIN_HOME"),
+        pytest.raises(store.StoreError, match=r"No locks available.*DIN_HOME"),
         store.run_lock(tmp_path / "l", owner="run 1"),
     ):
         pass

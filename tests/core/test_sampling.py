@@ -9,8 +9,8 @@ from din_core.inputs import sampling
 from tests import oracle
 
 
-def touched(*sets):
-    """Flat array and offsets of each user's touched items."""
+def interacted(*sets):
+    """Flat array and offsets of each user's interacted items."""
     offsets = np.cumsum([0, *map(len, sets)])
     return np.array([item for items in sets for item in sorted(items)], dtype=np.int64), offsets
 
@@ -42,14 +42,14 @@ def test_negatives_equal_the_list_of_free_items_written_out(data):
     user, position, k = (
         array.ravel() for array in np.meshgrid(np.arange(1, len(sets) + 1), [2, 3, 9], [1, 2])
     )
-    items, offsets = touched(*sets)
+    items, offsets = interacted(*sets)
     drawn = sampling.draw_negatives(
         seed=seed,
         user_idx=user,
         position=position,
         k=k,
-        touched_items=items,
-        touched_offsets=offsets,
+        interacted_items=items,
+        interacted_offsets=offsets,
         n_items=n_items,
     )
     for u, p, number, item in zip(
@@ -61,17 +61,17 @@ def test_negatives_equal_the_list_of_free_items_written_out(data):
 
 
 def test_a_hole_is_filled_by_the_spare_of_its_turn():
-    # Three of six items are free, so there are three numbers: 1 and 2 are touched, and the free
-    # items above 3 stand in for them, 4 for 1 and 6 for 2.
-    items, offsets = touched({3}, {1, 2, 5})
+    # Three of six items are free, so there are three numbers: 1 and 2 are interacted with, and the
+    # free items above 3 stand in for them, 4 for 1 and 6 for 2.
+    items, offsets = interacted({3}, {1, 2, 5})
     positions = np.arange(2, 40)
     drawn = sampling.draw_negatives(
         seed=11,
         user_idx=np.full(len(positions), 2),
         position=positions,
         k=1,
-        touched_items=items,
-        touched_offsets=offsets,
+        interacted_items=items,
+        interacted_offsets=offsets,
         n_items=6,
     )
     numbers = [oracle.draw(11, 2, position, 1) * 3 // 2**32 + 1 for position in positions.tolist()]
@@ -80,28 +80,28 @@ def test_a_hole_is_filled_by_the_spare_of_its_turn():
 
 
 def test_the_last_free_item_of_a_tiny_catalogue_is_found():
-    items, offsets = touched({1, 2, 4, 5})
+    items, offsets = interacted({1, 2, 4, 5})
     drawn = sampling.draw_negatives(
         seed=3,
         user_idx=np.ones(50, dtype=np.int32),
         position=np.arange(2, 52),
         k=1,
-        touched_items=items,
-        touched_offsets=offsets,
+        interacted_items=items,
+        interacted_offsets=offsets,
         n_items=5,
     )
     assert set(drawn.tolist()) == {3}
 
 
 def test_every_free_item_is_drawn_about_as_often():
-    items, offsets = touched({2, 3, 7})
+    items, offsets = interacted({2, 3, 7})
     drawn = sampling.draw_negatives(
         seed=3,
         user_idx=np.ones(70_000, dtype=np.int64),
         position=np.arange(2, 70_002),
         k=1,
-        touched_items=items,
-        touched_offsets=offsets,
+        interacted_items=items,
+        interacted_offsets=offsets,
         n_items=10,
     )
     counts = np.bincount(drawn, minlength=11)
@@ -116,8 +116,8 @@ def test_drawing_in_chunks_changes_nothing(monkeypatch):
         "user_idx": np.arange(100) % 3 + 1,
         "position": np.arange(100) + 2,
         "k": np.arange(100) % 4 + 1,
-        "touched_items": np.array([1, 5, 2, 9]),
-        "touched_offsets": np.array([0, 2, 3, 4]),
+        "interacted_items": np.array([1, 5, 2, 9]),
+        "interacted_offsets": np.array([0, 2, 3, 4]),
         "n_items": 9,
     }
     whole = sampling.draw_negatives(**arguments)
@@ -141,14 +141,14 @@ def test_a_seed_outside_its_range_is_refused(seed):
 
 @pytest.mark.parametrize("user", [0, 3])
 def test_a_user_without_a_set_is_refused(user):
-    items, offsets = touched({1}, {2})
+    items, offsets = interacted({1}, {2})
     with pytest.raises(ValueError, match=r"holds the users 1 \.\.\. 2"):
         sampling.draw_negatives(
             seed=1,
             user_idx=np.array([user]),
             position=np.array([2]),
             k=1,
-            touched_items=items,
-            touched_offsets=offsets,
+            interacted_items=items,
+            interacted_offsets=offsets,
             n_items=3,
         )

@@ -51,7 +51,7 @@ def test_default_log_has_the_shape_that_the_configuration_names(default_log):
     assert all(kind == np.int64 for kind in frame.dtypes)
 
 
-def test_no_user_touches_an_item_twice_nor_at_one_moment(default_log):
+def test_no_user_interacts_with_an_item_twice_nor_at_one_moment(default_log):
     frame = default_log.frame
     assert not frame.duplicated(["user_id", "item_id"]).any()
     assert not frame.duplicated(["user_id", "time"]).any()
@@ -117,12 +117,12 @@ def test_oracle_beats_popularity_by_the_designed_distance(default_log):
     assert 0.88 <= default_log.oracle_auc(users, items, labels) <= 0.92
 
 
-def test_held_out_negatives_were_never_touched(default_log):
+def test_held_out_negatives_were_never_interacted_with(default_log):
     users, items, labels = default_log.held_out()
     frame = default_log.frame
-    touched = set(zip(frame["user_id"], frame["item_id"], strict=True))
-    assert not touched & set(zip(users[labels == 0], items[labels == 0], strict=True))
-    assert touched >= set(zip(users[labels == 1], items[labels == 1], strict=True))
+    interacted = set(zip(frame["user_id"], frame["item_id"], strict=True))
+    assert not interacted & set(zip(users[labels == 0], items[labels == 0], strict=True))
+    assert interacted >= set(zip(users[labels == 1], items[labels == 1], strict=True))
     assert labels.sum() == 2_000
 
 

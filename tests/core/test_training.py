@@ -128,8 +128,8 @@ def test_epochs_are_reported_as_they_end(planted):
     assert (first.epoch, first.n_epoch) == (1, 2)
     assert 0 < first.train_loss < 1
     assert told[-1].eta_seconds == 0
-    assert "epoch 1/2: training loss 0." in first.sentence()
-    json.dumps([first.figures(), result.figures()])
+    assert "epoch 1/2: training loss 0." in first.summary()
+    json.dumps([first.metrics(), result.metrics()])
 
 
 def test_the_training_loss_is_the_mean_over_samples_also_with_a_short_last_batch(planted):
@@ -192,7 +192,7 @@ def only(data, label):
     return dataclasses.replace(data, samples={**data.samples, "train": samples})
 
 
-FULL = log([[1, 2, 3, 1, 2, 3]], cates=[1] * 3, n_items=3)  # every item touched in training
+FULL = log([[1, 2, 3, 1, 2, 3]], cates=[1] * 3, n_items=3)  # every item interacted with in training
 NOTHING_TO_RANK_BY = {
     "no event": (
         dataclasses.replace(
@@ -230,7 +230,11 @@ NOTHING_TO_RANK_BY = {
         {"negatives": "redrawn", "negatives_per_positive": 0},
         "negatives_per_positive of the training is 0",
     ),
-    "nothing left to draw": (FULL, {"negatives": "redrawn"}, "every user has touched every item"),
+    "nothing left to draw": (
+        FULL,
+        {"negatives": "redrawn"},
+        "every user has interacted with every item",
+    ),
 }
 
 
@@ -247,7 +251,7 @@ def test_a_log_without_both_labels_gives_a_model_only_where_that_is_asked_for(da
 
 
 def test_redrawn_negatives_count_where_the_table_has_none(planted):
-    # Every user touched 10 of 20 items, so that an epoch draws what the table lacks.
+    # Every user interacted with 10 of 20 items, so that an epoch draws what the table lacks.
     result = train(MODEL, changed(LOOP, n_epoch=1, negatives="redrawn"), only(planted, 1))
     assert not any("cannot rank" in warning for warning in result.warnings)
 
@@ -283,7 +287,7 @@ def test_without_validation_samples_the_last_weights_are_kept(planted):
     assert result.history[-1].val_auc is None
     assert result.history[-1].val_logloss is None
     assert any("no validation sample" in warning for warning in result.warnings)
-    assert "validation AUC -" in result.history[0].sentence()
+    assert "validation AUC -" in result.history[0].summary()
 
 
 def test_without_training_samples_the_initial_weights_are_kept(planted):

@@ -145,7 +145,7 @@ def test_a_finished_run_is_not_trained_again_until_it_is_cleared(
         again = loop.train(MODEL, config, data, checkpoint_dir=tmp_path, on_epoch=told.append)
         assert hash_of(again) == hash_of(finished)
         assert again.history == finished.history
-        assert again.figures() == finished.figures()
+        assert again.metrics() == finished.metrics()
         assert told == []
         clear_state(tmp_path)
         with pytest.raises(PulledPlugError):

@@ -41,13 +41,13 @@ def test_positives_by_hand():
     }
 
 
-def test_every_positive_has_a_negative_that_its_user_never_touched():
-    touched = {1: {1, 2, 3, 4}, 3: {5, 6, 1}}
+def test_every_positive_has_a_negative_that_its_user_never_interacted_with():
+    interacted = {1: {1, 2, 3, 4}, 3: {5, 6, 1}}
     cate_of = {1: 1, 2: 2, 3: 1, 4: 2, 5: 1, 6: 2}
     for frame in generate(shuffle=False):
         assert frame.label.tolist() == [1, 0] * (len(frame) // 2)
         for row in frame[frame.label == 0].itertuples():
-            assert row.target_item_id not in touched[row.user]
+            assert row.target_item_id not in interacted[row.user]
             assert row.target_cate == cate_of[row.target_item_id]
 
 
@@ -364,7 +364,7 @@ def test_empty_splits_are_said(caplog):
 
 def test_positives_without_a_negative_are_said(caplog):
     generate(LOG.assign(item="a"))
-    assert "5 positives have no negative: their users touched every item" in caplog.text
+    assert "5 positives have no negative: their users interacted with every item" in caplog.text
 
 
 def test_lists_of_several_lengths_are_refused():

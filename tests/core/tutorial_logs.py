@@ -36,7 +36,7 @@ def positives(frames):
     ]
 
 
-# As numbered by hand: user 10 touched b a d c in the order a b d c, user 30 e f a.
+# As numbered by hand: user 10 interacted with b a d c in the order a b d c, user 30 e f a.
 EXPECTED = [
     (0, 1, 2, [1]),
     (1, 1, 4, [1, 2]),

@@ -61,7 +61,7 @@ def heavy():
 
 
 def tiny():
-    """Three items: user 1 touches all, user 2 all but one, user 3 one; 1 and 2 share a cate."""
+    """Three items: user 1 has all, user 2 all but one, user 3 one; 1 and 2 share a cate."""
     return {
         "user_id": [1, 1, 1, 1, 2, 2, 2, 3, 3, 3],
         "item_id": [1, 2, 3, 1, 1, 2, 1, 3, 3, 3],
@@ -76,7 +76,7 @@ def alone():
 
 
 def repeated():
-    """One user who touches the one item three times: nothing can be drawn."""
+    """One user who interacts with the one item three times: nothing can be drawn."""
     return {"user_id": [1, 1, 1], "item_id": [1, 1, 1], "time": [5, 5, 5]}
 
 

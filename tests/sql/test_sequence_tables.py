@@ -80,7 +80,7 @@ def test_a_negative_shares_split_and_history_with_its_positive(con):
         "select position, label, split, target_item_id, hist_item_id, time from samples "
         "order by position, label"
     ).fetchall()
-    # User 1 touched items 1 to 4 of five: the only negative is item 5.
+    # User 1 interacted with items 1 to 4 of five: the only negative is item 5.
     assert rows == [
         (2, 0, "train", 5, [1], 20),
         (2, 1, "train", 2, [1], 20),
@@ -92,14 +92,15 @@ def test_a_negative_shares_split_and_history_with_its_positive(con):
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
-def test_a_user_who_touched_every_item_keeps_the_positives_alone(con, sampling):
+def test_a_user_who_interacted_with_every_item_keeps_the_positives_alone(con, sampling):
     build(con, [(1, 1, 1), (1, 2, 2), (2, 1, 1)], negative_sampling=sampling)
     assert con.execute("select user_id, label from samples").fetchall() == [(1, 1)]
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
 def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con, sampling):
-    # 400,000 events, nearly as many draws of a touched item: pairs of the two would take an hour.
+    # 400,000 events, nearly as many draws of an interacted item: pairs of the two would take an
+    # hour.
     con.execute(
         "create or replace table interactions as "
         "select 1 as user_id, range % 2 + 1 as item_id, range as time, 'log' as file, "
@@ -114,7 +115,7 @@ def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con, sa
 def test_users_under_the_least_are_left_out_and_their_items_stay(con):
     rows = build(con, [(1, 1, 1), (1, 2, 2), (2, 3, 1)], min_interactions=2)
     assert (rows["users"], rows["items"], rows["events"]) == (1, 3, 2)
-    # Item 3 was touched by nobody who is left: it is what can be drawn.
+    # Item 3 was interacted with by nobody who is left: it is what can be drawn.
     assert con.execute("select item_idx from negatives").fetchall() == [(3,)]
 
 
@@ -179,7 +180,7 @@ def test_an_attribute_may_have_any_name(con):
 
 
 def test_hard_negatives_come_from_the_positive_s_category(con):
-    # Category 1 holds items 1, 2, 3; category 2 holds items 4, 5. Nobody touches 3 and 5.
+    # Category 1 holds items 1, 2, 3; category 2 holds items 4, 5. Nobody interacts with 3 and 5.
     rows = [(1, 1, 1, 1), (1, 2, 2, 1), (1, 4, 3, 2), (2, 3, 1, 1), (2, 5, 2, 2)]
     build(
         con,
@@ -193,7 +194,7 @@ def test_hard_negatives_come_from_the_positive_s_category(con):
     ).fetchall() == [(2, 3), (3, 5)]
 
 
-def test_a_category_touched_whole_falls_back_to_the_catalogue(con):
+def test_a_category_interacted_with_whole_falls_back_to_the_catalogue(con):
     rows = [(1, 1, 1, 1), (1, 2, 2, 1), (2, 3, 1, 2)]
     build(
         con,
@@ -206,7 +207,8 @@ def test_a_category_touched_whole_falls_back_to_the_catalogue(con):
 
 
 def test_popular_items_are_drawn_more_often(con):
-    # Item 1 has 16 events (weight 128), item 2 one (weight 16); users 100 to 299 touch 3 and 4.
+    # Item 1 has 16 events (weight 128), item 2 one (weight 16); users 100 to 299 interact with 3
+    # and 4.
     rows = [(user, 1, 1) for user in range(16)] + [(50, 2, 1)]
     rows += [(user, item, item) for user in range(100, 300) for item in (3, 4)]
     build(con, rows, negative_sampling="popularity", negatives_per_positive=5)
@@ -218,8 +220,9 @@ def test_popular_items_are_drawn_more_often(con):
     assert 840 < counts[1] < 940
 
 
-def test_every_untouched_item_of_the_category_is_drawn_as_often(con):
-    # Users 0 to 299 touch items 1 and 2 of the six in category 1; items 7 and 8 are another one.
+def test_every_free_item_of_the_category_is_drawn_as_often(con):
+    # Users 0 to 299 interact with items 1 and 2 of the six in category 1; items 7 and 8 are another
+    # one.
     rows = [(user, item, item, 1) for user in range(300) for item in (1, 2)]
     rows += [(999, item, 1, 1 if item <= 6 else 2) for item in range(3, 9)]
     build(

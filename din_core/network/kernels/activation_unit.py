@@ -57,7 +57,7 @@ class _Unit(ctypes.Structure):
             for name in (
                 "target",
                 "history",
-                "row",
+                "segment_ids",
                 "input_mean",
                 "w1",
                 "w2",
@@ -128,7 +128,7 @@ class _Constants:
 
 
 class FusedActivationUnit(torch.autograd.Function):
-    """``pooled, mean1, var1, mean2, var2 = apply(target, history, row, w1, …, b3, settings)``.
+    """Pooled interest and Dice's statistics: ``apply(target, history, segment_ids, …, settings)``.
 
     All tensors are float32 and contiguous on the CPU. ``w1`` is ``[H1, 3 D]``, its columns in the
     order t, h, t * h. The statistics are those of the batch, for the running ones; without Dice
@@ -140,7 +140,7 @@ class FusedActivationUnit(torch.autograd.Function):
         ctx: Any,
         target: Tensor,
         history: Tensor,
-        row: Tensor,
+        segment_ids: Tensor,
         w1: Tensor,
         b1: Tensor,
         alpha1: Tensor,
@@ -164,14 +164,14 @@ class FusedActivationUnit(torch.autograd.Function):
             settings.dice,
             settings.bfloat16,
         )
-        tensors = {"target": target, "history": history, "row": row}
+        tensors = {"target": target, "history": history, "segment_ids": segment_ids}
         _point(unit, tensors | {"w1": w1, "w2": w2, "w3": w3, "b3": b3})
 
         # The first layer, whose statistics are known before it is computed.
         covariance = mean1 = var1 = mean2 = var2 = torch.zeros(0)
         input_mean = torch.zeros(3 * dim)
         if of_batch:
-            mean_x, covariance = _moments(unit, library, target, history, row)
+            mean_x, covariance = _moments(unit, library, target, history, segment_ids)
             input_mean.copy_(mean_x)
             wide = w1.double()
             mean1 = wide @ mean_x + b1
@@ -207,7 +207,7 @@ class FusedActivationUnit(torch.autograd.Function):
         pooled = torch.zeros_like(target)
         library.din_pool(ctypes.byref(unit), _at(z2), _at(scores), _at(pooled))
 
-        ctx.save_for_backward(target, history, row, w1, w2, w3, b3, scores)
+        ctx.save_for_backward(target, history, segment_ids, w1, w2, w3, b3, scores)
         # The structure holds addresses: what it points to must live as long.
         ctx.unit, ctx.kept, ctx.alive = unit, kept, (input_mean, layer1, layer2)
         ctx.covariance, ctx.settings, ctx.of_batch = covariance, settings, of_batch
@@ -287,11 +287,11 @@ class FusedActivationUnit(torch.autograd.Function):
 
 
 def _moments(
-    unit: _Unit, library: ctypes.CDLL, target: Tensor, history: Tensor, row: Tensor
+    unit: _Unit, library: ctypes.CDLL, target: Tensor, history: Tensor, segment_ids: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Mean ``[3 D]`` and covariance ``[3 D, 3 D]`` of x over all positions, in float64."""
     # Sums about a value near the mean lose no digits; the first positions give one.
-    t, h = target[row[:128]], history[:128]
+    t, h = target[segment_ids[:128]], history[:128]
     near = torch.cat([t, h, t * h], dim=1).mean(0)
     n_inputs, width = len(near), _padded(len(near))
     sum_x = torch.zeros(width, dtype=torch.float64)

@@ -22,7 +22,7 @@ void output_gradients(const Unit& u, const typename F::Unit* z2, const float* d_
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t last = std::min<int64_t>(first + CHUNK, end);
             for (int64_t p = first; p < last; ++p) {
-                const float *g = d_pooled + u.row[p] * u.dim, *h = u.history + p * u.dim;
+                const float *g = d_pooled + u.segment_ids[p] * u.dim, *h = u.history + p * u.dim;
                 d_scores[p] = 0;
                 for (int64_t d = 0; d < u.dim; ++d) d_scores[p] += g[d] * h[d];
             }

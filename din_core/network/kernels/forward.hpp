@@ -157,7 +157,7 @@ void pool(const Unit& u, const typename F::Unit* z2, float* scores, float* poole
                 const int64_t p = first + i;
                 scores[p] = sum(weighted[i]) + *u.b3;
                 const float* h = u.history + p * u.dim;
-                float* to = pooled + u.row[p] * u.dim;
+                float* to = pooled + u.segment_ids[p] * u.dim;
                 for (int64_t d = 0; d < u.dim; ++d) to[d] += scores[p] * h[d];
             }
         }

@@ -63,12 +63,12 @@ class FusedKernel:
         unit: ActivationUnit,
         target: Tensor,
         history: Tensor,
-        row: Tensor,
-        offsets: Tensor,  # noqa: ARG002 (`row` says the same; the protocol hands over both)
+        segment_ids: Tensor,
+        offsets: Tensor,  # noqa: ARG002 (`segment_ids` says the same; the protocol hands over both)
     ) -> Tensor:
         """Pooled interest ``[B, D]``; arguments as :meth:`ActivationUnit.forward`."""
         if why_plain(unit) or not _takes(unit, target, history):
-            return unit.by_formula(target, history, row)
+            return unit.by_formula(target, history, segment_ids)
         first, second = (cast("nn.Linear", layer) for layer in unit.mlp.layers)
         activations = list(unit.mlp.activations)
         w_t, w_h, w_d, w_p = first.weight.chunk(4, dim=1)
@@ -86,7 +86,7 @@ class FusedKernel:
         pooled, *statistics = apply(
             target.float().contiguous(),
             history.float().contiguous(),
-            row.long().contiguous(),
+            segment_ids.long().contiguous(),
             torch.cat([w_t + w_d, w_h - w_d, w_p], dim=1),
             first.bias,
             _alpha(activations[0], first),

@@ -1,6 +1,7 @@
 // DIN's activation unit with two hidden layers of Dice (or PReLU), forward and backward.
 //
-// What belongs here: what the passes over the history positions share. For position p of sample b = row[p]
+// What belongs here: what the passes over the history positions share. For position p of sample
+// b = segment_ids[p]
 //     x  = [t_b, h_p, t_b * h_p]                          3 D
 //     z1 = W1 x + b1         a1 = f(z1)                   H1
 //     z2 = W2 a1 + b2        a2 = f(z2)                   H2
@@ -45,7 +46,7 @@ struct Layer {
 struct Unit {
     int64_t samples, positions, dim, hidden1, hidden2, threads, dice, bfloat16;
     const float *target, *history;
-    const int64_t* row;
+    const int64_t* segment_ids;
     const float* input_mean;  // subtracted from x: about the batch mean for Dice in training
     const float *w1, *w2, *w3, *b3;
     Layer layer1, layer2;
@@ -58,7 +59,7 @@ struct Unit {
     // First position of a share, moved on to where a sample begins.
     int64_t boundary(int64_t share) const {
         int64_t p = positions * share / shares();
-        while (p > 0 && p < positions && row[p] == row[p - 1]) ++p;
+        while (p > 0 && p < positions && segment_ids[p] == segment_ids[p - 1]) ++p;
         return p;
     }
 };
@@ -155,7 +156,7 @@ struct Inputs {
 
     void fill(int64_t first, int64_t count) {
         const int64_t end = round_up(count, TILE_ROWS);
-        for (int64_t i = 0; i < count; ++i) sample[i] = u.row[first + i];
+        for (int64_t i = 0; i < count; ++i) sample[i] = u.segment_ids[first + i];
         for (int64_t i = 0; i < end; i += 2) {
             for (int64_t k = 0; k < 2; ++k)
                 if (i + k < count) one(&x[k * width], first + i + k, sample[i + k]);
@@ -210,7 +211,7 @@ struct Targets {
     void fill(int64_t first, int64_t n) {
         count = 0;
         for (int64_t i = 0; i < n; ++i) {
-            const int64_t b = u.row[first + i];
+            const int64_t b = u.segment_ids[first + i];
             if (i == 0 || b != sample[count - 1]) {
                 for (int64_t d = 0; d < u.dim; ++d)
                     t[count * ld + d] = u.target[b * u.dim + d] - mean[d];

@@ -27,7 +27,12 @@ class ActivationKernel(Protocol):
     """
 
     def __call__(
-        self, unit: ActivationUnit, target: Tensor, history: Tensor, row: Tensor, offsets: Tensor
+        self,
+        unit: ActivationUnit,
+        target: Tensor,
+        history: Tensor,
+        segment_ids: Tensor,
+        offsets: Tensor,
     ) -> Tensor:
         """Return the pooled interest ``[B, D]``."""
         ...
@@ -82,39 +87,45 @@ class ActivationUnit(nn.Module):
         self.mlp = MLP(4 * embed_dim, dims, activation)
         self.kernel: ActivationKernel | None = None
 
-    def forward(self, target: Tensor, history: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+    def forward(
+        self, target: Tensor, history: Tensor, segment_ids: Tensor, offsets: Tensor
+    ) -> Tensor:
         """Pool each sample's history by its relevance to the candidate.
 
         Args:
             target: Candidate embeddings ``[B, D]``.
             history: Embeddings of all history positions ``[P, D]``.
-            row: Sample of each position, int64 ``[P]``, not decreasing.
+            segment_ids: Sample of each position, int64 ``[P]``, not decreasing.
             offsets: First position of each sample and P at the end, int64 ``[B + 1]``.
 
         Returns:
             Interest vectors ``[B, D]``.
         """
         if self.kernel is not None:
-            return self.kernel(self, target, history, row, offsets)
-        return self.by_formula(target, history, row)
+            return self.kernel(self, target, history, segment_ids, offsets)
+        return self.by_formula(target, history, segment_ids)
 
-    def by_formula(self, target: Tensor, history: Tensor, row: Tensor) -> Tensor:
+    def by_formula(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
         """The same, whatever the kernel: what runs without one, and its tested reference."""
-        weights = self.scores(target, history, row)
+        weights = self.scores(target, history, segment_ids)
         if self.use_softmax:
-            weights = segment_softmax(weights, row, target.shape[0])
-        return sum_by_row(weights.unsqueeze(1) * history, row, target.shape[0])
+            weights = segment_softmax(weights, segment_ids, target.shape[0])
+        return segment_sum(weights.unsqueeze(1) * history, segment_ids, target.shape[0])
 
-    def scores(self, target: Tensor, history: Tensor, row: Tensor) -> Tensor:
+    def scores(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
         """Weights before any softmax, ``[P]``, by the split formula."""
         of_target, of_position = self._first_layer()
         target_term = nn.functional.linear(target, of_target, self.mlp.first_layer.bias)
-        x = torch.cat([history, target[row] * history], dim=1)
-        return self.mlp.from_first_layer(nn.functional.linear(x, of_position) + target_term[row])
+        x = torch.cat([history, target[segment_ids] * history], dim=1)
+        return self.mlp.from_first_layer(
+            nn.functional.linear(x, of_position) + target_term[segment_ids]
+        )
 
-    def scores_by_concatenation(self, target: Tensor, history: Tensor, row: Tensor) -> Tensor:
+    def scores_by_concatenation(
+        self, target: Tensor, history: Tensor, segment_ids: Tensor
+    ) -> Tensor:
         """Weights before any softmax, ``[P]``, as the paper draws them: slow, and the reference."""
-        t = target[row]
+        t = target[segment_ids]
         return self.mlp(torch.cat([t, history, t - history, t * history], dim=1))
 
     def pool_padded(self, target: Tensor, history: Tensor, is_position: Tensor) -> Tensor:
@@ -148,26 +159,26 @@ class ActivationUnit(nn.Module):
         return w_t + w_d, torch.cat([w_h - w_d, w_p], dim=1)
 
 
-def sum_by_row(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
+def segment_sum(values: Tensor, segment_ids: Tensor, n_rows: int) -> Tensor:
     """Sum positions into their samples.
 
     Args:
         values: ``[P, D]``.
-        row: Sample of each position, int64 ``[P]``.
+        segment_ids: Sample of each position, int64 ``[P]``.
         n_rows: B.
 
     Returns:
         ``[B, D]``, zero where a sample has no position.
     """
-    return values.new_zeros(n_rows, values.shape[1]).index_add(0, row, values)
+    return values.new_zeros(n_rows, values.shape[1]).index_add(0, segment_ids, values)
 
 
-def segment_softmax(scores: Tensor, row: Tensor, n_rows: int) -> Tensor:
+def segment_softmax(scores: Tensor, segment_ids: Tensor, n_rows: int) -> Tensor:
     """Softmax over the positions of each sample.
 
     Args:
         scores: ``[P]``.
-        row: Sample of each position, int64 ``[P]``.
+        segment_ids: Sample of each position, int64 ``[P]``.
         n_rows: B.
 
     Returns:
@@ -176,10 +187,10 @@ def segment_softmax(scores: Tensor, row: Tensor, n_rows: int) -> Tensor:
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     # The maximum only keeps exp() in range and cancels out, so no gradient is due to it.
     largest = scores.new_full((n_rows,), -torch.inf)
-    largest = largest.scatter_reduce(0, row, scores.detach(), "amax")
-    exponentials = torch.exp(scores - largest[row])
-    total = scores.new_zeros(n_rows).index_add(0, row, exponentials)
-    return exponentials / total[row]
+    largest = largest.scatter_reduce(0, segment_ids, scores.detach(), "amax")
+    exponentials = torch.exp(scores - largest[segment_ids])
+    total = scores.new_zeros(n_rows).index_add(0, segment_ids, exponentials)
+    return exponentials / total[segment_ids]
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class EmbeddingTables(nn.Module):
                 table.weight = _initial_weight(owner, init_std)
                 table.weight[0] = 0.0
             self.add_module(_module_name(name), table)
-        self._at_hand: Mapping[str, Tensor] = {}
+        self._gathered: Mapping[str, Tensor] = {}
 
     def forward(self, feature: Feature, index: Tensor) -> Tensor:
         """Look up a feature.
@@ -65,7 +65,7 @@ class EmbeddingTables(nn.Module):
         Args:
             feature: One of the features given at construction.
             index: Integer tensor of any shape, values from 0 to ``vocab_size - 1``; within
-                :meth:`rows_at_hand` places among those rows.
+                :meth:`gathered_rows` places among those rows.
 
         Returns:
             ``[*index.shape, D]``.
@@ -79,7 +79,7 @@ class EmbeddingTables(nn.Module):
                 f"feature '{feature.name}': indices are {index.dtype}, which does not hold every "
                 "id; pass int64 or int32"
             )
-        rows = self._at_hand.get(self._table_of[feature.name])
+        rows = self._gathered.get(self._table_of[feature.name])
         if rows is not None:
             # Not nn.functional.embedding: its backward is three times as slow on a CPU.
             return rows.index_select(0, index.flatten()).view(*index.shape, rows.shape[1])
@@ -94,7 +94,7 @@ class EmbeddingTables(nn.Module):
             ) from error
 
     @contextmanager
-    def rows_at_hand(self, rows: Mapping[str, Tensor]) -> Generator[None]:
+    def gathered_rows(self, rows: Mapping[str, Tensor]) -> Generator[None]:
         """Look up in rows that were read before, for a while, and by their place among them.
 
         Gradients then go to those rows and not to the tables.
@@ -103,11 +103,11 @@ class EmbeddingTables(nn.Module):
             rows: Some of a table's rows ``[U, D]``, by name as in :meth:`tables`. A table that is
                 not among them is looked up as always.
         """
-        self._at_hand = rows
+        self._gathered = rows
         try:
             yield
         finally:
-            self._at_hand = {}
+            self._gathered = {}
 
     def table(self, feature: Feature) -> nn.Embedding:
         """The table behind a feature."""

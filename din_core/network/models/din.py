@@ -23,7 +23,7 @@ from din_core.network.features import (
     check_kinds,
     pair_histories,
 )
-from din_core.network.layers.attention import ActivationUnit, sum_by_row
+from din_core.network.layers.attention import ActivationUnit, segment_sum
 from din_core.network.layers.embedding import EmbeddingTables
 from din_core.network.layers.mlp import MLP
 
@@ -37,20 +37,20 @@ class Embedded(NamedTuple):
     Attributes:
         histories: For each attention group, embeddings of all positions ``[P, D]``.
         targets: For each attention group, the candidate's embeddings ``[B, D]``.
-        others: Embeddings that no history belongs to, and dense values, ``[B, D]`` each.
-        row: Sample of each position, int64 ``[P]``.
+        context: Embeddings that no history belongs to, and dense values, ``[B, D]`` each.
+        segment_ids: Sample of each position, int64 ``[P]``.
         offsets: First position of each sample and P at the end, int64 ``[B + 1]``.
     """
 
     histories: list[Tensor]
     targets: list[Tensor]
-    others: list[Tensor]
-    row: Tensor
+    context: list[Tensor]
+    segment_ids: Tensor
     offsets: Tensor
 
 
 class DIN(nn.Module):
-    """Click probability of a candidate, given what the user touched before.
+    """Click probability of a candidate, given what the user interacted with before.
 
     The final MLP sees, in this order: for each history its pooled interest; with
     ``product_inputs`` the products; the candidates that have a history; all other features. A
@@ -76,7 +76,7 @@ class DIN(nn.Module):
 
     Attributes:
         groups: Histories and targets of each activation unit.
-        others: Features that enter the MLP without attention.
+        context_features: Features that enter the MLP without attention.
         units: One :class:`ActivationUnit` a group; none with ``pooling="sum"``.
 
     Raises:
@@ -119,7 +119,7 @@ class DIN(nn.Module):
 
         pairs = pair_histories(history_features, target_features)
         self.groups = _attention_groups(history_features, target_features, pairs, attention)
-        self.others = [
+        self.context_features = [
             feature
             for feature in {each.name: each for each in (*target_features, *features)}.values()
             if feature.name not in pairs.values()
@@ -134,7 +134,7 @@ class DIN(nn.Module):
             for width in (widths if pooling == "attention" else [])
         )
         products = (3 if pooling == "attention" else 1) if product_inputs else 0
-        mlp_width = (2 + products) * sum(widths) + sum(each.dim for each in self.others)
+        mlp_width = (2 + products) * sum(widths) + sum(each.dim for each in self.context_features)
         known = ("dims", "activation", "dropout", "output_layer")
         mlp_options = _options("mlp_params", mlp_params, known)
         if not mlp_options.pop("output_layer", True):
@@ -157,7 +157,7 @@ class DIN(nn.Module):
         return [feature for feature in everything if not isinstance(feature, DenseFeature)]
 
     @property
-    def needs_totals(self) -> bool:
+    def needs_history_sums(self) -> bool:
         """Whether plain history sums enter the MLP."""
         return self.product_inputs or self.pooling == "sum"
 
@@ -215,8 +215,8 @@ class DIN(nn.Module):
         return Embedded(
             [self.side_by_side(histories, batch.sequences) for histories, _ in self.groups],
             [self.side_by_side(targets, batch.sparse) for _, targets in self.groups],
-            [self.side_by_side([feature], batch.sparse) for feature in self.others],
-            batch.row,
+            [self.side_by_side([feature], batch.sparse) for feature in self.context_features],
+            batch.segment_ids,
             batch.offsets,
         )
 
@@ -227,43 +227,46 @@ class DIN(nn.Module):
             Logits ``[B]``.
         """
         n_samples = x.targets[0].shape[0]
-        totals = [
-            sum_by_row(history, x.row, n_samples) if self.needs_totals else history[:0]
+        history_sums = [
+            segment_sum(history, x.segment_ids, n_samples)
+            if self.needs_history_sums
+            else history[:0]
             for history in x.histories
         ]
-        interests = totals
+        interests = history_sums
         if self.pooling == "attention":
             interests = [
-                unit(target, history, x.row, x.offsets)
+                unit(target, history, x.segment_ids, x.offsets)
                 for unit, target, history in zip(self.units, x.targets, x.histories, strict=True)
             ]
-        return self.classify(interests, totals, x.targets, x.others)
+        return self.classify(interests, history_sums, x.targets, x.context)
 
     def classify(
         self,
         interests: Sequence[Tensor],
-        totals: Sequence[Tensor],
+        history_sums: Sequence[Tensor],
         targets: Sequence[Tensor],
-        others: Sequence[Tensor],
+        context: Sequence[Tensor],
     ) -> Tensor:
         """The final MLP on what is one vector a sample by now.
 
         Args:
             interests: Pooled interest of each attention group, ``[B, D]``.
-            totals: Plain history sum of each group, read only where :attr:`needs_totals`.
+            history_sums: Plain history sum of each group, read only where
+                :attr:`needs_history_sums`.
             targets: Candidate embeddings of each group.
-            others: Embeddings and values of all other features.
+            context: Embeddings and values of all other features.
 
         Returns:
             Logits ``[B]``.
         """
         products: list[Tensor] = []
         if self.product_inputs:
-            for interest, total, target in zip(interests, totals, targets, strict=True):
+            for interest, history_sum, target in zip(interests, history_sums, targets, strict=True):
                 products.append(interest * target)
                 if self.pooling == "attention":
-                    products += [total, total * target]
-        return self.mlp(torch.cat([*interests, *products, *targets, *others], dim=1))
+                    products += [history_sum, history_sum * target]
+        return self.mlp(torch.cat([*interests, *products, *targets, *context], dim=1))
 
     def side_by_side(
         self, features: Sequence[Feature | DenseFeature], inputs: Mapping[str, Tensor]

@@ -1,8 +1,9 @@
 -- asset: negatives
 -- severity: error
 -- users: 200000
--- A sampled negative is an item its user never touched: one that the user did touch would teach the
--- model the opposite of what the log says. (Logged negatives are what was shown: not checked.)
+-- A sampled negative is an item its user never interacted with: one that the user did interact with
+-- would teach the model the opposite of what the log says. (Logged negatives are what was shown:
+-- not checked.)
 {% from "macros/checked_users.jinja" import checked_users with context %}
 with
 

@@ -38,7 +38,7 @@ ONE_OF_TWO = """
 import sys
 import torch.distributed as dist
 from safetensors.torch import save_file
-from test_processes import MODEL, loop
+from test_distributed import MODEL, loop
 from tests.core.training_logs import planted_log
 from din_core.training.loop import train
 
@@ -82,7 +82,7 @@ def test_two_processes_equal_one_on_the_doubled_batch(tmp_path):
 
 
 def test_a_single_process_shares_with_nobody():
-    assert (distributed.n_processes(), distributed.this_process()) == (1, 0)
+    assert (distributed.world_size(), distributed.rank()) == (1, 0)
     values = torch.ones(3)
     assert torch.equal(distributed.sum_over_processes(values), torch.ones(3))
     weight = torch.nn.Parameter(torch.ones(2))

@@ -14,7 +14,7 @@ from din_core.config import ModelConfig
 from din_core.network.features import Vocabulary
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
-from din_core.serving.saved_models import CheckpointError, load_model, save_model
+from din_core.serving.saved_models import SavedModelError, load_model, save_model
 
 CONFIG = ModelConfig(embed_dim=2, mlp_dims=(4,), attention_dims=(3,), embedding_init_std=0.5)
 VOCABULARY = Vocabulary(n_users=4, n_items=5, item_attributes={"cate_id": 2})
@@ -71,7 +71,7 @@ def test_reading_leaves_the_random_numbers_alone(tmp_path, model):
 
 
 def test_a_missing_model_says_where_it_was_looked_for(tmp_path):
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: no such file; train a model"):
+    with pytest.raises(SavedModelError, match=r"model\.safetensors: no such file; train a model"):
         load_model(tmp_path)
 
 
@@ -79,7 +79,7 @@ def test_a_torn_file_is_refused(tmp_path, model):
     save_model(tmp_path, model, CONFIG, VOCABULARY)
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(CheckpointError, match="not a whole model file"):
+    with pytest.raises(SavedModelError, match="not a whole model file"):
         load_model(tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_a_flipped_bit_is_noticed(tmp_path, model):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="not those that were saved"):
+    with pytest.raises(SavedModelError, match="not those that were saved"):
         load_model(tmp_path)
 
 
@@ -97,7 +97,7 @@ def test_another_programs_safetensors_file_is_refused(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match="format None instead of 1"):
+    with pytest.raises(SavedModelError, match="format None instead of 1"):
         load_model(tmp_path)
 
 

@@ -45,7 +45,7 @@ def test_settings_are_in_force(tmp_path):
 
 def test_a_missing_file_says_how_to_make_it(tmp_path):
     with (
-        pytest.raises(store.WarehouseError, match="run the pipeline once"),
+        pytest.raises(store.StoreError, match="run the pipeline once"),
         store.connect(tmp_path / "w.duckdb", read_only=True),
     ):
         pass
@@ -63,7 +63,7 @@ def test_another_process_that_holds_the_file_is_named(tmp_path):
     )
     try:
         with (
-            pytest.raises(store.WarehouseError, match=rf"process {holder.pid} \(.*close it"),
+            pytest.raises(store.StoreError, match=rf"process {holder.pid} \(.*close it"),
             store.connect(path),
         ):
             pass
@@ -77,7 +77,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path):
     path = tmp_path / "p.duckdb"
     path.write_text("user_id,item_id\n" * 1000)
     with (
-        pytest.raises(store.WarehouseError, match=r"not a DuckDB database .* move p\.duckdb away"),
+        pytest.raises(store.StoreError, match=r"not a DuckDB database .* move p\.duckdb away"),
         store.connect(path),
     ):
         pass
@@ -110,7 +110,7 @@ def test_damage_anywhere_ends_in_a_sentence_or_harms_nothing(database):
         database.write_bytes(damaged)
         try:
             assert read_everything(database) == expected
-        except store.WarehouseError as error:
+        except store.StoreError as error:
             told.append(str(error))
     assert len(told) > 20
     sentence = re.compile(r"\S+/p\.duckdb: damaged, .*; move p\.duckdb away, .* from the source")
@@ -120,7 +120,7 @@ def test_damage_anywhere_ends_in_a_sentence_or_harms_nothing(database):
 @pytest.mark.parametrize("kept", [0.0, 0.2, 0.6, 0.99])
 def test_a_truncated_file_ends_in_a_sentence(database, kept):
     os.truncate(database, int(database.stat().st_size * kept))
-    with pytest.raises(store.WarehouseError, match=r"p\.duckdb: damaged.*run again"):
+    with pytest.raises(store.StoreError, match=r"p\.duckdb: damaged.*run again"):
         read_everything(database)
 
 
@@ -139,7 +139,7 @@ def test_a_damaged_log_beside_the_file_ends_in_a_sentence(database):
     content = bytearray(log.read_bytes())
     content[-3] ^= 16
     log.write_bytes(content)
-    with pytest.raises(store.WarehouseError, match=r"damaged.*and p\.duckdb\.wal where it"):
+    with pytest.raises(store.StoreError, match=r"damaged.*and p\.duckdb\.wal where it"):
         read_everything(database)
 
 
@@ -212,7 +212,7 @@ def test_a_rolled_back_table_leaves_neither_rows_nor_comments(con):
 def test_disk_that_runs_full_meanwhile_is_explained(tmp_path):
     message = f'IO Error: Could not write file "x.wal": {os.strerror(errno.ENOSPC)}'
     with (
-        pytest.raises(store.WarehouseError, match=r"p\.duckdb: the disk .*DIN_HOME"),
+        pytest.raises(store.StoreError, match=r"p\.duckdb: the disk .*DIN_HOME"),
         store.connect(tmp_path / "p.duckdb"),
     ):
         raise duckdb.IOException(message)
@@ -229,5 +229,5 @@ def test_memory_limit_that_is_too_small_names_the_option(tmp_path):
             con.execute("set max_temp_directory_size = '0KB'")
             con.execute("create table t as select range as x from range(3000000)")
 
-    with pytest.raises(store.WarehouseError, match="memory_limit"):
+    with pytest.raises(store.StoreError, match="memory_limit"):
         sort_too_much()
