@@ -38,7 +38,7 @@ def _din_model(
 ) -> dg.MaterializeResult:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
     from din_core.serving import saved_models
-    from din_core.training import loop, state
+    from din_core.training import checkpoints, loop
 
     options = choices.chosen(context, store.settled, config).model_dump()
     model_config = from_options(ModelConfig, options)
@@ -81,7 +81,7 @@ def _din_model(
             },
         )
         # Not before: who is killed until here need not train again.
-        state.clear_state(directory)
+        checkpoints.clear_checkpoint(directory)
         return result
 
 

@@ -1,9 +1,9 @@
-"""The training loop: mini-batches, early stopping, the best weights kept, checkpoints on the way.
+"""The training loop: epochs of mini-batches until the validation AUC no longer rises.
 
 :func:`train` is all that others call. What an epoch holds is :mod:`din_core.inputs.epochs`'s
-business, how weights move :mod:`din_core.training.optimizers`'s, what is written to disk
-:mod:`din_core.training.state`'s.
-Shapes: B samples of a step, M samples of an epoch.
+business, how weights move :mod:`din_core.training.learner`'s, which weights are kept
+:mod:`din_core.training.best_weights`'s, what lies on disk :mod:`din_core.training.checkpoints`'s.
+Shapes: M samples of an epoch.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from din_core import metrics
 from din_core.config import ModelConfig, TrainingConfig
@@ -27,14 +25,14 @@ from din_core.inputs.batches import BatchGatherer
 from din_core.inputs.epochs import EpochPlan, EpochPlanner
 from din_core.inputs.training_data import TrainingData
 from din_core.machine.spinning import say_if_too_late
-from din_core.network.batch import Batch
-from din_core.network.hardware import ChosenPrecision, choose_device, choose_precision, seeded
-from din_core.network.kernels import use_fused_units
-from din_core.network.layers.dice import synchronize_statistics
+from din_core.network.hardware import seeded
 from din_core.network.models import build_model
-from din_core.training import distributed
-from din_core.training.lanes import Lanes, number_of_lanes, one_ahead
-from din_core.training.learner import Learner, samples_are_independent
+from din_core.training import distributed, feed
+from din_core.training.best_weights import BestWeights
+from din_core.training.checkpoints import Checkpoint, Checkpoints, fingerprint
+from din_core.training.learner import Learner
+from din_core.training.losses import EpochLosses
+from din_core.training.placement import Placement, placed
 from din_core.training.prediction import score
 from din_core.training.regularization import occurrences
 from din_core.training.reports import (
@@ -44,22 +42,11 @@ from din_core.training.reports import (
     nothing_to_rank_by,
     warnings_about,
 )
-from din_core.training.state import (
-    TrainingState,
-    fingerprint,
-    load_state,
-    save_state,
-    sweep,
-)
 
 if TYPE_CHECKING:
     from din_core.network.layers.attention import ActivationUnit
-    from din_core.network.models import DIN
 
 __all__ = ["EpochReport", "TrainedModel", "TrainingError", "train"]
-
-#: Training samples over all epochs below which compiling a kernel takes longer than it saves.
-WORTH_COMPILING = 200_000
 
 _LOG = logging.getLogger(__name__)
 
@@ -115,234 +102,137 @@ def train(
     _check(training_config)
     say_if_too_late()
     with seeded(training_config.seed, training_config.num_threads):
-        directory = Path(checkpoint_dir) if checkpoint_dir is not None else None
+        planner = EpochPlanner(data, training_config)
+        if not training_config.allow_untrained:
+            _refuse_untrained(data, training_config, planner)
+        model = build_model(model_config, data.vocabulary)
+        n_samples = len(data.samples["train"]) * training_config.n_epoch
         kernels = Path(kernel_cache) if kernel_cache is not None else None
-        run = _Run(model_config, training_config, data, directory, kernels, program_version)
-        with (
-            run,
-            event_writer(tensorboard_dir if distributed.rank() == 0 else None) as write,
-        ):
-            run.resume(on_warning)
-            for report in run.progress.history:  # of the run that this one goes on from
-                write(report)
+        with placed(model, training_config, n_samples, kernels) as placement:
+            checkpoints = None
+            if checkpoint_dir is not None:
+                circumstances = placement.circumstances(program_version)
+                checkpoints = Checkpoints(
+                    Path(checkpoint_dir),
+                    fingerprint(model_config, training_config, data.fingerprint(), circumstances),
+                    training_config.checkpoint_seconds,
+                    on_warning,
+                )
+            learner = Learner(model, training_config, placement.precision, lanes=placement.lanes)
+            run = _Run(training_config, data, planner, learner, placement, checkpoints)
+            with event_writer(tensorboard_dir if distributed.rank() == 0 else None) as write:
+                run.resume()
+                for report in run.history:  # of the run that this one goes on from
+                    write(report)
 
-            def tell(report: EpochReport) -> None:
-                write(report)
-                if on_epoch is not None:
-                    on_epoch(report)
+                def tell(report: EpochReport) -> None:
+                    write(report)
+                    if on_epoch is not None:
+                        on_epoch(report)
 
-            run.train(tell)
-        return run.result()
-
-
-@dataclass
-class _Progress:
-    """Where a run is: JSON types only, for the state's header."""
-
-    epoch: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    best_auc: float | None = None
-    seconds: float = 0.0  # spent on this epoch before
-    history: list[EpochReport] = field(default_factory=list[EpochReport])
-
-    @classmethod
-    def from_values(cls, values: dict[str, Any]) -> _Progress:
-        history = [EpochReport(**each) for each in values["history"]]
-        progress = cls(**{name: value for name, value in values.items() if name != "history"})
-        progress.history = history
-        return progress
+                run.train(tell)
+            return run.result()
 
 
 class _Run:
-    """A training run: where it is, what was best so far, and the state it can go on from."""
+    """A training run: where it is, and the steps and epochs that take it further."""
 
     def __init__(
         self,
-        model_config: ModelConfig,
         config: TrainingConfig,
         data: TrainingData,
-        directory: Path | None,
-        kernel_cache: Path | None,
-        program_version: str,
+        planner: EpochPlanner,
+        learner: Learner,
+        placement: Placement,
+        checkpoints: Checkpoints | None,
     ) -> None:
         self.config = config
         self.data = data
-        self.planner = EpochPlanner(data, config)
-        if not config.allow_untrained:
-            _refuse_untrained(data, config, self.planner)
-        self.device = choose_device(config.device)
-        self.n_threads = torch.get_num_threads()
-        self.precision: ChosenPrecision = choose_precision(
-            config.precision, self.device, len(data.samples["train"]) * config.n_epoch
-        )
-        self.gatherer = BatchGatherer(data, self.device)
-        model = build_model(model_config, data.vocabulary).to(self.device)
-        synchronize_statistics(model, distributed.world_size() > 1)
-        self.is_fused = self._fuse(model, kernel_cache)
-        self.progress = _Progress()
-        self.best_weights: dict[str, Tensor] = {}
-        self.losses = torch.zeros(0, device=self.device)
-        self.directory = directory
-        self.fingerprint = (
-            "" if directory is None else self._fingerprint(model_config, program_version)
-        )
-        self.started = self.saved_at = time.monotonic()
-        self.lanes = self._open_lanes(model)
-        try:
-            self.learner = Learner(model, config, self.precision, lanes=self.lanes)
-        except BaseException:
-            self.lanes.close()
-            raise
-
-    def _fuse(self, model: DIN, kernel_cache: Path | None) -> bool:
-        """Let the activation units run as compiled kernels where that is wanted and pays."""
-        n_samples = len(self.data.samples["train"]) * self.config.n_epoch
-        if not self.config.fused or self.device.type != "cpu" or n_samples < WORTH_COMPILING:
-            return False
-        return use_fused_units(model, self.precision, kernel_cache) > 0
-
-    def _open_lanes(self, model: DIN) -> Lanes:
-        """Let shares of a step run side by side where its samples have nothing in common."""
-        number = 1
-        if self.device.type == "cpu" and samples_are_independent(model):
-            number = number_of_lanes(self.config.batch_size, self.n_threads)
-        lanes = Lanes(number, self.n_threads // number)
-        torch.set_num_threads(self.n_threads // number)  # beside lanes more would only wait
-        return lanes
-
-    def __enter__(self) -> None:
-        """Close the lanes at the end of the block."""
-
-    def __exit__(self, *_: object) -> None:
-        self.lanes.close()
+        self.planner = planner
+        self.learner = learner
+        self.placement = placement
+        self.checkpoints = checkpoints
+        self.gatherer = BatchGatherer(data, placement.device)
+        self.best = BestWeights()
+        self.losses = EpochLosses(placement.device)
+        self.epoch = 0  # finished ones; the steps of the present one are `losses.n_done`
+        self.history: list[EpochReport] = []
+        self.seconds = 0.0  # spent on the present epoch before a restart
+        self.started = time.monotonic()
 
     def train(self, tell: Callable[[EpochReport], None]) -> None:
         """Run the epochs that are left, and keep how it ended."""
         if self._is_over():
             return
         while not self._is_over():
-            started = self.started = time.monotonic() - self.progress.seconds
-            epoch = self.progress.epoch
-            plan = self.planner.plan(epoch)
+            self.started = time.monotonic() - self.seconds
+            plan = self.planner.plan(self.epoch)
             if self.config.regularization == "mini_batch_aware":
                 self.learner.begin_epoch(occurrences(self.data, plan))
             self._run_steps(plan)
             trained = time.monotonic()
             with self.learner.evaluated_weights():
-                self._close_epoch(plan, trained - started, started)
-            tell(self.progress.history[-1])
-        self._save()
+                self._close_epoch(plan, trained - self.started)
+            tell(self.history[-1])
+        if self.checkpoints is not None:
+            self._save(self.checkpoints)
 
     def _run_steps(self, plan: EpochPlan) -> None:
         """Run the steps of an epoch that are left."""
-        steps = list(
-            plan.steps(self.config.batch_size, distributed.world_size(), distributed.rank())
-        )
-        if self.progress.step == 0:
-            self.losses = torch.zeros(len(steps), device=self.device)
-        left = range(self.progress.step, len(steps))
-        batches = self._batches(plan, [steps[step][0] for step in left])
+        size, n_ranks = self.config.batch_size, distributed.world_size()
+        steps = list(plan.steps(size, n_ranks, distributed.rank()))
+        if self.losses.n_done == 0:
+            self.losses.begin(len(steps))
+        left = range(self.losses.n_done, len(steps))
+        shares = [steps[step][0] for step in left]
+        batches = feed.batches(plan, shares, self.gatherer, self.placement.device)
         for step, batch in zip(left, batches, strict=True):
-            n_samples = steps[step][1]
-            share = (self.progress.epoch + step / len(steps)) / self.config.n_epoch
-            loss = self.learner.step(batch, n_samples, self._learning_rate(share))
-            distributed.sum_over_processes(loss)
-            self.losses[step] = loss
-            self.progress.step = step + 1
-            if self.device.type == "cpu":  # on a GPU this would wait for the step
-                self._check_losses(step)
-            self._save_if_due()
-        self._check_losses(0)
+            share = (self.epoch + step / len(steps)) / self.config.n_epoch
+            loss = self.learner.step(batch, steps[step][1], self._learning_rate(share))
+            self.losses.add(distributed.sum_over_processes(loss))
+            if self.placement.device.type == "cpu":  # on a GPU this would wait for the step
+                self._check_losses(latest_only=True)
+            if self.checkpoints is not None and self.checkpoints.is_due():
+                self._save(self.checkpoints)
+        self._check_losses()
 
-    def _batches(self, plan: EpochPlan, shares: Sequence[slice]) -> Iterator[Batch]:
-        """Gather the batches of some steps: on the CPU during the step before.
-
-        On a GPU the whole epoch is moved there at once: a copy within a step would wait for it.
-        """
-        if self.device.type != "cpu":
-            resident = {
-                name: torch.as_tensor(values).to(self.device)
-                for name, values in plan.columns().items()
-            }
-            for rows in shares:
-                yield self.gatherer.gather(
-                    **{name: column[rows] for name, column in resident.items()},
-                    n_positions=plan.n_positions(rows),
-                )
-            return
-
-        def gathered(rows: slice) -> Batch:
-            columns = {name: torch.as_tensor(each) for name, each in plan.columns(rows).items()}
-            n_positions = int((columns["end"] - columns["start"]).sum())
-            return self.gatherer.gather(**columns, n_positions=n_positions)
-
-        yield from one_ahead(gathered, shares)
-
-    def _close_epoch(self, plan: EpochPlan, seconds: float, started: float) -> None:
+    def _close_epoch(self, plan: EpochPlan, training_seconds: float) -> None:
         """Measure the weights, keep them if they are the best, and go on to the next epoch."""
-        samples, progress = self.data.samples["val"], self.progress
-        scores = score(self.learner.model, self.gatherer, samples, self.device, self.n_threads)
+        samples = self.data.samples["val"]
+        model, place = self.learner.model, self.placement
+        scores = score(model, self.gatherer, samples, place.device, place.n_threads)
         if not np.isfinite(scores).all():
             raise TrainingOptionsError(
-                f"epoch {self.progress.epoch + 1}: {np.count_nonzero(~np.isfinite(scores))} of "
+                f"epoch {self.epoch + 1}: {np.count_nonzero(~np.isfinite(scores))} of "
                 f"{len(scores)} validation scores are NaN or infinite (learning_rate "
-                f"{self.config.learning_rate}, precision {self.precision}); lower learning_rate"
+                f"{self.config.learning_rate}, precision {place.precision}); lower learning_rate"
             )
+        self.epoch += 1
         val_auc = metrics.auc(samples.label, scores)
-        is_best = val_auc is None or progress.best_auc is None or val_auc > progress.best_auc
-        progress.epoch += 1
-        progress.step = 0
-        progress.seconds = 0.0
-        if is_best:
-            progress.best_auc, progress.best_epoch = val_auc, progress.epoch
-            self.best_weights = _copy(self.learner.model.state_dict())
-        duration = time.monotonic() - started
-        progress.history.append(
+        is_best = self.best.offer(self.epoch, val_auc, model)
+        seconds = time.monotonic() - self.started
+        samples_a_step = self.config.batch_size * distributed.world_size()
+        self.history.append(
             EpochReport(
-                epoch=progress.epoch,
+                epoch=self.epoch,
                 n_epoch=self.config.n_epoch,
-                train_loss=self._mean_loss(len(plan)),
+                train_loss=self.losses.mean(len(plan), samples_a_step),
                 val_auc=val_auc,
                 val_logloss=metrics.logloss(samples.label, scores),
-                samples_per_second=len(plan) / seconds,
-                seconds=duration,
-                eta_seconds=duration * (self.config.n_epoch - progress.epoch),
+                samples_per_second=len(plan) / training_seconds,
+                seconds=seconds,
+                eta_seconds=seconds * (self.config.n_epoch - self.epoch),
                 is_best=is_best,
             )
         )
+        self.losses.begin(0)
+        self.seconds = 0.0
 
     def _is_over(self) -> bool:
-        progress = self.progress
         return (
             self.planner.n_samples == 0
-            or progress.epoch >= self.config.n_epoch
-            or progress.epoch - progress.best_epoch >= self.config.earlystop_patience
-        )
-
-    def result(self) -> TrainedModel:
-        """Give the model its best weights, and say how it came by them."""
-        model = self.learner.model
-        if self.best_weights:
-            model.load_state_dict(self.best_weights)
-        for unit in model.units:
-            # What is kept must run where no compiler is.
-            cast("ActivationUnit", unit).kernel = None
-        history = self.progress.history
-        seconds = sum(report.seconds for report in history)
-        samples = [report.samples_per_second for report in history]
-        return TrainedModel(
-            model=model.cpu().eval(),
-            history=history,
-            best_epoch=self.progress.best_epoch,
-            seconds=seconds,
-            samples_per_second=float(np.median(samples)) if samples else 0.0,
-            precision=self.precision,
-            device=str(self.device),
-            activation_unit="fused" if self.is_fused else "plain",
-            warnings=warnings_about(
-                self.data, self.config, self.planner.redraws, self.planner.labels()
-            ),
+            or self.epoch >= self.config.n_epoch
+            or self.epoch - self.best.epoch >= self.config.earlystop_patience
         )
 
     def _learning_rate(self, share: float) -> float:
@@ -351,87 +241,66 @@ class _Run:
             return self.config.learning_rate * (1 + math.cos(math.pi * share)) / 2
         return self.config.learning_rate
 
-    def _mean_loss(self, n_samples: int) -> float:
-        """Mean over the samples; each step's loss is a mean over its own."""
-        size = self.config.batch_size * distributed.world_size()
-        weights = torch.full_like(self.losses, size)
-        weights[-1] = n_samples - size * (len(weights) - 1)
-        return float((self.losses.double() * weights).sum() / n_samples)
-
-    def _check_losses(self, first: int) -> None:
+    def _check_losses(self, *, latest_only: bool = False) -> None:
         """Stop where the loss of a finished step is NaN or infinite."""
-        done = self.losses[first : self.progress.step]
-        if bool(torch.isfinite(done).all()):
+        step = self.losses.first_broken(latest_only=latest_only)
+        if step is None:
             return
-        step = first + int((~torch.isfinite(done)).nonzero()[0])
+        precision = self.placement.precision
         raise TrainingOptionsError(
-            f"epoch {self.progress.epoch + 1}, step {step + 1} of {len(self.losses)}: the loss is "
-            f"{float(self.losses[step])} (learning_rate {self.config.learning_rate}, precision "
-            f"{self.precision}); lower learning_rate"
-            + (", or set precision to 'float32'" if self.precision != "float32" else "")
+            f"epoch {self.epoch + 1}, step {step + 1} of {len(self.losses.values)}: the loss is "
+            f"{float(self.losses.values[step])} (learning_rate {self.config.learning_rate}, "
+            f"precision {precision}); lower learning_rate"
+            + (", or set precision to 'float32'" if precision != "float32" else "")
         )
 
-    def _fingerprint(self, model_config: ModelConfig, program_version: str) -> str:
-        circumstances = {
-            "program": program_version,
-            "device": str(self.device),
-            "precision": self.precision,
-            "fused": self.is_fused,
-            "threads": self.n_threads,
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "world_size": distributed.world_size(),
+    def _save(self, checkpoints: Checkpoints) -> None:
+        """Write a checkpoint; a broken run gets none."""
+        self._check_losses()
+        values: dict[str, Any] = {
+            "epoch": self.epoch,
+            "step": self.losses.n_done,
+            "seconds": time.monotonic() - self.started,
+            "history": [asdict(report) for report in self.history],
+            **self.best.values(),
         }
-        return fingerprint(model_config, self.config, self.data.fingerprint(), circumstances)
+        tensors = {**self.learner.state(), **self.best.tensors(), "losses": self.losses.values}
+        checkpoints.save(Checkpoint(tensors, values))
 
-    def _save_if_due(self) -> None:
-        if time.monotonic() >= self.saved_at + self.config.checkpoint_seconds:
-            self._save()
+    def resume(self) -> None:
+        """Go on from the checkpoint of an earlier run, where there is one that can be used."""
+        checkpoint = None if self.checkpoints is None else self.checkpoints.load()
+        if checkpoint is None:
+            return
+        values, tensors = checkpoint.values, checkpoint.tensors
+        self.learner.restore(tensors)
+        self.best.restore(values, tensors, self.placement.device)
+        self.losses.restore(tensors["losses"], values["step"])
+        self.epoch, self.seconds = values["epoch"], values["seconds"]
+        self.history = [EpochReport(**each) for each in values["history"]]
+        _LOG.info("going on at epoch %d, step %d", self.epoch + 1, self.losses.n_done + 1)
 
-    def _save(self) -> None:
-        """Write the state, where the run keeps one."""
-        if self.directory is None or not self.config.checkpoint_seconds:
-            return
-        self._check_losses(0)
-        if distributed.rank() == 0:
-            tensors = {**self.learner.state(), "losses": self.losses, "rng": torch.get_rng_state()}
-            if self.device.type == "cuda":
-                tensors["cuda_rng"] = torch.cuda.get_rng_state()
-            tensors |= {f"best.{name}": each for name, each in self.best_weights.items()}
-            seconds = time.monotonic() - self.started
-            state = TrainingState(tensors, asdict(self.progress) | {"seconds": seconds})
-            save_state(self.directory, state, self.fingerprint)
-        self.saved_at = time.monotonic()
-
-    def resume(self, on_warning: Callable[[str], object]) -> None:
-        """Go on from the state of an earlier run, where there is one that can be used."""
-        if self.directory is None:
-            return
-        if distributed.rank() == 0:
-            sweep(self.directory)
-        state = load_state(self.directory, self.fingerprint, on_warning)
-        if state is None:
-            return
-        self.learner.restore(state.tensors)
-        self.progress = _Progress.from_values(dict(state.values))
-        self.losses = state.tensors["losses"].to(self.device)
-        self.best_weights = {
-            name.removeprefix("best."): each.to(self.device)
-            for name, each in state.tensors.items()
-            if name.startswith("best.")
-        }
-        torch.set_rng_state(state.tensors["rng"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state.tensors["cuda_rng"])
-        _LOG.info(
-            "going on at epoch %d, step %d, from %s",
-            self.progress.epoch + 1,
-            self.progress.step + 1,
-            self.directory,
+    def result(self) -> TrainedModel:
+        """Give the model its best weights, and say how it came by them."""
+        model = self.learner.model
+        self.best.apply_to(model)
+        for unit in model.units:
+            # What is kept must run where no compiler is.
+            cast("ActivationUnit", unit).kernel = None
+        rates = [report.samples_per_second for report in self.history]
+        return TrainedModel(
+            model=model.cpu().eval(),
+            history=self.history,
+            best_epoch=self.best.epoch,
+            seconds=sum(report.seconds for report in self.history),
+            samples_per_second=float(np.median(rates)) if rates else 0.0,
+            precision=self.placement.precision,
+            device=str(self.placement.device),
+            activation_unit="fused" if self.placement.is_fused else "plain",
+            warnings=warnings_about(
+                self.data, self.config, self.planner.redraws, self.planner.labels()
+            ),
         )
-
-
-def _copy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: each.detach().clone() for name, each in tensors.items()}
 
 
 def _refuse_untrained(data: TrainingData, config: TrainingConfig, planner: EpochPlanner) -> None:

@@ -9,7 +9,7 @@ import pytest
 from din_core import store
 from din_core.store import ledger, sql_files
 from din_core.tables import recorded_options
-from din_core.training.state import STATE_FILE
+from din_core.training.checkpoints import CHECKPOINT_FILE
 from tests.assets.conftest import failure_of
 
 ABOVE_NEGATIVES = {
@@ -77,7 +77,7 @@ def test_a_model_that_was_trained_but_not_kept_is_not_trained_again(
     with monkeypatch.context() as patch:
         patch.setattr("din_assets.training.materialize_artifact", pulled_plug)
         assert not pipeline.run().success
-    state = pipeline.home / "checkpoints" / "din_model" / STATE_FILE
+    state = pipeline.home / "checkpoints" / "din_model" / CHECKPOINT_FILE
     assert state.exists()
     assert "din_model" not in pipeline.versions()
     with monkeypatch.context() as patch:

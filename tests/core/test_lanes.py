@@ -12,7 +12,7 @@ from din_core.inputs.batches import BatchGatherer
 from din_core.network.batch import Batch
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
-from din_core.training import loop
+from din_core.training import loop, placement
 from din_core.training.lanes import (
     LEAST_SAMPLES,
     MOST_LANES,
@@ -113,10 +113,10 @@ def test_a_batch_is_cut_into_consecutive_samples_with_their_positions():
     first, second = batch.shares(2)
     assert first.sparse["target_item_id"].tolist() == [7]
     assert first.sequences["hist_item_id"].tolist() == [1]
-    assert (first.offsets.tolist(), first.row.tolist()) == ([0, 1], [0])
+    assert (first.offsets.tolist(), first.segment_ids.tolist()) == ([0, 1], [0])
     assert second.sparse["target_item_id"].tolist() == [8, 9]
     assert second.sequences["hist_item_id"].tolist() == [2, 3, 4]
-    assert (second.offsets.tolist(), second.row.tolist()) == ([0, 0, 3], [1, 1, 1])
+    assert (second.offsets.tolist(), second.segment_ids.tolist()) == ([0, 0, 3], [1, 1, 1])
     assert second.label.tolist() == [0.0, 1.0]
 
 
@@ -147,7 +147,7 @@ def test_two_lanes_move_the_weights_as_one_does(planted):
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_training_on_two_lanes_is_the_same_each_time(planted, fused, monkeypatch):
-    monkeypatch.setattr(loop, "WORTH_COMPILING", 0)
+    monkeypatch.setattr(placement, "WORTH_COMPILING", 0)
     cuts = []
     shares = Batch.shares
     monkeypatch.setattr(Batch, "shares", lambda batch, n: cuts.append(n) or shares(batch, n))

@@ -13,16 +13,16 @@ import torch
 
 from din_core.config import ModelConfig, TrainingConfig
 from din_core.network.tensor_hash import tensors_hash
-from din_core.training import loop
-from din_core.training.learner import Learner
-from din_core.training.state import (
+from din_core.training import loop, placement
+from din_core.training.checkpoints import (
+    CHECKPOINT_FILE,
     DAMAGED_FILE,
-    STATE_FILE,
-    TrainingState,
-    clear_state,
-    load_state,
-    save_state,
+    Checkpoint,
+    clear_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
 )
+from din_core.training.learner import Learner
 from tests.core.training_logs import planted_log
 
 MODEL = ModelConfig(
@@ -81,7 +81,7 @@ def interrupt_at(monkeypatch, n_steps):
 def test_a_run_stopped_after_any_step_ends_with_the_same_weights(
     data, tmp_path, monkeypatch, options
 ):
-    monkeypatch.setattr(loop, "WORTH_COMPILING", 0)
+    monkeypatch.setattr(placement, "WORTH_COMPILING", 0)
     config = dataclasses.replace(LOOP, **options)
     whole = loop.train(MODEL, config, data)
     assert len(whole.history) == 3
@@ -90,14 +90,14 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_weights(
             interrupt_at(patch, stop)
             with pytest.raises(PulledPlugError):
                 loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
-        assert (tmp_path / STATE_FILE).exists() == (stop > 0)
+        assert (tmp_path / CHECKPOINT_FILE).exists() == (stop > 0)
         resumed = loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
         assert hash_of(resumed) == hash_of(whole)
         for figure in ("val_auc", "val_logloss", "train_loss"):
             assert [getattr(each, figure) for each in resumed.history] == [
                 getattr(each, figure) for each in whole.history
             ]
-        clear_state(tmp_path)
+        clear_checkpoint(tmp_path)
 
 
 def test_event_files_of_a_resumed_run_begin_with_its_first_epoch(data, tmp_path, monkeypatch):
@@ -126,10 +126,10 @@ def test_time_spent_before_the_crash_counts(data, tmp_path, monkeypatch):
 
 
 def test_what_killed_writers_left_is_removed(data, tmp_path):
-    for name in (f".{STATE_FILE}.abc.tmp", ".tmpXyZ1"):
+    for name in (f".{CHECKPOINT_FILE}.abc.tmp", ".tmpXyZ1"):
         (tmp_path / name).write_bytes(b"half")
     loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path)
-    assert list(tmp_path.iterdir()) == [tmp_path / STATE_FILE]
+    assert list(tmp_path.iterdir()) == [tmp_path / CHECKPOINT_FILE]
 
 
 @pytest.mark.parametrize("options", [{}, {"checkpoint_seconds": 1000}])
@@ -147,7 +147,7 @@ def test_a_finished_run_is_not_trained_again_until_it_is_cleared(
         assert again.history == finished.history
         assert again.metrics() == finished.metrics()
         assert told == []
-        clear_state(tmp_path)
+        clear_checkpoint(tmp_path)
         with pytest.raises(PulledPlugError):
             loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
 
@@ -171,10 +171,10 @@ def test_a_run_stopped_early_is_over_when_it_is_called_again(data, tmp_path, mon
 
 KILLED_AGAIN_AND_AGAIN = """
 import logging, os, pathlib, random, signal, sys, time
-from test_training_state import LOOP, MODEL, N_USERS, hash_of
+from test_checkpoints import LOOP, MODEL, N_USERS, hash_of
 from tests.core.training_logs import planted_log
 from din_core.training import loop
-from din_core.training.state import STATE_FILE
+from din_core.training.checkpoints import CHECKPOINT_FILE
 
 data, directory, out = planted_log(n_users=N_USERS), sys.argv[1], sys.argv[2]
 chance = random.Random(int(sys.argv[3]))
@@ -187,7 +187,7 @@ def run():
     os._exit(0)
 
 def version():
-    path = pathlib.Path(directory) / STATE_FILE
+    path = pathlib.Path(directory) / CHECKPOINT_FILE
     return path.stat().st_mtime_ns if path.exists() else None
 
 def attempt():
@@ -236,7 +236,7 @@ def interrupted_once(data, tmp_path, monkeypatch, config=LOOP, stop=STEPS_PER_EP
         interrupt_at(patch, stop)
         with pytest.raises(PulledPlugError):
             loop.train(MODEL, config, data, checkpoint_dir=tmp_path)
-    assert (tmp_path / STATE_FILE).exists()
+    assert (tmp_path / CHECKPOINT_FILE).exists()
 
 
 def test_a_state_of_other_options_is_passed_over(data, tmp_path, monkeypatch, caplog):
@@ -269,7 +269,7 @@ def test_how_often_states_are_written_does_not_decide_whose_they_are(
 
 def test_a_torn_state_is_set_aside_with_a_warning(data, tmp_path, caplog):
     torn = b"\x08\x00\x00\x00\x00\x00\x00\x00{"
-    (tmp_path / STATE_FILE).write_bytes(torn)
+    (tmp_path / CHECKPOINT_FILE).write_bytes(torn)
     told = []
     result = loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, on_warning=told.append)
     assert len(told) == 1
@@ -277,13 +277,13 @@ def test_a_torn_state_is_set_aside_with_a_warning(data, tmp_path, caplog):
     assert f"set aside as {DAMAGED_FILE}, and training starts afresh" in told[0]
     assert (tmp_path / DAMAGED_FILE).read_bytes() == torn
     assert result.history
-    clear_state(tmp_path)
+    clear_checkpoint(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bit_that_flipped_in_a_state_does_not_change_the_model(data, tmp_path, monkeypatch):
     interrupted_once(data, tmp_path, monkeypatch)
-    whole = (tmp_path / STATE_FILE).read_bytes()
+    whole = (tmp_path / CHECKPOINT_FILE).read_bytes()
     length = int.from_bytes(whole[:8], "little")
     expected = hash_of(loop.train(MODEL, LOOP, data))
     places = {
@@ -296,7 +296,7 @@ def test_a_bit_that_flipped_in_a_state_does_not_change_the_model(data, tmp_path,
     for place, position in places.items():
         flipped = bytearray(whole)
         flipped[position] ^= 1
-        (tmp_path / STATE_FILE).write_bytes(flipped)
+        (tmp_path / CHECKPOINT_FILE).write_bytes(flipped)
         told = []
         result = loop.train(MODEL, LOOP, data, checkpoint_dir=tmp_path, on_warning=told.append)
         assert len(told) == 1, place
@@ -315,11 +315,11 @@ def test_no_state_is_written_where_it_is_switched_off(data, tmp_path, monkeypatc
 
 def test_a_state_comes_back_as_it_was_saved(tmp_path):
     shared = torch.arange(6.0)
-    state = TrainingState({"a": shared, "b": shared[:2]}, {"epoch": 3, "best": None})
-    save_state(tmp_path / "new", state, "mine")
-    loaded = load_state(tmp_path / "new", "mine")
+    state = Checkpoint({"a": shared, "b": shared[:2]}, {"epoch": 3, "best": None})
+    save_checkpoint(tmp_path / "new", state, "mine")
+    loaded = load_checkpoint(tmp_path / "new", "mine")
     assert torch.equal(loaded.tensors["a"], shared)
     assert torch.equal(loaded.tensors["b"], shared[:2])
     assert loaded.values == {"epoch": 3, "best": None}
-    assert load_state(tmp_path / "new", "another") is None
-    assert load_state(tmp_path / "nothing", "mine") is None
+    assert load_checkpoint(tmp_path / "new", "another") is None
+    assert load_checkpoint(tmp_path / "nothing", "mine") is None

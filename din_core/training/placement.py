@@ -1,0 +1,105 @@
+"""Where and how a training run computes: device, threads, precision, compiled kernels, lanes.
+
+All of it is decided by options, the machine and the size of the log, never by a clock: it is part
+of what makes two runs alike (:meth:`Placement.circumstances`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from din_core.network.hardware import ChosenPrecision, choose_device, choose_precision
+from din_core.network.kernels import use_fused_units
+from din_core.network.layers.dice import synchronize_statistics
+from din_core.training import distributed
+from din_core.training.lanes import Lanes, number_of_lanes
+from din_core.training.learner import samples_are_independent
+
+if TYPE_CHECKING:
+    from din_core.config import TrainingConfig
+    from din_core.network.models import DIN
+
+#: Training samples over all epochs below which compiling a kernel takes longer than it saves.
+WORTH_COMPILING = 200_000
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how a run computes.
+
+    Attributes:
+        device: Where the model is.
+        n_threads: Threads of a step.
+        precision: What products are computed in.
+        is_fused: Whether the activation units run as compiled kernels.
+        lanes: Threads for shares of a step.
+    """
+
+    device: torch.device
+    n_threads: int
+    precision: ChosenPrecision
+    is_fused: bool
+    lanes: Lanes
+
+    def circumstances(self, program_version: str) -> dict[str, Any]:
+        """What decides the weights, bit for bit, beside data and options; JSON types.
+
+        Args:
+            program_version: Of the code that trains.
+        """
+        return {
+            "program": program_version,
+            "device": str(self.device),
+            "precision": self.precision,
+            "fused": self.is_fused,
+            "threads": self.n_threads,
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "world_size": distributed.world_size(),
+        }
+
+
+@contextmanager
+def placed(
+    model: DIN, config: TrainingConfig, n_samples: int, kernel_cache: Path | None
+) -> Generator[Placement]:
+    """Put a model where it trains; its threads end with the block.
+
+    Args:
+        model: Freshly made; it is moved.
+        config: The options of the loop.
+        n_samples: Training samples over all epochs.
+        kernel_cache: Where compiled kernels are kept; ``None`` is the default place.
+
+    Yields:
+        What was decided.
+
+    Raises:
+        HardwareError: A device that is not there.
+    """
+    device = choose_device(config.device)
+    n_threads = torch.get_num_threads()
+    precision = choose_precision(config.precision, device, n_samples)
+    model.to(device)
+    synchronize_statistics(model, distributed.world_size() > 1)
+    is_fused = (
+        config.fused
+        and device.type == "cpu"
+        and n_samples >= WORTH_COMPILING
+        and use_fused_units(model, precision, kernel_cache) > 0
+    )
+    # Shares of a step run side by side where its samples have nothing in common.
+    number = 1
+    if device.type == "cpu" and samples_are_independent(model):
+        number = number_of_lanes(config.batch_size, n_threads)
+    lanes = Lanes(number, n_threads // number)
+    torch.set_num_threads(n_threads // number)  # beside lanes more would only wait
+    try:
+        yield Placement(device, n_threads, precision, is_fused, lanes)
+    finally:
+        lanes.close()
