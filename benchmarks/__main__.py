@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.busy_cases import BUSY
 from benchmarks.cases import DEFAULT, EVERY, SCALE, STEPS, Settings, run_case
+from benchmarks.gpu_cases import GPU
 from benchmarks.report import PAGE, RESULTS, add_entries, read_results, render, write_page
 
 _GROUPS = {
@@ -22,7 +23,8 @@ _GROUPS = {
     "scale": SCALE,
     "steps": STEPS,
     "busy": BUSY,
-    "all": EVERY,
+    "gpu": GPU,
+    "all": tuple(case for case in EVERY if case not in GPU),
 }
 
 

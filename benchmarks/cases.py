@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_cases
+from benchmarks import busy_cases, gpu_cases
 from benchmarks.busy_cases import BUSY
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
+from benchmarks.gpu_cases import GPU
 from benchmarks.machine import describe_machine
 from benchmarks.processes import Run, run_side
 from benchmarks.step_cases import PRESETS, STEPS, entries_of, sides_of
@@ -26,7 +27,7 @@ Tell = Callable[[str], None]
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
 SCALE = ("scale_1m", "scale_10m", "scale_100m")
 TRAINING = ("training_tutorial", "training_best")
-EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY)
+EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY, *GPU)
 DEFAULT = (*SEQUENCES, *TRAINING)
 
 _SCALE_MEMORY_LIMIT = "6GB"
@@ -54,6 +55,8 @@ class Shape:
 
 GROCERY = Shape(users=14_681, items=8_687, cates=56, rows=121_892, least=3)
 ELECTRONICS = Shape(users=192_403, items=63_001, cates=801, rows=1_690_000, least=5)
+FEW = Shape(users=6_000, items=5_000, cates=56, rows=50_000, least=3)
+_QUICK = Shape(users=300, items=200, cates=10, rows=3_000, least=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return bench.steps(case)
         if case in BUSY:
             return [bench.busy(case)]
+        if case in GPU:
+            return bench.gpu(case)
         return bench.training(case)
 
 
@@ -189,6 +194,36 @@ class _Bench:
         runs = self._alternate(sides, default_repeats=2)
         return {"log": shape, **busy_cases.entry_of(case, runs, self.settings.threads)}
 
+    def gpu(self, case: str) -> list[Entry]:
+        """Training on a GPU, beside the CPU or torch-rechub."""
+        card = self._prepare("gpu_there", {}).report
+        if not card["name"] and not self.settings.quick:
+            raise RuntimeError(f"{case} needs a GPU that torch {card['torch']} sees; there is none")
+        is_agreement = case == "gpu_agreement"
+        log, shape = self._log("sequences_grocery" if is_agreement else "sequences_electronics")
+        database, arrays = self.folder / "prepared", self.folder / "arrays.npz"
+        database.mkdir()
+        threads = self.settings.threads
+        self._prepare(
+            "ours_sequences", {"csv": str(log), "folder": str(database), "threads": threads}
+        )
+        path = str(database / "pipeline.duckdb")
+        if is_agreement:
+            sides = gpu_cases.agreement_sides(path, quick=self.settings.quick)
+            entries = gpu_cases.agreement_entries(self._alternate(sides, default_repeats=1))
+        else:
+            # Of fewer users: theirs takes minutes to build arrays, and only some steps are run.
+            few = self.folder / "few.csv"
+            shape_of_few = asdict(_QUICK if self.settings.quick else FEW)
+            self._prepare("write_log", {"path": str(few), "seed": 2022, **shape_of_few})
+            theirs = self._prepare("theirs_sequences", {"csv": str(few), "save_to": str(arrays)})
+            sides = gpu_cases.training_sides(
+                case, path, str(arrays), theirs.report["vocabulary"], quick=self.settings.quick
+            )
+            runs = self._alternate(sides, default_repeats=1)
+            entries = [gpu_cases.training_entry(case, runs)]
+        return [{**entry, "log": shape, "card": card["name"]} for entry in entries]
+
     def training(self, case: str) -> list[Entry]:
         """Training steps, ours in both precisions where the processor has them, and theirs."""
         name = case.removeprefix("training_")
@@ -260,7 +295,7 @@ class _Bench:
             return real, {"source": "amazon_grocery.csv"}
         shape = GROCERY if case == "sequences_grocery" else ELECTRONICS
         if self.settings.quick:
-            shape = Shape(users=300, items=200, cates=10, rows=3_000, least=5)
+            shape = _QUICK
         log = self.folder / "log.csv"
         self._prepare("write_log", {"path": str(log), "seed": 2022, **asdict(shape)})
         return log, {"source": "generated", **asdict(shape)}

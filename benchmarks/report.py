@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_cases, step_cases
+from benchmarks import busy_cases, gpu_cases, step_cases
 from benchmarks.machine import describe_machine, describe_versions
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results.json"
 PAGE = FOLDER / "RESULTS.md"
 
-_ORDER = ("sequences_", "scale_", "training_tutorial", "training_best", "steps_", "busy_")
+_ORDER = ("sequences_", "scale_", "training_tutorial", "training_best", "steps_", "busy_", "gpu_")
 _UNFINISHED = {
     "timeout": "stopped after {seconds:,.0f} s",
     "out_of_memory": "out of memory after {seconds:,.0f} s",
@@ -66,6 +66,15 @@ _ABOUT_BUSY = (
     "Samples per second of the second epoch on the log of `training_best`, float32, two threads. "
     "As it was: torch's threads met after every operation and spun as long as libgomp pleases. A "
     "fair share is the quiet rate times the cores over all threads that want one."
+)
+
+
+_ABOUT_GPU = (
+    "An epoch is that of the Electronics shape in bfloat16, validation not counted. The GPU's "
+    "share is the time of its kernels over that of the epoch. Waits are how often the host waited "
+    "for the GPU, from the first step to the last. torch-rechub ran some steps, in float32, on "
+    "arrays of fewer users; its rate does not depend on their number. Dropout draws other random "
+    "numbers on either device, so `best` cannot agree more closely."
 )
 
 
@@ -118,6 +127,7 @@ def render(results: Mapping[str, Any]) -> str:
         ("training_", "Training, in steady state", _training),
         ("steps_", "Training steps where much is large (ours alone)", _steps),
         ("busy_", "Training on a machine that others use too (ours alone)", _busy),
+        ("gpu_", "On a GPU", _gpu),
     )
     for prefix, title, write in sections:
         if chosen := [entry for entry in cases if entry["case"].startswith(prefix)]:
@@ -269,6 +279,21 @@ def _busy(entries: Sequence[Mapping[str, Any]]) -> str:
     head = ("preset", "busy processes beside", "as it is", "as it was", "ratio", "of a fair share")
     rows = [row for entry in entries for row in busy_cases.rows_of(entry)]
     return _table(head, rows) + "\n\n" + _bullets([_ABOUT_BUSY])
+
+
+def _gpu(entries: Sequence[Mapping[str, Any]]) -> str:
+    agreed = [each for each in entries if each["case"].startswith("gpu_agreement")]
+    trained = [each for each in entries if each not in agreed]
+    cards = ", ".join(dict.fromkeys(each["card"] for each in entries if each["card"]))
+    parts = [f"Card: {cards or 'none, so the figures say nothing'}."]
+    if agreed:
+        head = ("preset", "test AUC on the CPU", "on the GPU", "loss apart", "validation AUC apart")
+        parts.append(_table(head, [gpu_cases.agreement_rows(entry) for entry in agreed]))
+    if trained:
+        head = ("preset", "ours", "torch-rechub", "ratio", "an epoch", "GPU's share")
+        rows = [gpu_cases.training_rows(entry) for entry in trained]
+        parts.append(_table((*head, "waits", "peak on the GPU"), rows))
+    return "\n\n".join([*parts, _bullets([_ABOUT_GPU])])
 
 
 def _noise(entry: Mapping[str, Any]) -> str:

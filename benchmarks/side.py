@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_sides, sequence_sides, step_sides, training_sides
+from benchmarks import busy_sides, gpu_sides, sequence_sides, step_sides, training_sides
 from benchmarks.clock import Clock
 
 SIDES: dict[str, Callable[..., dict[str, Any]]] = {
@@ -26,6 +26,10 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         training_sides.theirs_training,
         step_sides.ours_steps,
         busy_sides.ours_beside,
+        gpu_sides.gpu_there,
+        gpu_sides.gpu_agreement,
+        gpu_sides.gpu_training,
+        gpu_sides.theirs_on_gpu,
     )
 }
 

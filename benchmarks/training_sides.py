@@ -95,6 +95,7 @@ def theirs_training(
     model: Mapping[str, Any],
     training: Mapping[str, Any],
     steps: int,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train torch-rechub's DIN for some steps; the first is not counted as steady.
 
@@ -105,6 +106,7 @@ def theirs_training(
         model: Fields of ``ModelConfig``; those it has no counterpart of are left out.
         training: Fields of ``TrainingConfig``; likewise.
         steps: Steps, at least 2.
+        device: Where.
     """
     import numpy as np
     import torch
@@ -159,7 +161,7 @@ def theirs_training(
         network,
         optimizer_params={"lr": config.learning_rate, "weight_decay": config.weight_decay},
         n_epoch=1,
-        device="cpu",
+        device=device,
     )
     timed = TimedBatches(loader, steps)
     trainer.train_one_epoch(timed)

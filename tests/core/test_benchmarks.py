@@ -7,7 +7,15 @@ import json
 
 import pytest
 
-from benchmarks import busy_cases, entries, proof_of_value, report, step_cases, step_sides
+from benchmarks import (
+    busy_cases,
+    entries,
+    gpu_cases,
+    proof_of_value,
+    report,
+    step_cases,
+    step_sides,
+)
 from benchmarks.arithmetic import needed_flops
 from benchmarks.logs import write_shaped_log
 from benchmarks.processes import Run, run_side
@@ -277,3 +285,34 @@ def test_proof_of_value_finds_what_differs_and_what_one_side_lacks():
         "items",
         "users",
     ]
+
+
+def on_gpu(losses, aucs, test_auc):
+    return {"train_loss": losses, "val_auc": aucs, "test_auc": test_auc, "device": "cuda"}
+
+
+def test_the_gpu_agrees_as_far_as_its_worst_epoch():
+    figures = {
+        "cpu": on_gpu([0.6, 0.5], [0.7, 0.8], 0.75),
+        "gpu": on_gpu([0.6, 0.4], [0.7, 0.8], 1),
+    }
+    (entry,) = gpu_cases.agreement_entries({"tutorial": [finished(1.0, **figures)]})
+    assert entry["loss_apart"] == pytest.approx(0.1)
+    assert (entry["val_auc_apart"], entry["test_auc_apart"]) == (0.0, 0.25)
+    page = report.render({"cases": [{**entry, "card": "NVIDIA X"}]})
+    assert "Card: NVIDIA X." in page
+    assert "| tutorial | 0.7500 | 1.0000 | 1.0e-01 | 0.0e+00 |" in page
+
+
+def test_a_gpu_side_that_did_not_finish_is_told():
+    seen = {"epoch_seconds": 2.0, "gpu_busy_share": 0.5, "waits": 2, "steps": 9, "gpu_peak_mb": 7.0}
+    ours = finished(1.0, samples_per_s=300.0, **seen)
+    entry = gpu_cases.training_entry(
+        "gpu_best", {"ours": [ours], "theirs": [gave_up("timeout", 9)]}
+    )
+    assert gpu_cases.training_rows(entry) == (
+        *("best", "300 / s", "timeout", "-"),
+        *("2.00 s", "50%", "2 in 9 steps", "7 MB"),
+    )
+    other = gpu_cases.training_entry("gpu_best", {"ours": [gave_up("failed", 9)]})
+    assert gpu_cases.training_rows(other) == ("best", "failed", *["-"] * 6)
