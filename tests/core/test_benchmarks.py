@@ -4,6 +4,7 @@ Nothing here needs torch-rechub; its own sides run in ``make bench`` only.
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -296,7 +297,7 @@ def test_the_gpu_agrees_as_far_as_its_worst_epoch():
         "cpu": on_gpu([0.6, 0.5], [0.7, 0.8], 0.75),
         "gpu": on_gpu([0.6, 0.4], [0.7, 0.8], 1),
     }
-    (entry,) = gpu_cases.agreement_entries({"tutorial": [finished(1.0, **figures)]})
+    (entry,) = gpu_cases.agreement_entries({"tutorial": [replace(finished(1.0), report=figures)]})
     assert entry["loss_apart"] == pytest.approx(0.1)
     assert (entry["val_auc_apart"], entry["test_auc_apart"]) == (0.0, 0.25)
     page = report.render({"cases": [{**entry, "card": "NVIDIA X"}]})
