@@ -45,7 +45,7 @@ def padded_events(samples: Samples, width: int, padding: Padding) -> npt.NDArray
 def split_arrays(
     data: TrainingData, samples: Samples, width: int, padding: Padding
 ) -> dict[str, npt.NDArray[np.integer[Any]]]:
-    """Return a split: ``target_<column>``, ``hist_<column>``, ``user_id``, ``length``, ``label``.
+    """Return a split: ``target_<column>``, ``hist_<column>``, ``user_idx``, ``length``, ``label``.
 
     Args:
         data: The log.
@@ -54,7 +54,7 @@ def split_arrays(
         padding: On which side of a history.
 
     Returns:
-        int32 ``[N]``, histories int32 ``[N, width]``; columns are ``item_id`` and the item
+        int32 ``[N]``, histories int32 ``[N, width]``; columns are ``item_idx`` and the item
         attributes.
     """
     # One more event, of item 0, is what row -1 of the events then finds.
@@ -62,10 +62,10 @@ def split_arrays(
     history = items[padded_events(samples, width, padding)]
     arrays: dict[str, npt.NDArray[np.integer[Any]]] = {
         "label": samples.label.astype(np.int32),
-        "user_id": samples.user,
+        "user_idx": samples.user,
         "length": (samples.end - samples.start).astype(np.int32),
-        "target_item_id": samples.item,
-        "hist_item_id": history,
+        "target_item_idx": samples.item,
+        "hist_item_idx": history,
     }
     for name, of_item in data.item_attributes.items():
         arrays[f"target_{name}"] = of_item[samples.item]
@@ -77,8 +77,8 @@ def vocabulary_sizes(data: TrainingData) -> dict[str, int]:
     """Return the rows of each column's embedding table, the one of the padding included."""
     vocabulary = data.vocabulary
     sizes: Mapping[str, int] = {
-        "user_id": vocabulary.n_users,
-        "item_id": vocabulary.n_items,
+        "user_idx": vocabulary.n_users,
+        "item_idx": vocabulary.n_items,
         **vocabulary.item_attributes,
     }
     return {name: size + 1 for name, size in sizes.items()}

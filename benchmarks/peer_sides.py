@@ -138,7 +138,7 @@ class FuxictrBatches:
         for rows in order.split(self._batch_size)[: len(self)]:
             longest = int(self._lengths[rows].max())
             items = {name: each[rows][:, -longest - 1 :] for name, each in self._items.items()}
-            mask = (items["item_id"][:, :-1] > 0).float()
+            mask = (items["item_idx"][:, :-1] > 0).float()
             flat = {name: each.reshape(-1) for name, each in items.items()}
             yield {"label": self._labels[rows]}, flat, mask
 
@@ -152,9 +152,9 @@ def run_deepctr(arrays: Columns, settings: Mapping[str, Any], seed: int) -> dict
 
     columns = item_columns(arrays)
     width = settings["embedding_dim"]
-    longest = arrays["train.hist_item_id"].shape[1]
-    sizes = {name: int(arrays[f"vocabulary.{name}"]) for name in ("user_id", *columns)}
-    sparse = [*columns, "user_id"] if settings["use_user"] else columns
+    longest = arrays["train.hist_item_idx"].shape[1]
+    sizes = {name: int(arrays[f"vocabulary.{name}"]) for name in ("user_idx", *columns)}
+    sparse = [*columns, "user_idx"] if settings["use_user"] else columns
     features = [SparseFeat(name, sizes[name], embedding_dim=width) for name in sparse]
     features += [
         VarLenSparseFeat(
@@ -168,7 +168,7 @@ def run_deepctr(arrays: Columns, settings: Mapping[str, Any], seed: int) -> dict
     def inputs(split: str) -> dict[str, Any]:
         named = {name: arrays[f"{split}.target_{name}"] for name in columns}
         named |= {f"hist_{name}": arrays[f"{split}.hist_{name}"] for name in columns}
-        named |= {name: arrays[f"{split}.{name}"] for name in ("user_id", "length")}
+        named |= {name: arrays[f"{split}.{name}"] for name in ("user_idx", "length")}
         return named
 
     class BackToTraining(Callback):
@@ -216,9 +216,9 @@ def run_deepctr(arrays: Columns, settings: Mapping[str, Any], seed: int) -> dict
 
 
 def item_columns(arrays: Columns) -> list[str]:
-    """Return the columns that both the target and the history have, ``item_id`` first."""
+    """Return the columns that both the target and the history have, ``item_idx`` first."""
     names = [name.removeprefix("train.hist_") for name in arrays if name.startswith("train.hist_")]
-    return sorted(names, key=lambda name: name != "item_id")
+    return sorted(names, key=lambda name: name != "item_idx")
 
 
 SIDES: dict[str, Callable[[Columns, Mapping[str, Any], int], dict[str, Any]]] = {

@@ -131,7 +131,7 @@ def build(rows, source, config):
         for position, (item, time) in enumerate(sequence, start=1)
         if history_end(user, position, time) >= 1
     ] + [(user, position, k, 0, item, time) for user, position, k, item, time in negatives]
-    tables["samples"], tables["sample_bounds"] = [], []
+    tables["encoded_samples"], tables["sample_bounds"] = [], []
     for user, position, k, label, item, time in sorted(examples):
         sequence = sequences[user]
         if config.split == "temporal":
@@ -151,7 +151,7 @@ def build(rows, source, config):
             [item_attributes[past][number] for past in history]
             for number in range(len(source.item_attribute_cols))
         ]
-        tables["samples"].append(
+        tables["encoded_samples"].append(
             (
                 split,
                 label,

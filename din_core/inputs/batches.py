@@ -59,7 +59,7 @@ class BatchGatherer:
             label: ``[B]``.
 
         Returns:
-            The batch, with all inputs named as the columns of the view ``samples``.
+            The batch, with all inputs named as the columns of ``encoded_samples``.
         """
         # Everything made of it counts positions in 64 bits, `segment_ids` among it, which kernels
         # read.
@@ -74,13 +74,13 @@ class BatchGatherer:
         history = self._event_items[event]
         return Batch(
             sparse={
-                "target_item_id": item.long(),
-                "user_id": user.long(),
+                "target_item_idx": item.long(),
+                "user_idx": user.long(),
                 **{f"target_{name}": of[item].long() for name, of in self._item_attributes.items()},
                 **{name: of[user].long() for name, of in self._user_attributes.items()},
             },
             sequences={
-                "hist_item_id": history.long(),
+                "hist_item_idx": history.long(),
                 **{
                     f"hist_{name}": of[history].long() for name, of in self._item_attributes.items()
                 },

@@ -21,6 +21,7 @@ from din_core.errors import DinError
 from din_core.network.features import Vocabulary
 from din_core.store.sql_files import literal, quote
 from din_core.tables import recorded_options
+from din_core.tables.attributes import Attribute
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -32,11 +33,11 @@ Rows = npt.NDArray[np.int32 | np.int64]
 #: Tables and views whose rows :func:`load` reads. Of `interactions` it asks only whether there is a
 #: label, which is a fact and not a reason to train again for every row.
 READS = (
-    "users", "items", "cates", "attributes", "events", "user_sequences", "negatives", "samples",
-    "sample_bounds",
+    "users", "items", "cates", "attributes", "events", "user_sequences", "negatives",
+    "encoded_samples", "sample_bounds",
 )  # fmt: skip
 
-_OWN_COLUMNS = {"split", "label", "user_id", "position", "history_end", "time"}
+_OWN_COLUMNS = {"split", "label", "user_idx", "position", "history_end", "time"}
 
 
 class TrainingDataError(DinError, LookupError):
@@ -85,9 +86,9 @@ class TrainingData:
         event_items: Item of each event, ordered by user and position, int32 ``[E]``.
         user_offsets: Events of user *u* are rows ``user_offsets[u - 1] … user_offsets[u] - 1``,
             int64 ``[U + 1]``.
-        item_attributes: By attribute column, its index for each item, int32 ``[I + 1]``; entry 0
-            is 0.
-        user_attributes: By attribute column, its index for each user, int32 ``[U + 1]``.
+        item_attributes: By index column (``cate_idx``), the index of each item's value, int32
+            ``[I + 1]``; entry 0 is 0.
+        user_attributes: By index column, the index of each user's value, int32 ``[U + 1]``.
         samples: By split.
         labelled: Whether the negatives are logged impressions, which nothing may redraw.
         negative_sampling: How the negatives of the table were drawn, as far as it was recorded.
@@ -136,7 +137,7 @@ def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         con: Connection with what :data:`READS` names.
 
     Returns:
-        The log; attribute columns are those that ``samples`` has.
+        The log; attributes are those that ``encoded_samples`` has.
 
     Raises:
         TrainingDataError: One of the tables is missing.
@@ -154,6 +155,7 @@ def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
 def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
     n_users, n_items = _count(con, "users"), _count(con, "items")
     item_columns, user_columns = _attribute_columns(con)
+    sizes = _attribute_sizes(con)
     n_events = np.zeros(n_users + 1, dtype=np.int64)
     select = "select user_idx, array_length(items) as n_events from user_sequences"
     for rows in _batches(con, select):
@@ -163,8 +165,8 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         vocabulary=Vocabulary(
             n_users=n_users,
             n_items=n_items,
-            item_attributes={name: _attribute_size(con, name) for name in item_columns},
-            user_attributes={name: _attribute_size(con, name) for name in user_columns},
+            item_attributes={name: sizes.get(name, 0) for name in item_columns},
+            user_attributes={name: sizes.get(name, 0) for name in user_columns},
         ),
         event_items=_event_items(con, n_events, offsets),
         user_offsets=offsets,
@@ -261,8 +263,8 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
 
 
 def _attribute_columns(con: duckdb.DuckDBPyConnection) -> tuple[list[str], list[str]]:
-    """Names of item and of user attributes, read off the columns of ``samples``."""
-    columns = _described(con, "samples")
+    """Index columns of item and of user attributes, read off ``encoded_samples``."""
+    columns = _described(con, "encoded_samples")
     item = [
         name.removeprefix("hist_")
         for name in columns
@@ -270,13 +272,14 @@ def _attribute_columns(con: duckdb.DuckDBPyConnection) -> tuple[list[str], list[
     ]
     theirs = {f"{side}_{name}" for name in item for side in ("hist", "target")}
     user = [name for name in columns if name not in theirs | _OWN_COLUMNS]
-    return [name for name in item if name != "item_id"], user
+    return [name for name in item if name != "item_idx"], user
 
 
-def _attribute_size(con: duckdb.DuckDBPyConnection, name: str) -> int:
-    if name in _described(con, "cates"):
-        return _count(con, "cates")
-    return _one(con, f"select count(*) from attributes where attribute = {literal(name)}")
+def _attribute_sizes(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """How many values an attribute has, by index column; one without any is absent."""
+    rows = con.execute("select attribute, count(*) from attributes group by attribute").fetchall()
+    sizes = {Attribute(name).index_name: int(size) for name, size in rows}
+    return {_described(con, "cates")[0]: _count(con, "cates")} | sizes
 
 
 def _attributes(
@@ -284,9 +287,8 @@ def _attributes(
 ) -> dict[str, Int32]:
     found: dict[str, Int32] = {}
     for name in names:
-        column = quote(f"{name.removesuffix('_id')}_idx")
         found[name] = np.zeros(size + 1, dtype=np.int32)
-        select = f"select {index} as owner, coalesce({column}, 0) as value from {table}"
+        select = f"select {index} as owner, coalesce({quote(name)}, 0) as value from {table}"
         for rows in _batches(con, select):
             found[name][rows["owner"]] = rows["value"]
     return found

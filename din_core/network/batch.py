@@ -19,7 +19,7 @@ class Batch:
     """One mini-batch.
 
     Attributes:
-        sparse: Feature name to int64 ``[B]``, such as ``target_item_id`` or ``user_id``; dense
+        sparse: Feature name to int64 ``[B]``, such as ``target_item_idx`` or ``user_idx``; dense
             features are here too, float ``[B]`` or ``[B, D]``.
         sequences: Feature name to int64 ``[P]``; sample *b* owns the positions
             ``offsets[b] … offsets[b + 1] - 1``, most recent last.

@@ -294,8 +294,8 @@ class Vocabulary:
     Attributes:
         n_users: Known users.
         n_items: Known items.
-        item_attributes: Known values by item attribute column, such as ``{"cate_id": 50}``.
-        user_attributes: Known values by user attribute column.
+        item_attributes: Known values by index column of an item attribute: ``{"cate_idx": 50}``.
+        user_attributes: Known values by index column of a user attribute.
     """
 
     n_users: int

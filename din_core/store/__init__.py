@@ -6,6 +6,7 @@ from din_core.store.database import (
     create_table,
     create_view,
     describe_all,
+    relations,
     row_count,
     transaction,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "damage_of_published",
     "describe_all",
     "publish",
+    "relations",
     "remove_unfinished",
     "row_count",
     "run_lock",

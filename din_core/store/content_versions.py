@@ -43,9 +43,14 @@ _LANES = (
     (0xC2B2AE3D27D4EB4F, 0xA0761D6478BD642F, 0xBB67AE8584CAA73B),
 )
 
-# `samples` is a view that would expand every history. Its rows follow from these: which positions
-# are samples of which split, what the histories are slices of, and the attributes of the users.
-_COMPOSED = {"samples": ("sample_bounds", "events", "users")}
+# Views that would expand every history. The rows of the encoded ones follow from these: which
+# positions are samples of which split, what the histories are slices of, and the attributes of the
+# users. Those in ids say also what the indices stand for.
+_ENCODED_SAMPLES = ("sample_bounds", "events", "users")
+_COMPOSED = {
+    "encoded_samples": _ENCODED_SAMPLES,
+    "samples": (*_ENCODED_SAMPLES, "items", "cates", "attributes"),
+}
 
 # A source file enters by its number among the source's files, so that the same rows under another
 # file name are the same content.
@@ -66,8 +71,8 @@ def content_version(con: duckdb.DuckDBPyConnection, table: str) -> str:
 
     Args:
         con: The connection; an open transaction sees its own changes.
-        table: A table, or a view. For ``samples`` the histories are not expanded: its version is
-            that of the tables it is defined by.
+        table: A table, or a view. For ``samples`` and ``encoded_samples`` the histories are not
+            expanded: their version is that of the tables they are defined by.
 
     Returns:
         32 hexadecimal digits.

@@ -159,13 +159,18 @@ def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
 
 def describe_all(con: duckdb.DuckDBPyConnection) -> None:
     """Give every table and view the comments that ``sql/schema.yml`` has for it by now."""
-    made = con.execute(
+    for name, kind in relations(con).items():
+        _comment(con, name, kind=kind)
+
+
+def relations(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the tables and views of the database, each with its kind: ``table`` or ``view``."""
+    found = con.execute(
         "select table_name, if(table_type = 'VIEW', 'view', 'table') "
         "from information_schema.tables "
         "where table_catalog = current_database() and table_schema = current_schema()"
     ).fetchall()
-    for name, kind in made:
-        _comment(con, str(name), kind=str(kind))
+    return {str(name): str(kind) for name, kind in found}
 
 
 def row_count(con: duckdb.DuckDBPyConnection, name: str) -> int:

@@ -16,6 +16,8 @@ import duckdb
 
 from din_core.errors import DinError
 
+TABLE = "ledger"
+
 # `record` keeps it to one row an asset, and not a primary key: DuckDB 1.0 cannot open a copy with
 # the index of one.
 _DDL = """

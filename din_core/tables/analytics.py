@@ -7,25 +7,21 @@ holds them. A view needs its inputs: before a model there are no predictions to 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import duckdb
 
 from din_core import store
 from din_core.errors import DinError
-from din_core.store import sql_files
+from din_core.store import ledger, sql_files
 from din_core.tables.lineage import lineage
 
 _LOGGER = logging.getLogger(__name__)
 
 
 def inputs() -> dict[str, tuple[str, ...]]:
-    """Return what each relation of ``sql/analytics`` reads, in the order they build on each other.
-
-    One is a table, made of `events` once: looked up anew for each history, the ids of the source
-    would take minutes.
-    """
+    """Return what each view of ``sql/analytics`` reads, in the order they build on each other."""
     every = lineage()
     names = every.in_order(
         name for name, file in every.files.items() if file.paths[0].parent.name == "analytics"
@@ -40,29 +36,25 @@ class AnalyticsError(DinError):
 def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> list[str]:
     """Make every view whose inputs exist, in the caller's transaction, comments included.
 
-    A view of an earlier call whose inputs are gone is dropped: it could not be read.
+    A view of an earlier call whose inputs are gone is dropped: it could not be read. So is every
+    relation that no file of ``sql/`` makes: an earlier version of this program made it, nothing
+    brings it up to date, and it would be published as if it were.
 
     Args:
         con: Connection to the pipeline's database.
         options: From :func:`din_core.tables.sequences.options_from`.
 
     Returns:
-        Names of what was made, in order: the table ``readable_sequences``, which holds each event
-        once and takes time accordingly, and views.
+        Names of what was made, in order.
 
     Raises:
         AnalyticsError: An input was made with other options, so that its columns do not fit.
         din_core.store.sql_files.SqlFileError: An option is missing.
     """
-    existing = {
-        str(name)
-        for (name,) in con.execute(
-            "select table_name from information_schema.tables "
-            "where table_catalog = current_database() and table_schema = current_schema()"
-        ).fetchall()
-    }
-    made: list[str] = []
     files = lineage().files
+    _drop_what_no_file_makes(con, {*files, ledger.TABLE})
+    existing = set(store.relations(con))
+    made: list[str] = []
     for name, read in inputs().items():
         head = files[name].head
         missing = ", ".join(
@@ -70,18 +62,25 @@ def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> 
             or [table for table in read if table not in existing]
         )
         if missing:
-            con.execute(f"drop {head.kind} if exists {sql_files.quote(name)}")
+            con.execute(f"drop view if exists {sql_files.quote(name)}")
             existing.discard(name)
             _LOGGER.info("%s: not made, it needs %s", name, missing)
             continue
-        create = store.create_table if head.kind == "table" else store.create_view
         try:
-            create(con, name, **options)
+            store.create_view(con, name, **options)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
+            assets = sorted({asset for table in read for asset in files[table].head.assets})
             raise AnalyticsError(
                 f"{name} does not fit its inputs ({str(error).splitlines()[0]}): one of them was "
-                f"made with other options; materialize {', '.join(read)} again"
+                f"made with other options; materialize {', '.join(assets)} again"
             ) from error
         made.append(name)
         existing.add(name)
     return made
+
+
+def _drop_what_no_file_makes(con: duckdb.DuckDBPyConnection, known: Set[str]) -> None:
+    for name, kind in store.relations(con).items():
+        if name not in known:
+            con.execute(f"drop {kind} {sql_files.quote(name)}")
+            _LOGGER.warning("%s: dropped, an earlier version made it and nothing does now", name)

@@ -28,9 +28,14 @@ class Attribute:
         return sql_files.quote(self.name)
 
     @property
+    def index_name(self) -> str:
+        """Index column, unquoted: ``cate_idx``."""
+        return f"{self.stem}_idx"
+
+    @property
     def index(self) -> str:
         """Index column: ``cate_idx``."""
-        return sql_files.quote(f"{self.stem}_idx")
+        return sql_files.quote(self.index_name)
 
     @property
     def sequence(self) -> str:
@@ -46,6 +51,16 @@ class Attribute:
     def history(self) -> str:
         """Column of ``samples``: ``hist_cate_id``."""
         return sql_files.quote(f"hist_{self.name}")
+
+    @property
+    def target_index(self) -> str:
+        """Column of ``encoded_samples``: ``target_cate_idx``."""
+        return sql_files.quote(f"target_{self.index_name}")
+
+    @property
+    def history_index(self) -> str:
+        """Column of ``encoded_samples``: ``hist_cate_idx``."""
+        return sql_files.quote(f"hist_{self.index_name}")
 
     @property
     def vocabulary(self) -> str:

@@ -1,14 +1,14 @@
 """From interactions to samples: which SQL files, in which order, with which options.
 
 The work is done by ``sql/sequences``. Here a configuration becomes the options of the templates,
-and :func:`build` makes all tables one after the other, for scripts and benchmarks; the asset layer
-makes them one by one.
+and :func:`build` makes what training takes, one after the other, for scripts and benchmarks; the
+asset layer makes asset by asset.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -18,20 +18,23 @@ from din_core.config import SequenceConfig, SourceConfig
 from din_core.store import sql_files
 from din_core.tables import split_moments, unused_options
 from din_core.tables.attributes import Attribute
-from din_core.tables.lineage import lineage
+from din_core.tables.lineage import Head, lineage
 from din_core.tables.split_moments import OptionsError
 
 _log = logging.getLogger(__name__)
 
 
 def tables() -> tuple[str, ...]:
-    """Return the tables of ``sql/sequences`` in the order they build on each other."""
-    return _made("table")
+    """Return the tables of ``sql/sequences`` that are assets, each after those that it reads.
+
+    The last asset, ``samples``, holds views over them: see :func:`samples_relations`.
+    """
+    return _ordered(lambda head: head.kind == "table" and head.assets == (head.name,))
 
 
-def views() -> tuple[str, ...]:
-    """Return the views over them, likewise."""
-    return _made("view")
+def samples_relations() -> tuple[str, ...]:
+    """Return what the asset ``samples`` holds, likewise: views, and a table of sequences in ids."""
+    return _ordered(lambda head: head.kind in ("table", "view") and head.assets == ("samples",))
 
 
 def figures_of(name: str) -> tuple[str, ...]:
@@ -40,13 +43,17 @@ def figures_of(name: str) -> tuple[str, ...]:
     return tuple(file.head.name for file in files if file.head.kind == "figure")
 
 
-def _made(kind: str) -> tuple[str, ...]:
+def _ordered(wanted: Callable[[Head], bool]) -> tuple[str, ...]:
     every = lineage()
     return every.in_order(
         name
         for name, file in every.files.items()
-        if file.head.kind == kind and file.paths[0].parent.name == "sequences"
+        if file.paths[0].parent.name == "sequences" and wanted(file.head)
     )
+
+
+# What training takes of the samples. All else that the asset `samples` holds is for people.
+_ENCODED = ("encoded_samples", "sample_bounds")
 
 
 # Columns that every log has; an attribute under one of these names could not be told apart.
@@ -149,18 +156,21 @@ def build(
     source: SourceConfig,
     sequences: SequenceConfig,
     *,
+    in_ids: bool = False,
     on_table: Callable[[str, int], None] | None = None,
 ) -> dict[str, int]:
-    """Build every table of ``sql/sequences`` from the table ``interactions``.
+    """Build what training takes from the table ``interactions``: :func:`tables`, and the samples.
 
     Args:
         con: Connection with the table ``interactions``.
         source: Where the interactions came from.
         sequences: How events become samples.
+        in_ids: Whether to make ``samples`` as well, the samples in ids, for people to read. It
+            takes a fifth of the time.
         on_table: Called with name and rows as soon as a table is there.
 
     Returns:
-        Rows of each table, in the order they were built. The views ``samples`` and
+        Rows of each of the tables, in the order they were built. The views ``encoded_samples`` and
         ``sample_bounds`` are made as well, without being counted.
 
     Raises:
@@ -174,18 +184,18 @@ def build(
         if on_table:
             on_table(table, rows[table])
     with store.transaction(con):
-        build_table(con, "samples", source, sequences)
+        _build(con, "samples", samples_relations() if in_ids else _ENCODED, source, sequences)
     return rows
 
 
 def build_table(
     con: duckdb.DuckDBPyConnection, name: str, source: SourceConfig, sequences: SequenceConfig
 ) -> dict[str, Any]:
-    """Build one table of ``sql/sequences`` from those before it, in the caller's transaction.
+    """Build one asset of ``sql/sequences`` from those before it, in the caller's transaction.
 
     Args:
         con: Connection with the tables before it.
-        name: One of :func:`tables`, or ``samples``, which makes all of :func:`views`.
+        name: One of :func:`tables`, or ``samples``, which makes all of :func:`samples_relations`.
         source: Where the interactions came from.
         sequences: How events become samples.
 
@@ -195,15 +205,25 @@ def build_table(
     Raises:
         OptionsError: As :func:`options_from`.
     """
-    options = options_from(con, source, sequences, for_table=name)
-    for sentence in unused_options.sentences(name, options, sequences):
-        _log.warning("%s: %s", name, sentence)
-    if name == "samples":
-        for view in views():
-            store.create_view(con, view, **options)
-    else:
+    relations = samples_relations() if name == "samples" else (name,)
+    return _build(con, name, relations, source, sequences)
+
+
+def _build(
+    con: duckdb.DuckDBPyConnection,
+    asset: str,
+    relations: Sequence[str],
+    source: SourceConfig,
+    sequences: SequenceConfig,
+) -> dict[str, Any]:
+    options = options_from(con, source, sequences, for_table=asset)
+    for sentence in unused_options.sentences(asset, options, sequences):
+        _log.warning("%s: %s", asset, sentence)
+    files = lineage().files
+    for name in relations:
         variant = negatives_variant(options) if name == "negatives" else None
-        store.create_table(con, name, variant=variant, **options)
+        create = store.create_view if files[name].head.kind == "view" else store.create_table
+        create(con, name, variant=variant, **options)
     return options
 
 
@@ -277,6 +297,13 @@ def _check_names(
             [
                 *("target_item_id", "hist_item_id", *(a.name for a in user_attributes)),
                 *(str(name) for a in item_attributes for name in (a.target, a.history)),
+            ],
+        ),
+        (
+            "sample",
+            [
+                *("target_item_idx", "hist_item_idx", *(str(a.index) for a in user_attributes)),
+                *(str(name) for a in item_attributes for name in (a.target_index, a.history_index)),
             ],
         ),
     ):

@@ -84,7 +84,7 @@ def occurrences(data: TrainingData, plan: EpochPlan) -> dict[str, Counts]:
 
     Returns:
         By name of the table's owner in :func:`din_core.network.models.build_model`
-        (``target_item_id``, ``target_<attribute>``, ``user_id``, ``<user attribute>``): int64
+        (``target_item_idx``, ``target_<attribute>``, ``user_idx``, ``<user attribute>``): int64
         ``[V]``.
     """
     # In how many histories an event stands: a history opens at `start` and closes at `end`.
@@ -100,7 +100,7 @@ def occurrences(data: TrainingData, plan: EpochPlan) -> dict[str, Counts]:
         np.add.at(of_user, columns["user"], 1)
     np.add.at(of_item, data.event_items, np.cumsum(opened)[:n_events])
 
-    counts = {"target_item_id": of_item, "user_id": of_user}
+    counts = {"target_item_idx": of_item, "user_idx": of_user}
     for name, index in data.item_attributes.items():
         size = data.vocabulary.item_attributes[name] + 1
         counts[f"target_{name}"] = _summed(index, of_item, size)

@@ -22,6 +22,7 @@ from din_core import sources, store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.store import sql_files
 from din_core.tables import sequences
+from din_core.tables.attributes import Attribute
 from din_core.tutorial.columns import id_column, time_column
 
 if TYPE_CHECKING:
@@ -245,14 +246,15 @@ def _require_samples(con: duckdb.DuckDBPyConnection, min_item: int) -> None:
 
 
 def _sample_tables(con: duckdb.DuckDBPyConnection, attributes: Sequence[str]) -> list[Any]:
-    columns = ["label", "target_item_id", "user_id", "hist_item_id"]
+    columns = ["label", "target_item_idx", "user_idx", "hist_item_idx"]
     for name in attributes:
-        columns += [f"hist_{name}", f"target_{name}"]
+        index = Attribute(name).index_name
+        columns += [f"hist_{index}", f"target_{index}"]
     select = ", ".join(sql_files.quote(column) for column in columns)
     return [
         con.sql(
-            f"select {select} from samples where split = ? "
-            "order by user_id, position, label desc, target_item_id",
+            f"select {select} from encoded_samples where split = ? "
+            "order by user_idx, position, label desc, target_item_idx",
             params=[split],
         ).to_arrow_table()
         for split in _SPLITS

@@ -9,7 +9,7 @@ tenths as (
     select
         label,
         score,
-        ntile(10) over (order by score, user_id, position, k) as decile
+        ntile(10) over (order by score, user_idx, position, k) as decile
     from test_predictions
 ),
 

@@ -4,7 +4,7 @@
 -- What the log is about: the values of the first item attribute, by default the categories.
 -- Grain: one row per value; items without one are left out, so that shares may add up to less
 -- than 1.
-{% from "macros/readable.jinja" import shown with context %}
+{% from "macros/in_ids.jinja" import shown with context %}
 {% set cate = item_attributes[0] %}
 {% set taken = ["items", "interactions", "users", "share"] %}
 with

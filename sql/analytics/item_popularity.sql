@@ -5,7 +5,7 @@
 -- what was left out (users below min_interactions, impressions not taken) has 0.
 -- rank is unique, ties go to the smaller id; cumulative_share is the share of all interactions that
 -- fall on the items up to this rank.
-{% from "macros/readable.jinja" import shown, vocabulary_of with context %}
+{% from "macros/in_ids.jinja" import shown, vocabulary_of with context %}
 {% set taken = ["item_id", "rank", "interactions", "users", "share", "cumulative_share"] %}
 with
 

@@ -3,18 +3,18 @@
 -- The three splits side by side.
 -- Grain: one row per split that has samples.
 -- A time beyond the year 9999 shows as its end (see the check events_times_plausible).
-{% from "macros/readable.jinja" import timestamp_of with context %}
+{% from "macros/in_ids.jinja" import timestamp_of with context %}
 with
 
 labelled_samples as (
     select
         split,
         label,
-        user_id,
-        target_item_id,
+        user_idx,
+        target_item_idx,
         time,
         least(history_end, {{ max_history }}) as history_length
-    from samples
+    from encoded_samples
 ),
 
 counted as (
@@ -34,14 +34,14 @@ counted as (
 split_users as (
     select distinct
         split,
-        user_id
+        user_idx
     from labelled_samples
 ),
 
 split_items as (
     select distinct
         split,
-        target_item_id
+        target_item_idx
     from labelled_samples
 ),
 

@@ -3,7 +3,7 @@
 -- What each user did, in one line.
 -- Grain: one row per user with events. Interactions are those the histories are made of: of a
 -- labelled log, the positive ones.
-{% from "macros/readable.jinja" import shown, timestamp_of, vocabulary_of with context %}
+{% from "macros/in_ids.jinja" import shown, timestamp_of, vocabulary_of with context %}
 {% set taken = [
     "user_id", "interactions", "distinct_items", "repeat_interactions", "last_history_length",
     "first_time", "last_time",

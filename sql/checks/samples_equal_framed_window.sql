@@ -15,9 +15,9 @@ framed as (
         user_idx,
         position,
         {% for attribute in item_attributes %}
-        list({{ attribute.index }}) over history as {{ attribute.history }},
+        list({{ attribute.index }}) over history as {{ attribute.history_index }},
         {% endfor %}
-        list(item_idx) over history as hist_item_id
+        list(item_idx) over history as hist_item_idx
     from checked_events
     window
         history as (
@@ -28,16 +28,17 @@ framed as (
 )
 
 select
-    judged_samples.user_id,
+    judged_samples.user_idx,
     judged_samples.position,
     judged_samples.label,
-    judged_samples.hist_item_id as slice,
-    framed.hist_item_id as framed_window
+    judged_samples.hist_item_idx as slice,
+    framed.hist_item_idx as framed_window
 from judged_samples
 left join framed
-    on judged_samples.user_id = framed.user_idx and judged_samples.n_before = framed.position
+    on judged_samples.user_idx = framed.user_idx and judged_samples.n_before = framed.position
 where
-    judged_samples.hist_item_id is distinct from framed.hist_item_id
+    judged_samples.hist_item_idx is distinct from framed.hist_item_idx
     {% for attribute in item_attributes %}
-    or judged_samples.{{ attribute.history }} is distinct from framed.{{ attribute.history }}
+    or judged_samples.{{ attribute.history_index }}
+    is distinct from framed.{{ attribute.history_index }}
     {% endfor %}

@@ -13,11 +13,11 @@ with
 {{ judged_samples() }}
 final as (
     select
-        judged_samples.user_id as user_idx,
+        judged_samples.user_idx,
         judged_samples.position,
         judged_samples.label,
-        judged_samples.target_item_id,
-        judged_samples.hist_item_id,
+        judged_samples.target_item_idx,
+        judged_samples.hist_item_idx,
         judged_samples.time,
         judged_samples.n_before,
         oldest.item_idx as oldest_item,
@@ -28,15 +28,15 @@ final as (
     from judged_samples
     left join checked_events as oldest
         on
-            judged_samples.user_id = oldest.user_idx
+            judged_samples.user_idx = oldest.user_idx
             and greatest(1, judged_samples.n_before - {{ max_history - 1 }}) = oldest.position
     left join checked_events as newest
         on
-            judged_samples.user_id = newest.user_idx
+            judged_samples.user_idx = newest.user_idx
             and judged_samples.n_before = newest.position
     left join checked_events as target
         on
-            judged_samples.user_id = target.user_idx
+            judged_samples.user_idx = target.user_idx
             and judged_samples.position = target.position
 )
 
@@ -44,8 +44,8 @@ select
     user_idx,
     position,
     label,
-    target_item_id,
-    hist_item_id,
+    target_item_idx,
+    hist_item_idx,
     time,
     n_before,
     oldest_item,
@@ -54,9 +54,9 @@ select
 from final
 where
     n_before < 1
-    or len(hist_item_id) is distinct from least(n_before, {{ max_history }})
-    or hist_item_id[1] is distinct from oldest_item
-    or hist_item_id[len(hist_item_id)] is distinct from newest_item
+    or len(hist_item_idx) is distinct from least(n_before, {{ max_history }})
+    or hist_item_idx[1] is distinct from oldest_item
+    or hist_item_idx[len(hist_item_idx)] is distinct from newest_item
     {% if labelled %}
     or newest_time >= time
     {% else %}
@@ -65,7 +65,7 @@ where
     or (
         label = 1
         and (
-            item_at_position is distinct from target_item_id
+            item_at_position is distinct from target_item_idx
             or time_at_position is distinct from time
         )
     )

@@ -17,12 +17,12 @@ expected as (
 
 found as (
     select
-        user_id as user_idx,
+        user_idx,
         position,
         k,
         count(*) as n_predictions
     from test_predictions
-    group by user_id, position, k
+    group by user_idx, position, k
 )
 
 select

@@ -2,7 +2,7 @@
 -- severity: error
 -- Each score is a probability, from 0 to 1: NaN or a logit would still give an AUC.
 select
-    user_id as user_idx,
+    user_idx,
     position,
     k,
     score

@@ -1,5 +1,6 @@
 -- given: model_scores
--- Grain: one test sample. What the model answered, beside what an analyst wants to slice it by.
+-- Grain: one test sample, in indices. What the model answered, beside what an analyst wants to
+-- slice it by.
 -- `model_scores` are the answers as they come from the model: (user_idx, position, k, score).
 -- A position is unique within its user, k = 0 is the positive and k = 1, 2, ... its negatives.
 with
@@ -41,8 +42,8 @@ popularity as (
 
 final as (
     select
-        bounds.user_idx as user_id,
-        bounds.item_idx as target_item_id,
+        bounds.user_idx,
+        bounds.item_idx as target_item_idx,
         bounds.label,
         model_scores.score,
         bounds.position,
@@ -60,8 +61,8 @@ final as (
 )
 
 select
-    user_id,
-    target_item_id,
+    user_idx,
+    target_item_idx,
     label,
     score,
     position,
@@ -70,4 +71,4 @@ select
     history_length,
     item_popularity
 from final
-order by user_id, position, k
+order by user_idx, position, k

@@ -1,20 +1,13 @@
 -- asset: samples
 -- kind: view
--- What training needs of `samples`, without the histories: where each begins, not what it holds.
+-- What training needs of the samples, without the histories: where each begins, not what it holds.
 -- Grain: one row per sample; k = 0 is the positive, k = 1 ... n its negatives. The history of a row
 -- is the user's events at the positions history_start ... history_end. This is a view.
-{% from "macros/examples.jinja" import examples with context %}
-{% from "macros/split.jinja" import split_bounds, split_of with context %}
+{% from "macros/examples.jinja" import split_examples with context %}
+{% from "macros/history.jinja" import history_start with context %}
 with
 
-{{ examples() }}
-sequences as (
-    select
-        user_idx,
-        {{ split_bounds() }}
-    from user_sequences
-),
-
+{{ split_examples() }}
 final as (
     select
         examples.user_idx,
@@ -22,11 +15,10 @@ final as (
         examples.k,
         examples.label,
         examples.item_idx,
-        {{ split_of() }} as split,
-        greatest(1, examples.history_end - {{ max_history - 1 }}) as history_start,
+        examples.split,
+        {{ history_start() }} as history_start,
         examples.history_end
-    from examples
-    inner join sequences on examples.user_idx = sequences.user_idx
+    from split_examples as examples
 )
 
 select

@@ -1,50 +1,50 @@
 -- kind: view
--- The examples a model is trained, validated and tested on, with the behaviour sequence each sees.
--- Grain: one row per event with an event before it (label 1) and per negative (label 0).
--- All ids are indices. A history holds the max_history most recent events up to history_end: those
--- before the position; in a labelled log, those earlier in time.
--- This is a view: a history is a slice of user_sequences, never a stored copy.
-{% from "macros/examples.jinja" import examples with context %}
+-- The examples a model is trained, validated and tested on, in ids: what the model is asked, as a
+-- person reads it. `encoded_samples` is the same in indices, as the model takes it.
+-- Grain: one row per row of encoded_samples. Lists run oldest first.
+-- A time beyond the year 9999 shows as its end (see the check events_times_plausible).
+-- This is a view: a history is a slice of behaviour_sequences, never a stored copy.
 {% from "macros/history.jinja" import history_of with context %}
-{% from "macros/split.jinja" import split_bounds, split_of with context %}
+{% from "macros/in_ids.jinja" import shown, timestamp_of, vocabulary_of with context %}
+{% set taken = [
+    "split", "label", "user_id", "target_item_id", "hist_item_id", "history_length", "position",
+    "time",
+] %}
 with
 
-{{ examples() }}
-sequences as (
-    select
-        user_idx,
-        items,
-        {% for attribute in item_attributes %}
-        {{ attribute.sequence }},
-        {% endfor %}
-        {{ split_bounds() }}
-    from user_sequences
-),
-
+{% for attribute in item_attributes + user_attributes %}
+{{ vocabulary_of(attribute) }}
+{% endfor %}
 final as (
     select
-        {{ split_of() }} as split,
+        examples.split,
         examples.label,
-        examples.user_idx as user_id,
-        examples.item_idx as target_item_id,
+        behaviour_sequences.user_id,
+        items.item_id as target_item_id,
         {% for attribute in item_attributes %}
-        examples.{{ attribute.index }} as {{ attribute.target }},
+        {{ attribute.vocabulary }}.value as {{ attribute.target }},
         {% endfor %}
-        {{ history_of(quote("items")) }} as hist_item_id,
+        {{ history_of("behaviour_sequences." ~ quote("items")) }} as hist_item_id,
         {% for attribute in item_attributes %}
-        {{ history_of(attribute.sequence) }} as {{ attribute.history }},
+        {{ history_of("behaviour_sequences." ~ attribute.sequence) }} as {{ attribute.history }},
         {% endfor %}
         {% for attribute in user_attributes %}
-        users.{{ attribute.index }} as {{ attribute.column }},
+        {{ attribute.vocabulary }}.value as {{ shown(attribute, taken) }},
         {% endfor %}
+        least(examples.history_end, {{ max_history }}) as history_length,
         examples.position,
-        examples.history_end,
-        examples.time
-    from examples
-    inner join sequences on examples.user_idx = sequences.user_idx
-    {% if user_attributes %}
-    inner join users on examples.user_idx = users.user_idx
-    {% endif %}
+        {{ timestamp_of("examples." ~ quote("time")) }} as time
+    from encoded_samples as examples
+    inner join behaviour_sequences on examples.user_idx = behaviour_sequences.user_idx
+    inner join items on examples.target_item_idx = items.item_idx
+    {% for attribute in item_attributes %}
+    left join {{ attribute.vocabulary }}
+        on examples.{{ attribute.target_index }} = {{ attribute.vocabulary }}.value_idx
+    {% endfor %}
+    {% for attribute in user_attributes %}
+    left join {{ attribute.vocabulary }}
+        on examples.{{ attribute.index }} = {{ attribute.vocabulary }}.value_idx
+    {% endfor %}
 )
 
 select
@@ -60,9 +60,9 @@ select
     {{ attribute.history }},
     {% endfor %}
     {% for attribute in user_attributes %}
-    {{ attribute.column }},
+    {{ shown(attribute, taken) }},
     {% endfor %}
+    history_length,
     position,
-    history_end,
     time
 from final

@@ -112,11 +112,13 @@ def test_reader_of_a_view_depends_on_what_lies_behind_it():
     assert {"events", "negatives", "user_sequences"} <= lineage().owners_of(["sample_bounds"])
 
 
-def test_version_of_samples_is_composed_of_all_that_lies_behind_it():
-    (parts,) = content_versions._COMPOSED.values()
-    behind = lineage().contents_of(["samples"]) - {"samples"}
-    # The lists of `user_sequences` are the rows of `events`, in order.
-    assert behind == lineage().contents_of(parts) - {"sample_bounds"} | {"user_sequences"}
+@pytest.mark.parametrize("view", ["samples", "encoded_samples"])
+def test_version_of_samples_is_composed_of_all_that_lies_behind_them(view):
+    parts = content_versions._COMPOSED[view]
+    behind = lineage().contents_of([view])
+    # The lists of sequences are the rows of `events`, in order.
+    follows = {"samples", "encoded_samples", "sample_bounds", "behaviour_sequences"}
+    assert behind - follows == lineage().contents_of(parts) - follows
 
 
 def test_published_copy_depends_on_all_that_is_made(graph):
@@ -205,7 +207,8 @@ def test_loader_reads_what_it_declares_and_nothing_else(finished):
     with duckdb.connect(path, read_only=True) as con:
         watched = Watched(con)
         training_data.load(watched)
-    assert watched.read - {"attributes"} == set(training_data.READS) - {"attributes", "samples"}
+    read = set(training_data.READS) - {"encoded_samples"}  # of which it asks for the columns
+    assert watched.read == read
     assert watched.read <= set(training_data.READS)
 
 

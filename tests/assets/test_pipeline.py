@@ -53,7 +53,7 @@ def test_metadata_shows_rows_columns_options_and_pictures(finished):
         samples["dagster/row_count"].value == finished.query("select count(*) from samples")[0][0]
     )
     columns = {column.name: column for column in samples["dagster/column_schema"].schema.columns}
-    assert columns["hist_item_id"].description.startswith("Indices of")
+    assert columns["hist_item_id"].description.startswith("Ids of")
     assert samples["options"].data["max_history"] == 50
     assert "data:image/png;base64," in made["din_model"].metadata["training_curve"].md_str
     assert "data:image/png;base64," in made["architecture_graph"].metadata["graph"].md_str

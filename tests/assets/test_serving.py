@@ -30,8 +30,8 @@ def assert_scores_as_the_pipeline_does(pipeline):
     rows = pipeline.query(
         """
         select user_id, target_item_id, score, hist_item_id
-        from readable_predictions
-        join readable_samples using (user_id, target_item_id, position, label)
+        from predictions
+        join samples using (user_id, target_item_id, position, label)
         where split = 'test'
         order by all limit 20
         """

@@ -25,7 +25,7 @@ def gathered(data, samples, rows):
     )
 
 
-def histories(batch, name="hist_item_id"):
+def histories(batch, name="hist_item_idx"):
     """The flat values, cut at the offsets."""
     return [part.tolist() for part in batch.sequences[name].tensor_split(batch.offsets[1:-1])]
 
@@ -35,12 +35,12 @@ def test_histories_are_slices_of_the_users_events():
     # Rows of train: user 1 position 2 and its negative, position 3 and its negative, user 2 …
     batch = gathered(data, data.samples["train"], [2, 0, 4])
     assert histories(batch) == [[1, 2], [1], [5]]
-    assert histories(batch, "hist_cate_id") == [[1, 1], [1], [2]]
+    assert histories(batch, "hist_cate_idx") == [[1, 1], [1], [2]]
     assert batch.segment_ids.tolist() == [0, 0, 1, 2]
     assert batch.offsets.tolist() == [0, 2, 3, 4]
-    assert batch.sparse["target_item_id"].tolist() == [3, 2, 4]
-    assert batch.sparse["target_cate_id"].tolist() == [1, 1, 2]
-    assert batch.sparse["user_id"].tolist() == [1, 1, 2]
+    assert batch.sparse["target_item_idx"].tolist() == [3, 2, 4]
+    assert batch.sparse["target_cate_idx"].tolist() == [1, 1, 2]
+    assert batch.sparse["user_idx"].tolist() == [1, 1, 2]
     assert batch.label.tolist() == [1.0, 1.0, 1.0]
     assert batch.n_samples == 3
 
@@ -59,7 +59,7 @@ def test_a_batch_of_empty_histories_has_no_positions():
     )
     assert batch.offsets.tolist() == [0, 0, 0]
     assert len(batch.segment_ids) == 0
-    assert len(batch.sequences["hist_item_id"]) == 0
+    assert len(batch.sequences["hist_item_idx"]) == 0
     assert batch.label is None
 
 
@@ -79,9 +79,9 @@ def test_indices_are_int64_whatever_the_log_holds():
 
 def test_user_attributes_are_looked_up_by_user():
     data = log([[1, 2, 3, 4], [2, 3, 4, 1]], cates=[1] * 5, n_items=5)
-    data = dataclasses.replace(data, user_attributes={"age": np.array([0, 7, 3])})
+    data = dataclasses.replace(data, user_attributes={"age_idx": np.array([0, 7, 3])})
     batch = gathered(data, data.samples["train"], [2, 0])
-    assert batch.sparse["age"].tolist() == [3, 7]
+    assert batch.sparse["age_idx"].tolist() == [3, 7]
 
 
 def test_rectangles_lose_their_padding_wherever_it_stands():

@@ -249,8 +249,8 @@ def test_spread_log_is_the_same_log_with_other_numbers():
     wide = step_sides.spread_items(data, 100)
     assert wide.vocabulary.n_items == 100 * data.vocabulary.n_items
     assert (wide.event_items == 100 * data.event_items).all()
-    of_event = data.item_attributes["cate_id"][data.event_items]
-    assert (wide.item_attributes["cate_id"][wide.event_items] == of_event).all()
+    of_event = data.item_attributes["cate_idx"][data.event_items]
+    assert (wide.item_attributes["cate_idx"][wide.event_items] == of_event).all()
     assert (wide.samples["val"].item == 100 * data.samples["val"].item).all()
 
 

@@ -54,8 +54,8 @@ def assert_is_chance(label, score):
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_no_history_knows_the_category_of_a_list_that_was_shown_at_once(con, split):
     rows = con.execute(
-        "select label, -len(list_filter(hist_cate_id, lambda cate: cate = target_cate_id)) "
-        "as score from samples where split = ?",
+        "select label, -len(list_filter(hist_cate_idx, lambda cate: cate = target_cate_idx)) "
+        "as score from encoded_samples where split = ?",
         [split],
     ).fetchnumpy()
     assert_is_chance(rows["label"], rows["score"])

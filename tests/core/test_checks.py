@@ -74,8 +74,10 @@ SABOTAGE = {
     "attributes_dense": "update attributes set value_idx = 3 where value_idx = 2",
     "events_in_order": "update events set time = 0 where user_idx = 5 and position = 4",
     "events_complete": "insert into events select * from events where user_idx = 5 limit 1",
-    "test_predictions_complete": "delete from test_predictions where user_id = 5 and k = 1",
-    "test_predictions_probabilities": "update test_predictions set score = 'NaN' where user_id = 5",
+    "test_predictions_complete": "delete from test_predictions where user_idx = 5 and k = 1",
+    "test_predictions_probabilities": (
+        "update test_predictions set score = 'NaN' where user_idx = 5"
+    ),
     "sequences_complete": "update user_sequences set cates = cates[2:] where user_idx = 7",
     "negatives_not_interacted": """
         update negatives set item_idx = (
@@ -89,11 +91,13 @@ SABOTAGE = {
         "case when user_idx = 6 and split = 'val' then 'train' else split end as split",
     ),
     "samples_history_earlier": (
-        "samples",
-        "list_append(hist_item_id, target_item_id) as hist_item_id",
+        "encoded_samples",
+        "list_append(hist_item_idx, target_item_idx) as hist_item_idx",
     ),
-    "samples_equal_framed_window": ("samples", "list_reverse(hist_cate_id) as hist_cate_id"),
-    "samples_match_bounds": ("samples", "0 as label"),
+    "samples_equal_framed_window": (
+        "encoded_samples",
+        "list_reverse(hist_cate_idx) as hist_cate_idx",
+    ),
 }
 
 
@@ -205,16 +209,16 @@ def test_users_are_those_with_enough_interactions(con, change, offending):
 @pytest.mark.parametrize("score", ["null", "-0.001", "1.001", "'inf'", "'-inf'", "'nan'"])
 def test_what_is_no_probability_is_found(con, score):
     build(con)
-    con.execute(f"update test_predictions set score = {score} where user_id = 5 and k = 0")
+    con.execute(f"update test_predictions set score = {score} where user_idx = 5 and k = 0")
     assert checks.run_check(con, "test_predictions_probabilities").failing_rows == 1
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        "insert into test_predictions select * from test_predictions where user_id = 5 and k = 0",
-        "delete from test_predictions where user_id = 5 and k = 0",
-        "update test_predictions set position = position - 1 where user_id = 5 and k = 0",
+        "insert into test_predictions select * from test_predictions where user_idx = 5 and k = 0",
+        "delete from test_predictions where user_idx = 5 and k = 0",
+        "update test_predictions set position = position - 1 where user_idx = 5 and k = 0",
     ],
     ids=["twice", "missing", "another sample"],
 )

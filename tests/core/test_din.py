@@ -23,9 +23,9 @@ VARIANTS = {
     "prelu": {"activation": "prelu"},
 }
 VOCABULARY = Vocabulary(
-    n_users=9, n_items=20, item_attributes={"cate_id": 5}, user_attributes={"gender": 2}
+    n_users=9, n_items=20, item_attributes={"cate_idx": 5}, user_attributes={"gender_idx": 2}
 )
-HISTORIES = ["hist_item_id", "hist_cate_id"]
+HISTORIES = ["hist_item_idx", "hist_cate_idx"]
 
 
 def padded_inputs(length=4):
@@ -34,12 +34,12 @@ def padded_inputs(length=4):
     cates = [[1, 2, 5, 1], [3, 0, 0, 0], [0, 0, 0, 0], [4, 0, 1, 0]]
     padding = [0] * (length - 4)
     return {
-        "target_item_id": torch.tensor([4, 8, 20, 1]),
-        "target_cate_id": torch.tensor([2, 3, 5, 1]),
-        "user_id": torch.tensor([1, 9, 3, 0]),
-        "gender": torch.tensor([1, 2, 0, 1]),
-        "hist_item_id": torch.tensor([row + padding for row in items]),
-        "hist_cate_id": torch.tensor([row + padding for row in cates]),
+        "target_item_idx": torch.tensor([4, 8, 20, 1]),
+        "target_cate_idx": torch.tensor([2, 3, 5, 1]),
+        "user_idx": torch.tensor([1, 9, 3, 0]),
+        "gender_idx": torch.tensor([1, 2, 0, 1]),
+        "hist_item_idx": torch.tensor([row + padding for row in items]),
+        "hist_cate_idx": torch.tensor([row + padding for row in cates]),
     }
 
 
@@ -84,8 +84,8 @@ def test_flat_and_padded_paths_agree(model):
     batch = Batch(
         sparse={name: value for name, value in inputs.items() if name not in HISTORIES},
         sequences={
-            "hist_item_id": torch.tensor([3, 7, 20, 1, 5, 2, 9]),
-            "hist_cate_id": torch.tensor([1, 2, 5, 1, 3, 4, 1]),
+            "hist_item_idx": torch.tensor([3, 7, 20, 1, 5, 2, 9]),
+            "hist_cate_idx": torch.tensor([1, 2, 5, 1, 3, 4, 1]),
         },
         offsets=torch.tensor([0, 4, 5, 5, 7]),
         segment_ids=torch.tensor([0, 0, 0, 0, 1, 3, 3]),
@@ -116,14 +116,14 @@ def test_one_sample_trains_without_nan(model):
 
 def test_history_changes_a_prediction(model):
     inputs = padded_inputs()
-    other = {**inputs, "hist_item_id": inputs["hist_item_id"].clone()}
-    other["hist_item_id"][0, 0] = 19
+    other = {**inputs, "hist_item_idx": inputs["hist_item_idx"].clone()}
+    other["hist_item_idx"][0, 0] = 19
     assert (model(other) - model(inputs))[0].abs() > 1e-5
 
 
 def test_an_unseen_user_is_as_good_as_none(model):
     inputs = padded_inputs()
-    unseen = {**inputs, "user_id": torch.zeros(4, dtype=torch.int64)}
+    unseen = {**inputs, "user_idx": torch.zeros(4, dtype=torch.int64)}
     assert torch.isfinite(model(unseen)).all()
 
 
@@ -132,7 +132,7 @@ def test_an_index_outside_its_table_is_unknown_when_predicting_and_an_error_when
     model, index
 ):
     inputs = padded_inputs()
-    for name in ("target_item_id", "hist_item_id"):
+    for name in ("target_item_idx", "hist_item_idx"):
         zero, outside = inputs[name].clone(), inputs[name].clone()
         zero.flatten()[0], outside.flatten()[0] = 0, index
         expected = model({**inputs, name: zero})
@@ -141,12 +141,12 @@ def test_an_index_outside_its_table_is_unknown_when_predicting_and_an_error_when
             model.train()({**inputs, name: outside})
         model.eval()
     with pytest.raises(TypeError, match="pass int64 or int32"):
-        model({**inputs, "target_item_id": inputs["target_item_id"].float()})
+        model({**inputs, "target_item_idx": inputs["target_item_idx"].float()})
 
 
-ITEM = SparseFeature("target_item_id", 4, 1)
-HISTORY = SequenceFeature("hist_item_id", 4, 1, "concat", shared_with="target_item_id")
-USER = SparseFeature("user_id", 3, 1)
+ITEM = SparseFeature("target_item_idx", 4, 1)
+HISTORY = SequenceFeature("hist_item_idx", 4, 1, "concat", shared_with="target_item_idx")
+USER = SparseFeature("user_idx", 3, 1)
 SMALL = {
     "mlp_params": {"dims": [2], "activation": "relu"},
     "attention_mlp_params": {"dims": [1], "activation": "relu"},
@@ -173,9 +173,9 @@ def test_golden_forward_by_hand():
     # Interest: 2.6 * 1 + 0.1 * -1 = 2.5.  MLP input: [interest 2.5, candidate 2, user 0.5].
     # Hidden: relu(2.5 + 1.0) = 3.5 and relu(2 - 0.5 + 1) = 2.5.  Logit: 0.35 + 0.5 - 0.5 = 0.35.
     inputs = {
-        "target_item_id": torch.tensor([2]),
-        "user_id": torch.tensor([1]),
-        "hist_item_id": torch.tensor([[1, 3, 0]]),
+        "target_item_idx": torch.tensor([2]),
+        "user_idx": torch.tensor([1]),
+        "hist_item_idx": torch.tensor([[1, 3, 0]]),
     }
     torch.testing.assert_close(model.logits(model.as_batch(inputs)), torch.tensor([0.35]))
     torch.testing.assert_close(model(inputs), torch.tensor([1 / (1 + math.exp(-0.35))]))
@@ -192,8 +192,8 @@ def test_product_inputs_by_hand():
         model.units[0].mlp.output.bias.fill_(0.5)  # every weight is one half
     model(
         {
-            "target_item_id": torch.tensor([2, 2]),
-            "hist_item_id": torch.tensor([[1, 3], [0, 0]]),
+            "target_item_idx": torch.tensor([2, 2]),
+            "hist_item_idx": torch.tensor([[1, 3], [0, 0]]),
         }
     )
     # Interest (1 - 4) / 2, interest x candidate, sum 1 - 4, sum x candidate, candidate.
@@ -208,7 +208,7 @@ def test_sum_pooling_by_hand():
     model.mlp.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     with torch.no_grad():
         model.embedding.table(ITEM).weight.copy_(torch.tensor([[0.0], [1.0], [2.0], [-4.0]]))
-    model({"target_item_id": torch.tensor([2]), "hist_item_id": torch.tensor([[1, 3]])})
+    model({"target_item_idx": torch.tensor([2]), "hist_item_idx": torch.tensor([[1, 3]])})
     torch.testing.assert_close(seen[0], torch.tensor([[-3.0, -6.0, 2.0]]))
 
 
@@ -228,7 +228,7 @@ def test_two_models_of_the_same_features_share_nothing():
 
 def test_history_and_target_share_one_table():
     model = DIN([USER], [HISTORY], [ITEM], **SMALL)
-    assert [name for name, _ in model.embedding.tables()] == ["target_item_id", "user_id"]
+    assert [name for name, _ in model.embedding.tables()] == ["target_item_idx", "user_idx"]
 
 
 def test_a_feature_in_both_lists_enters_once():
@@ -237,9 +237,9 @@ def test_a_feature_in_both_lists_enters_once():
     twice = DIN([ITEM, USER], [HISTORY], [ITEM, USER], **SMALL)
     assert twice.mlp.first_layer.in_features == once.mlp.first_layer.in_features == 3
     assert [feature.name for feature in twice.input_features] == [
-        "target_item_id",
-        "user_id",
-        "hist_item_id",
+        "target_item_idx",
+        "user_idx",
+        "hist_item_idx",
     ]
 
 
@@ -251,18 +251,18 @@ def test_dice_is_the_default_of_both_networks():
 
 
 def test_ids_above_the_range_of_float32_reach_their_own_row():
-    many = SparseFeature("target_item_id", 2**24 + 2, 1)
-    history = SequenceFeature("hist_item_id", 2**24 + 2, 1, "concat", shared_with=many.name)
+    many = SparseFeature("target_item_idx", 2**24 + 2, 1)
+    history = SequenceFeature("hist_item_idx", 2**24 + 2, 1, "concat", shared_with=many.name)
     model = DIN([], [history], [many], **SMALL, embedding_init_std=0.0).eval()
     with torch.no_grad():
         model.embedding.table(many).weight[2**24 + 1] = 1.0
     embedded = model.embed(
         batch_from_padded(
             {
-                "target_item_id": torch.tensor([2**24 + 1, 2**24]),
-                "hist_item_id": torch.tensor([[2**24, 2**24 + 1], [2**24, 0]]),
+                "target_item_idx": torch.tensor([2**24 + 1, 2**24]),
+                "hist_item_idx": torch.tensor([[2**24, 2**24 + 1], [2**24, 0]]),
             },
-            ["hist_item_id"],
+            ["hist_item_idx"],
         )
     )
     assert embedded.targets[0].squeeze(1).tolist() == [1.0, 0.0]
@@ -272,22 +272,22 @@ def test_ids_above_the_range_of_float32_reach_their_own_row():
 def test_the_model_is_named_as_the_columns_of_samples():
     model = build_model(ModelConfig(), VOCABULARY)
     assert {feature.name: feature.vocab_size for feature in model.input_features} == {
-        "target_item_id": 21,
-        "target_cate_id": 6,
-        "user_id": 10,
-        "gender": 3,
-        "hist_item_id": 21,
-        "hist_cate_id": 6,
+        "target_item_idx": 21,
+        "target_cate_idx": 6,
+        "user_idx": 10,
+        "gender_idx": 3,
+        "hist_item_idx": 21,
+        "hist_cate_idx": 6,
     }
     without = build_model(ModelConfig(use_user=False), Vocabulary(n_users=9, n_items=20))
-    assert [each.name for each in without.input_features] == ["target_item_id", "hist_item_id"]
+    assert [each.name for each in without.input_features] == ["target_item_idx", "hist_item_idx"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "options", "sentence"),
     [
         (([], [], [ITEM]), {}, "history_features is empty"),
-        (([], [HISTORY], []), {}, "'hist_item_id' is shared with 'target_item_id'"),
+        (([], [HISTORY], []), {}, "'hist_item_idx' is shared with 'target_item_idx'"),
         (([], [HISTORY], [ITEM]), {"pooling": "max"}, "pooling 'max' is none of"),
         (([], [HISTORY], [ITEM]), {"attention": "both"}, "attention 'both' is none of"),
     ],
@@ -298,14 +298,14 @@ def test_impossible_models_are_refused(arguments, options, sentence):
 
 
 def test_a_sequence_among_the_plain_features_is_refused():
-    with pytest.raises(TypeError, match="sequence feature 'hist_item_id' is among features"):
+    with pytest.raises(TypeError, match="sequence feature 'hist_item_idx' is among features"):
         DIN([HISTORY], [HISTORY], [ITEM], **SMALL)
 
 
 def test_a_missing_input_is_named():
     model = DIN([USER], [HISTORY], [ITEM], **SMALL)
-    inputs = {"target_item_id": torch.tensor([1]), "hist_item_id": torch.tensor([[1]])}
-    with pytest.raises(KeyError, match="no input for feature 'user_id'; there are"):
+    inputs = {"target_item_idx": torch.tensor([1]), "hist_item_idx": torch.tensor([[1]])}
+    with pytest.raises(KeyError, match="no input for feature 'user_idx'; there are"):
         model(inputs)
 
 

@@ -19,7 +19,7 @@ from din_core.serving import export
 from din_core.serving.export import export_onnx, parity
 
 VOCABULARY = Vocabulary(
-    n_users=7, n_items=9, item_attributes={"cate_id": 3}, user_attributes={"gender": 2}
+    n_users=7, n_items=9, item_attributes={"cate_idx": 3}, user_attributes={"gender_idx": 2}
 )
 
 
@@ -96,12 +96,12 @@ def test_inputs_are_the_features_as_int64_and_free_in_batch_and_length(exported)
         for each in graph.input
     }
     assert shapes == {
-        "target_item_id": ["batch"],
-        "target_cate_id": ["batch"],
-        "user_id": ["batch"],
-        "gender": ["batch"],
-        "hist_item_id": ["batch", "length"],
-        "hist_cate_id": ["batch", "length"],
+        "target_item_idx": ["batch"],
+        "target_cate_idx": ["batch"],
+        "user_idx": ["batch"],
+        "gender_idx": ["batch"],
+        "hist_item_idx": ["batch", "length"],
+        "hist_cate_idx": ["batch", "length"],
     }
     types = {each.type.tensor_type.elem_type for each in graph.input}
     assert types == {onnx.TensorProto.INT64}
@@ -110,11 +110,11 @@ def test_inputs_are_the_features_as_int64_and_free_in_batch_and_length(exported)
 
 def test_padding_on_either_side_does_not_change_a_prediction(exported):
     _, path = exported
-    single = {name: np.array([1]) for name in ("target_item_id", "target_cate_id", "gender")}
-    single["user_id"] = np.array([2])
+    single = {name: np.array([1]) for name in ("target_item_idx", "target_cate_idx", "gender_idx")}
+    single["user_idx"] = np.array([2])
 
     def predict(items, cates):
-        history = {"hist_item_id": np.array([items]), "hist_cate_id": np.array([cates])}
+        history = {"hist_item_idx": np.array([items]), "hist_cate_idx": np.array([cates])}
         return run(path, {**single, **history})[0]
 
     expected = predict([4, 5], [1, 2])
@@ -125,8 +125,8 @@ def test_padding_on_either_side_does_not_change_a_prediction(exported):
 
 INT64 = np.iinfo(np.int64)
 SIZES = {
-    "target_item_id": 9, "target_cate_id": 3, "user_id": 7, "gender": 2, "hist_item_id": 9,
-    "hist_cate_id": 3,
+    "target_item_idx": 9, "target_cate_idx": 3, "user_idx": 7, "gender_idx": 2, "hist_item_idx": 9,
+    "hist_cate_idx": 3,
 }  # fmt: skip
 
 
@@ -134,8 +134,8 @@ SIZES = {
 def test_an_index_that_the_table_lacks_is_unknown(exported, name):
     model, path = exported
     row = {
-        "target_item_id": [2], "target_cate_id": [1], "user_id": [3], "gender": [1],
-        "hist_item_id": [[4, 5, 6]], "hist_cate_id": [[1, 2, 3]],
+        "target_item_idx": [2], "target_cate_idx": [1], "user_idx": [3], "gender_idx": [1],
+        "hist_item_idx": [[4, 5, 6]], "hist_cate_idx": [[1, 2, 3]],
     }  # fmt: skip
     known = {each: np.array(value, dtype=np.int64) for each, value in row.items()}
 
@@ -161,10 +161,10 @@ def test_an_index_that_the_table_lacks_is_unknown(exported, name):
 def test_a_position_that_no_table_knows_is_padding(exported, padding):
     _, path = exported
     single = {name: np.array([1]) for name in SIZES if not name.startswith("hist")}
-    short = {"hist_item_id": np.array([[4, 5]]), "hist_cate_id": np.array([[1, 2]])}
+    short = {"hist_item_idx": np.array([[4, 5]]), "hist_cate_idx": np.array([[1, 2]])}
     long = {
-        "hist_item_id": np.array([[4, padding, 5]]),
-        "hist_cate_id": np.array([[1, padding, 2]]),
+        "hist_item_idx": np.array([[4, padding, 5]]),
+        "hist_cate_idx": np.array([[1, padding, 2]]),
     }
     expected = run(path, {**single, **short})[0]
     assert run(path, {**single, **long})[0] == pytest.approx(expected, abs=1e-7)
@@ -176,7 +176,7 @@ def test_parity_asks_for_indices_that_the_tables_lack(exported, monkeypatch):
     known = model.known
 
     def remember(inputs):
-        asked.extend(int(each) for each in inputs["target_item_id"])
+        asked.extend(int(each) for each in inputs["target_item_idx"])
         return known(inputs)
 
     monkeypatch.setattr(model, "known", remember)

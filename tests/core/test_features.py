@@ -124,11 +124,11 @@ def test_two_histories_of_one_target_are_refused():
 
 
 def test_vocabulary_survives_the_way_through_plain_values():
-    vocabulary = Vocabulary(n_users=3, n_items=5, item_attributes={"cate_id": 2})
+    vocabulary = Vocabulary(n_users=3, n_items=5, item_attributes={"cate_idx": 2})
     assert vocabulary.to_dict() == {
         "n_users": 3,
         "n_items": 5,
-        "item_attributes": {"cate_id": 2},
+        "item_attributes": {"cate_idx": 2},
         "user_attributes": {},
     }
     assert Vocabulary.from_dict(vocabulary.to_dict()) == vocabulary

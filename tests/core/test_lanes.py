@@ -104,18 +104,18 @@ def test_what_making_raises_reaches_the_caller_in_its_turn():
 
 def test_a_batch_is_cut_into_consecutive_samples_with_their_positions():
     batch = Batch(
-        sparse={"target_item_id": torch.tensor([7, 8, 9])},
-        sequences={"hist_item_id": torch.tensor([1, 2, 3, 4])},
+        sparse={"target_item_idx": torch.tensor([7, 8, 9])},
+        sequences={"hist_item_idx": torch.tensor([1, 2, 3, 4])},
         offsets=torch.tensor([0, 1, 1, 4]),  # the second sample has no history
         segment_ids=torch.tensor([0, 2, 2, 2]),
         label=torch.tensor([1.0, 0.0, 1.0]),
     )
     first, second = batch.shares(2)
-    assert first.sparse["target_item_id"].tolist() == [7]
-    assert first.sequences["hist_item_id"].tolist() == [1]
+    assert first.sparse["target_item_idx"].tolist() == [7]
+    assert first.sequences["hist_item_idx"].tolist() == [1]
     assert (first.offsets.tolist(), first.segment_ids.tolist()) == ([0, 1], [0])
-    assert second.sparse["target_item_id"].tolist() == [8, 9]
-    assert second.sequences["hist_item_id"].tolist() == [2, 3, 4]
+    assert second.sparse["target_item_idx"].tolist() == [8, 9]
+    assert second.sequences["hist_item_idx"].tolist() == [2, 3, 4]
     assert (second.offsets.tolist(), second.segment_ids.tolist()) == ([0, 0, 3], [1, 1, 1])
     assert second.label.tolist() == [0.0, 1.0]
 

@@ -50,11 +50,11 @@ def log_with_gaps():
     data = planted_log(n_users=15)
     train = data.samples["train"]
     start = np.where(train.position % 3 == 0, train.end, train.start).astype(np.int32)
-    cates = data.item_attributes["cate_id"].copy()
+    cates = data.item_attributes["cate_idx"].copy()
     cates[[3, 14]] = 0
     return dataclasses.replace(
         data,
-        item_attributes={"cate_id": cates},
+        item_attributes={"cate_idx": cates},
         samples={**data.samples, "train": dataclasses.replace(train, start=start)},
     )
 

@@ -24,15 +24,15 @@ def test_padded_histories_are_those_of_the_samples(padding, items, cates):
     samples = data.samples["test"]
     arrays = split_arrays(data, samples, 5, padding)
     positives = arrays["label"] == 1
-    np.testing.assert_array_equal(arrays["hist_item_id"][positives], items)
-    np.testing.assert_array_equal(arrays["hist_cate_id"][positives], cates)
+    np.testing.assert_array_equal(arrays["hist_item_idx"][positives], items)
+    np.testing.assert_array_equal(arrays["hist_cate_idx"][positives], cates)
     # A negative has the history of its positive.
-    np.testing.assert_array_equal(arrays["hist_item_id"][~positives], items)
-    np.testing.assert_array_equal(arrays["target_item_id"][positives], [5, 2])
-    np.testing.assert_array_equal(arrays["target_cate_id"][positives], [9, 7])
-    np.testing.assert_array_equal(arrays["target_item_id"][~positives], samples.item[~positives])
+    np.testing.assert_array_equal(arrays["hist_item_idx"][~positives], items)
+    np.testing.assert_array_equal(arrays["target_item_idx"][positives], [5, 2])
+    np.testing.assert_array_equal(arrays["target_cate_idx"][positives], [9, 7])
+    np.testing.assert_array_equal(arrays["target_item_idx"][~positives], samples.item[~positives])
     np.testing.assert_array_equal(arrays["length"], [4, 4, 1, 1])
-    np.testing.assert_array_equal(arrays["user_id"], [1, 1, 2, 2])
+    np.testing.assert_array_equal(arrays["user_idx"], [1, 1, 2, 2])
 
 
 def test_history_that_does_not_fit_is_refused():
@@ -45,8 +45,8 @@ def test_every_split_is_written_in_the_order_of_its_samples(tmp_path):
     write_arrays(tmp_path / "arrays.npz", data, 5, "left")
     with np.load(tmp_path / "arrays.npz") as saved:
         for split, samples in data.samples.items():
-            np.testing.assert_array_equal(saved[f"{split}.target_item_id"], samples.item)
+            np.testing.assert_array_equal(saved[f"{split}.target_item_idx"], samples.item)
         np.testing.assert_array_equal(saved["train.label"], data.samples["train"].label)
         assert "test.label" not in saved.files  # the answers stay here
         sizes = {name: int(saved[f"vocabulary.{name}"]) for name in vocabulary_sizes(data)}
-    assert sizes == {"user_id": 3, "item_id": 7, "cate_id": 10}
+    assert sizes == {"user_idx": 3, "item_idx": 7, "cate_idx": 10}

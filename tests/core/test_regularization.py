@@ -32,9 +32,9 @@ def test_occurrences_count_candidates_and_histories():
         label=np.array([1, 1, 0], dtype=np.int8),
     )
     counts = occurrences(data, plan)
-    assert counts["target_item_id"].tolist() == [0, 3, 3, 1, 0, 0, 1]
-    assert counts["target_cate_id"].tolist() == [0, 6, 2]
-    assert counts["user_id"].tolist() == [0, 3]
+    assert counts["target_item_idx"].tolist() == [0, 3, 3, 1, 0, 0, 1]
+    assert counts["target_cate_idx"].tolist() == [0, 6, 2]
+    assert counts["user_idx"].tolist() == [0, 3]
 
 
 def test_occurrences_agree_with_a_slow_count():
@@ -42,13 +42,13 @@ def test_occurrences_agree_with_a_slow_count():
     plan = EpochPlanner(data, TrainingConfig(negatives="redrawn")).plan(1)
     everything = np.concatenate(ids_of_samples(data, plan))
     expected = np.bincount(everything, minlength=data.vocabulary.n_items + 1)
-    assert occurrences(data, plan)["target_item_id"].tolist() == expected.tolist()
+    assert occurrences(data, plan)["target_item_idx"].tolist() == expected.tolist()
 
 
 def test_the_gradient_is_that_of_equation_5_for_the_batch():
     data = planted_log()
     plan = EpochPlanner(data, TrainingConfig(negatives="fixed")).plan(0)
-    counts = occurrences(data, plan)["target_item_id"]
+    counts = occurrences(data, plan)["target_item_idx"]
     weight = torch.randn(data.vocabulary.n_items + 1, 4, requires_grad=True)
     batch = ids_of_samples(data, plan)[:3]
 
@@ -71,7 +71,7 @@ def test_with_one_sample_a_batch_an_epoch_adds_up_to_equation_4():
     # alpha_mj / n_j is 1 for every id that occurs, and equation 4 is the norm of those rows.
     data = log([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]], cates=[1] * 9, n_items=9)
     plan = EpochPlanner(data, TrainingConfig(negatives="fixed")).plan(0)
-    counts = occurrences(data, plan)["target_item_id"]
+    counts = occurrences(data, plan)["target_item_idx"]
     weight = torch.randn(10, 4)
     penalty = MiniBatchAware(1.0, {"t": counts}, CPU)
     total = torch.zeros_like(weight)

@@ -17,7 +17,7 @@ from din_core.network.tensor_hash import tensors_hash
 from din_core.serving.saved_models import SavedModelError, load_model, save_model
 
 CONFIG = ModelConfig(embed_dim=2, mlp_dims=(4,), attention_dims=(3,), embedding_init_std=0.5)
-VOCABULARY = Vocabulary(n_users=4, n_items=5, item_attributes={"cate_id": 2})
+VOCABULARY = Vocabulary(n_users=4, n_items=5, item_attributes={"cate_idx": 2})
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ def model():
 
 def test_a_saved_model_predicts_the_same_when_read_back(tmp_path, model):
     inputs = {
-        "target_item_id": torch.tensor([1, 2]),
-        "target_cate_id": torch.tensor([1, 2]),
-        "user_id": torch.tensor([3, 0]),
-        "hist_item_id": torch.tensor([[4, 5], [3, 0]]),
-        "hist_cate_id": torch.tensor([[1, 2], [1, 0]]),
+        "target_item_idx": torch.tensor([1, 2]),
+        "target_cate_idx": torch.tensor([1, 2]),
+        "user_idx": torch.tensor([3, 0]),
+        "hist_item_idx": torch.tensor([[4, 5], [3, 0]]),
+        "hist_cate_idx": torch.tensor([[1, 2], [1, 0]]),
     }
     model.train()
     model(inputs)  # gives the running statistics values of their own

@@ -145,7 +145,7 @@ def test_build_reports_every_table_as_it_is_made(con):
         "user_sequences": 2,
         "negatives": 2,
     }
-    assert con.execute("select count(*) from samples").fetchall() == [(4,)]
+    assert con.execute("select count(*) from encoded_samples").fetchall() == [(4,)]
 
 
 def test_only_the_samples_look_for_the_moments_of_a_split(con):

@@ -95,9 +95,9 @@ def test_every_sequence_file_says_its_grain_and_is_one_statement(path):
 
 
 def test_a_column_is_described_by_its_name_before_a_pattern():
-    samples = sql_files.schema("samples")
-    assert samples.column("target_item_id").startswith("Index of the candidate item")
-    assert samples.column("target_brand").startswith("Index of the candidate's attribute")
+    samples = sql_files.schema("encoded_samples")
+    assert samples.column("target_item_idx").startswith("Index of the candidate item")
+    assert samples.column("target_brand_idx").startswith("Index of the candidate's attribute")
     assert sql_files.schema("no_such_table").description == ""
 
 

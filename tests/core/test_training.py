@@ -357,7 +357,7 @@ def test_a_user_unseen_in_training_is_scored():
     assert 0 < table["score"][-1] < 1
     torch.manual_seed(LOOP.seed)
     initial = build_model(changed(MODEL, use_user=True), data.vocabulary)
-    before, after = (dict(m.embedding.tables())["user_id"].weight for m in (initial, result.model))
+    before, after = (dict(m.embedding.tables())["user_idx"].weight for m in (initial, result.model))
     assert torch.equal(before[9], after[9])
     assert not torch.isclose(before[1:9], after[1:9]).all(dim=1).any()
 

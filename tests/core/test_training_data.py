@@ -52,8 +52,8 @@ def test_events_are_flat_and_every_user_knows_its_own(con):
     assert data.user_offsets.tolist() == [0, 2, 6]
     assert data.event_items.dtype == np.int32
     assert (data.vocabulary.n_users, data.vocabulary.n_items) == (2, 4)
-    assert data.vocabulary.item_attributes == {"cate_id": 2}
-    assert data.item_attributes["cate_id"].tolist() == [0, 1, 2, 1, 2]
+    assert data.vocabulary.item_attributes == {"cate_idx": 2}
+    assert data.item_attributes["cate_idx"].tolist() == [0, 1, 2, 1, 2]
 
 
 def test_samples_are_bounds_into_the_events(con):
@@ -79,11 +79,12 @@ def test_histories_keep_the_most_recent_events(con):
     assert data.event_items[test.start[1] : test.end[1]].tolist() == [2, 3]
 
 
-def test_samples_equal_the_view_that_everybody_reads(con):
+def test_samples_equal_the_view_of_encoded_samples(con):
     data = build(con, max_history=2)
     for split, samples in data.samples.items():
         view = con.execute(
-            "select user_id, label, target_item_id, hist_item_id from samples where split = ?",
+            "select user_idx, label, target_item_idx, hist_item_idx from encoded_samples "
+            "where split = ?",
             [split],
         ).fetchall()
         ours = [
@@ -100,10 +101,10 @@ def test_further_attributes_come_by_item_and_by_user(con):
         path="", item_attribute_cols=("cate_id", "brand"), user_attribute_cols=("age",)
     )
     data = build(con, source=source)
-    assert data.vocabulary.item_attributes == {"cate_id": 2, "brand": 2}
-    assert data.vocabulary.user_attributes == {"age": 2}
-    assert data.item_attributes["brand"].tolist() == [0, 1, 2, 0, 2]
-    assert data.user_attributes["age"].tolist() == [0, 1, 2]
+    assert data.vocabulary.item_attributes == {"cate_idx": 2, "brand_idx": 2}
+    assert data.vocabulary.user_attributes == {"age_idx": 2}
+    assert data.item_attributes["brand_idx"].tolist() == [0, 1, 2, 0, 2]
+    assert data.user_attributes["age_idx"].tolist() == [0, 1, 2]
 
 
 def test_a_log_without_attributes_has_none(con):

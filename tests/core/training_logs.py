@@ -46,11 +46,11 @@ def log(sequences, *, cates, n_items, negatives=1, seed=0):
                 ]
     return TrainingData(
         vocabulary=Vocabulary(
-            n_users=len(sequences), n_items=n_items, item_attributes={"cate_id": max(cates)}
+            n_users=len(sequences), n_items=n_items, item_attributes={"cate_idx": max(cates)}
         ),
         event_items=np.concatenate(sequences).astype(np.int32),
         user_offsets=offsets,
-        item_attributes={"cate_id": np.array([0, *cates], dtype=np.int32)},
+        item_attributes={"cate_idx": np.array([0, *cates], dtype=np.int32)},
         user_attributes={},
         samples={split: samples(each, offsets) for split, each in rows.items()},
     )

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.spark
 
 # Figures beside the tables: files of sql/sequences that give one row.
 FIGURES = ("users_left_out", "users_without_samples", "split_moment")
-EVERY_NAME = (*sequences.tables(), *sequences.views(), *FIGURES)
+EVERY_NAME = (*sequences.tables(), *sequences.samples_relations(), *FIGURES)
 LARGEST = 2**30 - 1
 ODD_NAME = 'it\'s the "best"\\n `brand`'
 
@@ -251,7 +251,7 @@ def test_every_table_has_the_same_rows_and_version_on_both_engines(spark, ours, 
     log, choices = CASES[case]
     create_interactions(ours, log())
     source, config = source_of(log()), SequenceConfig(**choices)
-    sequences.build(ours, source, config)
+    sequences.build(ours, source, config, in_ids=True)
     options = {**sequences.options_from(ours, source, config), "millionths": 800_000}
     for figure in FIGURES:
         store.create_table(ours, figure, **options)

@@ -123,7 +123,7 @@ def tables_of(con):
         table: con.execute(f"from {table} order by {order}").fetchall()
         for table, order in ORDER.items()
     }
-    found["samples"] = con.execute("from samples").fetchall()
+    found["encoded_samples"] = con.execute("from encoded_samples").fetchall()
     return found
 
 
@@ -137,7 +137,9 @@ def assert_equal_to_the_oracle(con, log):
     for table in ORDER:
         assert found[table] == expected[table], table
     # The view promises no order, and rows of several negatives may be equal.
-    assert sorted(found["samples"], key=repr) == sorted(expected["samples"], key=repr)
+    assert sorted(found["encoded_samples"], key=repr) == sorted(
+        expected["encoded_samples"], key=repr
+    )
 
 
 @given(logs())

@@ -128,7 +128,7 @@ def published(tmp_path_factory):
             ("user_id", "item_id", "time", "cate_id", "label"),
             [(user, item, time, CATES[item], label) for user, item, time, label in IMPRESSIONS],
         )
-        sequences.build(con, source, choices)
+        sequences.build(con, source, choices, in_ids=True)
         con.execute(
             "create table rejected_rows as select * from (values "
             "('x.csv', 9, 'empty time', 'u1,i1,'), ('x.csv', 3, 'empty time', 'u2,i1,'), "
@@ -171,11 +171,11 @@ def test_every_block_of_the_document_answers_with_rows(published):
     assert [block for block in blocks if not rows_of(published, block)] == []
 
 
-def test_samples_are_readable_in_ids_of_the_source(published):
+def test_samples_are_in_ids_of_the_source(published):
     found = rows_of(
         published,
         "select label, user_id, target_item_id, target_cate_id, hist_item_id, hist_cate_id, "
-        "history_length, time from readable_samples where split = 'test' order by user_id, label",
+        "history_length, time from samples where split = 'test' order by user_id, label",
     )
     assert found == [
         (0, "u1", "i4", "c2", ["i1", "i1", "i2"], ["c1", "c1", "c1"], 3, AT[4]),
@@ -235,9 +235,7 @@ def test_every_published_relation_and_column_is_described(published):
     described = rows_of(
         published, "select view_name from duckdb_views() where not internal and comment is not null"
     )
-    assert {name for name in analytics.inputs() if name != "readable_sequences"} <= {
-        name for (name,) in described
-    }
+    assert set(analytics.inputs()) <= {name for (name,) in described}
 
 
 def test_views_are_made_of_what_exists_and_dropped_with_it(con):
@@ -247,14 +245,14 @@ def test_views_are_made_of_what_exists_and_dropped_with_it(con):
         ("user_id", "item_id", "time", "cate_id"),
         [(1, 7, 1, 5), (1, 8, 2, 5), (1, 7, 3, 5), (2, 9, 1, None), (2, 7, 2, 5)],
     )
-    sequences.build(con, source, choices)
+    sequences.build(con, source, choices, in_ids=True)
     options = sequences.options_from(con, source, choices)
     made = analytics.create_views(con, options)
-    absent = {"rejected_summary", "readable_predictions", "prediction_quality", "calibration"}
+    absent = {"rejected_summary", "predictions", "prediction_quality", "calibration"}
     assert set(analytics.inputs()) - set(made) == absent
     # Item 9 has no category: a history shows that as NULL.
     assert rows_of(
-        con, "select target_cate_id, hist_cate_id from readable_samples where user_id = 2 and label"
+        con, "select target_cate_id, hist_cate_id from samples where user_id = 2 and label"
     ) == [(5, [None])]
 
     con.execute("create table rejected_rows (file varchar, line int, reason varchar, raw varchar)")
@@ -264,13 +262,87 @@ def test_views_are_made_of_what_exists_and_dropped_with_it(con):
     assert rows_of(con, "select * from duckdb_views() where view_name = 'rejected_summary'") == []
 
 
+def test_integer_ids_join_by_name_with_what_they_name(con):
+    # Ids are not indices: user 2 has the index 1, user 1 is not there, item 5 has the index 1.
+    create_interactions(
+        con,
+        ("user_id", "item_id", "time", "cate_id", "age"),
+        [(2, 6, 1, 9, 30), (2, 5, 2, 7, 30), (3, 5, 1, 7, 40), (3, 6, 2, 9, 40)],
+    )
+    source = SourceConfig(path="", user_attribute_cols=("age",))
+    choices = SequenceConfig(negatives_per_positive=0)
+    sequences.build(con, source, choices, in_ids=True)
+    con.execute(
+        "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
+    )
+    store.create_table(con, "test_predictions")
+    analytics.create_views(con, sequences.options_from(con, source, choices))
+    assert rows_of(
+        con,
+        "select user_id, users.user_idx, target_item_id, items.item_idx, target_cate_id, "
+        "cates.cate_idx, hist_item_id, hist_cate_id, interactions.time "
+        "from samples inner join users using (user_id) "
+        "inner join items on target_item_id = item_id "
+        "inner join cates on target_cate_id = cate_id "
+        "inner join interactions on samples.user_id = interactions.user_id "
+        "and samples.target_item_id = interactions.item_id order by user_id",
+    ) == [(2, 1, 5, 1, 7, 1, [6], [9], 2), (3, 2, 6, 2, 9, 2, [5], [7], 2)]
+    assert rows_of(
+        con, "select user_id, users.user_idx from predictions join users using (user_id) order by 1"
+    ) == [(2, 1), (3, 2)]
+    assert rows_of(
+        con,
+        "select user_id, target_item_idx, label from test_predictions join users using (user_idx) "
+        "order by 1",
+    ) == [(2, 1, 1), (3, 2, 1)]
+
+
+def test_no_relation_mixes_ids_with_indices_under_one_name(con):
+    create_interactions(
+        con,
+        ("user_id", "item_id", "time", "cate_id"),
+        [("u1", "i1", 1, "c1"), ("u1", "i2", 2, "c2"), ("u2", "i1", 3, "c1")],
+    )
+    source, choices = SourceConfig(path=""), SequenceConfig()
+    sequences.build(con, source, choices, in_ids=True)
+    con.execute(
+        "create view model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
+    )
+    store.create_table(con, "test_predictions")
+    analytics.create_views(con, sequences.options_from(con, source, choices))
+    # Ids of this log are texts, indices are integers.
+    columns = rows_of(
+        con,
+        "select table_name, column_name, data_type from duckdb_columns() "
+        "where not internal and (column_name like '%\\_id' escape '\\' "
+        "or column_name like '%\\_idx' escape '\\')",
+    )
+    assert {name for name, *_ in columns} >= {"samples", "encoded_samples", "test_predictions"}
+    for table, column, kind in columns:
+        is_text = kind.startswith("VARCHAR")
+        assert is_text == column.endswith("_id"), (table, column, kind)
+
+
+def test_what_an_earlier_version_made_is_not_published_as_if_it_were_new(con):
+    source, choices = SourceConfig(path=""), SequenceConfig()
+    create_interactions(con, ("user_id", "item_id", "time", "cate_id"), [(1, 7, 1, 5)])
+    sequences.build(con, source, choices, in_ids=True)
+    con.execute("create table old_sequences as select 1 as user_idx")
+    con.execute("create view old_samples as select * from old_sequences")
+    kept = {*store.relations(con)} - {"old_sequences", "old_samples"}
+    analytics.create_views(con, sequences.options_from(con, source, choices))
+    assert {*store.relations(con)} == kept | {
+        "cate_mix", "history_lengths", "item_popularity", "split_summary", "user_activity",
+    }  # fmt: skip
+
+
 def test_outdated_input_is_named_with_the_way_out(con):
     source, choices = SourceConfig(path=""), SequenceConfig()
     create_interactions(con, ("user_id", "item_id", "time", "cate_id"), [(1, 7, 1, 5)])
-    sequences.build(con, source, choices)
+    sequences.build(con, source, choices, in_ids=True)
     options = sequences.options_from(con, source, choices)
-    # As if `samples` were still the view over events without a category.
-    con.execute("create or replace view samples as select user_idx as user_id from events")
+    # As if `encoded_samples` were still the view of another version.
+    con.execute("create or replace view encoded_samples as select user_idx as user_id from events")
     with pytest.raises(analytics.AnalyticsError, match=r"does not fit.*materialize .*samples"):
         analytics.create_views(con, options)
 
@@ -293,7 +365,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
         ],
     )
     choices = SequenceConfig(max_history=1)
-    sequences.build(con, source, choices)
+    sequences.build(con, source, choices, in_ids=True)
     con.execute(
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
@@ -301,7 +373,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
     analytics.create_views(con, sequences.options_from(con, source, choices))
 
     values = {7: {"cate_id": 5, "brand": "x"}, 8: {"cate_id": 6, "brand": None}}
-    answer = con.execute("from readable_samples where split = 'test' and label and user_id = 30")
+    answer = con.execute("from samples where split = 'test' and label and user_id = 30")
     names = [column[0] for column in answer.description]
     found = dict(zip(names, answer.fetchall()[0], strict=True))
     assert found == {
@@ -326,7 +398,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
     seen = [f"{name.removesuffix('_id')}_in_history" for name in item_attributes]
     assert rows_of(
         con,
-        f"select {', '.join([*seen, 'item_in_history'])} from readable_predictions "
+        f"select {', '.join([*seen, 'item_in_history'])} from predictions "
         "where label and user_id = 30",
     ) == [(0,) * (len(seen) + 1)]
     has_mix = rows_of(con, "select count(*) from duckdb_views() where view_name = 'cate_mix'")
@@ -354,14 +426,14 @@ def test_attributes_may_have_names_of_the_queries_themselves(con, item_attribute
         ("user_id", "item_id", "time", *map(sql_files.quote, values)),
         [("u1", item, second, *values.values()) for second, item in enumerate(["i1", "i2", "i1"])],
     )
-    sequences.build(con, source, SequenceConfig())
+    sequences.build(con, source, SequenceConfig(), in_ids=True)
     con.execute(
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
     analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
 
-    answer = con.execute("from readable_samples where position = 3")
+    answer = con.execute("from samples where position = 3")
     names = [column[0] for column in answer.description]
     sample = dict(zip(names, answer.fetchall()[0], strict=True))
     for name in item_attributes:

@@ -36,7 +36,7 @@ def build(con, tmp_path):
         source = SourceConfig(path=str(path), time_unit=time_unit)
         config = SequenceConfig(**config)
         ingest(con, source)
-        sequences.build(con, source, config)
+        sequences.build(con, source, config, in_ids=True)
         return sequences.options_from(con, source, config)
 
     return build
@@ -49,7 +49,7 @@ def test_events_within_a_second_are_ordered_by_its_fraction(con, build):
     ).fetchall() == list(zip("ABCD", TENTHS, strict=True))
     # Items 1 ... 4 are A ... D.
     assert con.execute(
-        "select hist_item_id, time from samples where split = 'test'"
+        "select hist_item_idx, time from encoded_samples where split = 'test'"
     ).fetchall() == [([1, 2, 3], TENTHS[3])]
 
 
@@ -72,7 +72,7 @@ def test_negatives_have_the_time_of_their_positive_in_the_same_type(con, build, 
 
 def test_a_split_begins_at_a_fraction_of_a_second(con, build):
     build(split="temporal", val_from=float(TENTHS[1]), test_from=float(TENTHS[2]))
-    split = "select split from samples where label = 1 order by position"
+    split = "select split from encoded_samples where label = 1 order by position"
     assert [row[0] for row in con.execute(split).fetchall()] == ["val", "test", "test"]
     # The quantile 1/2: more than half of four events do not come after the third.
     options = build(split="temporal", val_from=0.5, test_from=0.75)
@@ -85,7 +85,7 @@ def test_analysts_read_the_moment_with_its_fraction(con, build):
     analytics.create_views(con, options)
     moments = [at(f"2020-07-05 00:08:23.{tenth}00") for tenth in (5, 9)]
     moments.append(at("2020-07-05 00:08:24"))
-    found = con.execute("select time from readable_samples where label = 1 order by position")
+    found = con.execute("select time from samples where label = 1 order by position")
     assert [row[0] for row in found.fetchall()] == moments
     assert con.execute("select first_time, last_time from user_activity").fetchall() == [
         (at("2020-07-05 00:08:23.100"), moments[2])

@@ -114,7 +114,7 @@ def test_text_parquet_and_frames_agree_with_the_values(con, tmp_path_factory, dr
             assert some == sorted(expected[table]), (name, table)
 
     # The frame goes the way of the tutorial; its samples are those of the last build.
-    if not con.execute("select count(*) from samples").fetchone()[0]:
+    if not con.execute("select count(*) from encoded_samples").fetchone()[0]:
         with pytest.raises(SourceError, match="gives no sample"):
             generate_seq_feature(frame, "user_id", "item_id", "time", ["cate_id", "brand", "flag"])
         return
@@ -125,8 +125,8 @@ def test_text_parquet_and_frames_agree_with_the_values(con, tmp_path_factory, dr
         in_order = [
             (label, user, item, [*history, *[0] * (4 - len(history))])
             for label, user, item, history in con.execute(
-                "select label, user_id, target_item_id, hist_item_id from samples "
-                "where split = ? order by user_id, position, label desc, target_item_id",
+                "select label, user_idx, target_item_idx, hist_item_idx from encoded_samples "
+                "where split = ? order by user_idx, position, label desc, target_item_idx",
                 [split],
             ).fetchall()
         ]

@@ -60,14 +60,14 @@ def test_ids_up_to_the_largest_are_kept_exactly(con):
 )
 def test_the_last_event_is_test_and_the_one_before_val(con, n_events, splits):
     build(con, [(1, item, item) for item in range(n_events)])
-    found = con.execute("select split from samples order by position").fetchall()
+    found = con.execute("select split from encoded_samples order by position").fetchall()
     assert [split for (split,) in found] == splits
 
 
 def test_heavy_user_keeps_every_split_and_the_most_recent_history(con):
     build(con, [(1, item, item) for item in range(1, 61)] + [(2, 99, 1)], max_history=50)
     rows = con.execute(
-        "select split, hist_item_id from samples where label = 1 and position >= 58 "
+        "select split, hist_item_idx from encoded_samples where label = 1 and position >= 58 "
         "order by position"
     ).fetchall()
     assert [split for split, _ in rows] == ["train", "val", "test"]
@@ -77,7 +77,7 @@ def test_heavy_user_keeps_every_split_and_the_most_recent_history(con):
 def test_a_negative_shares_split_and_history_with_its_positive(con):
     build(con, [(1, item, 10 * item) for item in range(1, 5)] + [(2, 9, 1)])
     rows = con.execute(
-        "select position, label, split, target_item_id, hist_item_id, time from samples "
+        "select position, label, split, target_item_idx, hist_item_idx, time from encoded_samples "
         "order by position, label"
     ).fetchall()
     # User 1 interacted with items 1 to 4 of five: the only negative is item 5.
@@ -94,7 +94,7 @@ def test_a_negative_shares_split_and_history_with_its_positive(con):
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
 def test_a_user_who_interacted_with_every_item_keeps_the_positives_alone(con, sampling):
     build(con, [(1, 1, 1), (1, 2, 2), (2, 1, 1)], negative_sampling=sampling)
-    assert con.execute("select user_id, label from samples").fetchall() == [(1, 1)]
+    assert con.execute("select user_idx, label from encoded_samples").fetchall() == [(1, 1)]
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
@@ -150,12 +150,14 @@ def test_further_attributes_have_their_columns_and_one_vocabulary(con):
         ("brand", 2, "b"),
     ]
     assert con.execute("from users").fetchall() == [(1, 1, 1), (2, 2, 0)]
-    columns = [row[0] for row in con.execute("describe samples").fetchall()]
+    columns = [row[0] for row in con.execute("describe encoded_samples").fetchall()]
     assert columns == [
-        "split", "label", "user_id", "target_item_id", "target_cate_id", "target_brand",
-        "hist_item_id", "hist_cate_id", "hist_brand", "age", "position", "history_end", "time",
+        "split", "label", "user_idx",
+        "target_item_idx", "target_cate_idx", "target_brand_idx",
+        "hist_item_idx", "hist_cate_idx", "hist_brand_idx",
+        "age_idx", "position", "history_end", "time",
     ]  # fmt: skip
-    assert con.execute("from samples").fetchall() == [
+    assert con.execute("from encoded_samples").fetchall() == [
         ("test", 1, 1, 2, 1, 1, [1], [1], [2], 1, 2, 1, 2)
     ]
 
@@ -163,7 +165,7 @@ def test_further_attributes_have_their_columns_and_one_vocabulary(con):
 def test_without_attributes_there_is_no_category_anywhere(con):
     build(con, [(1, 1, 1), (1, 2, 2), (2, 3, 3)])
     assert con.execute("from cates").fetchall() == []
-    for table in ("items", "events", "negatives", "user_sequences", "samples"):
+    for table in ("items", "events", "negatives", "user_sequences", "encoded_samples"):
         columns = [row[0] for row in con.execute(f"describe {table}").fetchall()]
         assert not [column for column in columns if "cate" in column]
 
@@ -175,7 +177,9 @@ def test_an_attribute_may_have_any_name(con):
         columns='user_id, item_id, time, "the ""best"" brand"',
         attributes=('the "best" brand',),
     )
-    found = con.execute('select "hist_the ""best"" brand" from samples where label = 1').fetchall()
+    found = con.execute(
+        'select "hist_the ""best"" brand_idx" from encoded_samples where label = 1'
+    ).fetchall()
     assert found == [([1],)]
 
 
@@ -283,7 +287,8 @@ def test_logged_negatives_see_the_positives_before_them(con):
         (3, 1, 6, 9),
     ]
     assert con.execute(
-        "select split, label, target_item_id, hist_item_id from samples order by time, label"
+        "select split, label, target_item_idx, hist_item_idx from encoded_samples "
+        "order by time, label"
     ).fetchall() == [
         # The user was last shown something at 9, and before that at 4; clicks do not decide it.
         ("train", 0, 3, [2]),
@@ -309,8 +314,8 @@ LISTS = [
 def test_rows_of_one_moment_know_nothing_of_each_other(con):
     build(con, LISTS, columns="user_id, item_id, time, label")
     found = con.execute(
-        "select time, item_id, split, hist_item_id, history_end from samples "
-        "inner join items on target_item_id = item_idx order by time, item_id"
+        "select time, item_id, split, hist_item_idx, history_end from encoded_samples "
+        "inner join items on target_item_idx = item_idx order by time, item_id"
     ).fetchall()
     # Items 10, 12, 14 and 16 are the events; their indices are 1, 3, 5 and 7.
     assert found == [
@@ -331,8 +336,8 @@ def test_the_order_of_a_list_in_the_file_changes_no_sample(con):
         build(con, rows, columns="user_id, item_id, time, label")
         answers.append(
             con.execute(
-                "select time, target_item_id, label, split, list_sort(hist_item_id), history_end "
-                "from samples order by all"
+                "select time, target_item_idx, label, split, list_sort(hist_item_idx), history_end "
+                "from encoded_samples order by all"
             ).fetchall()
         )
     assert answers[0] == answers[1]
@@ -358,14 +363,15 @@ def test_a_first_moment_of_several_positives_is_history_and_no_sample(con):
     rows = [(1, 1, 5, 1), (1, 2, 5, 1), (1, 3, 5, 0), (1, 4, 6, 1), (1, 5, 6, 0)]
     build(con, rows, columns="user_id, item_id, time, label")
     assert con.execute(
-        "select label, split, target_item_id, hist_item_id from samples order by label"
+        "select label, split, target_item_idx, hist_item_idx from encoded_samples order by label"
     ).fetchall() == [(0, "test", 5, [1, 2]), (1, "test", 4, [1, 2])]
 
 
 def test_without_labels_the_order_within_a_moment_stays(con):
     build(con, [(1, 1, 5), (1, 2, 5), (1, 3, 5), (2, 4, 1)])
     assert con.execute(
-        "select position, split, hist_item_id from samples where label = 1 order by position"
+        "select position, split, hist_item_idx from encoded_samples where label = 1 "
+        "order by position"
     ).fetchall() == [(2, "val", [1]), (3, "test", [1, 2])]
 
 
@@ -379,7 +385,9 @@ def test_a_temporal_split_keeps_a_moment_whole(con):
         test_from=0.9,
     )
     # Of four events, at 100, 200, 200 and 300, more than half have passed at 200, all at 300.
-    assert con.execute("select distinct time, split from samples order by time").fetchall() == [
+    assert con.execute(
+        "select distinct time, split from encoded_samples order by time"
+    ).fetchall() == [
         (200, "val"),
         (250, "val"),
         (300, "test"),
@@ -422,7 +430,9 @@ def test_a_temporal_split_goes_by_the_clock_of_each_row(con):
         val_from=29,
         test_from=40,
     )
-    assert con.execute("select target_item_id, split from samples order by time").fetchall() == [
+    assert con.execute(
+        "select target_item_idx, split from encoded_samples order by time"
+    ).fetchall() == [
         (2, "train"),
         (3, "val"),
         (4, "val"),
@@ -454,7 +464,7 @@ def test_no_log_at_all_gives_empty_tables(con):
     con.execute("delete from interactions")
     rows = sequences.build(con, SourceConfig(path="", item_attribute_cols=()), SequenceConfig())
     assert set(rows.values()) == {0}
-    assert con.execute("from samples").fetchall() == []
+    assert con.execute("from encoded_samples").fetchall() == []
 
 
 def test_many_attributes_are_each_decided_by_their_own_votes(con):

@@ -14,10 +14,11 @@ __all__ = ["DIN", "build_model"]
 
 
 def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
-    """Build the network for a log; inputs are named as the columns of the view ``samples``.
+    """Build the network for a log; inputs are named as the columns of ``encoded_samples``.
 
-    Those are ``target_item_id`` with ``hist_item_id``, ``target_<c>`` with ``hist_<c>`` for every
-    item attribute, ``user_id`` where the configuration wants it, and the user attributes.
+    Those are ``target_item_idx`` with ``hist_item_idx``, ``target_<c>`` with ``hist_<c>`` for the
+    index column of every item attribute, ``user_idx`` where the configuration wants it, and the
+    index columns of the user attributes.
 
     Args:
         config: The network's options.
@@ -26,7 +27,7 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
     Returns:
         A freshly initialised model, drawn from torch's global generator: seed it before.
     """
-    item_columns = {"item_id": vocabulary.n_items, **vocabulary.item_attributes}
+    item_columns = {"item_idx": vocabulary.n_items, **vocabulary.item_attributes}
     targets = [
         SparseFeature(f"target_{column}", size + 1, config.embed_dim)
         for column, size in item_columns.items()
@@ -41,7 +42,7 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
         )
         for column, size in item_columns.items()
     ]
-    user_columns = {"user_id": vocabulary.n_users} if config.use_user else {}
+    user_columns = {"user_idx": vocabulary.n_users} if config.use_user else {}
     others = [
         SparseFeature(column, size + 1, config.embed_dim)
         for column, size in {**user_columns, **vocabulary.user_attributes}.items()

@@ -1,10 +1,10 @@
 -- asset: warehouse
 -- kind: view
--- What the model answered on the test samples, in ids of the source.
+-- What the model answered on the test samples, in ids; test_predictions is the same in indices.
 -- Grain: one row per row of test_predictions. item_in_history and <attribute>_in_history say how
 -- often the history the model saw holds the target's item or attribute value already.
 {% from "macros/history.jinja" import history_of with context %}
-{% from "macros/readable.jinja" import vocabulary_of with context %}
+{% from "macros/in_ids.jinja" import vocabulary_of with context %}
 with
 
 {% for attribute in item_attributes %}
@@ -12,8 +12,8 @@ with
 {% endfor %}
 histories as (
     select
-        examples.user_id as user_idx,
-        examples.target_item_id as item_idx,
+        examples.user_idx,
+        examples.target_item_idx as item_idx,
         examples.label,
         examples.score,
         examples.position,
@@ -21,11 +21,11 @@ histories as (
         examples.history_length,
         examples.item_popularity,
         {% for attribute in item_attributes %}
-        {{ history_of(attribute.sequence) }} as {{ attribute.history }},
+        {{ history_of(attribute.sequence) }} as {{ attribute.history_index }},
         {% endfor %}
-        {{ history_of(quote("items")) }} as hist_item_id
+        {{ history_of(quote("items")) }} as hist_item_idx
     from test_predictions as examples
-    inner join user_sequences on examples.user_id = user_sequences.user_idx
+    inner join user_sequences on examples.user_idx = user_sequences.user_idx
 ),
 
 described as (
@@ -35,7 +35,7 @@ described as (
         {% for attribute in item_attributes %}
         items.{{ attribute.index }},
         {{ attribute.vocabulary }}.value as {{ attribute.target }},
-        histories.{{ attribute.history }},
+        histories.{{ attribute.history_index }},
         {% endfor %}
         histories.item_idx,
         histories.label,
@@ -44,7 +44,7 @@ described as (
         histories.k,
         histories.history_length,
         histories.item_popularity,
-        histories.hist_item_id
+        histories.hist_item_idx
     from histories
     inner join users on histories.user_idx = users.user_idx
     inner join items on histories.item_idx = items.item_idx
@@ -70,10 +70,12 @@ final as (
         {% for attribute in item_attributes %}
         -- An unknown value, index 0, is not the same as another unknown one.
         array_length(
-            list_filter({{ attribute.history }}, lambda idx: idx = nullif({{ attribute.index }}, 0))
+            list_filter(
+                {{ attribute.history_index }}, lambda idx: idx = nullif({{ attribute.index }}, 0)
+            )
         ) as {{ quote(attribute.stem ~ "_in_history") }},
         {% endfor %}
-        array_length(list_filter(hist_item_id, lambda idx: idx = item_idx)) as item_in_history
+        array_length(list_filter(hist_item_idx, lambda idx: idx = item_idx)) as item_in_history
     from described
 )
 
