@@ -11,8 +11,6 @@ import yaml
 from din_core.errors import DinError
 
 _PRESETS = Path(__file__).parent / "presets"
-#: Without it a terminal shows every event of Dagster's.
-_LOGGERS = {"console": {"config": {"log_level": "INFO"}}}
 
 
 class ConfigFileError(DinError, ValueError):
@@ -51,7 +49,7 @@ def asked_for(file: Path | None, preset: str | None, *, defaults: bool = False) 
     Raises:
         ConfigFileError: A file cannot be read or holds no mapping, or there is no such preset.
     """
-    parts: list[Mapping[str, Any]] = [{"loggers": _LOGGERS}]
+    parts: list[Mapping[str, Any]] = []
     if defaults:
         # The step that reads the source is named, so that its columns have their defaults, too.
         parts.append({"ops": {"interactions": {"config": {}}}})

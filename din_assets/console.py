@@ -8,9 +8,11 @@ everything.
 
 import copy
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution import context_creation_job
 
 # By run: Dagster makes one logger for the run and another for its steps.
 _explained: dict[str | None, dict[str, str]] = {}
@@ -29,6 +31,23 @@ def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
         handler.addFilter(_says_something_new)
         handler.setFormatter(_Sentences(handler.formatter or logging.Formatter(), explained))
     return logger
+
+
+def use_by_default() -> None:
+    """Let the runs of this process use :func:`console_logger` where none is configured.
+
+    Dagster takes the loggers of a code location for runs that name one in ``loggers:``. All others
+    get its own console logger, at level DEBUG and with every stack twice, and no definition or
+    setting of an instance replaces that one; so the function that chooses it is replaced.
+    """
+    context_creation_job.default_system_loggers = _default_loggers
+
+
+def _default_loggers(
+    instance: dg.DagsterInstance | None,
+) -> Sequence[tuple[dg.LoggerDefinition, Mapping[str, object]]]:
+    level = (instance.python_log_level if instance else None) or "INFO"
+    return [(console_logger, {"name": "dagster", "log_level": level})]
 
 
 def _says_something_new(record: logging.LogRecord) -> bool:

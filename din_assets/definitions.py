@@ -5,9 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from din_assets import jobs
+from din_assets import console, jobs
 from din_assets.catalogue import ASSETS
-from din_assets.console import console_logger
 from din_assets.run_start import RunStore
 
 
@@ -21,12 +20,13 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         The definitions. Steps run one after another in one process: the database has one writer,
         and torch is imported once.
     """
+    console.use_by_default()
     return dg.Definitions(
         assets=ASSETS,
         jobs=[jobs.all_assets],
         resources={"store": RunStore(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
-        loggers={"console": console_logger},
+        loggers={"console": console.console_logger},
     )
 
 

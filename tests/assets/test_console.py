@@ -32,6 +32,25 @@ def test_missing_file_is_said_once_in_the_last_line(pipeline, monkeypatch, capsy
     assert len(shown) == 3, shown  # the step failed, the run failed, why
 
 
+def test_run_that_names_no_logger_writes_the_same_short_log(pipeline, monkeypatch, capsys):
+    quiet = {"ops": {}}
+    assert pipeline.run(*INGESTION, config=quiet).success
+    shown = lines(capsys)
+    assert any("source: the synthetic log" in line for line in shown)
+    assert not [line for line in shown if " - DEBUG - " in line]
+    monkeypatch.setenv("DIN_CSV", "/nowhere/log.csv")
+    assert not pipeline.run(*INGESTION, config=quiet).success
+    shown = [line for line in lines(capsys) if " - WARNING - " not in line]
+    assert shown[-1] == "interactions: /nowhere/log.csv: there is no such file (DIN_CSV names it)"
+    assert len(shown) == 3, shown  # the step failed, the run failed, why
+
+
+def test_level_that_a_run_names_is_its_level(pipeline, capsys):
+    loud = {"ops": {}, "loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
+    assert pipeline.run(*INGESTION, config=loud).success
+    assert [line for line in lines(capsys) if " - STEP_SUCCESS - " in line]
+
+
 def test_every_failed_step_says_why(pipeline, capsys):
     # Nothing was ever made: each of these lacks its input.
     assert not pipeline.run("cates", "attributes").success
