@@ -1,6 +1,7 @@
 """The command line ``din``: make what changed, prune what is old."""
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -60,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         "run where none are named.",
     )
     run.add_argument("--all", action="store_true", help="make everything, changed or not")
-    run.add_argument("--dry-run", action="store_true", help="say what would be made")
+    run.add_argument(
+        "--dry-run", action="store_true", help="say what would be made, and change nothing"
+    )
     source = run.add_mutually_exclusive_group()
     source.add_argument(
         "--csv",
@@ -108,9 +111,11 @@ def _run(asked: config_files.Asked, named: str | None, *, everything: bool, dry_
 
     decisions: list[Decision] = []
     try:
-        with _instance() as instance:
-            # Here, since a call that finds nothing to do starts no run that would.
-            dead_runs.mark_failed(instance)
+        # A dry run leaves the run history alone, which opening alone may create.
+        with contextlib.nullcontext() if dry_run else _instance() as instance:
+            if instance is not None:
+                # Here, since a call that finds nothing to do starts no run that would.
+                dead_runs.mark_failed(instance)
             for decision in refresh(
                 instance,
                 run_config=asked.run_config,

@@ -40,12 +40,13 @@ def use_by_default() -> None:
     get its own console logger, at level DEBUG and with every stack twice, and no definition or
     setting of an instance replaces that one; so the function that chooses it is replaced.
     """
-    context_creation_job.default_system_loggers = _default_loggers
+    looked_up = vars(context_creation_job)  # where the name is looked up, not where it is defined
+    looked_up["default_system_loggers"] = _default_loggers
 
 
 def _default_loggers(
     instance: dg.DagsterInstance | None,
-) -> Sequence[tuple[dg.LoggerDefinition, Mapping[str, object]]]:
+) -> Sequence[tuple[Any, Mapping[str, object]]]:
     level = (instance.python_log_level if instance else None) or "INFO"
     return [(console_logger, {"name": "dagster", "log_level": level})]
 

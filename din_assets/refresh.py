@@ -45,7 +45,7 @@ class RefreshFailedError(DinError, RuntimeError):
 
 
 def refresh(
-    instance: dg.DagsterInstance,
+    instance: dg.DagsterInstance | None,
     *,
     run_config: RunConfig,
     keeps_others: bool = False,
@@ -61,7 +61,7 @@ def refresh(
     done what the first did, and no run changes what was decided on.
 
     Args:
-        instance: Where the runs are recorded.
+        instance: Where the runs are recorded; None records them nowhere, as a dry run wants it.
         run_config: Run configuration as ``-c`` takes it; where it names no step, the options are
             those of the last run.
         keeps_others: Whether the steps that it does not name keep the options of the last run, also
@@ -69,8 +69,9 @@ def refresh(
         named: The source, as an absolute path or glob or ``synthetic``. By default what DIN_CSV
             names, then the source of the last run.
         everything: Make all of it, changed or not.
-        dry_run: Decide, but make nothing. What a change would do further down is then unknown, so
-            everything below a step that would be made is listed as well.
+        dry_run: Decide, but change nothing: what killed runs left behind stays, too. What a change
+            would do further down is then unknown, so everything below a step that would be made is
+            listed as well.
         on_wait: Told for whom one waits where a run is under way.
         on_note: Told which source and whose options it goes by.
 
@@ -91,7 +92,7 @@ def refresh(
         for step in steps:
             yield Decision(_assets(step), ("never made",), "would be made")
         return
-    with resource.locked("din run", on_wait=on_wait, on_note=on_note):
+    with resource.locked("din run", read_only=dry_run, on_wait=on_wait, on_note=on_note):
         state = read_state(resource)
         recorded = state.made.get(choices.SOURCE_STEP)
         settled, notes = settle(recorded and recorded.options)
@@ -147,7 +148,7 @@ class _Pass:
     """One pass over the steps, from the source down."""
 
     job: dg.JobDefinition
-    instance: dg.DagsterInstance
+    instance: dg.DagsterInstance | None
     resource: StoreResource
     run_config: RunConfig
     everything: bool

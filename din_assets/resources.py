@@ -120,6 +120,7 @@ class StoreResource(dg.ConfigurableResource):
         self,
         owner: str,
         *,
+        read_only: bool = False,
         on_wait: Callable[[str], object] = lambda _: None,
         on_note: Callable[[str], object] = lambda _: None,
     ) -> Generator[None]:
@@ -129,6 +130,7 @@ class StoreResource(dg.ConfigurableResource):
 
         Args:
             owner: Who is taking the lock, for the others to read.
+            read_only: Whether nothing is to change, and leftovers stay.
             on_wait: Told for whom one waits.
             on_note: Told what is removed.
         """
@@ -137,10 +139,11 @@ class StoreResource(dg.ConfigurableResource):
             return
         lock = self.folder / "pipeline.lock"
         with store.run_lock(lock, owner=owner, on_wait=on_wait):
-            # Here, since a run that finds nothing to do publishes nothing and makes no artifact.
-            store.remove_unfinished(self.published_path)
-            for leftover in artifacts.sweep(self.artifacts_root):
-                on_note(f"removed what a killed run left behind: {leftover}")
+            if not read_only:
+                # Here: a run that finds nothing to do publishes nothing and makes no artifact.
+                store.remove_unfinished(self.published_path)
+                for leftover in artifacts.sweep(self.artifacts_root):
+                    on_note(f"removed what a killed run left behind: {leftover}")
             yield
 
     @contextlib.contextmanager

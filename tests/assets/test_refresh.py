@@ -186,6 +186,28 @@ def test_what_a_killed_run_left_behind_goes_although_nothing_is_made(refreshed, 
     assert f"removed what a killed run left behind: {leftover}" in said
 
 
+def _files_below(folder):
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes()) if path.is_file() else None
+        for path in folder.rglob("*")
+        if path.name != "pipeline.lock"  # held meanwhile, and empty before and after
+    }
+
+
+def test_dry_run_changes_nothing_not_even_what_killed_runs_left(
+    refreshed, pipeline, csv, tmp_path, monkeypatch, capsys
+):
+    csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
+    (pipeline.home / "artifacts" / "din_model" / ".staging-of-a-killed-run").mkdir()
+    (pipeline.home / ".warehouse.duckdb.publishing-of-a-killed-run").mkdir()
+    (tmp_path / "dagster.yaml").write_text("")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    before = _files_below(tmp_path)
+    assert cli.main(["run", "--dry-run"]) == 0
+    assert "the source has new content" in capsys.readouterr().out
+    assert _files_below(tmp_path) == before
+
+
 def test_each_file_is_hashed_once_by_the_comparison(refreshed, csv, monkeypatch):
     seen = []
 
