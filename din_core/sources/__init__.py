@@ -5,16 +5,9 @@
 :mod:`~din_core.sources.parquet_rows`; which rows can be used is decided in ``sql/ingest``.
 """
 
+from din_core.sources.accounts import IngestReport, Rejection, SourceReport
 from din_core.sources.errors import SourceError
-from din_core.sources.ingestion import (
-    IngestReport,
-    Rejection,
-    SourceReport,
-    fingerprint,
-    ingest,
-    options_of,
-    stage,
-)
+from din_core.sources.ingestion import fingerprint, ingest, options_of, stage
 from din_core.sources.staging import Progress
 
 __all__ = [

@@ -10,17 +10,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import duckdb
 
 from din_core import store
 from din_core.config import SourceConfig
-from din_core.escaping import printable
 from din_core.sources import remarks
-from din_core.sources.codings import Summary, absent_labels, summarise, survey
+from din_core.sources.accounts import IngestReport, SourceReport, find_rejections
+from din_core.sources.codings import absent_labels, summarise, survey
 from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
@@ -29,7 +28,6 @@ from din_core.sources.staging import Progress, discard, load, restore_raw
 from din_core.store import sql_files
 
 _log = logging.getLogger(__name__)
-_SHOWN = 3
 _SHOWN_LABELS = 6
 # The views for analysts join a vocabulary for each attribute, and the planner's time grows with the
 # square of the joins: 0.6 s of processor time at 60, 2.5 s at 120, 17 s at 240.
@@ -41,83 +39,6 @@ _RESERVED = frozenset(
     | {"offset_sign", "offset_hours", "offset_minutes", "seconds", "fraction", "label_value"}
     | {"user_idx", "item_idx", "position", "k", "split", "score", "file_number", "number_of_file"}
 )
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A reason for which rows were rejected.
-
-    Attributes:
-        reason: The reason, as in ``rejected_rows``.
-        rows: How many rows.
-        examples: The first of them, as ``log.csv line 7: 1,2,yesterday,3``.
-    """
-
-    reason: str
-    rows: int
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class SourceReport:
-    """What a source turned out to be.
-
-    Attributes:
-        files: Names of its files, as in the column ``file``.
-        bytes: Size on disk.
-        sha256: Hash of the content, in hexadecimal: of the decompressed text, or of the Parquet
-            file. It does not depend on names or places.
-        dialect: In words, as ``comma-separated, gzip``.
-        columns: All columns of the header.
-        has_label: Whether the label column is among them: the rows are labelled impressions.
-        lines_read: Rows after the header; blank lines are none, a record over several lines is one.
-        continued: Lines of those records after their first. With them each line that is not blank
-            is accounted for: below the headers there are ``lines_read + continued``, blank lines
-            inside a quoted value included.
-        notes: What may have been read otherwise than it was meant, one sentence each.
-        rejected: Rows that cannot be used.
-        rejections: The reasons, the most frequent first.
-        recognised: What was recognised or will be filled in, one sentence each.
-        summary: How its columns are written.
-        staged_integers: Columns of ``source_rows`` that are BIGINT already, because not one of
-            their values, of rejected rows included, is anything else.
-    """
-
-    files: tuple[str, ...]
-    bytes: int
-    sha256: str
-    dialect: str
-    columns: tuple[str, ...]
-    has_label: bool
-    lines_read: int
-    continued: int
-    notes: tuple[str, ...]
-    rejected: int
-    rejections: tuple[Rejection, ...]
-    recognised: tuple[str, ...]
-    summary: Summary
-    staged_integers: frozenset[str]
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """Where every row of the source went.
-
-    ``lines_read == interactions + rejected + duplicates`` holds always.
-
-    Attributes:
-        source: What was read.
-        lines_read: Rows of the source.
-        interactions: Rows of ``interactions``.
-        rejected: Rows of ``rejected_rows``.
-        duplicates: Rows dropped because they equal an earlier one.
-    """
-
-    source: SourceReport
-    lines_read: int
-    interactions: int
-    rejected: int
-    duplicates: int
 
 
 def stage(
@@ -164,7 +85,7 @@ def stage(
     judging: dict[str, Any] = {**options, "coding": codings.options()}
     if n_rejected:
         restore_raw(con, layout, sql_files.render("rejected_rows", **judging), staged.digests)
-    rejections = _rejections(con, judging) if n_rejected else ()
+    rejections = find_rejections(con, judging) if n_rejected else ()
     where = source.path
     if not n_rows:
         raise SourceError(f"{where}: there is a header and no row below it; is the file complete?")
@@ -332,26 +253,3 @@ def _labels(con: duckdb.DuckDBPyConnection) -> str:
     ).fetchall()
     shown = [f"'{value[:40]}' ({rows} rows)" for value, rows in counts[:_SHOWN_LABELS]]
     return ", ".join(shown) + (", ..." if len(counts) > _SHOWN_LABELS else "")
-
-
-def _rejections(
-    con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]
-) -> tuple[Rejection, ...]:
-    con.execute(
-        "create or replace temp table source_rejections as "
-        + sql_files.render("rejected_rows", **options)
-    )
-    counts = con.execute(
-        "select reason, count(*) from source_rejections group by reason order by 2 desc, 1"
-    ).fetchall()
-    examples: dict[str, list[str]] = {}
-    for reason, file, line, raw in con.execute(
-        "select reason, file, line, raw from source_rejections "
-        f"qualify row_number() over (partition by reason order by file, line) <= {_SHOWN} "
-        "order by file, line"
-    ).fetchall():
-        shown = printable(raw)
-        shown = shown if len(shown) <= 120 else shown[:117] + "..."
-        examples.setdefault(reason, []).append(f"{file} line {line}: {shown}")
-    con.execute("drop table source_rejections")
-    return tuple(Rejection(reason, rows, tuple(examples[reason])) for reason, rows in counts)

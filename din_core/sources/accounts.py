@@ -1,0 +1,145 @@
+"""What was found in a source and what became of every row: tables, rejections, duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from din_core.escaping import printable
+from din_core.sources.codings import Summary
+from din_core.store import sql_files
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A reason for which rows were rejected.
+
+    Attributes:
+        reason: The reason, as in ``rejected_rows``.
+        rows: How many rows.
+        examples: The first of them, as ``log.csv line 7: 1,2,yesterday,3``.
+    """
+
+    reason: str
+    rows: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceReport:
+    """What a source turned out to be.
+
+    Attributes:
+        files: Names of its files, as in the column ``file``.
+        bytes: Size on disk.
+        sha256: Hash of the content, in hexadecimal: of the decompressed text, or of the Parquet
+            file. It does not depend on names or places.
+        dialect: In words, as ``comma-separated, gzip``.
+        columns: All columns of the header.
+        has_label: Whether the label column is among them: the rows are labelled impressions.
+        lines_read: Rows after the header; blank lines are none, a record over several lines is one.
+        continued: Lines of those records after their first. With them each line that is not blank
+            is accounted for: below the headers there are ``lines_read + continued``, blank lines
+            inside a quoted value included.
+        notes: What may have been read otherwise than it was meant, one sentence each.
+        rejected: Rows that cannot be used.
+        rejections: The reasons, the most frequent first.
+        recognised: What was recognised or will be filled in, one sentence each.
+        summary: How its columns are written.
+        staged_integers: Columns of ``source_rows`` that are BIGINT already, because not one of
+            their values, of rejected rows included, is anything else.
+    """
+
+    files: tuple[str, ...]
+    bytes: int
+    sha256: str
+    dialect: str
+    columns: tuple[str, ...]
+    has_label: bool
+    lines_read: int
+    continued: int
+    notes: tuple[str, ...]
+    rejected: int
+    rejections: tuple[Rejection, ...]
+    recognised: tuple[str, ...]
+    summary: Summary
+    staged_integers: frozenset[str]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the results should know of the source, one sentence each."""
+        return (*self.notes, *self.recognised)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should look into, one sentence each."""
+        return self.notes + tuple(
+            f"{r.rows:,} rows rejected: {r.reason}, for example {r.examples[0]}"
+            for r in self.rejections
+        )
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Where every row of the source went.
+
+    ``lines_read == interactions + rejected + duplicates`` holds always.
+
+    Attributes:
+        source: What was read.
+        lines_read: Rows of the source.
+        interactions: Rows of ``interactions``.
+        rejected: Rows of ``rejected_rows``.
+        duplicates: Rows dropped because they equal an earlier one.
+    """
+
+    source: SourceReport
+    lines_read: int
+    interactions: int
+    rejected: int
+    duplicates: int
+
+    @property
+    def account(self) -> dict[str, int]:
+        """The numbers of rows by what became of them, and of lines inside quotes."""
+        return {
+            "lines_read": self.lines_read,
+            "lines_inside_quotes": self.source.continued,
+            "interactions": self.interactions,
+            "rejected": self.rejected,
+            "duplicates_dropped": self.duplicates,
+        }
+
+
+def find_rejections(
+    con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]
+) -> tuple[Rejection, ...]:
+    """Return why staged rows will be rejected, the most frequent reason first.
+
+    Args:
+        con: The connection that staged them, each rejected row whole (``raw``).
+        options: Template options of ``rejected_rows``.
+    """
+    con.execute(
+        "create or replace temp table source_rejections as "
+        + sql_files.render("rejected_rows", **options)
+    )
+    counts = con.execute(
+        "select reason, count(*) from source_rejections group by reason order by 2 desc, 1"
+    ).fetchall()
+    examples: dict[str, list[str]] = {}
+    for reason, file, line, raw in con.execute(
+        "select reason, file, line, raw from source_rejections "
+        f"qualify row_number() over (partition by reason order by file, line) <= {_SHOWN} "
+        "order by file, line"
+    ).fetchall():
+        shown = printable(raw)
+        shown = shown if len(shown) <= 120 else shown[:117] + "..."
+        examples.setdefault(reason, []).append(f"{file} line {line}: {shown}")
+    con.execute("drop table source_rejections")
+    return tuple(Rejection(reason, rows, tuple(examples[reason])) for reason, rows in counts)
