@@ -11,6 +11,7 @@ from din_assets import facts, ingest, refresh_config
 from din_assets.refresh_config import RunConfig
 from din_assets.resources import StoreResource
 from din_core import store
+from din_core.datasets.named_logs import NotFetchedError
 from din_core.store import StoreError, artifacts, ledger
 
 
@@ -113,7 +114,7 @@ def _of_source(
     )
     try:
         now = ingest.source_fingerprint(config, resource.folder)
-    except ingest.NotFetchedError as error:
+    except NotFetchedError as error:
         yield f"the source, {error}, is not fetched yet"
     else:
         if now is not None and entry.inputs.get(ingest.SOURCE) != now:

@@ -17,6 +17,7 @@ from din_assets.resources import StoreResource
 from din_assets.run_config import mirror
 from din_core import sources
 from din_core.config import SourceConfig, SyntheticConfig, from_options
+from din_core.datasets import named_logs
 from din_core.datasets.amazon import reviews as amazon_reviews
 from din_core.store import sql_files
 
@@ -77,39 +78,18 @@ def _interactions(
     """Read the source once: usable rows to one table, the others with their reason to the other."""
     with as_dagster_failures():
         config = _chosen_source(context, store)
-        source, recorded = _source(context, store.folder, config)
+        file = named_logs.provide(
+            _named_log(config), store.folder, on_progress=_DownloadLog(context)
+        )
+    recorded = recorded_options(config)
+    source = from_options(SourceConfig, {**recorded, "path": file})
     report_progress = _ReadingLog(context)
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         report = sources.ingest(con, source, on_progress=report_progress)
-        account = {
-            "lines_read": report.lines_read,
-            "lines_inside_quotes": report.source.continued,
-            "interactions": report.interactions,
-            "rejected": report.rejected,
-            "duplicates_dropped": report.duplicates,
-        }
-        context.log.info(", ".join(f"{name} {rows:,}" for name, rows in account.items()))
-        for note in report.source.notes:
-            context.log.warning(note)
-        for rejection in report.source.rejections:
-            context.log.warning(
-                f"{rejection.rows:,} rows rejected: {rejection.reason}, for example "
-                f"{rejection.examples[0]}"
-            )
-        for sentence in report.source.recognised:
-            context.log.info(sentence)
-        said = [*report.source.notes, *report.source.recognised]
+        _tell(context, report)
         return Built(
-            metadata={
-                "interactions": {
-                    **account,
-                    "dialect": report.source.dialect,
-                    "time_unit": report.source.summary.codings.unit_name,
-                    **({"remarks": said} if said else {}),
-                },
-                "rejected_rows": {r.reason: r.rows for r in report.source.rejections},
-            },
+            metadata=_metadata(report),
             inputs={SOURCE: report.source.sha256},
             before_commit=store.settled.remember,
         )
@@ -156,18 +136,20 @@ def source_fingerprint(config: InteractionsConfig, folder: Path) -> str | None:
         folder: Folder of all results, where a fetched source lies.
 
     Raises:
-        NotFetchedError: The source has to be fetched first, which is a run's business.
+        named_logs.NotFetchedError: The source has to be fetched first, which is a run's business.
+        SourceError: There is no such file, or it cannot be read.
     """
-    if config.amazon_category is not None:
-        fetched = folder / "downloads" / f"amazon_{config.amazon_category}.csv"
-        if not fetched.is_file():
-            raise NotFetchedError(config.amazon_category)
-        return sources.fingerprint(str(fetched))
-    return None if config.path in (None, paths.SYNTHETIC) else sources.fingerprint(config.path)
+    return named_logs.fingerprint(_named_log(config), folder)
 
 
-class NotFetchedError(LookupError):
-    """The source is one that is fetched, and it has not been."""
+def _named_log(config: InteractionsConfig) -> named_logs.NamedLog:
+    return from_options(
+        named_logs.NamedLog,
+        {
+            **config.model_dump(include={"path", "amazon_category", "amazon_base_url"}),
+            "synthetic": from_options(SyntheticConfig, config.synthetic.model_dump()),
+        },
+    )
 
 
 def _chosen_source(context: dg.AssetExecutionContext, store: StoreResource) -> InteractionsConfig:
@@ -181,27 +163,25 @@ def _chosen_source(context: dg.AssetExecutionContext, store: StoreResource) -> I
     return InteractionsConfig(**source.options)
 
 
-def _source(
-    context: dg.AssetExecutionContext, folder: Path, config: InteractionsConfig
-) -> tuple[SourceConfig, dict[str, Any]]:
-    """Decide what is read; fetch it or generate it where it is not there yet."""
-    recorded = recorded_options(config)
-    file = Path(config.path or "")
-    if config.amazon_category is not None:
-        file = amazon_reviews.prepare(
-            config.amazon_category,
-            folder / "downloads",
-            base_url=config.amazon_base_url,
-            on_progress=_DownloadLog(context),
-        )
-    elif config.path == paths.SYNTHETIC:
-        from din_core.datasets import synthetic
+def _tell(context: dg.AssetExecutionContext, report: sources.IngestReport) -> None:
+    context.log.info(", ".join(f"{name} {rows:,}" for name, rows in report.account.items()))
+    for sentence in report.source.warnings:
+        context.log.warning(sentence)
+    for sentence in report.source.recognised:
+        context.log.info(sentence)
 
-        file = folder / "synthetic" / "interactions.csv"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shape = from_options(SyntheticConfig, recorded["synthetic"])
-        synthetic.write_csv(synthetic.generate(shape), file)
-    return from_options(SourceConfig, {**recorded, "path": str(file)}), recorded
+
+def _metadata(report: sources.IngestReport) -> dict[str, dict[str, Any]]:
+    source = report.source
+    return {
+        "interactions": {
+            **report.account,
+            "dialect": source.dialect,
+            "time_unit": source.summary.codings.unit_name,
+            **({"remarks": list(source.remarks)} if source.remarks else {}),
+        },
+        "rejected_rows": {rejection.reason: rejection.rows for rejection in source.rejections},
+    }
 
 
 class _Periodically:

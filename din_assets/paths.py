@@ -8,10 +8,8 @@ import glob
 import os
 from pathlib import Path
 
+from din_core.datasets.named_logs import SYNTHETIC
 from din_core.sources.files import exists
-
-#: What stands in a path's place to ask for the synthetic log; a file of that name is `./synthetic`.
-SYNTHETIC = "synthetic"
 
 
 def project_root() -> Path:
@@ -36,7 +34,7 @@ def source_csv() -> str | None:
 
 
 def resolve_source(source: str, folder: Path | None = None) -> str:
-    """Return a source as an absolute path or glob; :data:`SYNTHETIC` stays as it is.
+    """Return a source as an absolute path or glob; ``synthetic`` stays as it is.
 
     Args:
         source: A file or a glob. Its own characters are taken as they are, and those of the folder

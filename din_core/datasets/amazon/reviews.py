@@ -22,7 +22,15 @@ from din_core.datasets.amazon.interactions import FORM, Progress, Report, write_
 from din_core.datasets.amazon.partial_files import explained
 from din_core.sources.errors import SourceError
 
-__all__ = ["BASE_URL", "CATEGORIES", "Progress", "Report", "prepare", "write_interactions"]
+__all__ = [
+    "BASE_URL",
+    "CATEGORIES",
+    "Progress",
+    "Report",
+    "csv_of",
+    "prepare",
+    "write_interactions",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +118,7 @@ def prepare(
         )
         for name in (f"reviews_{category}_5.json.gz", f"meta_{category}.json.gz")
     ]
-    target = folder / f"amazon_{category}.csv"
+    target = csv_of(category, folder)
     note = folder / f"{target.name}.made_from.json"
     if target.is_file() and _read_note(note) == _state(target, *inputs):
         logger.info("%s: up to date with its inputs", target)
@@ -120,6 +128,11 @@ def prepare(
         note.write_text(json.dumps(_state(target, *inputs), indent=1), encoding="utf-8")
     logger.info("%s: %s", target, dataclasses.asdict(report))
     return target
+
+
+def csv_of(category: str, folder: Path) -> Path:
+    """Return the path of a category's CSV, whether it is there or not."""
+    return folder / f"amazon_{category}.csv"
 
 
 def _of_file(name: str, on_progress: Progress | None) -> Callable[[int, int | None], None] | None:
