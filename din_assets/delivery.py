@@ -7,14 +7,8 @@ from collections.abc import Iterable
 import dagster as dg
 
 from din_assets import versions
-from din_assets.materialization import (
-    OWNERS,
-    as_dagster_failures,
-    current_artifact,
-    materialize_artifact,
-    picture,
-    record,
-)
+from din_assets.artifact_assets import Made, Making, artifact_asset, picture
+from din_assets.materialization import OWNERS, as_dagster_failures, record
 from din_assets.resources import StoreResource
 from din_core import store as database
 from din_core.escaping import markdown_code
@@ -23,75 +17,48 @@ from din_core.store import artifacts, ledger
 from din_core.tables import analytics, recorded_options
 
 
-def _architecture_graph(
-    context: dg.AssetExecutionContext, store: StoreResource
-) -> dg.MaterializeResult:
+@artifact_asset(
+    group="delivery",
+    deps=["din_model"],
+    kinds={"pytorch", "graphviz"},
+    description="The network's computation graph as PNG (300 dpi) and SVG, drawn by torchviz.",
+)
+def architecture_graph(making: Making) -> Made:
     """Draw the graph of the current model."""
     from din_core.serving import pictures, saved_models
 
-    with as_dagster_failures():
-        with store.connection() as con:
-            model = saved_models.load_model(current_artifact(con, store, "din_model")).model
-        with artifacts.staging(store.artifacts_root, "architecture_graph") as folder:
-            png, svg = pictures.architecture_graph(model, folder / "din", dpi=300)
-            version = artifacts.digest(pictures.canonical_graph(svg.read_bytes()))
-            thumbnail = pictures.thumbnail(png)
-            return materialize_artifact(
-                context,
-                store,
-                folder,
-                version,
-                metadata={"graph": picture(thumbnail, "computation graph of DIN")},
-            )
+    model = saved_models.load_model(making.artifact("din_model")).model
+    png, svg = pictures.architecture_graph(model, making.folder / "din", dpi=300)
+    return Made(
+        version=artifacts.digest(pictures.canonical_graph(svg.read_bytes())),
+        metadata={"graph": picture(pictures.thumbnail(png), "computation graph of DIN")},
+    )
 
 
-architecture_graph = dg.asset(
-    name="architecture_graph",
-    group_name="delivery",
-    deps=["din_model"],
-    kinds={"pytorch", "graphviz"},
-    owners=OWNERS,
-    code_version=versions.of_asset("architecture_graph", _architecture_graph),
-    description="The network's computation graph as PNG (300 dpi) and SVG, drawn by torchviz.",
-)(_architecture_graph)
-
-
-def _onnx_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Export the current model and check that it answers as PyTorch does."""
-    from din_core.serving import export, saved_models
-
-    with as_dagster_failures():
-        with store.connection() as con:
-            source = current_artifact(con, store, "din_model")
-        saved = saved_models.load_model(source)
-        with artifacts.staging(store.artifacts_root, "onnx_model") as folder:
-            file = folder / "din.onnx"
-            export.export_onnx(saved.model, file)
-            difference = export.require_parity(saved.model, file)
-            shutil.copytree(source / vocabularies.FOLDER, folder / vocabularies.FOLDER)
-            return materialize_artifact(
-                context,
-                store,
-                folder,
-                artifacts.digest(file.read_bytes() + saved.metadata["vocabulary"].encode()),
-                metadata={
-                    "largest_difference_to_torch": difference,
-                    "size_kb": file.stat().st_size / 1000,
-                },
-            )
-
-
-onnx_model = dg.asset(
-    name="onnx_model",
-    group_name="delivery",
+@artifact_asset(
+    group="delivery",
     deps=["din_model"],
     kinds={"onnx", "pytorch"},
-    owners=OWNERS,
-    code_version=versions.of_asset("onnx_model", _onnx_model),
     description="The model for serving, beside the vocabularies of its indices: free batch and "
     "sequence length, index 0 is padding or unknown, and so is what no table holds; equal to "
     "PyTorch within 1e-5 at batch 1, 7, 512 and lengths 0, 1, 50, or it fails.",
-)(_onnx_model)
+)
+def onnx_model(making: Making) -> Made:
+    """Export the current model and check that it answers as PyTorch does."""
+    from din_core.serving import export, saved_models
+
+    source, file = making.artifact("din_model"), making.folder / "din.onnx"
+    saved = saved_models.load_model(source)
+    export.export_onnx(saved.model, file)
+    difference = export.require_parity(saved.model, file)
+    shutil.copytree(source / vocabularies.FOLDER, making.folder / vocabularies.FOLDER)
+    return Made(
+        version=artifacts.digest(file.read_bytes() + saved.metadata["vocabulary"].encode()),
+        metadata={
+            "largest_difference_to_torch": difference,
+            "size_kb": file.stat().st_size / 1000,
+        },
+    )
 
 
 def _published_warehouse(

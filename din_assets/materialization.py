@@ -1,13 +1,11 @@
-"""How a result is made: build, check, commit, record; or roll back and say what was wrong.
+"""How a table is made: build, check, commit, record; or roll back and say what was wrong.
 
-Every asset goes through here, so that the order (the checks before the commit), the versions and
-the metadata are the same for all of them.
+Every table goes through here, so that the order (the checks before the commit), the versions and
+the metadata are the same for all of them. Artifacts go through :mod:`artifact_assets`.
 """
 
-import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,8 +15,7 @@ from din_assets import checks, facts
 from din_assets.failures import as_dagster_failures
 from din_assets.resources import StoreResource
 from din_core import store
-from din_core.escaping import markdown_text
-from din_core.store import artifacts, ledger, sql_files
+from din_core.store import ledger, sql_files
 
 OWNERS = ["team:recommendations"]
 
@@ -104,50 +101,6 @@ class _BlockedError(Exception):
         super().__init__("; ".join(f"{r.check_name}: {r.description}" for r in failed))
 
 
-def materialize_artifact(
-    context: dg.AssetExecutionContext,
-    resource: StoreResource,
-    folder: Path,
-    version: str,
-    *,
-    options: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, Any],
-) -> dg.MaterializeResult:
-    """Commit a staged folder under its version, record it and say where it lies.
-
-    Args:
-        context: The step's context; its asset is the artifact's.
-        resource: The store.
-        folder: The staged folder (see :mod:`din_core.store.artifacts`).
-        version: Hash of its content.
-        options: The choices it was made with.
-        metadata: What the UI shows of it.
-    """
-    final = artifacts.commit(folder, version)
-    asset = context.asset_key.to_user_string()
-    with resource.transaction() as con:
-        record(context, con, asset, version, options=options, artifact=f"{asset}/{version}")
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(version),
-        metadata={
-            **metadata,
-            "path": dg.MetadataValue.path(str(final)),
-            **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
-        },
-    )
-
-
-def current_artifact(con: duckdb.DuckDBPyConnection, resource: StoreResource, asset: str) -> Path:
-    """Return the folder of an asset's current artifact, every file of it as it was committed.
-
-    Raises:
-        NotMaterializedError: The asset has not been made yet.
-        DamagedArtifactError: Something happened to its files since.
-    """
-    folder = resource.artifacts_root / (ledger.entry(con, asset).artifact or "")
-    return artifacts.require_whole(folder)
-
-
 def code_version(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:
     """Return the code version of an asset of the step."""
     return context.assets_def.code_versions_by_key[key] or ""
@@ -200,33 +153,18 @@ def _result(
         check_results=check_results,
         metadata={
             "dagster/row_count": store.row_count(con, name),
-            "dagster/column_schema": column_schema(con, name),
+            "dagster/column_schema": _column_schema(con, name),
             **built.metadata.get(name, {}),
             **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
         },
     )
 
 
-def column_schema(con: duckdb.DuckDBPyConnection, name: str) -> dg.TableSchema:
-    """Return a table's columns with their types and descriptions."""
+def _column_schema(con: duckdb.DuckDBPyConnection, name: str) -> dg.TableSchema:
     described = sql_files.schema(name)
-    columns = con.execute(f"describe {sql_files.quote(name)}").fetchall()
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name=row[0], type=row[1], description=described.column(row[0]) or None)
-            for row in columns
+            dg.TableColumn(name=column, type=kind, description=described.column(column) or None)
+            for column, kind in store.column_types(con, name).items()
         ]
     )
-
-
-def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
-    """Return a small PNG as metadata that the UI shows."""
-    encoded = base64.b64encode(png).decode("ascii")
-    return dg.MetadataValue.md(f"![{markdown_text(alt)}](data:image/png;base64,{encoded})")
-
-
-def training_curve(history: Any) -> dg.MarkdownMetadataValue:
-    """Return the curve of a training as metadata. It is shown, and no part of the result."""
-    from din_core.serving import pictures
-
-    return picture(pictures.training_curve(history), "training curve")

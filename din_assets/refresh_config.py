@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pydantic
 
-from din_assets import catalogue, choices, ingest, sequences, training
+from din_assets import artifact_assets, catalogue, choices, ingest, sequences
 from din_assets.resources import StoreResource
 from din_core.errors import DinError
 
@@ -106,8 +106,12 @@ def for_steps(run_config: RunConfig, op_names: Iterable[str]) -> dict[str, Any]:
 
 def _config_class(op_name: str) -> type[dg.Config] | None:
     """The class of a step's options, None for a step without any."""
-    known = {"interactions": ingest.InteractionsConfig, "din_model": training.DinModelConfig}
-    return known.get(op_name) or sequences.CONFIG_CLASSES.get(op_name)
+    known = {
+        "interactions": ingest.InteractionsConfig,
+        **sequences.CONFIG_CLASSES,
+        **artifact_assets.CONFIG_CLASSES,
+    }
+    return known.get(op_name)
 
 
 def _check_options(where: str, given: Any, config_class: type[pydantic.BaseModel] | None) -> None:

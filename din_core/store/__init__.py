@@ -2,6 +2,7 @@
 
 from din_core.store.content_versions import content_version
 from din_core.store.database import (
+    column_types,
     connect,
     create_table,
     create_view,
@@ -16,6 +17,7 @@ from din_core.store.run_lock import run_lock
 
 __all__ = [
     "StoreError",
+    "column_types",
     "connect",
     "content_version",
     "create_table",

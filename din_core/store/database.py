@@ -148,7 +148,7 @@ def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
     described = sql_files.schema(name)
     table = sql_files.quote(name)
     texts = {f"{kind} {table}": described.description}
-    for column, *_ in con.execute(f"describe {table}").fetchall():
+    for column in column_types(con, name):
         texts[f"column {table}.{sql_files.quote(column)}"] = described.column(column)
     statements = [
         f"comment on {thing} is {sql_files.literal(text)};" for thing, text in texts.items() if text
@@ -171,6 +171,12 @@ def relations(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
         "where table_catalog = current_database() and table_schema = current_schema()"
     ).fetchall()
     return {str(name): str(kind) for name, kind in found}
+
+
+def column_types(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
+    """Return the type of each column of a table or view, in their order, as DuckDB spells it."""
+    described = con.execute(f"describe {sql_files.quote(name)}").fetchall()
+    return {str(column): str(kind) for column, kind, *_ in described}
 
 
 def row_count(con: duckdb.DuckDBPyConnection, name: str) -> int:

@@ -75,7 +75,7 @@ def test_a_model_that_was_trained_but_not_kept_is_not_trained_again(
         raise RuntimeError("somebody pulled the plug")
 
     with monkeypatch.context() as patch:
-        patch.setattr("din_assets.training.materialize_artifact", pulled_plug)
+        patch.setattr("din_core.store.artifacts.commit", pulled_plug)
         assert not pipeline.run().success
     state = pipeline.home / "checkpoints" / "din_model" / CHECKPOINT_FILE
     assert state.exists()

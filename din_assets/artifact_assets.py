@@ -1,0 +1,167 @@
+"""How an asset of files is made: stage a folder, fill it, commit it under its version, record it.
+
+:func:`artifact_asset` makes an asset of a function that fills the folder, so that all artifacts are
+staged, versioned, recorded and shown alike.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from din_assets import choices, versions
+from din_assets.materialization import OWNERS, as_dagster_failures, code_version, record
+from din_assets.resources import StoreResource
+from din_core.escaping import markdown_text
+from din_core.store import artifacts, ledger
+
+#: What can be chosen about each artifact that has options.
+CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
+
+
+class _NoOptions(dg.Config):
+    """Nothing can be chosen."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """What a function is given to make an artifact with.
+
+    Attributes:
+        context: The step's context.
+        warehouse: The pipeline's database and files.
+        folder: The staged folder, empty.
+        options: The step's options, as they were settled.
+    """
+
+    context: dg.AssetExecutionContext
+    store: StoreResource
+    folder: Path
+    options: Mapping[str, Any]
+
+    @property
+    def code_version(self) -> str:
+        """The code version of the asset."""
+        return code_version(self.context, self.context.asset_key)
+
+    def artifact(self, asset: str) -> Path:
+        """Return the folder of another asset's current artifact; see :func:`current_artifact`."""
+        with self.warehouse.connection() as con:
+            return current_artifact(con, self.warehouse, asset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What became of it.
+
+    Attributes:
+        version: Hash of the content: equal content has an equal version, wherever it was made.
+        metadata: What the UI shows, beyond the path and the options.
+        after_commit: Called when the artifact is committed and recorded.
+    """
+
+    version: str
+    metadata: Mapping[str, Any]
+    after_commit: Callable[[], object] = lambda: None
+
+
+def artifact_asset(
+    *,
+    group: str,
+    deps: Iterable[str],
+    kinds: set[str],
+    description: str,
+    config_class: type[dg.Config] | None = None,
+) -> Callable[[Callable[[Making], Made]], dg.AssetsDefinition]:
+    """Make an asset of a function that fills a folder; the asset has the function's name.
+
+    Args:
+        group: The asset's group.
+        deps: The assets that it is made from.
+        kinds: What the UI shows it as made with.
+        description: What it is.
+        config_class: What can be chosen about it; by default nothing.
+    """
+
+    def define(make: Callable[[Making], Made]) -> dg.AssetsDefinition:
+        name = make.__name__
+        if config_class is not None:
+            CONFIG_CLASSES[name] = config_class
+
+        def materialize(
+            context: dg.AssetExecutionContext, store: StoreResource, config: dg.Config
+        ) -> dg.MaterializeResult:
+            options = choices.chosen(context, store.settled, config).model_dump()
+            with (
+                as_dagster_failures(),
+                store.settled.unless_refused(name),
+                artifacts.staging(store.artifacts_root, name) as folder,
+            ):
+                making = Making(context, store, folder, options)
+                made = make(making)
+                result = _commit(making, made)
+                made.after_commit()
+                return result
+
+        materialize.__annotations__["config"] = config_class or _NoOptions
+        return dg.asset(
+            name=name,
+            group_name=group,
+            deps=sorted(deps),
+            kinds=kinds,
+            owners=OWNERS,
+            code_version=versions.of_asset(name, make),
+            description=description,
+        )(materialize)
+
+    return define
+
+
+def _commit(making: Making, made: Made) -> dg.MaterializeResult:
+    asset = making.context.asset_key.to_user_string()
+    final = artifacts.commit(making.folder, made.version)
+    with making.warehouse.transaction() as con:
+        record(
+            making.context,
+            con,
+            asset,
+            made.version,
+            options=making.options,
+            artifact=f"{asset}/{made.version}",
+        )
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(made.version),
+        metadata={
+            **made.metadata,
+            "path": dg.MetadataValue.path(str(final)),
+            **({"options": dg.MetadataValue.json(dict(making.options))} if making.options else {}),
+        },
+    )
+
+
+def current_artifact(con: duckdb.DuckDBPyConnection, resource: StoreResource, asset: str) -> Path:
+    """Return the folder of an asset's current artifact, every file of it as it was committed.
+
+    Raises:
+        NotMaterializedError: The asset has not been made yet.
+        DamagedArtifactError: Something happened to its files since.
+    """
+    folder = resource.artifacts_root / (ledger.entry(con, asset).artifact or "")
+    return artifacts.require_whole(folder)
+
+
+def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
+    """Return a small PNG as metadata that the UI shows."""
+    encoded = base64.b64encode(png).decode("ascii")
+    return dg.MetadataValue.md(f"![{markdown_text(alt)}](data:image/png;base64,{encoded})")
+
+
+def training_curve(history: Any) -> dg.MarkdownMetadataValue:
+    """Return the curve of a training as metadata. It is shown, and no part of the result."""
+    from din_core.serving import pictures
+
+    return picture(pictures.training_curve(history), "training curve")
