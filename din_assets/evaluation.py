@@ -8,8 +8,14 @@ import duckdb
 from din_assets import versions
 from din_assets.artifact_assets import current_artifact
 from din_assets.checks import check_specs
-from din_assets.materialization import OWNERS, Built, as_dagster_failures, materialize_tables,
-record from din_assets.resources import StoreResource
+from din_assets.materialization import (
+    OWNERS,
+    Built,
+    as_dagster_failures,
+    materialize_tables,
+    record,
+)
+from din_assets.resources import StoreResource
 from din_core.evaluation import metrics_table
 from din_core.inputs import training_data
 from din_core.store import ledger
@@ -30,9 +36,7 @@ def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -
         metrics_table.write_test_predictions(con, scores)
         return Built()
 
-    yield from materialize_tables(
-        context, store, ("test_predictions",), options={}, build=build
-    )
+    yield from materialize_tables(context, store, ("test_predictions",), options={}, build=build)
 
 
 test_predictions = dg.asset(
@@ -53,9 +57,7 @@ test_predictions = dg.asset(
 )(_test_predictions)
 
 
-def _test_auc(
-    context: dg.AssetExecutionContext, store: StoreResource
-) -> dg.MaterializeResult:
+def _test_auc(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Compute the figures of the current predictions and add them to the table ``metrics``."""
     with as_dagster_failures(), store.transaction() as con:
         result = metrics_table.evaluate_test(con)

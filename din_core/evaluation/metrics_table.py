@@ -1,7 +1,8 @@
-"""From scores to figures: the test AUC beside what popularity and, where known, the oracle reach.
+"""From scores to metrics: a model beside what popularity and, where known, the oracle reach.
 
-Everything is computed from the table ``test_predictions``, so that an analyst who queries it gets
-the same numbers. The figures of every model version stay in the table ``metrics``.
+What a model is measured by is named in :mod:`din_core.metrics.registry`. Everything is computed
+from the table ``test_predictions``, so that an analyst who queries it gets the same numbers. The
+figures of every model version stay in the table ``metrics``.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import duckdb
 import pyarrow as pa
 
 from din_core import metrics, store
+from din_core.metrics.registry import OF_A_MODEL
 from din_core.store import sql_files
 from din_core.tables import recorded_options
 
-_FIGURES = ("auc", "gauc", "logloss", "popularity_auc", "oracle_auc")
+#: In the order in which they are told.
+_METRICS = (*OF_A_MODEL, "popularity_auc", "oracle_auc")
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,9 @@ class Evaluation:
     """The figures of one model on one split.
 
     Attributes:
-        values: Figure by name: ``auc``, ``gauc``, ``logloss``, ``popularity_auc`` (the AUC of
-            ordering by an item's training interactions) and, on the synthetic log, ``oracle_auc``
-            (of ordering by the true propensity). None where a figure is undefined, such as the AUC
-            of samples with one label only.
+        values: Metric by name: the model's own, ``popularity_auc`` (the AUC of ordering by an
+            item's training interactions) and, on the synthetic log, ``oracle_auc`` (of ordering by
+            the true propensity). None where one is undefined, such as the AUC of one label only.
         n_samples: Samples they were computed on.
     """
 
@@ -114,12 +116,9 @@ def evaluate_test(con: duckdb.DuckDBPyConnection) -> Evaluation:
     """
     rows = con.sql(sql_files.render("scored_test_samples")).to_arrow_table()
     label = rows["label"].to_numpy()
-    values: dict[str, float | None] = {
-        "auc": metrics.auc(label, rows["score"].to_numpy()),
-        "gauc": metrics.gauc(label, rows["score"].to_numpy(), rows["user_idx"].to_numpy()),
-        "logloss": metrics.logloss(label, rows["score"].to_numpy()),
-        "popularity_auc": metrics.auc(label, rows["item_popularity"].to_numpy()),
-    }
+    scored = metrics.ScoredSamples(label, rows["score"].to_numpy(), rows["user_idx"].to_numpy())
+    values = {name: metric(scored) for name, metric in OF_A_MODEL.items()}
+    values["popularity_auc"] = metrics.auc(label, rows["item_popularity"].to_numpy())
     synthetic = recorded_options.synthetic_config(con)
     if synthetic is not None and len(label) > 0:
         from din_core.datasets.synthetic import generate
@@ -144,7 +143,7 @@ def read_test(con: duckdb.DuckDBPyConnection, model_version: str) -> Evaluation:
     ).fetchall()
     found = dict(rows)
     # In the order of the sentence, whatever that of the table.
-    values = {name: found.pop(name) for name in _FIGURES if name in found}
+    values = {name: found.pop(name) for name in _METRICS if name in found}
     return Evaluation(values | found, store.row_count(con, "test_predictions"))
 
 

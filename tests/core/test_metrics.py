@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
 from din_core import metrics
+from din_core.metrics import registry
 
 
 def test_auc_counts_ordered_pairs_and_half_of_the_ties():
@@ -82,3 +83,27 @@ def test_what_is_no_label_or_score_is_refused(label, score, message):
 def test_logloss_refuses_what_is_no_probability():
     with pytest.raises(ValueError, match=r"scores run -0.5 … 1.5"):
         metrics.logloss([1, 0], [1.5, -0.5])
+
+
+def test_normalized_entropy_is_that_of_the_base_rate_at_1():
+    label = [1, 0, 0, 0]
+    assert metrics.normalized_entropy(label, [0.25] * 4) == pytest.approx(1.0)
+    # -ln(0.5) for every sample, over -(1/4 ln 1/4 + 3/4 ln 3/4).
+    assert metrics.normalized_entropy(label, [0.5] * 4) == pytest.approx(
+        0.693147 / 0.562335, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("label", [[], [1, 1], [0]])
+def test_normalized_entropy_of_one_class_is_undefined(label):
+    assert metrics.normalized_entropy(label, [0.5] * len(label)) is None
+
+
+def test_the_metrics_of_a_model_are_those_of_the_registry():
+    samples = metrics.ScoredSamples(np.array([1, 0]), np.array([0.9, 0.2]), np.array([1, 1]))
+    assert {name: metric(samples) for name, metric in registry.OF_A_MODEL.items()} == {
+        "auc": 1.0,
+        "gauc": 1.0,
+        "logloss": pytest.approx((-np.log(0.9) - np.log(0.8)) / 2),
+        "normalized_entropy": pytest.approx((-np.log(0.9) - np.log(0.8)) / 2 / np.log(2)),
+    }

@@ -1,8 +1,4 @@
-"""Figures of merit of click probabilities: AUC, GAUC, logloss, RelaImpr.
-
-Plain NumPy on whole splits. A figure that is undefined (AUC of one class, anything of no samples)
-is ``None``, never NaN: it then says so in every place it is shown. Shapes: N samples.
-"""
+"""AUC and GAUC: how well scores order positives before negatives, overall and within each user."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from din_core.metrics.scored_samples import Floats, checked
 
 
 def auc(label: npt.ArrayLike, score: npt.ArrayLike) -> float | None:
@@ -33,7 +29,7 @@ def auc(label: npt.ArrayLike, score: npt.ArrayLike) -> float | None:
         >>> auc([1, 0, 1, 0], [0.9, 0.1, 0.4, 0.4])
         0.875
     """
-    positive, scores = _checked(label, score)
+    positive, scores = checked(label, score)
     return _single(grouped_auc(positive, scores, np.zeros(len(scores), dtype=np.int64))[0])
 
 
@@ -60,7 +56,7 @@ def gauc(label: npt.ArrayLike, score: npt.ArrayLike, group: npt.ArrayLike) -> fl
         >>> gauc([1, 0, 0, 0, 1, 1], [0.9, 0.1, 0.8, 0.7, 0.2, 0.5], [1, 1, 2, 2, 2, 3])
         0.4
     """
-    positive, scores = _checked(label, score)
+    positive, scores = checked(label, score)
     groups = np.asarray(group)
     if groups.shape != scores.shape:
         raise ValueError(f"group has shape {groups.shape}, score {scores.shape}; one a sample")
@@ -104,67 +100,6 @@ def grouped_auc(
     n_positive, n_negative = n_positive[both], n_negative[both]
     wins = rank_sum[both] - n_positive * (n_positive + 1) / 2
     return wins / (n_positive * n_negative), group_size[both]
-
-
-def logloss(label: npt.ArrayLike, score: npt.ArrayLike, eps: float = 1e-7) -> float | None:
-    """Mean negative log-likelihood of the labels, in nats.
-
-    Args:
-        label: 1 or 0, ``[N]``.
-        score: Probabilities in [0, 1], ``[N]``.
-        eps: Probabilities are kept this far from 0 and 1 (about float32's resolution), so that
-            one saturated mistake does not make the figure infinite.
-
-    Returns:
-        A number from 0, or ``None`` for no samples.
-
-    Raises:
-        ValueError: As :func:`auc`, or a score outside [0, 1].
-
-    Example:
-        >>> round(logloss([1, 0], [0.5, 0.25]), 4)
-        0.4904
-    """
-    positive, scores = _checked(label, score)
-    if not len(scores):
-        return None
-    if scores.min() < 0 or scores.max() > 1:
-        raise ValueError(
-            f"scores run {scores.min()} … {scores.max()}; logloss takes probabilities in [0, 1]"
-        )
-    scores = np.clip(scores, eps, 1 - eps)
-    return float(-np.log(np.where(positive, scores, 1 - scores)).mean())
-
-
-def rela_impr(measured: float, base: float) -> float:
-    """Relative improvement of an AUC over a base model's, in percent.
-
-    Paper (arXiv 1706.06978), section 6.3, equation 8: chance level, 0.5, is taken off both.
-
-    Args:
-        measured: AUC (or GAUC) of the model.
-        base: AUC of the base model, not 0.5.
-
-    Raises:
-        ZeroDivisionError: The base model is at chance level.
-
-    Example:
-        >>> round(rela_impr(0.8818, 0.8624), 2)
-        5.35
-    """
-    return ((measured - 0.5) / (base - 0.5) - 1) * 100
-
-
-def _checked(label: npt.ArrayLike, score: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], Floats]:
-    labels, scores = np.asarray(label), np.asarray(score, dtype=np.float64)
-    if labels.shape != scores.shape or labels.ndim != 1:
-        raise ValueError(f"label has shape {labels.shape}, score {scores.shape}; give both as [N]")
-    positive = labels == 1
-    if not np.all(positive | (labels == 0)):
-        raise ValueError(f"labels are {np.unique(labels)[:5]}; they must be 0 or 1")
-    if np.isnan(scores).any():
-        raise ValueError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are NaN")
-    return positive, scores
 
 
 def _single(values: Floats) -> float | None:
