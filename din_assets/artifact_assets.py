@@ -33,7 +33,7 @@ class Making:
 
     Attributes:
         context: The step's context.
-        warehouse: The pipeline's database and files.
+        store: The pipeline's database and files.
         folder: The staged folder, empty.
         options: The step's options, as they were settled.
     """
@@ -50,8 +50,8 @@ class Making:
 
     def artifact(self, asset: str) -> Path:
         """Return the folder of another asset's current artifact; see :func:`current_artifact`."""
-        with self.warehouse.connection() as con:
-            return current_artifact(con, self.warehouse, asset)
+        with self.store.connection() as con:
+            return current_artifact(con, self.store, asset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def artifact_asset(
 def _commit(making: Making, made: Made) -> dg.MaterializeResult:
     asset = making.context.asset_key.to_user_string()
     final = artifacts.commit(making.folder, made.version)
-    with making.warehouse.transaction() as con:
+    with making.store.transaction() as con:
         record(
             making.context,
             con,

@@ -41,8 +41,8 @@ def din_model(making: Making) -> Made:
     folder, log = making.folder, making.context.log
     model_config = from_options(ModelConfig, making.options)
     training_config = from_options(TrainingConfig, making.options)
-    directory = making.warehouse.checkpoints_root / "din_model"
-    with making.warehouse.connection() as con:
+    directory = making.store.checkpoints_root / "din_model"
+    with making.store.connection() as con:
         data = training_data.load(con)
         with_users = model_config.use_user or bool(data.vocabulary.user_attributes)
         vocabulary = vocabularies.write(con, folder, with_users=with_users)
