@@ -48,12 +48,12 @@ gathered_events as (
 
 sequences as (
     select
-        user_idx,
+        gathered_events.user_idx,
         {% for attribute in item_attributes %}
-        list_transform(sequence, lambda event: event.{{ attribute.column }})
+        list_transform(gathered_events.sequence, lambda event: event.{{ attribute.column }})
             as {{ attribute.sequence }},
         {% endfor %}
-        list_transform(sequence, lambda event: event.item_id) as items
+        list_transform(gathered_events.sequence, lambda event: event.item_id) as items
     from gathered_events
 )
 
