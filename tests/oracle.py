@@ -6,6 +6,7 @@ Negatives are found by writing out the list of what may be drawn and indexing in
 
 import math
 from collections import Counter
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 
@@ -30,13 +31,13 @@ def build(rows, source, config):
         }
         for column in (*source.item_attribute_cols, *source.user_attribute_cols)
     }
-    first, further = source.item_attribute_cols[:1], source.item_attribute_cols[1:]
+    first = source.item_attribute_cols[:1]
     tables["cates"] = [
         (number, value) for column in first for value, number in vocabularies[column].items()
     ]
     tables["attributes"] = sorted(
         (column, number, str(value))
-        for column in (*further, *source.user_attribute_cols)
+        for column in (*source.item_attribute_cols, *source.user_attribute_cols)
         for value, number in vocabularies[column].items()
     )
 
@@ -131,7 +132,29 @@ def build(rows, source, config):
         for position, (item, time) in enumerate(sequence, start=1)
         if history_end(user, position, time) >= 1
     ] + [(user, position, k, 0, item, time) for user, position, k, item, time in negatives]
-    tables["encoded_samples"], tables["sample_bounds"] = [], []
+    id_of_user = {number: user for user, number in users.items()}
+    id_of_item = {number: item for item, number in items.items()}
+
+    def value(column, number):
+        return {at: known for known, at in vocabularies[column].items()}.get(number)
+
+    def items_values(some_items):
+        return [
+            [value(column, item_attributes[item][place]) for item in some_items]
+            for place, column in enumerate(source.item_attribute_cols)
+        ]
+
+    tables["behaviour_sequences"] = [
+        (
+            user,
+            id_of_user[user],
+            [id_of_item[item] for item, _ in sequence],
+            *items_values([item for item, _ in sequence]),
+        )
+        for user, sequence in sequences.items()
+        if sequence
+    ]
+    tables["samples"], tables["encoded_samples"], tables["sample_bounds"] = [], [], []
     for user, position, k, label, item, time in sorted(examples):
         sequence = sequences[user]
         if config.split == "temporal":
@@ -163,6 +186,22 @@ def build(rows, source, config):
                 position,
                 end,
                 time,
+            )
+        )
+        tables["samples"].append(
+            (
+                split,
+                label,
+                id_of_user[user],
+                id_of_item[item],
+                *(known for (known,) in items_values([item])),
+                [id_of_item[past] for past in history],
+                *items_values(history),
+                *map(value, source.user_attribute_cols, user_attributes[user]),
+                len(history),
+                position,
+                datetime.fromisoformat("1970-01-01")
+                + timedelta(microseconds=int(time * 1_000_000)),
             )
         )
         tables["sample_bounds"].append(

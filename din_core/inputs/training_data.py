@@ -33,11 +33,9 @@ Rows = npt.NDArray[np.int32 | np.int64]
 #: Tables and views whose rows :func:`load` reads. Of `interactions` it asks only whether there is a
 #: label, which is a fact and not a reason to train again for every row.
 READS = (
-    "users", "items", "cates", "attributes", "events", "user_sequences", "negatives",
-    "encoded_samples", "sample_bounds",
+    "users", "items", "attributes", "events", "user_sequences", "negatives", "encoded_samples",
+    "sample_bounds",
 )  # fmt: skip
-
-_OWN_COLUMNS = {"split", "label", "user_idx", "position", "history_end", "time"}
 
 
 class TrainingDataError(DinError, LookupError):
@@ -270,16 +268,15 @@ def _attribute_columns(con: duckdb.DuckDBPyConnection) -> tuple[list[str], list[
         for name in columns
         if name.startswith("hist_") and f"target_{name.removeprefix('hist_')}" in columns
     ]
-    theirs = {f"{side}_{name}" for name in item for side in ("hist", "target")}
-    user = [name for name in columns if name not in theirs | _OWN_COLUMNS]
+    others = {"user_idx", *(f"{side}_{name}" for name in item for side in ("hist", "target"))}
+    user = [name for name in columns if name.endswith("_idx") and name not in others]
     return [name for name in item if name != "item_idx"], user
 
 
 def _attribute_sizes(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """How many values an attribute has, by index column; one without any is absent."""
     rows = con.execute("select attribute, count(*) from attributes group by attribute").fetchall()
-    sizes = {Attribute(name).index_name: int(size) for name, size in rows}
-    return {_described(con, "cates")[0]: _count(con, "cates")} | sizes
+    return {Attribute(name).index_name: int(size) for name, size in rows}
 
 
 def _attributes(

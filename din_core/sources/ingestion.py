@@ -24,6 +24,7 @@ from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
 from din_core.sources.layout import read_layout
+from din_core.sources.reserved_names import is_reserved
 from din_core.sources.staging import Progress, discard, load, restore_raw
 from din_core.store import sql_files
 
@@ -32,13 +33,6 @@ _SHOWN_LABELS = 6
 # The views for analysts join a vocabulary for each attribute, and the planner's time grows with the
 # square of the joins: 0.6 s of processor time at 60, 2.5 s at 120, 17 s at 240.
 _MOST_ATTRIBUTES = 128
-# Columns of the tables, and of the queries on the way to them.
-_RESERVED = frozenset(
-    {"user_id", "item_id", "time", "label", "file", "line", "raw", "problem", "reason"}
-    | {"written_time", "integer_time", "decimal_time", "whole_time", "part_of_time", "moment"}
-    | {"offset_sign", "offset_hours", "offset_minutes", "seconds", "fraction", "label_value"}
-    | {"user_idx", "item_idx", "position", "k", "split", "score", "file_number", "number_of_file"}
-)
 
 
 def stage(
@@ -231,7 +225,7 @@ def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
         )
     for option, names in options.items():
         for name in names:
-            if name.casefold() in {taken.casefold() for taken in wanted} | _RESERVED:
+            if is_reserved(name) or name.casefold() in {each.casefold() for each in wanted}:
                 raise SourceError(
                     f"{option}: the column '{name}' cannot be an attribute: its name is taken by "
                     "another column of the tables; rename it in the file"

@@ -49,7 +49,7 @@ _LANES = (
 _ENCODED_SAMPLES = ("sample_bounds", "events", "users")
 _COMPOSED = {
     "encoded_samples": _ENCODED_SAMPLES,
-    "samples": (*_ENCODED_SAMPLES, "items", "cates", "attributes"),
+    "samples": (*_ENCODED_SAMPLES, "items", "attributes"),
 }
 
 # A source file enters by its number among the source's files, so that the same rows under another

@@ -123,6 +123,7 @@ def create_table(
         Rows of the table.
     """
     select = sql_files.render(name, variant=variant, **options)
+    _make_room(con, name, kind="table")
     answer = con.execute(f"create or replace table {sql_files.quote(name)} as\n{select}").fetchone()
     _comment(con, name, kind="table")
     return int(answer[0]) if answer else 0
@@ -140,8 +141,16 @@ def create_view(
         **options: The template's options.
     """
     select = sql_files.render(name, variant=variant, **options)
+    _make_room(con, name, kind="view")
     con.execute(f"create or replace view {sql_files.quote(name)} as\n{select}")
     _comment(con, name, kind="view")
+
+
+def _make_room(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
+    """Drop a relation of the other kind, which an earlier version of this program made."""
+    there = relations(con).get(name, kind)
+    if there != kind:
+        con.execute(f"drop {there} {sql_files.quote(name)}")
 
 
 def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:

@@ -13,9 +13,11 @@ class Attribute:
 
     Attributes:
         name: The column of the source, as ``cate_id``.
+        is_integer: Whether the column of ``interactions`` holds integers, and not text.
     """
 
     name: str
+    is_integer: bool = False
 
     @property
     def stem(self) -> str:

@@ -15,6 +15,7 @@ import duckdb
 
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.sources.reserved_names import is_reserved
 from din_core.store import sql_files
 from din_core.tables import split_moments, unused_options
 from din_core.tables.attributes import Attribute
@@ -25,11 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 def tables() -> tuple[str, ...]:
-    """Return the tables of ``sql/sequences`` that are assets, each after those that it reads.
+    """Return the assets of ``sql/sequences`` before ``samples``, each after those that it reads.
 
-    The last asset, ``samples``, holds views over them: see :func:`samples_relations`.
+    Each is a table, but for ``cates``, which is a view. What ``samples`` holds says
+    :func:`samples_relations`.
     """
-    return _ordered(lambda head: head.kind == "table" and head.assets == (head.name,))
+    return _ordered(lambda head: head.assets == (head.name,) != ("samples",))
 
 
 def samples_relations() -> tuple[str, ...]:
@@ -56,20 +58,6 @@ def _ordered(wanted: Callable[[Head], bool]) -> tuple[str, ...]:
 _ENCODED = ("encoded_samples", "sample_bounds")
 
 
-# Columns that every log has; an attribute under one of these names could not be told apart.
-_TAKEN = {
-    "items",
-    "n_events",
-    "user_id",
-    "item_id",
-    "time",
-    "label",
-    "file",
-    "line",
-    "position",
-    "history_end",
-    "split",
-}
 _LIMIT = 1 << 30
 
 
@@ -99,21 +87,19 @@ def options_from(
         OptionsError: A field is out of range or in another unit, or two columns would get one name.
     """
     _check_ranges(sequences)
-    item_attributes = tuple(Attribute(name) for name in source.item_attribute_cols)
-    user_attributes = tuple(Attribute(name) for name in source.user_attribute_cols)
+    types = {row[0]: row[1] for row in con.execute("describe interactions").fetchall()}
+    item_attributes = _attributes(source.item_attribute_cols, types)
+    user_attributes = _attributes(source.user_attribute_cols, types)
     _check_names(item_attributes, user_attributes)
-    columns = {row[0] for row in con.execute("describe interactions").fetchall()}
-    if missing := [a.name for a in (*item_attributes, *user_attributes) if a.name not in columns]:
+    if missing := [a.name for a in (*item_attributes, *user_attributes) if a.name not in types]:
         raise OptionsError(
-            f"interactions has no column {missing[0]!r}, only {sorted(columns)}: correct "
+            f"interactions has no column {missing[0]!r}, only {sorted(types)}: correct "
             "item_attribute_cols or user_attribute_cols, or build interactions again"
         )
     options: dict[str, Any] = {
         "item_attributes": item_attributes,
         "user_attributes": user_attributes,
-        # All that have their vocabulary in the table `attributes`.
-        "further_attributes": (*item_attributes[1:], *user_attributes),
-        "labelled": "label" in columns,
+        "labelled": "label" in types,
         "max_history": sequences.max_history,
         "min_interactions": sequences.min_interactions,
         "negatives_per_positive": sequences.negatives_per_positive,
@@ -248,6 +234,10 @@ def figures(
     }
 
 
+def _attributes(names: Sequence[str], types: Mapping[str, str]) -> tuple[Attribute, ...]:
+    return tuple(Attribute(name, types.get(name) in ("BIGINT", "INTEGER")) for name in names)
+
+
 def _has_several_files(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether `file` decides anything; as a sort key, text costs as much as all others do."""
     first, last = con.execute("select min(file), max(file) from interactions").fetchall()[0]
@@ -284,10 +274,10 @@ def _check_names(
     item_attributes: tuple[Attribute, ...], user_attributes: tuple[Attribute, ...]
 ) -> None:
     every = [attribute.name for attribute in (*item_attributes, *user_attributes)]
-    if clash := next((name for name in every if name.lower() in _TAKEN), None):
+    if clash := next(filter(is_reserved, every), None):
         raise OptionsError(
-            f"attribute column {clash!r} has the name of one of the log's own columns; take it "
-            "out of item_attribute_cols and user_attribute_cols"
+            f"attribute column {clash!r} has the name of one of the tables' own columns; rename "
+            "it in the source, or take it out of item_attribute_cols and user_attribute_cols"
         )
     for kind, names in (
         ("index", ["user_idx", "item_idx", *(str(Attribute(name).index) for name in every)]),

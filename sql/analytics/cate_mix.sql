@@ -6,7 +6,6 @@
 -- than 1.
 {% from "macros/in_ids.jinja" import shown with context %}
 {% set cate = item_attributes[0] %}
-{% set taken = ["items", "interactions", "users", "share"] %}
 with
 
 item_counts as (
@@ -54,7 +53,7 @@ final as (
 )
 
 select
-    cate as {{ shown(cate, taken) }},
+    cate as {{ shown(cate) }},
     items,
     interactions,
     users,

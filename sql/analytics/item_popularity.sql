@@ -6,7 +6,6 @@
 -- rank is unique, ties go to the smaller id; cumulative_share is the share of all interactions that
 -- fall on the items up to this rank.
 {% from "macros/in_ids.jinja" import shown, vocabulary_of with context %}
-{% set taken = ["item_id", "rank", "interactions", "users", "share", "cumulative_share"] %}
 with
 
 {% for attribute in item_attributes %}
@@ -36,7 +35,7 @@ listed as (
         items.item_idx,
         items.item_id,
         {% for attribute in item_attributes %}
-        {{ attribute.vocabulary }}.value as {{ shown(attribute, taken) }},
+        {{ attribute.vocabulary }}.value as {{ shown(attribute) }},
         {% endfor %}
         coalesce(counted.interactions, 0) as interactions,
         coalesce(counted.users, 0) as users
@@ -65,7 +64,7 @@ final as (
 select
     item_id,
     {% for attribute in item_attributes %}
-    {{ shown(attribute, taken) }},
+    {{ shown(attribute) }},
     {% endfor %}
     rank,
     interactions,

@@ -4,13 +4,6 @@
 -- Grain: one row per user with events. Interactions are those the histories are made of: of a
 -- labelled log, the positive ones.
 {% from "macros/in_ids.jinja" import shown, timestamp_of, vocabulary_of with context %}
-{% set taken = [
-    "user_id", "interactions", "distinct_items", "repeat_interactions", "last_history_length",
-    "first_time", "last_time",
-] %}
-{% for attribute in item_attributes %}
-{% set _ = taken.append("distinct_" ~ attribute.stem | lower ~ "s") %}
-{% endfor %}
 with
 
 {% for attribute in user_attributes %}
@@ -41,7 +34,7 @@ final as (
     select
         users.user_id,
         {% for attribute in user_attributes %}
-        {{ attribute.vocabulary }}.value as {{ shown(attribute, taken) }},
+        {{ attribute.vocabulary }}.value as {{ shown(attribute) }},
         {% endfor %}
         sequences.interactions,
         sequences.distinct_items,
@@ -72,7 +65,7 @@ final as (
 select
     user_id,
     {% for attribute in user_attributes %}
-    {{ shown(attribute, taken) }},
+    {{ shown(attribute) }},
     {% endfor %}
     interactions,
     distinct_items,

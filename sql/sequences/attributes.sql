@@ -1,9 +1,11 @@
--- Vocabularies of the further item attributes and of all user attributes, in one table.
+-- Vocabularies of all attributes of items and users, in one table.
 -- Grain: one row per attribute and value that occurs in interactions; within an attribute the
--- indices run 1 ... n in the order of the values. 0 means unknown.
+-- indices run 1 ... n in the order of the values (of numbers where the column holds integers, of
+-- text otherwise). 0 means unknown.
+{% set attributes = item_attributes + user_attributes %}
 with
 
-{% for attribute in further_attributes %}
+{% for attribute in attributes %}
 {{ attribute.vocabulary }} as (
     select
         {{ attribute.literal }} as attribute,
@@ -24,7 +26,7 @@ final as (
         cast(null as integer) as value_idx,
         cast(null as varchar) as value
     where false
-    {% for attribute in further_attributes %}
+    {% for attribute in attributes %}
     union all
     select
         attribute,

@@ -1,23 +1,16 @@
--- Vocabulary of the first item attribute, by default the category.
--- Grain: one row per value that occurs in interactions; indices run 1 ... n in the order of the
--- values (of numbers where the column holds integers, of text otherwise). 0 means unknown.
+-- kind: view
+-- Vocabulary of the first item attribute, by default the category: `attributes` of this one alone.
+-- Grain: one row per value, as in the source. 0 means unknown.
+{% from "macros/in_ids.jinja" import value_of %}
 {% if item_attributes %}
 {% set cate = item_attributes[0] %}
-with
-
-known_values as (
-    select distinct {{ cate.column }}
-    from interactions
-    where {{ cate.column }} is not null
-)
-
 select
-    cast(row_number() over (order by {{ cate.column }}) as integer) as {{ cate.index }},
-    {{ cate.column }}
-from known_values
-order by {{ cate.column }}
+    value_idx as {{ cate.index }},
+    {{ value_of(cate) }} as {{ cate.column }}
+from attributes
+where attribute = {{ cate.literal }}
 {% else %}
--- The source names no item attribute: the table is there, and empty.
+-- The source names no item attribute: the view is there, and empty.
 select
     cast(null as integer) as cate_idx,
     cast(null as bigint) as cate_id

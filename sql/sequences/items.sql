@@ -12,7 +12,7 @@ known_items as (
     from interactions
 ),
 
-{{ decided_values(quote("item_id"), item_attributes, true) }}
+{{ decided_values(quote("item_id"), item_attributes) }}
 numbered_items as (
     select
         cast(row_number() over (order by item_id) as integer) as item_idx,

@@ -6,10 +6,6 @@
 -- This is a view: a history is a slice of behaviour_sequences, never a stored copy.
 {% from "macros/history.jinja" import history_of with context %}
 {% from "macros/in_ids.jinja" import shown, timestamp_of, vocabulary_of with context %}
-{% set taken = [
-    "split", "label", "user_id", "target_item_id", "hist_item_id", "history_length", "position",
-    "time",
-] %}
 with
 
 {% for attribute in item_attributes + user_attributes %}
@@ -29,7 +25,7 @@ final as (
         {{ history_of("behaviour_sequences." ~ attribute.sequence) }} as {{ attribute.history }},
         {% endfor %}
         {% for attribute in user_attributes %}
-        {{ attribute.vocabulary }}.value as {{ shown(attribute, taken) }},
+        {{ attribute.vocabulary }}.value as {{ shown(attribute) }},
         {% endfor %}
         least(examples.history_end, {{ max_history }}) as history_length,
         examples.position,
@@ -60,7 +56,7 @@ select
     {{ attribute.history }},
     {% endfor %}
     {% for attribute in user_attributes %}
-    {{ shown(attribute, taken) }},
+    {{ shown(attribute) }},
     {% endfor %}
     history_length,
     position,

@@ -17,7 +17,7 @@ kept_users as (
     {% endif %}
 ),
 
-{{ decided_values(quote("user_id"), user_attributes, false) }}
+{{ decided_values(quote("user_id"), user_attributes) }}
 numbered_users as (
     select
         cast(row_number() over (order by user_id) as integer) as user_idx,

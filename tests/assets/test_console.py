@@ -53,9 +53,9 @@ def test_level_that_a_run_names_is_its_level(pipeline, capsys):
 
 def test_every_failed_step_says_why(pipeline, capsys):
     # Nothing was ever made: each of these lacks its input.
-    assert not pipeline.run("cates", "attributes").success
+    assert not pipeline.run("events", "attributes").success
     shown = lines(capsys)
-    assert {line.partition(":")[0] for line in shown[-2:]} == {"cates", "attributes"}
+    assert {line.partition(":")[0] for line in shown[-2:]} == {"events", "attributes"}
     assert all("'interactions' has not been materialized" in line for line in shown[-2:])
     assert "Stack Trace" not in "\n".join(shown)
 

@@ -97,8 +97,8 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
     csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
     made = refreshed()
     assert {"interactions", "events", "samples", "din_model", "warehouse"} <= set(made)
-    # The vocabularies of items and categories hold what they held before.
-    assert made["cates"].outcome == "made, same content"
+    # The vocabulary of categories holds what it held before.
+    assert made["attributes"].outcome == "made, same content"
 
 
 @pytest.mark.usefixtures("without_delivery")
@@ -147,7 +147,7 @@ def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipelin
         assert reasons() == []
 
     republish()
-    assert pipeline.run("cates").success
+    assert pipeline.run("attributes").success
     # What the pipeline's database says is committed before the file is swapped in.
     with monkeypatch.context() as patch:
         patch.setattr("din_assets.delivery.database.publish", publish_fails)

@@ -70,7 +70,6 @@ SABOTAGE = {
     "users_dense": "update users set user_idx = 40 where user_idx = 3",
     "users_enough_interactions": "delete from users where user_idx = 3",
     "items_dense": "update items set item_id = 5 where item_id = 6",
-    "cates_dense": "delete from cates where cate_idx = 1",
     "attributes_dense": "update attributes set value_idx = 3 where value_idx = 2",
     "events_in_order": "update events set time = 0 where user_idx = 5 and position = 4",
     "events_complete": "insert into events select * from events where user_idx = 5 limit 1",
@@ -182,7 +181,7 @@ def test_every_error_check_has_its_sabotage():
     errors = {check.name for check in checks.all_checks() if check.severity == "error"}
     # The checks of ingestion are tested with it.
     assert errors & {path.stem for path in sql_files.SQL_ROOT.glob("checks/*.sql")} >= set(SABOTAGE)
-    ours = {"users", "items", "cates", "attributes", "events", "user_sequences", "negatives"}
+    ours = {"users", "items", "attributes", "events", "user_sequences", "negatives"}
     ours |= {"samples", "test_predictions"}
     assert {c.name for c in checks.all_checks() if c.asset in ours and c.name in errors} == set(
         SABOTAGE

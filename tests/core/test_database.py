@@ -179,34 +179,47 @@ def test_changes_are_kept(con):
 
 def test_a_table_carries_its_comments(con):
     con.execute("create table interactions as select 7 as cate_id union all select 5")
-    rows = store.create_table(con, "cates", item_attributes=(Attribute("cate_id"),))
+    options = {"item_attributes": (Attribute("cate_id"),), "user_attributes": ()}
+    rows = store.create_table(con, "attributes", **options)
     assert rows == 2
-    assert con.execute("from cates").fetchall() == [(1, 5), (2, 7)]
+    assert con.execute("from attributes").fetchall() == [("cate_id", 1, "5"), ("cate_id", 2, "7")]
     comments = con.execute(
-        "select column_name, comment from duckdb_columns() where table_name = 'cates'"
+        "select column_name, comment from duckdb_columns() where table_name = 'attributes'"
     ).fetchall()
-    assert comments[0] == (
-        "cate_idx",
-        "Index of the category, 1 ... n in the order of the values; 0 means unknown.",
+    assert comments[1] == (
+        "value_idx",
+        "Index of the value, 1 ... n within its attribute; 0 means unknown.",
     )
     assert (
-        con.execute("select comment from duckdb_tables() where table_name = 'cates'")
+        con.execute("select comment from duckdb_tables() where table_name = 'attributes'")
         .fetchall()[0][0]
-        .startswith("Vocabulary of the first item attribute")
+        .startswith("Vocabularies of all attributes")
     )
+
+
+def test_a_view_takes_the_place_of_a_table_of_its_name_and_the_other_way_round(con):
+    options = {"item_attributes": (Attribute("cate_id", is_integer=True),), "user_attributes": ()}
+    con.execute("create table interactions as select 7 as cate_id")
+    con.execute("create table cates as select 1 as cate_idx")
+    con.execute("create view attributes as select 1 as cate_idx")
+    store.create_table(con, "attributes", **options)
+    store.create_view(con, "cates", **options)
+    assert con.execute("from cates").fetchall() == [(1, 7)]
+    assert (store.relations(con)["attributes"], store.relations(con)["cates"]) == ("table", "view")
 
 
 def test_a_rolled_back_table_leaves_neither_rows_nor_comments(con):
     con.execute("create table interactions as select 7 as cate_id")
+    options = {"item_attributes": (Attribute("cate_id"),), "user_attributes": ()}
 
     def create_and_fail():
         with store.transaction(con):
-            store.create_table(con, "cates", item_attributes=(Attribute("cate_id"),))
+            store.create_table(con, "attributes", **options)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         create_and_fail()
-    assert con.execute("from duckdb_tables() where table_name = 'cates'").fetchall() == []
+    assert con.execute("from duckdb_tables() where table_name = 'attributes'").fetchall() == []
 
 
 def test_disk_that_runs_full_meanwhile_is_explained(tmp_path):

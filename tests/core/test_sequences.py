@@ -46,12 +46,12 @@ def test_a_field_out_of_range_is_named_with_its_value(con, field, value):
     ("columns", "message"),
     [
         ({"item_attribute_cols": ("cate_id", "cate")}, "index column 'cate_idx'"),
-        ({"item_attribute_cols": ("item_id",)}, "one of the log's own columns"),
+        ({"item_attribute_cols": ("item_id",)}, "one of the tables' own columns"),
         ({"item_attribute_cols": ("item",)}, "index column 'item_idx'"),
         ({"user_attribute_cols": ("hist_cate_id",)}, "sample column 'hist_cate_id'"),
         ({"item_attribute_cols": ("n_event",)}, "list column 'n_events'"),
-        ({"user_attribute_cols": ("items",)}, "one of the log's own columns"),
-        ({"user_attribute_cols": ("Position",)}, "one of the log's own columns"),
+        ({"user_attribute_cols": ("items",)}, "one of the tables' own columns"),
+        ({"user_attribute_cols": ("Position",)}, "one of the tables' own columns"),
         ({"item_attribute_cols": ("colour",)}, "no column 'colour'"),
     ],
 )
@@ -138,7 +138,7 @@ def test_build_reports_every_table_as_it_is_made(con):
     assert rows == dict(seen)
     assert rows == {
         "cates": 1,
-        "attributes": 0,
+        "attributes": 1,
         "users": 2,
         "items": 4,
         "events": 4,

@@ -11,7 +11,6 @@ from din_core.tables.attributes import Attribute
 EVERYTHING = {
     "item_attributes": (Attribute("cate_id"),),
     "user_attributes": (),
-    "further_attributes": (),
     "several_files": True,
     "labelled": False,
     "max_history": 50,

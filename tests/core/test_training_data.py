@@ -96,7 +96,7 @@ def test_samples_equal_the_view_of_encoded_samples(con):
         assert sorted(ours) == sorted(view)
 
 
-def test_further_attributes_come_by_item_and_by_user(con):
+def test_attributes_come_by_item_and_by_user(con):
     source = SourceConfig(
         path="", item_attribute_cols=("cate_id", "brand"), user_attribute_cols=("age",)
     )

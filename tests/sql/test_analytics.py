@@ -13,6 +13,7 @@ import pytest
 
 from din_core import metrics, store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.sources.reserved_names import is_reserved
 from din_core.store import sql_files
 from din_core.tables import analytics, checks, sequences
 
@@ -349,7 +350,7 @@ def test_outdated_input_is_named_with_the_way_out(con):
 
 @pytest.mark.parametrize("item_attributes", [(), ("brand",), ("cate_id", "brand")])
 def test_views_follow_the_attributes_of_the_source(con, item_attributes):
-    # user_activity has a column `interactions` of its own: there the attribute steps aside.
+    # user_activity has a column `interactions` of its own: in all views the attribute steps aside.
     source = SourceConfig(
         path="", item_attribute_cols=item_attributes, user_attribute_cols=("age", "interactions")
     )
@@ -385,7 +386,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
         "hist_item_id": [8],
         **{f"hist_{name}": [values[8][name]] for name in item_attributes},
         "age": "old",
-        "interactions": "many",
+        "interactions_attribute": "many",
         "history_length": 1,
         "position": 3,
         "time": AT[3],
@@ -439,13 +440,51 @@ def test_attributes_may_have_names_of_the_queries_themselves(con, item_attribute
     for name in item_attributes:
         assert sample[f"target_{name}"] == values[name]
         assert sample[f"hist_{name}"] == [values[name]] * 2
-    assert {name: sample[name] for name in user_attributes} == {
-        name: values[name] for name in user_attributes
-    }
+    shown = [*sample.values()][5 + 2 * len(item_attributes) :][: len(user_attributes)]
+    assert shown == [values[name] for name in user_attributes]
     for view, shown in (("user_activity", user_attributes), ("item_popularity", item_attributes)):
         first = rows_of(con, f"from {view}")[0]
         # Between the id and the view's own columns, in the order of the options.
         assert first[1 : 1 + len(shown)] == tuple(values[name] for name in shown)
+
+
+def own_columns(con):
+    """Columns that views have whatever the source's attributes are, but those that are refused."""
+    create_interactions(con, ("user_id", "item_id", "time"), [(1, 7, 1), (1, 8, 2)])
+    source = SourceConfig(path="", item_attribute_cols=())
+    sequences.build(con, source, SequenceConfig(), in_ids=True)
+    analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
+    names = rows_of(
+        con,
+        "select distinct column_name from duckdb_columns() where not internal "
+        "and table_name in ('samples', 'user_activity', 'item_popularity')",
+    )
+    return sorted({name for (name,) in names if not is_reserved(name)})
+
+
+def test_attribute_named_as_a_column_of_a_view_steps_aside_in_all_of_them(con):
+    names = own_columns(con)
+    assert {"rank", "share", "users", "interactions", "last_time", "history_length"} <= set(names)
+    of_user = [name.upper() for name in names if name not in ("target_item_id", "hist_item_id")]
+    for item_attributes, user_attributes in ((names, ()), ((), of_user)):
+        source = SourceConfig(
+            path="",
+            item_attribute_cols=tuple(item_attributes),
+            user_attribute_cols=tuple(user_attributes),
+        )
+        attributes = [*item_attributes, *user_attributes]
+        create_interactions(
+            con,
+            ("user_id", "item_id", "time", *map(sql_files.quote, attributes)),
+            [("u1", item, time, *["x"] * len(attributes)) for item, time in (("a", 1), ("b", 2))],
+        )
+        sequences.build(con, source, SequenceConfig(), in_ids=True)
+        analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
+        views = ("item_popularity",) if item_attributes else ("samples", "user_activity")
+        for view in views:
+            columns = [row[0].lower() for row in rows_of(con, f"describe {view}")]
+            assert {f"{name.lower()}_attribute" for name in attributes} <= set(columns)
+            assert len(set(columns)) == len(columns)
 
 
 @pytest.mark.parametrize("unit", [10**3, 10**6], ids=["milliseconds", "microseconds"])

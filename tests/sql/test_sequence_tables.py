@@ -135,7 +135,7 @@ def test_an_item_s_attribute_is_the_majority_s_then_the_smallest(con):
     ]
 
 
-def test_further_attributes_have_their_columns_and_one_vocabulary(con):
+def test_attributes_have_their_columns_and_one_vocabulary(con):
     build(
         con,
         [(1, 1, 1, 7, "b", "old"), (1, 2, 2, 7, "a", "old"), (2, 1, 3, 7, "b", None)],
@@ -148,7 +148,9 @@ def test_further_attributes_have_their_columns_and_one_vocabulary(con):
         ("age", 1, "old"),
         ("brand", 1, "a"),
         ("brand", 2, "b"),
+        ("cate_id", 1, "7"),
     ]
+    assert con.execute("from cates").fetchall() == [(1, 7)]
     assert con.execute("from users").fetchall() == [(1, 1, 1), (2, 2, 0)]
     columns = [row[0] for row in con.execute("describe encoded_samples").fetchall()]
     assert columns == [

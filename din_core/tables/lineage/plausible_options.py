@@ -18,7 +18,7 @@ _SPLITS = ("leave_one_out", "temporal", "leave_one_out", "temporal", "temporal",
 _ITEM_ATTRIBUTES = (
     ("cate_id", "brand"), ("cate_id",), (), ("time_of_day", "brand"), ("cate_id",), ("a", "b", "c"),
 )  # fmt: skip
-_USER_ATTRIBUTES = (("age", "user_id"), (), ("age",), (), (), ())
+_USER_ATTRIBUTES = (("age", "share"), (), ("age",), (), (), ())
 _UNITS = ("s", "ms", "us", "ns", "s", "s")
 _LABELS = ("chosen", "plus_minus", "chosen", "zero_one", "plus_minus", "zero_one")
 _KINDS = ("integer", "whole_float", "boolean", "number", "text")
@@ -35,14 +35,13 @@ def plausible_options() -> Sequence[Mapping[str, Any]]:
 
 
 def _options(number: int) -> dict[str, Any]:
-    item = tuple(Attribute(name) for name in _ITEM_ATTRIBUTES[number])
+    item = tuple(Attribute(name, name.endswith("_id")) for name in _ITEM_ATTRIBUTES[number])
     user = tuple(Attribute(name) for name in _USER_ATTRIBUTES[number])
     names = [attribute.name for attribute in (*item, *user)]
     columns = ["user_id", "item_id", *names]
     return {
         "item_attributes": item,
         "user_attributes": user,
-        "further_attributes": (*item[1:], *user),
         "attributes": [{"name": name, "column": quote(name)} for name in names],
         "labelled": _LABELLED[number],
         "split": _SPLITS[number],
