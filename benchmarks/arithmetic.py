@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from din_core.config import ModelConfig
+    from din_core.config import DINConfig
 
 _MULTIPLY_AND_ADD = 2
 _FORWARD_AND_BACKWARD = 3  # backward multiplies twice: for the inputs and for the weights
 
 
 def needed_flops(
-    config: ModelConfig, *, mean_history: float, item_features: int, other_features: int
+    config: DINConfig, *, mean_history: float, item_features: int, other_features: int
 ) -> float:
     """Return the FLOPs of the matrix products of a training step, for one sample.
 
@@ -35,13 +35,13 @@ def needed_flops(
     """
     joint = config.attention == "joint"
     unit_width = config.embed_dim * (item_features if joint else 1)
-    units = 0 if config.pooling == "sum" else (1 if joint else item_features)
+    units = 1 if joint else item_features
     first = config.attention_dims[0]
     for_position = 2 * unit_width * first + _dense(config.attention_dims)
     for_target = unit_width * first
     attention = units * (for_target + mean_history * for_position)
 
-    products = (1 if config.pooling == "sum" else 3) if config.product_inputs else 0
+    products = 3 if config.product_inputs else 0
     pooled_width = config.embed_dim * item_features
     mlp_width = (2 + products) * pooled_width + config.embed_dim * other_features
     mlp = mlp_width * config.mlp_dims[0] + _dense(config.mlp_dims)

@@ -46,12 +46,12 @@ def gpu_agreement(
     Args:
         clock: Of this process.
         database: The database that a sequence case built.
-        model: Fields of ``ModelConfig``.
+        model: Fields of ``DINConfig``.
         training: Fields of ``TrainingConfig``.
         epochs: Epochs.
     """
     from din_core import metrics, store
-    from din_core.config import ModelConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, from_options
     from din_core.inputs import training_data
     from din_core.training.loop import train
     from din_core.training.prediction import predict
@@ -62,9 +62,7 @@ def gpu_agreement(
     clock.start()
     for side in ("cpu", _device()):
         options = {**training, **_whole(epochs), "device": side, "precision": "float32"}
-        trained = train(
-            from_options(ModelConfig, model), from_options(TrainingConfig, options), data
-        )
+        trained = train(from_options(DINConfig, model), from_options(TrainingConfig, options), data)
         scores = predict(trained.model, data, "test")
         # The CPU comes first: on a machine without a GPU the second one has the same name.
         name = "cpu" if "cpu" not in figures else "gpu"
@@ -86,19 +84,19 @@ def gpu_training(
     Args:
         clock: Of this process.
         database: The database that a sequence case built.
-        model: Fields of ``ModelConfig``.
+        model: Fields of ``DINConfig``.
         training: Fields of ``TrainingConfig``.
         epochs: Epochs, at least 2; the first is not counted.
     """
     from din_core import store
-    from din_core.config import ModelConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, from_options
     from din_core.inputs import training_data
     from din_core.training.loop import train
 
     with store.connect(database, read_only=True) as con:
         data = training_data.load(con)
     device = _device()
-    network = from_options(ModelConfig, model)
+    network = from_options(DINConfig, model)
     clock.start()
     config = from_options(TrainingConfig, {**training, **_whole(epochs), "device": device})
     trained = train(network, config, data)

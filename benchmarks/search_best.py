@@ -19,7 +19,7 @@ from typing import Any
 
 from din_core import metrics, presets, sources, store
 from din_core.config import (
-    ModelConfig,
+    DINConfig,
     SequenceConfig,
     SourceConfig,
     TrainingConfig,
@@ -155,7 +155,7 @@ def report(data: training_data.TrainingData, options: dict[str, Any]) -> None:
 def train(data: training_data.TrainingData, options: dict[str, Any]) -> loop.TrainedModel:
     """Train once."""
     return loop.train(
-        from_options(ModelConfig, options),
+        from_options(DINConfig, options),
         from_options(TrainingConfig, {**options, "checkpoint_seconds": 0}),
         data,
     )
@@ -164,7 +164,7 @@ def train(data: training_data.TrainingData, options: dict[str, Any]) -> loop.Tra
 def _key(options: dict[str, Any]) -> str:
     """Options that decide the result, completed by the defaults."""
     everything = {
-        **dataclasses.asdict(from_options(ModelConfig, options)),
+        **dataclasses.asdict(from_options(DINConfig, options)),
         **dataclasses.asdict(from_options(TrainingConfig, options)),
     }
     return json.dumps(everything, sort_keys=True)

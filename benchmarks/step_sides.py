@@ -35,7 +35,7 @@ def ours_steps(
     Args:
         clock: Of this process.
         database: The database that a sequence case built.
-        model: Fields of ``ModelConfig``.
+        model: Fields of ``DINConfig``.
         training: Fields of ``TrainingConfig``.
         steps: Steps, at least 2.
         spread: Multiply every item's index, so that the vocabulary is so many times as large and
@@ -44,7 +44,7 @@ def ours_steps(
     import statistics
 
     from din_core import store
-    from din_core.config import ModelConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, from_options
     from din_core.inputs import training_data
     from din_core.training.learner import Learner
     from din_core.training.loop import train
@@ -69,7 +69,7 @@ def ours_steps(
     clock.start()
     begin = time.perf_counter()
     try:
-        train(from_options(ModelConfig, model), config, data)
+        train(from_options(DINConfig, model), config, data)
     except _EnoughStepsError:
         clock.stop()
     if len(ends) < steps:

@@ -30,19 +30,19 @@ def ours_training(
     Args:
         clock: Of this process.
         database: The database that the sequence case built.
-        model: Fields of :class:`din_core.config.ModelConfig`.
+        model: Fields of :class:`din_core.config.DINConfig`.
         training: Fields of :class:`din_core.config.TrainingConfig`; ``precision`` among them.
         epochs: Epochs, at least 2.
     """
     import statistics
 
     from din_core import store
-    from din_core.config import ModelConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, from_options
     from din_core.inputs import training_data
     from din_core.training.learner import Learner
     from din_core.training.loop import train
 
-    model_config = from_options(ModelConfig, model)
+    model_config = from_options(DINConfig, model)
     config = from_options(
         TrainingConfig,
         {**training, "n_epoch": epochs, "earlystop_patience": epochs, "checkpoint_seconds": 0},
@@ -103,7 +103,7 @@ def theirs_training(
         clock: Of this process.
         arrays: What :func:`benchmarks.sequence_sides.theirs_sequences` saved.
         vocabulary: Largest index by column.
-        model: Fields of ``ModelConfig``; those it has no counterpart of are left out.
+        model: Fields of ``DINConfig``; those it has no counterpart of are left out.
         training: Fields of ``TrainingConfig``; likewise.
         steps: Steps, at least 2.
         device: Where.
@@ -115,9 +115,9 @@ def theirs_training(
     from torch_rechub.trainers import CTRTrainer
     from torch_rechub.utils.data import DataGenerator
 
-    from din_core.config import ModelConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, from_options
 
-    model_config = from_options(ModelConfig, model)
+    model_config = from_options(DINConfig, model)
     config = from_options(TrainingConfig, training)
     with np.load(arrays) as saved:
         x = {name: saved[name] for name in saved.files}

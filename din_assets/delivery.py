@@ -31,7 +31,7 @@ def architecture_graph(making: Making) -> Made:
     png, svg = pictures.architecture_graph(model, making.folder / "din", dpi=300)
     return Made(
         version=artifacts.digest(pictures.canonical_graph(svg.read_bytes())),
-        metadata={"graph": picture(pictures.thumbnail(png), "computation graph of DIN")},
+        metadata={"graph": picture(pictures.thumbnail(png), "computation graph of the network")},
     )
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import dagster as dg
 import pydantic
 
-from din_assets import artifact_assets, catalogue, choices, ingest, sequences
+from din_assets import artifact_assets, catalogue, choices, ingest, sequences, training
 from din_assets.resources import StoreResource
-from din_core.errors import DinError
+from din_core.errors import DinError, RefusedOptionsError
 
 RunConfig = Mapping[str, Any]
 
@@ -123,7 +123,11 @@ def _check_options(where: str, given: Any, config_class: type[pydantic.BaseModel
     if config_class is None:
         return
     try:
-        config_class(**chosen)
+        config = config_class(**chosen)
+        if isinstance(config, training.DinModelConfig):
+            training.chosen_model(config.model_dump())
+    except RefusedOptionsError as error:
+        raise RunConfigError(f"{where}: {error}") from error
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))

@@ -54,10 +54,16 @@ BOUNDS: dict[str, dict[str, float]] = {
 
 
 def descriptions(cls: type) -> dict[str, str]:
-    """Return what the docstring's ``Attributes`` section says of each field, on one line."""
-    section = re.split(r"\n\s*Attributes:\n", cls.__doc__ or "", maxsplit=1)[-1]
-    found = re.findall(r"^\s+(\w+): (.+(?:\n(?!\s+\w+: ).+)*)", section, flags=re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
+    """Return what the docstring's ``Attributes`` section says of each field, on one line.
+
+    Inherited fields are described where they are inherited from.
+    """
+    described: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        section = re.split(r"\n\s*Attributes:\n", each.__doc__ or "", maxsplit=1)[-1]
+        found = re.findall(r"^\s+(\w+): (.+(?:\n(?!\s+\w+: ).+)*)", section, flags=re.MULTILINE)
+        described |= {name: " ".join(text.split()) for name, text in found}
+    return described
 
 
 def mirror(
@@ -71,7 +77,8 @@ def mirror(
 
     Args:
         name: Name of the new class.
-        classes: The dataclasses; a field of a later one with the same name wins.
+        classes: The dataclasses; of several fields of one name the last counts, and where they are
+            choices, what any of them allows may be chosen.
         only: Fields to take; by default all of them.
         defaults: Defaults that differ from the dataclass's own.
         doc: The class's description.
@@ -85,8 +92,9 @@ def mirror(
             if only is not None and field.name not in only:
                 continue
             default = defaults.get(field.name, field.default)
+            earlier, _ = fields.get(field.name, (None, None))
             fields[field.name] = (
-                _plain(hints[field.name]),
+                _either(earlier, _plain(hints[field.name])),
                 Field(
                     **({} if default is dataclasses.MISSING else {"default": _list(default)}),
                     description=texts[field.name],
@@ -101,6 +109,13 @@ def _plain(hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return types.GenericAlias(list, typing.get_args(hint)[:1])
     return hint
+
+
+def _either(one: Any, other: Any) -> Any:
+    """Of two choices what either allows, otherwise the other."""
+    if {typing.get_origin(one), typing.get_origin(other)} != {typing.Literal}:
+        return other
+    return typing.Literal[(*typing.get_args(one), *typing.get_args(other))]
 
 
 def _list(value: Any) -> Any:

@@ -1,13 +1,14 @@
 """The asset ``din_model``: the trained network, its curve, its figures on validation."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from din_assets.artifact_assets import Made, Making, artifact_asset, training_curve
 from din_assets.run_config import mirror
 from din_core import presets
-from din_core.config import ModelConfig, TrainingConfig, from_options
+from din_core.config import MODEL_CONFIGS, ModelConfig, TrainingConfig, from_options, model_config
 from din_core.inputs import training_data
 from din_core.serving import vocabularies
 from din_core.store import artifacts
@@ -16,21 +17,34 @@ from din_core.tables.lineage import lineage
 if TYPE_CHECKING:
     from din_core.training.loop import EpochReport
 
+_DEFAULTS = vars(presets.DEFAULT.model) | vars(presets.DEFAULT.training)
+
 DinModelConfig = mirror(
     "DinModelConfig",
-    ModelConfig,
+    *MODEL_CONFIGS.values(),
     TrainingConfig,
-    defaults=vars(presets.DEFAULT.model) | vars(presets.DEFAULT.training),
-    doc="The network and its training; the defaults are the preset `default`.",
+    defaults=_DEFAULTS,
+    doc="A model and its training, with the options of all models; the defaults are the preset "
+    "`default`.",
 )
+
+
+def chosen_model(options: Mapping[str, Any]) -> ModelConfig:
+    """Return the configuration of the model that was chosen.
+
+    Raises:
+        RefusedOptionsError: An option is set that the model does not have.
+    """
+    return model_config(options, _DEFAULTS)
 
 
 @artifact_asset(
     group="training",
     deps=lineage().owners_of({*training_data.READS, *vocabularies.READS}),
     kinds={"pytorch", "duckdb"},
-    description="The Deep Interest Network, trained with early stopping on the validation AUC; the "
-    "best weights are kept, the vocabularies and TensorBoard's event files beside them.",
+    description="The Deep Interest Network, or what `model` names instead, trained with early "
+    "stopping on the validation AUC; the best weights are kept, the vocabularies and TensorBoard's "
+    "event files beside them.",
     config_class=DinModelConfig,
 )
 def din_model(making: Making) -> Made:
@@ -39,15 +53,15 @@ def din_model(making: Making) -> Made:
     from din_core.training import checkpoints, loop
 
     folder, log = making.folder, making.context.log
-    model_config = from_options(ModelConfig, making.options)
+    network = chosen_model(making.options)
     training_config = from_options(TrainingConfig, making.options)
     directory = making.store.checkpoints_root / "din_model"
     with making.store.connection() as con:
         data = training_data.load(con)
-        with_users = model_config.use_user or bool(data.vocabulary.user_attributes)
+        with_users = network.use_user or bool(data.vocabulary.user_attributes)
         vocabulary = vocabularies.write(con, folder, with_users=with_users)
     trained = loop.train(
-        model_config,
+        network,
         training_config,
         data,
         on_epoch=lambda report: _report_epoch(making.context, report),
@@ -59,7 +73,7 @@ def din_model(making: Making) -> Made:
     for warning in trained.warnings:
         log.warning(warning)
     saved_models.save_model(
-        folder, trained.model, model_config, data.vocabulary, {"vocabulary": vocabulary}
+        folder, trained.model, network, data.vocabulary, {"vocabulary": vocabulary}
     )
     return Made(
         # Of the weights, the vocabularies and their sizes: others can give the same weights.

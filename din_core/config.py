@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from din_core.errors import RefusedOptionsError
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -22,8 +24,8 @@ NegativeSampling = Literal["uniform", "popularity", "same_category"]
 Split = Literal["leave_one_out", "temporal"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
-Pooling = Literal["attention", "sum"]
 Attention = Literal["per_feature", "joint"]
+ProductLayer = Literal["inner", "elementwise"]
 TrainingNegatives = Literal["redrawn", "fixed"]
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 LearningRateSchedule = Literal["constant", "cosine"]
@@ -96,35 +98,94 @@ class SequenceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The network (defaults: the tutorial's).
+    """What every click model has (defaults: the tutorial's). Each model's class adds its own.
+
+    A subclass whose field ``model`` has a default is the configuration of the model of that name,
+    and found by it in :data:`MODEL_CONFIGS` from then on.
 
     Attributes:
+        model: Which model is trained. An option that only another model has must be left at its
+            default.
         embed_dim: Width of every embedding.
+        use_user: Give the model an embedding of the user id.
+        embedding_init_std: Standard deviation of the normal initial embeddings.
+    """
+
+    model: str
+    embed_dim: int = 8
+    use_user: bool = True
+    embedding_init_std: float = 1e-4
+
+    def __init_subclass__(cls) -> None:
+        name = vars(cls).get("model")
+        if name is not None and (other := MODEL_CONFIGS.setdefault(name, cls)) is not cls:
+            raise TypeError(f"{cls.__name__} and {other.__name__} both name the model {name}")
+
+    def __post_init__(self) -> None:
+        if MODEL_CONFIGS.get(self.model) is not type(self):
+            raise ValueError(
+                f"model {self.model!r} is not what a {type(self).__name__} configures; take the "
+                "class that MODEL_CONFIGS has for it"
+            )
+
+
+#: The configuration of each model, by the model's name; filled by the classes that follow.
+MODEL_CONFIGS: dict[str, type[ModelConfig]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPModelConfig(ModelConfig):
+    """What the models that end in a multi-layer perceptron have in common.
+
+    Attributes:
         mlp_dims: Widths of the hidden layers of the final MLP.
+        activation: ``dice``, ``prelu``, ``relu`` or ``sigmoid``, in every hidden layer.
+        dropout: Probability of dropping a hidden unit of the final MLP.
+    """
+
+    mlp_dims: tuple[int, ...] = (256, 128)
+    activation: Literal["dice", "prelu", "relu", "sigmoid"] = "dice"
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DINConfig(MLPModelConfig):
+    """The Deep Interest Network (defaults: the tutorial's).
+
+    Attributes:
         attention_dims: Widths of the hidden layers of the activation unit.
-        activation: ``dice``, ``prelu``, ``relu`` or ``sigmoid``, in both MLPs.
         use_softmax: Normalise the attention weights over the history.
-        pooling: ``attention`` is DIN; ``sum`` is the paper's BaseModel.
         attention: One activation unit for each history feature, or one ``joint`` unit over the
             concatenated item and attribute embeddings.
         product_inputs: Feed the MLP also with attention output x target, the plain history sum
             and history sum x target.
-        use_user: Give the MLP an embedding of the user id.
-        dropout: Probability of dropping a hidden unit of the final MLP.
-        embedding_init_std: Standard deviation of the normal initial embeddings.
     """
 
-    embed_dim: int = 8
-    mlp_dims: tuple[int, ...] = (256, 128)
+    model: Literal["din"] = "din"
     attention_dims: tuple[int, ...] = (256, 128)
-    activation: Literal["dice", "prelu", "relu", "sigmoid"] = "dice"
     use_softmax: bool = False
-    pooling: Pooling = "attention"
     attention: Attention = "per_feature"
     product_inputs: bool = False
-    use_user: bool = True
-    dropout: float = 0.0
-    embedding_init_std: float = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModelConfig(MLPModelConfig):
+    """The DIN paper's BaseModel, which adds the history up. It has no further options."""
+
+    model: Literal["base_model"] = "base_model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PNNConfig(MLPModelConfig):
+    """The product-based neural network, the history's embeddings added up.
+
+    Attributes:
+        product_layer: ``inner``: the inner product of every two embeddings (the PNN paper);
+            ``elementwise``: history sum x target for each history (the DIN authors' own PNN).
+    """
+
+    model: Literal["pnn"] = "pnn"
+    product_layer: ProductLayer = "inner"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,10 +296,46 @@ def from_options(cls: type[T], options: Mapping[str, Any]) -> T:
         7
     """
     names = {each.name for each in dataclasses.fields(cls)}
-    return cls(
-        **{
-            name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-            for name, value in options.items()
-            if name in names
-        }
-    )
+    return cls(**{name: _tuples(value) for name, value in options.items() if name in names})
+
+
+def model_config(
+    options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> ModelConfig:
+    """Build the configuration of the model that the options name.
+
+    Args:
+        options: Of the model named in ``model`` (by default the one that ``defaults`` name, or
+            else ``din``), and any others. An option that only other models have must be left out or
+            be at a default, its class's or one of ``defaults``.
+        defaults: Values of options that are not given; the classes' own where left out.
+
+    Raises:
+        RefusedOptionsError: A model that does not exist, or an option that the model does not have.
+
+    Example:
+        >>> model_config({"model": "pnn", "embed_dim": 4, "n_epoch": 3}).embed_dim
+        4
+    """
+    given = {**(defaults or {}), **options}
+    name = given.get("model", DINConfig.model)
+    if name not in MODEL_CONFIGS:
+        raise RefusedOptionsError(
+            f"model is {name!r}, must be one of {', '.join(map(repr, MODEL_CONFIGS))}"
+        )
+    chosen = MODEL_CONFIGS[name]
+    has = {each.name for each in dataclasses.fields(chosen)}
+    for owner, cls in MODEL_CONFIGS.items():
+        for each in dataclasses.fields(cls):
+            unset = (each.default, (defaults or {}).get(each.name, each.default))
+            value = _tuples(given.get(each.name, each.default))
+            if each.name not in has and value not in unset:
+                raise RefusedOptionsError(
+                    f"{each.name} is {given[each.name]!r}, and the model {name} has no such option "
+                    f"({owner} has): leave it out, or choose model: {owner}"
+                )
+    return from_options(chosen, given)
+
+
+def _tuples(value: object) -> object:
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from din_core.config import ModelConfig, TrainingConfig
+from din_core.config import DINConfig, ModelConfig, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +22,14 @@ class Preset:
         training: The loop.
     """
 
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: ModelConfig = field(default_factory=DINConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
 TUTORIAL = Preset()
 
 BEST = Preset(
-    model=ModelConfig(
+    model=DINConfig(
         embed_dim=32,
         attention_dims=(64, 32),
         attention="joint",

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from din_core.atomic_files import replacing
 from din_core.errors import DinError
 from din_core.network.features import DenseFeature, SequenceFeature
-from din_core.network.layers.attention import ActivationUnit, plain_formula
-from din_core.network.models import DIN
+from din_core.network.layers.attention import plain_formula
+from din_core.network.models import ClickModel
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class ExportError(DinError, ValueError):
     """A model cannot be written as ONNX; the message says why and what to change."""
 
 
-def require_parity(model: DIN, path: Path | str) -> float:
+def require_parity(model: ClickModel, path: Path | str) -> float:
     """Refuse an exported graph that does not predict what the model predicts.
 
     Args:
@@ -70,47 +70,29 @@ def require_parity(model: DIN, path: Path | str) -> float:
     return difference
 
 
-class PaddedDIN(nn.Module):
-    """A DIN on padded histories: the same parameters, the same predictions, rectangles only.
+class PaddedModel(nn.Module):
+    """A model on padded histories: the same parameters, the same predictions, rectangles only.
 
-    Evaluation only. Inputs come in the order of :attr:`input_names`: int64 ``[B]`` for a single id
-    and ``[B, L]`` for a history, float32 ``[B]`` or ``[B, D]`` for a dense feature. An index below
-    0 or beyond its table is taken for 0, unknown. A position is padding where every history is 0.
+    Evaluation only. Inputs come in the order of :attr:`input_names`, each as
+    :meth:`ClickModel.padded_logits` takes it.
 
     Args:
         model: The model whose parameters are used, not copied.
     """
 
-    def __init__(self, model: DIN) -> None:
+    def __init__(self, model: ClickModel) -> None:
         super().__init__()
         self.model = model
         self.input_names = [feature.name for feature in model.input_features]
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Predict click probabilities ``[B]``."""
-        model = self.model
-        values = model.known(dict(zip(self.input_names, inputs, strict=True)))
-        histories = [values[history.name] for history in model.history_features]
-        is_position = histories[0] != 0
-        for history in histories[1:]:
-            is_position = is_position | (history != 0)
-        targets = [model.side_by_side(features, values) for _, features in model.groups]
-        sequences = [model.side_by_side(features, values) for features, _ in model.groups]
-        history_sums = [
-            (each * is_position.unsqueeze(2).to(each.dtype)).sum(1) for each in sequences
-        ]
-        interests = history_sums
-        if model.pooling == "attention":
-            interests = [
-                cast("ActivationUnit", unit).pool_padded(target, history, is_position)
-                for unit, target, history in zip(model.units, targets, sequences, strict=True)
-            ]
-        others = [model.side_by_side([feature], values) for feature in model.context_features]
-        return torch.sigmoid(model.classify(interests, history_sums, targets, others))
+        by_name = dict(zip(self.input_names, inputs, strict=True))
+        return torch.sigmoid(self.model.padded_logits(by_name))
 
 
 def export_onnx(
-    model: DIN, path: Path | str, *, opset: int = OPSET, sizes: tuple[int, int] | None = None
+    model: ClickModel, path: Path | str, *, opset: int = OPSET, sizes: tuple[int, int] | None = None
 ) -> Path:
     """Write the model as one ONNX file, by default with free batch size and sequence length.
 
@@ -155,7 +137,7 @@ def export_onnx(
 
 
 def parity(
-    model: DIN,
+    model: ClickModel,
     path: Path | str,
     batch_sizes: Sequence[int] = (1, 7, 512),
     lengths: Sequence[int] = (0, 1, 50),
@@ -181,7 +163,7 @@ def parity(
         for n_samples in batch_sizes:
             for length in lengths:
                 inputs = random_inputs(model, n_samples, length, random)
-                for feature in model.embedded_features:
+                for feature in model.embedding.features:
                     _scatter_unknown(inputs[feature.name], feature.vocab_size, random)
                 expected = model({name: torch.from_numpy(each) for name, each in inputs.items()})
                 outputs = cast("list[np.ndarray[Any, Any]]", session.run([OUTPUT_NAME], inputs))
@@ -200,7 +182,7 @@ def _scatter_unknown(
     indices[here] = random.choice(outside, int(here.sum()))
 
 
-def difference_on(model: DIN, path: Path | str, inputs: Mapping[str, Tensor]) -> float:
+def difference_on(model: ClickModel, path: Path | str, inputs: Mapping[str, Tensor]) -> float:
     """Compare the exported graph with the model on inputs that are at hand.
 
     Args:
@@ -226,7 +208,7 @@ def _session(path: Path | str) -> onnxruntime.InferenceSession:
 
 
 def random_inputs(
-    model: DIN, n_samples: int, length: int, random: np.random.Generator
+    model: ClickModel, n_samples: int, length: int, random: np.random.Generator
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Padded inputs with ids from the whole of every table and a third of the positions padded.
 
@@ -255,12 +237,12 @@ def random_inputs(
     return inputs
 
 
-def _export_program(model: DIN, opset: int) -> onnx.ModelProto:
+def _export_program(model: ClickModel, opset: int) -> onnx.ModelProto:
     # By tracing, and not by torch.export, which takes 30 times as long: most of it to import
     # torch's compiler. What tracing may miss, a size that it takes for a constant, parity finds.
     file = io.BytesIO()
     with _ready_for_export(model) as model, _without_exporter_noise():
-        twin = PaddedDIN(model).eval()
+        twin = PaddedModel(model).eval()
         example = random_inputs(model, 2, 3, np.random.default_rng(0))
         sequences = {history.name for history in model.history_features}
         axes = {
@@ -278,6 +260,7 @@ def _export_program(model: DIN, opset: int) -> onnx.ModelProto:
             opset_version=min(opset, _TRACED_OPSET),
         )
     exported = onnx.load_from_string(file.getvalue())
+    _restore_unused_inputs(exported.graph, twin.input_names, example, axes)
     for node in exported.graph.node:
         if node.op_type == "Reshape":
             # A size of 0 means "no position" here; without this, ONNX takes it for "as it was".
@@ -287,6 +270,26 @@ def _export_program(model: DIN, opset: int) -> onnx.ModelProto:
     if opset > _TRACED_OPSET:
         exported = onnx.version_converter.convert_version(exported, opset)
     return exported
+
+
+def _restore_unused_inputs(
+    graph: onnx.GraphProto,
+    names: Sequence[str],
+    example: Mapping[str, np.ndarray[Any, Any]],
+    axes: Mapping[str, Mapping[int, str]],
+) -> None:
+    """Let the graph take every input of the model, also what this one makes nothing of.
+
+    The exporter drops those, and a server that sends what the model names would be refused.
+    """
+    by_name = {each.name: each for each in graph.input}
+    for name in names:
+        if name not in by_name:
+            kind = onnx.helper.np_dtype_to_tensor_dtype(example[name].dtype)
+            sizes = [axes[name].get(axis, n) for axis, n in enumerate(example[name].shape)]
+            by_name[name] = onnx.helper.make_tensor_value_info(name, kind, sizes)
+    del graph.input[:]
+    graph.input.extend(by_name[name] for name in names)
 
 
 @contextmanager
@@ -323,7 +326,7 @@ def _fix_sizes(graph: onnx.GraphProto, sizes: Mapping[str, int]) -> None:
 
 
 @contextmanager
-def _ready_for_export(model: DIN) -> Generator[DIN]:
+def _ready_for_export(model: ClickModel) -> Generator[ClickModel]:
     """The model in evaluation mode, on the CPU and without kernels, and back as it was."""
     was_training = model.training
     device = next(model.parameters()).device

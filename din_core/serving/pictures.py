@@ -32,7 +32,7 @@ from din_core.network.layers.attention import plain_formula
 from din_core.serving.export import random_inputs
 
 if TYPE_CHECKING:
-    from din_core.network.models import DIN
+    from din_core.network.models import ClickModel
     from din_core.training.reports import EpochReport
 
 # Operations that only hand a parameter on; drawing them doubles the picture and tells nothing.
@@ -47,7 +47,9 @@ class PictureError(DinError, RuntimeError):
     """A picture cannot be drawn on this machine; the message says what to install."""
 
 
-def architecture_graph(model: DIN, path_stem: Path | str, dpi: int = 300) -> tuple[Path, Path]:
+def architecture_graph(
+    model: ClickModel, path_stem: Path | str, dpi: int = 300
+) -> tuple[Path, Path]:
     """Draw the computation graph of one small batch, from the parameters down to the prediction.
 
     Parameters are blue and carry their names, operations grey, the prediction green. The plain
@@ -72,7 +74,9 @@ def architecture_graph(model: DIN, path_stem: Path | str, dpi: int = 300) -> tup
     return png, svg
 
 
-def save_graph(model: DIN, path: Path | str, dpi: int = 300, *, source: str | None = None) -> None:
+def save_graph(
+    model: ClickModel, path: Path | str, dpi: int = 300, *, source: str | None = None
+) -> None:
     """Draw the computation graph into one file; see :func:`architecture_graph`.
 
     Args:
@@ -95,19 +99,20 @@ def save_graph(model: DIN, path: Path | str, dpi: int = 300, *, source: str | No
 
 
 def graph_source(
-    model: DIN, inputs: Mapping[str, torch.Tensor] | None = None, name: str = "din"
+    model: ClickModel, inputs: Mapping[str, torch.Tensor] | None = None, name: str | None = None
 ) -> str:
     """The graph in Graphviz's language, equal for equal networks.
 
     Args:
         model: The network.
-        inputs: Padded inputs to draw it for, as :meth:`DIN.forward` takes them; ``None`` makes
-            some. Only their number shows, at the probability.
-        name: Name of the graph.
+        inputs: Padded inputs to draw it for, as :meth:`ClickModel.forward` takes them; ``None``
+            makes some. Only their number shows, at the probability.
+        name: Name of the graph; by default that of the model's class.
 
     Returns:
         A ``digraph``.
     """
+    name = name or type(model).__name__.lower()
     if inputs is None:
         made = random_inputs(model, 2, 3, np.random.default_rng(0))
         inputs = {feature: torch.from_numpy(each) for feature, each in made.items()}
@@ -124,7 +129,7 @@ def graph_source(
             drawn = torchviz.make_dot(model.eval()(x), params=parameters)
     finally:
         model.train(was_training)
-    return _digraph(cast("list[str]", drawn.body), names, graphviz.quoting.quote(name))
+    return _digraph(cast("list[str]", drawn.body), names, model.title, graphviz.quoting.quote(name))
 
 
 def canonical_graph(svg: bytes) -> bytes:
@@ -132,12 +137,13 @@ def canonical_graph(svg: bytes) -> bytes:
     return re.sub(rb"<!--.*?-->\s*", b"", svg, flags=re.S)
 
 
-def _digraph(statements: Sequence[str], names: Mapping[str, str], name: str) -> str:
+def _digraph(statements: Sequence[str], names: Mapping[str, str], title: str, name: str) -> str:
     """Torchviz's statements with numbered nodes and without operations that only pass on.
 
     Args:
         statements: Nodes and edges.
         names: What stands for a parameter in a label, and the parameter's name.
+        title: Of the model, for people.
         name: Of the graph.
     """
     labels: dict[str, tuple[str, str]] = {}
@@ -156,7 +162,7 @@ def _digraph(statements: Sequence[str], names: Mapping[str, str], name: str) -> 
     lines = [
         f"digraph {name} {{",
         "  graph [ranksep=0.3 nodesep=0.15 fontname=monospace fontsize=14 labelloc=t",
-        '         label="Deep Interest Network: blue parameters, grey operations, green output"]',
+        f"         label={dot_label(f'{title}: blue parameters, grey operations, green output')}]",
         "  node [shape=box style=filled fillcolor=grey92 fontname=monospace fontsize=10",
         "        height=0.2]",
     ]

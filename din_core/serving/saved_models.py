@@ -18,15 +18,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from din_core.atomic_files import replacing
-from din_core.config import ModelConfig
+from din_core.config import MODEL_CONFIGS, ModelConfig
 from din_core.errors import DinError
 from din_core.network.features import Vocabulary
-from din_core.network.models import DIN, build_model
+from din_core.network.models import ClickModel, build_model
 from din_core.network.tensor_hash import tensors_hash
 
 WEIGHTS_FILE = "model.safetensors"
 DESCRIPTION_FILE = "model.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class SavedModelError(DinError, ValueError):
@@ -45,7 +45,7 @@ class SavedModel:
         metadata: What was saved along.
     """
 
-    model: DIN
+    model: ClickModel
     config: ModelConfig
     vocabulary: Vocabulary
     tensors_hash: str
@@ -54,7 +54,7 @@ class SavedModel:
 
 def save_model(
     directory: Path | str,
-    model: DIN,
+    model: ClickModel,
     config: ModelConfig,
     vocabulary: Vocabulary,
     metadata: Mapping[str, Any] | None = None,
@@ -104,7 +104,8 @@ def load_model(directory: Path | str) -> SavedModel:
         The model with everything that belongs to it.
 
     Raises:
-        SavedModelError: No model there, a damaged file, or one of another format.
+        SavedModelError: No model there, a damaged file, one of another format, or a model that
+            this program does not have.
     """
     path = Path(directory) / WEIGHTS_FILE
     if not path.is_file():
@@ -128,7 +129,12 @@ def load_model(directory: Path | str) -> SavedModel:
         key: tuple(value) if isinstance(value, list) else value
         for key, value in description["config"].items()
     }
-    config = ModelConfig(**options)
+    if options["model"] not in MODEL_CONFIGS:
+        raise SavedModelError(
+            f"{path}: a model {options['model']!r}, and this program has "
+            f"{', '.join(MODEL_CONFIGS)}; import what defines it, or train again"
+        )
+    config = MODEL_CONFIGS[options["model"]](**options)
     vocabulary = Vocabulary.from_dict(description["vocabulary"])
     # Built without using the caller's random numbers: every weight is replaced anyway.
     with torch.random.fork_rng(devices=[]):

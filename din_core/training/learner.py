@@ -11,10 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from din_core.network.hardware import autocast
-from din_core.network.layers.dice import Dice
 from din_core.training import distributed
 from din_core.training.averaging import WeightEMA
 from din_core.training.lanes import Lanes, number_of_lanes
@@ -28,19 +27,8 @@ if TYPE_CHECKING:
     from din_core.config import TrainingConfig
     from din_core.network.batch import Batch
     from din_core.network.hardware import ChosenPrecision
-    from din_core.network.models import DIN
+    from din_core.network.models import ClickModel
     from din_core.training.regularization import Counts
-
-
-def samples_are_independent(model: nn.Module) -> bool:
-    """Whether a sample's gradient depends neither on the others of its batch nor on chance.
-
-    With Dice it depends on the batch's statistics, with dropout on random numbers.
-    """
-    return not any(
-        isinstance(module, Dice) or (isinstance(module, nn.Dropout) and module.p > 0)
-        for module in model.modules()
-    )
 
 
 class Learner:
@@ -54,8 +42,8 @@ class Learner:
             so that the host never waits for a device to count the distinct ones (in a single
             process; several wait for each other to agree on sizes). By default on every device but
             the CPU, where counting costs nothing.
-        lanes: Threads for shares of a step, of a network whose
-            :func:`samples_are_independent`; by default the caller's own.
+        lanes: Threads for shares of a step, of a model whose samples are independent; by default
+            the caller's own.
 
     Attributes:
         model: The model.
@@ -64,7 +52,7 @@ class Learner:
 
     def __init__(
         self,
-        model: DIN,
+        model: ClickModel,
         config: TrainingConfig,
         precision: ChosenPrecision,
         *,
@@ -73,7 +61,7 @@ class Learner:
     ) -> None:
         self.model = model
         self._lanes = lanes or Lanes(1)
-        assert self._lanes.number == 1 or samples_are_independent(model)
+        assert self._lanes.number == 1 or model.samples_are_independent
         self.tables = dict(model.embedding.tables())
         self._config = config
         self._precision: ChosenPrecision = precision
@@ -97,7 +85,7 @@ class Learner:
             {name: table.num_embeddings for name, table in self.tables.items()},
             {
                 feature.name: owner[id(model.embedding.table(feature))]
-                for feature in model.embedded_features
+                for feature in model.embedding.features
             },
             static_size=self._device.type != "cpu" if static_size is None else static_size,
         )
@@ -127,11 +115,7 @@ class Learner:
 
         def work(share: Batch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
             with autocast(self._precision, self._device):
-                logits = self.model.logits(share)
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                logits.float(), cast("Tensor", share.label), reduction="sum"
-            )
-            loss = loss / n_samples
+                loss = self.model.loss(share) / n_samples
             return loss.detach(), torch.autograd.grad(loss, leaves, allow_unused=True)
 
         n_lanes = number_of_lanes(batch.n_samples, self._lanes.number)

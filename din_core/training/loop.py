@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from din_core.inputs.epochs import EpochPlan, EpochPlanner
 from din_core.inputs.training_data import TrainingData
 from din_core.machine.spinning import say_if_too_late
 from din_core.network.hardware import seeded
+from din_core.network.layers.attention import drop_kernels
 from din_core.network.models import build_model
 from din_core.training import distributed, feed
 from din_core.training.best_weights import BestWeights
@@ -42,9 +43,6 @@ from din_core.training.reports import (
     nothing_to_rank_by,
     warnings_about,
 )
-
-if TYPE_CHECKING:
-    from din_core.network.layers.attention import ActivationUnit
 
 __all__ = ["EpochReport", "TrainedModel", "TrainingError", "train"]
 
@@ -284,9 +282,7 @@ class _Run:
         """Give the model its best weights, and say how it came by them."""
         model = self.learner.model
         self.best.apply_to(model)
-        for unit in model.units:
-            # What is kept must run where no compiler is.
-            cast("ActivationUnit", unit).kernel = None
+        drop_kernels(model)
         rates = [report.samples_per_second for report in self.history]
         return TrainedModel(
             model=model.cpu().eval(),

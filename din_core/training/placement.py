@@ -19,11 +19,10 @@ from din_core.network.kernels import use_fused_units
 from din_core.network.layers.dice import synchronize_statistics
 from din_core.training import distributed
 from din_core.training.lanes import Lanes, number_of_lanes
-from din_core.training.learner import samples_are_independent
 
 if TYPE_CHECKING:
     from din_core.config import TrainingConfig
-    from din_core.network.models import DIN
+    from din_core.network.models import ClickModel
 
 #: Training samples over all epochs below which compiling a kernel takes longer than it saves.
 WORTH_COMPILING = 200_000
@@ -66,7 +65,7 @@ class Placement:
 
 @contextmanager
 def placed(
-    model: DIN, config: TrainingConfig, n_samples: int, kernel_cache: Path | None
+    model: ClickModel, config: TrainingConfig, n_samples: int, kernel_cache: Path | None
 ) -> Generator[Placement]:
     """Put a model where it trains; its threads end with the block.
 
@@ -95,7 +94,7 @@ def placed(
     )
     # Shares of a step run side by side where its samples have nothing in common.
     number = 1
-    if device.type == "cpu" and samples_are_independent(model):
+    if device.type == "cpu" and model.samples_are_independent:
         number = number_of_lanes(config.batch_size, n_threads)
     lanes = Lanes(number, n_threads // number)
     torch.set_num_threads(n_threads // number)  # beside lanes more would only wait

@@ -15,13 +15,13 @@ from din_core.training.lanes import lanes, number_of_lanes
 
 if TYPE_CHECKING:
     from din_core.inputs.training_data import Samples, SplitName, TrainingData
-    from din_core.network.models import DIN
+    from din_core.network.models import ClickModel
 
 #: Bounds the memory of a step: positions are at most this times max_history.
 BATCH_SIZE = 4096
 
 
-def predict(model: DIN, data: TrainingData, split: SplitName = "test") -> Any:
+def predict(model: ClickModel, data: TrainingData, split: SplitName = "test") -> Any:
     """Score every sample of a split.
 
     Args:
@@ -49,7 +49,7 @@ def predict(model: DIN, data: TrainingData, split: SplitName = "test") -> Any:
 
 
 def score(
-    model: DIN,
+    model: ClickModel,
     gatherer: BatchGatherer,
     samples: Samples,
     device: torch.device,

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from din_core.network.layers.attention import ActivationUnit
+
 if TYPE_CHECKING:
     from din_core.config import TrainingConfig
     from din_core.inputs.training_data import TrainingData
     from din_core.network.hardware import ChosenPrecision
-    from din_core.network.models import DIN
+    from din_core.network.models import ClickModel
 
 #: Below this many validation samples an AUC says little.
 FEW_SAMPLES = 1_000
@@ -75,11 +77,11 @@ class TrainedModel:
         samples_per_second: Training samples per second of training, validation not counted.
         precision: What products were computed in.
         device: Where.
-        activation_unit: ``fused`` or ``plain``.
+        activation_unit: ``fused`` or ``plain``, of a model that has any.
         warnings: What a reader of the figures should know, as sentences.
     """
 
-    model: DIN
+    model: ClickModel
     history: list[EpochReport]
     best_epoch: int
     seconds: float
@@ -100,6 +102,7 @@ class TrainedModel:
         kept = {
             name: best[name] for name in ("val_auc", "val_logloss", "train_loss") if name in best
         }
+        has_units = any(isinstance(each, ActivationUnit) for each in self.model.modules())
         return {
             **kept,
             "best_epoch": self.best_epoch,
@@ -108,7 +111,7 @@ class TrainedModel:
             "samples_per_second": self.samples_per_second,
             "precision": self.precision,
             "device": self.device,
-            "activation_unit": self.activation_unit,
+            **({"activation_unit": self.activation_unit} if has_units else {}),
             "n_parameters": sum(each.numel() for each in self.model.parameters()),
         }
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from din_core.network.features import DenseFeature, SequenceFeature
-from din_core.network.models import DIN
+from din_core.network.models import ClickModel
 from din_core.serving import pictures
 from din_core.serving.export import (
     OPSET,
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 def visualize_model(
-    model: DIN,
+    model: ClickModel,
     input_data: Mapping[str, Tensor] | None = None,
     batch_size: int = 2,
     seq_length: int = 10,
@@ -113,7 +113,7 @@ class ONNXExporter:
         ValueError: No device's name.
     """
 
-    def __init__(self, model: DIN, device: str = "cpu") -> None:
+    def __init__(self, model: ClickModel, device: str = "cpu") -> None:
         _check_device(device)
         self.model = model
         self.device = device
@@ -139,7 +139,7 @@ class ONNXExporter:
 
         Args:
             output_path: The file.
-            mode: Only ``None``: a DIN has no towers.
+            mode: Only ``None``: a click model has no towers.
             dummy_input: Example inputs, feature name to ``[B]`` or ``[B, L]``.
             batch_size: B of made examples.
             seq_length: L of made examples.
@@ -169,7 +169,7 @@ class ONNXExporter:
             raise ValueError(
                 f"onnx_export_kwargs {sorted(onnx_export_kwargs)}: how torch exports is decided in "
                 "din_core.serving.export; leave them out, or call torch.onnx.export on "
-                "din_core.serving.export.PaddedDIN(model)"
+                "din_core.serving.export.PaddedModel(model)"
             )
         _check_device(device or self.device)
         _check_inputs("dummy_input", dummy_input)
@@ -228,7 +228,7 @@ class ONNXExporter:
 def _check_mode(mode: str | None) -> None:
     if mode is not None:
         raise ValueError(
-            f"mode={mode!r}: a DIN has no towers of its own for users and items; leave it out"
+            f"mode={mode!r}: a click model has no towers for users and items; leave it out"
         )
 
 
@@ -247,7 +247,7 @@ def _check_device(device: str) -> None:
         raise ValueError(f"device={device!r} is not the name of a device, such as 'cpu'") from error
 
 
-def _made_inputs(model: DIN, batch_size: int, seq_length: int) -> dict[str, Tensor]:
+def _made_inputs(model: ClickModel, batch_size: int, seq_length: int) -> dict[str, Tensor]:
     for name, given, least in (("batch_size", batch_size, 1), ("seq_length", seq_length, 0)):
         if given < least:
             raise ValueError(f"{name}={given} must be {least} or more")
@@ -255,7 +255,7 @@ def _made_inputs(model: DIN, batch_size: int, seq_length: int) -> dict[str, Tens
     return {name: torch.from_numpy(each) for name, each in made.items()}
 
 
-def _as_exported(model: DIN, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _as_exported(model: ClickModel, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Example inputs in the types of the exported graph."""
     inputs: dict[str, Tensor] = {}
     for feature in model.input_features:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from din_core.atomic_files import replacing
 from din_core.machine.spinning import say_if_too_late
 from din_core.metrics import auc
 from din_core.network.hardware import threads_for_a_while
-from din_core.network.models import DIN
+from din_core.network.models import ClickModel
 from din_core.serving.export import OPSET
 from din_core.tutorial.delivery import ONNXExporter, visualize_model
 
@@ -97,7 +98,7 @@ class CTRTrainer:
     ) -> None:
         if gpus and len(gpus) > 1:
             raise ValueError(f"gpus {list(gpus)}: one process takes one GPU; start it by torchrun")
-        if not loss_mode and isinstance(model, DIN):
+        if not loss_mode and isinstance(model, ClickModel):
             raise ValueError("loss_mode=False: a DIN returns no further loss; leave it out")
         if scheduler_params and scheduler_fn is None:
             raise ValueError(
@@ -226,7 +227,7 @@ class CTRTrainer:
         onnx_export_kwargs: Mapping[str, Any] | None = None,
     ) -> bool:
         """Write the model as ONNX; see :meth:`ONNXExporter.export`."""
-        return ONNXExporter(self._din()).export(
+        return ONNXExporter(self._click_model()).export(
             output_path,
             dummy_input=dummy_input,
             batch_size=batch_size,
@@ -254,7 +255,7 @@ class CTRTrainer:
     ) -> graphviz.Source:
         """Draw the model; see :func:`visualize_model`."""
         return visualize_model(
-            self._din(),
+            self._click_model(),
             input_data=input_data,
             batch_size=batch_size,
             seq_length=seq_length,
@@ -268,9 +269,12 @@ class CTRTrainer:
             **kwargs,
         )
 
-    def _din(self) -> DIN:
-        if not isinstance(self.model, DIN):
-            raise TypeError(f"only a DIN can be exported or drawn, not {type(self.model).__name__}")
+    def _click_model(self) -> ClickModel:
+        if not isinstance(self.model, ClickModel):
+            raise TypeError(
+                "only a ClickModel, such as DIN, can be exported or drawn, not "
+                f"{type(self.model).__name__}"
+            )
         return self.model
 
     def _scored(self, model: nn.Module, data_loader: Loader) -> Iterator[tuple[Tensor, Tensor]]:
@@ -285,10 +289,10 @@ class CTRTrainer:
         return {name: each.to(self.device) for name, each in inputs.items()}
 
     def _loss(self, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
-        if isinstance(self.model, DIN):
-            # The same number, without losing the gradient where a probability rounds to 0 or 1.
-            logits = self.model.logits(self.model.as_batch(inputs))
-            loss = F.binary_cross_entropy_with_logits(logits, labels)
+        if isinstance(self.model, ClickModel):
+            # Of logits, which keep the gradient where a probability rounds to 0 or 1.
+            batch = dataclasses.replace(self.model.as_batch(inputs), label=labels)
+            loss = self.model.loss(batch) / batch.n_samples
         elif self.loss_mode:
             loss = F.binary_cross_entropy(self.model(inputs), labels)
         else:

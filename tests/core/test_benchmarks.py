@@ -20,7 +20,7 @@ from benchmarks import (
 from benchmarks.arithmetic import needed_flops
 from benchmarks.logs import write_shaped_log
 from benchmarks.processes import Run, run_side
-from din_core.config import ModelConfig
+from din_core.config import DINConfig
 from tests.core.training_logs import planted_log
 
 
@@ -158,7 +158,7 @@ def test_impossible_shape_is_refused(tmp_path):
 
 
 def test_flops_are_those_counted_by_hand():
-    config = ModelConfig(embed_dim=2, attention_dims=(3,), mlp_dims=(5,), use_user=True)
+    config = DINConfig(embed_dim=2, attention_dims=(3,), mlp_dims=(5,), use_user=True)
     # Two units: target 2*3, and for each of 4 positions 2*2*3 + 3*1. MLP: 5 embeddings of 2 to 5,
     # then to 1. Twice for multiply and add, three times for forward and backward.
     by_hand = 6 * (2 * (2 * 3 + 4 * (2 * 2 * 3 + 3)) + (5 * 2) * 5 + 5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from din_core import metrics, store
-from din_core.config import ModelConfig, SequenceConfig, SourceConfig, TrainingConfig
+from din_core.config import DINConfig, SequenceConfig, SourceConfig, TrainingConfig
 from din_core.inputs import training_data
 from din_core.tables import sequences
 from din_core.training import loop, prediction
@@ -102,7 +102,7 @@ def test_no_history_knows_a_click_among_rows_of_their_own_time(clicked):
 
 def test_no_network_can_tell_chance_clicks_apart(con):
     data = training_data.load(con)
-    network = ModelConfig(
+    network = DINConfig(
         embed_dim=16, mlp_dims=(32,), attention_dims=(16,), activation="relu", product_inputs=True
     )
     # Enough steps to reach 0.67 where histories hold clicks of the same moment.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from din_core.config import ModelConfig, TrainingConfig
+from din_core.config import DINConfig, TrainingConfig
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import loop, placement
 from din_core.training.checkpoints import (
@@ -25,7 +25,7 @@ from din_core.training.checkpoints import (
 from din_core.training.learner import Learner
 from tests.core.training_logs import planted_log
 
-MODEL = ModelConfig(
+MODEL = DINConfig(
     embed_dim=4, mlp_dims=(8,), attention_dims=(8, 8), embedding_init_std=0.05, dropout=0.2
 )
 # A state after every step.

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from din_core.config import ModelConfig
+from din_core.config import DINConfig
 from din_core.network.batch import Batch, batch_from_padded
 from din_core.network.features import DenseFeature, SequenceFeature, SparseFeature, Vocabulary
 from din_core.network.models import DIN, build_model
@@ -17,8 +17,6 @@ VARIANTS = {
     "softmax": {"use_softmax": True},
     "joint": {"attention": "joint"},
     "products": {"product_inputs": True},
-    "base model": {"pooling": "sum"},
-    "base model with products": {"pooling": "sum", "product_inputs": True},
     "no user, relu": {"use_user": False, "activation": "relu"},
     "prelu": {"activation": "prelu"},
 }
@@ -46,7 +44,7 @@ def padded_inputs(length=4):
 @pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
 def model(request):
     torch.manual_seed(0)
-    config = ModelConfig(
+    config = DINConfig(
         embed_dim=4, mlp_dims=(8, 6), attention_dims=(7, 5), embedding_init_std=1.0, **request.param
     )
     model = build_model(config, VOCABULARY)
@@ -201,22 +199,11 @@ def test_product_inputs_by_hand():
     torch.testing.assert_close(seen[0], expected)
 
 
-def test_sum_pooling_by_hand():
-    model = DIN([], [HISTORY], [ITEM], **SMALL, pooling="sum", product_inputs=True)
-    assert len(model.units) == 0
-    seen = []
-    model.mlp.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    with torch.no_grad():
-        model.embedding.table(ITEM).weight.copy_(torch.tensor([[0.0], [1.0], [2.0], [-4.0]]))
-    model({"target_item_idx": torch.tensor([2]), "hist_item_idx": torch.tensor([[1, 3]])})
-    torch.testing.assert_close(seen[0], torch.tensor([[-3.0, -6.0, 2.0]]))
-
-
 def test_joint_attention_sees_item_and_category_together():
-    config = ModelConfig(embed_dim=4, mlp_dims=(3,), attention_dims=(5,), attention="joint")
+    config = DINConfig(embed_dim=4, mlp_dims=(3,), attention_dims=(5,), attention="joint")
     model = build_model(config, VOCABULARY)
     assert [unit.embed_dim for unit in model.units] == [8]
-    separate = build_model(ModelConfig(embed_dim=4, mlp_dims=(3,), attention_dims=(5,)), VOCABULARY)
+    separate = build_model(DINConfig(embed_dim=4, mlp_dims=(3,), attention_dims=(5,)), VOCABULARY)
     assert [unit.embed_dim for unit in separate.units] == [4, 4]
 
 
@@ -270,7 +257,7 @@ def test_ids_above_the_range_of_float32_reach_their_own_row():
 
 
 def test_the_model_is_named_as_the_columns_of_samples():
-    model = build_model(ModelConfig(), VOCABULARY)
+    model = build_model(DINConfig(), VOCABULARY)
     assert {feature.name: feature.vocab_size for feature in model.input_features} == {
         "target_item_idx": 21,
         "target_cate_idx": 6,
@@ -279,7 +266,7 @@ def test_the_model_is_named_as_the_columns_of_samples():
         "hist_item_idx": 21,
         "hist_cate_idx": 6,
     }
-    without = build_model(ModelConfig(use_user=False), Vocabulary(n_users=9, n_items=20))
+    without = build_model(DINConfig(use_user=False), Vocabulary(n_users=9, n_items=20))
     assert [each.name for each in without.input_features] == ["target_item_idx", "hist_item_idx"]
 
 
@@ -288,7 +275,6 @@ def test_the_model_is_named_as_the_columns_of_samples():
     [
         (([], [], [ITEM]), {}, "history_features is empty"),
         (([], [HISTORY], []), {}, "'hist_item_idx' is shared with 'target_item_idx'"),
-        (([], [HISTORY], [ITEM]), {"pooling": "max"}, "pooling 'max' is none of"),
         (([], [HISTORY], [ITEM]), {"attention": "both"}, "attention 'both' is none of"),
     ],
 )

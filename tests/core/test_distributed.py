@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from din_core.config import ModelConfig, TrainingConfig
+from din_core.config import DINConfig, TrainingConfig
 from din_core.training import distributed
 from din_core.training.loop import train
 from tests.core.training_logs import planted_log
 
-MODEL = ModelConfig(
+MODEL = DINConfig(
     embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.1, activation="dice"
 )
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from din_core.config import ModelConfig, TrainingConfig
+from din_core.config import DINConfig, TrainingConfig
 from din_core.inputs.batches import BatchGatherer
 from din_core.network.batch import Batch
 from din_core.network.models import build_model
@@ -21,11 +21,11 @@ from din_core.training.lanes import (
     number_of_lanes,
     one_ahead,
 )
-from din_core.training.learner import Learner, samples_are_independent
+from din_core.training.learner import Learner
 from din_core.training.prediction import score
 from tests.core.training_logs import planted_log
 
-RELU = ModelConfig(
+RELU = DINConfig(
     embed_dim=4, mlp_dims=(8,), attention_dims=(8, 4), activation="relu", embedding_init_std=0.1
 )
 LOOP = TrainingConfig(batch_size=2 * LEAST_SAMPLES, n_epoch=2, num_threads=2, embedding_l2=1e-3)
@@ -180,8 +180,8 @@ def test_lanes_are_closed_where_the_run_cannot_begin(planted, monkeypatch):
 @pytest.mark.parametrize("network", [{"activation": "dice"}, {"dropout": 0.3}])
 def test_samples_that_share_statistics_or_chance_stay_together(planted, network, monkeypatch):
     model = build_model(dataclasses.replace(RELU, **network), planted.vocabulary)
-    assert not samples_are_independent(model)
-    assert samples_are_independent(build_model(RELU, planted.vocabulary))
+    assert not model.samples_are_independent
+    assert build_model(RELU, planted.vocabulary).samples_are_independent
     cuts = []
     shares = Batch.shares
     monkeypatch.setattr(Batch, "shares", lambda batch, n: cuts.append(n) or shares(batch, n))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from din_core.config import ModelConfig, TrainingConfig
+from din_core.config import BaseModelConfig, DINConfig, PNNConfig, TrainingConfig
 from din_core.inputs.batches import BatchGatherer
 from din_core.inputs.epochs import EpochPlanner
 from din_core.network.models import build_model
@@ -21,9 +21,8 @@ from din_core.training.regularization import occurrences
 from tests.core.no_waiting import NoWaiting
 from tests.core.training_logs import planted_log
 
-MODEL = ModelConfig(
-    embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.1, use_user=True
-)
+SHARED = {"embed_dim": 4, "mlp_dims": (16,), "embedding_init_std": 0.1, "use_user": True}
+MODEL = DINConfig(**SHARED, attention_dims=(8, 8))
 LOOP = TrainingConfig(
     batch_size=50,
     weight_decay=1e-3,
@@ -33,10 +32,13 @@ LOOP = TrainingConfig(
     fused=False,
 )
 NETWORKS = {
-    "dice, dropout": {"activation": "dice", "dropout": 0.2},
-    "prelu, softmax": {"activation": "prelu", "use_softmax": True},
-    "relu, joint, products": {"activation": "relu", "attention": "joint", "product_inputs": True},
-    "sum": {"pooling": "sum"},
+    "dice, dropout": dataclasses.replace(MODEL, activation="dice", dropout=0.2),
+    "prelu, softmax": dataclasses.replace(MODEL, activation="prelu", use_softmax=True),
+    "relu, joint, products": dataclasses.replace(
+        MODEL, activation="relu", attention="joint", product_inputs=True
+    ),
+    "base model": BaseModelConfig(**SHARED),
+    "inner products": PNNConfig(**SHARED),
 }
 LOOPS = {
     "l2, average": {},
@@ -67,7 +69,7 @@ def train(network, loop, *, guard=None, n_epochs=1, precision="float32", device=
     """
     data = log_with_gaps()
     torch.manual_seed(0)
-    model = build_model(dataclasses.replace(MODEL, **network), data.vocabulary).to(device)
+    model = build_model(network, data.vocabulary).to(device)
     learner = Learner(model, loop, precision, **options)
     gatherer = BatchGatherer(data, torch.device(device))
     planner, losses = EpochPlanner(data, loop), []
@@ -117,14 +119,14 @@ def test_all_of_a_step_lies_on_the_device_of_the_model(network, options, monkeyp
 
 def test_with_rows_counted_a_step_would_wait():
     with pytest.raises(AssertionError, match="mask, whose true elements the host must count"):
-        train({}, LOOP, guard=NoWaiting(), static_size=False)
+        train(MODEL, LOOP, guard=NoWaiting(), static_size=False)
 
 
 @pytest.mark.parametrize("options", LOOPS.values(), ids=LOOPS)
 def test_counted_rows_and_a_static_number_of_them_train_alike(options):
     loop = dataclasses.replace(LOOP, **options)
     (counted, losses), (static, static_losses) = (
-        train({}, loop, n_epochs=3, static_size=static_size) for static_size in (False, True)
+        train(MODEL, loop, n_epochs=3, static_size=static_size) for static_size in (False, True)
     )
     torch.testing.assert_close(losses, static_losses, rtol=1e-5, atol=1e-7)
     expected, found = counted.state(), static.state()

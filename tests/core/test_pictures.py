@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from din_core.config import ModelConfig
+from din_core.config import DINConfig
 from din_core.network.features import Vocabulary
 from din_core.network.models import build_model
 from din_core.serving import pictures
@@ -23,7 +23,7 @@ needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is 
 
 def make_model(seed=0, **options):
     torch.manual_seed(seed)
-    return build_model(ModelConfig(mlp_dims=(3,), attention_dims=(3,), **options), VOCABULARY)
+    return build_model(DINConfig(mlp_dims=(3,), attention_dims=(3,), **options), VOCABULARY)
 
 
 def epoch(number, loss, auc):
@@ -84,7 +84,7 @@ NAMES = ['a"b', "back\\slash", "<b>&amp;", "{x|y}", "zwei\nZeilen", "→\x1b[2J"
 @pytest.mark.parametrize("name", NAMES)
 def test_any_column_name_can_be_drawn(name, tmp_path):
     vocabulary = Vocabulary(n_users=3, n_items=4, item_attributes={name: 2})
-    model = build_model(ModelConfig(mlp_dims=(3,), attention_dims=(3,)), vocabulary)
+    model = build_model(DINConfig(mlp_dims=(3,), attention_dims=(3,)), vocabulary)
     source = pictures.graph_source(model)
     assert len(re.findall(r"^  n\d+ \[label=", source, flags=re.M)) == source.count("[label=")
     pictures.save_graph(model, tmp_path / "din.svg")

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from din_core.config import ModelConfig
+from din_core.config import DINConfig
 from din_core.network.features import Vocabulary
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
 from din_core.serving.saved_models import SavedModelError, load_model, save_model
 
-CONFIG = ModelConfig(embed_dim=2, mlp_dims=(4,), attention_dims=(3,), embedding_init_std=0.5)
+CONFIG = DINConfig(embed_dim=2, mlp_dims=(4,), attention_dims=(3,), embedding_init_std=0.5)
 VOCABULARY = Vocabulary(n_users=4, n_items=5, item_attributes={"cate_idx": 2})
 
 
@@ -97,7 +97,7 @@ def test_another_programs_safetensors_file_is_refused(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(SavedModelError, match="format None instead of 1"):
+    with pytest.raises(SavedModelError, match="format None instead of 2"):
         load_model(tmp_path)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from din_core import metrics
-from din_core.config import ModelConfig, TrainingConfig
+from din_core.config import DINConfig, TrainingConfig
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import loop
@@ -18,7 +18,7 @@ from din_core.training.loop import TrainingError, train
 from din_core.training.prediction import predict
 from tests.core.training_logs import log, planted_log, samples
 
-MODEL = ModelConfig(
+MODEL = DINConfig(
     embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.05, use_user=False
 )
 LOOP = TrainingConfig(

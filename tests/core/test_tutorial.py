@@ -296,7 +296,9 @@ def test_losses_are_logged_every_so_many_batches(tmp_path, caplog):
 
 
 def test_a_model_that_is_no_din_can_be_trained_but_not_exported(tmp_path):
-    with pytest.raises(TypeError, match="only a DIN can be exported or drawn, not Counter"):
+    with pytest.raises(
+        TypeError, match="only a ClickModel, such as DIN, can be exported or drawn, not Counter"
+    ):
         CTRTrainer(Counter([1])).export_onnx(tmp_path / "model.onnx")
 
 

@@ -72,7 +72,7 @@ def test_the_opset_is_the_one_asked_for(tmp_path, opset):
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({"mode": "user"}, ValueError, "mode='user': a DIN has no towers"),
+        ({"mode": "user"}, ValueError, "mode='user': a click model has no towers"),
         ({"opset_version": 14}, ValueError, "opset_version=14: only 18 to 25 are written"),
         ({"onnx_export_kwargs": {"dynamo": False}}, ValueError, r"kwargs \['dynamo'\]: how torch"),
         ({"batch_size": 0}, ValueError, "batch_size=0 must be 1 or more"),

@@ -193,6 +193,13 @@ def segment_softmax(scores: Tensor, segment_ids: Tensor, n_rows: int) -> Tensor:
     return exponentials / total[segment_ids]
 
 
+def drop_kernels(model: nn.Module) -> None:
+    """Take a model's activation kernels away: what is kept must run where no compiler is."""
+    for module in model.modules():
+        if isinstance(module, ActivationUnit):
+            module.kernel = None
+
+
 @contextmanager
 def plain_formula(model: nn.Module) -> Generator[None]:
     """Run a model without its activation kernels for a while: to draw, export or compare it."""

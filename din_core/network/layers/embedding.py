@@ -33,6 +33,9 @@ class EmbeddingTables(nn.Module):
         sparse: Give the weights sparse gradients, holding only the rows of a batch. Dense
             optimizers such as ``torch.optim.Adam`` need ``False``.
 
+    Attributes:
+        features: What can be looked up, each once.
+
     Raises:
         ValueError: Two different features of one name, a table shared by features that disagree
             about its size or that no feature owns, or an initializer that makes another size.
@@ -49,6 +52,7 @@ class EmbeddingTables(nn.Module):
                     f"two different features are called '{feature.name}': "
                     f"{by_name[feature.name]} and {feature}; give one of them another name"
                 )
+        self.features = list(by_name.values())
         self._table_of = {name: _owner(feature, by_name) for name, feature in by_name.items()}
         for name in dict.fromkeys(self._table_of.values()):
             owner = by_name[name]

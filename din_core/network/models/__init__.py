@@ -1,19 +1,28 @@
-"""Networks, and how to build one from the configuration and a log's vocabulary."""
+"""The click models, and how to build one from its configuration and a log's vocabulary."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
-from din_core.network.features import SequenceFeature, SparseFeature, Vocabulary
+from din_core.config import BaseModelConfig, DINConfig, ModelConfig, PNNConfig
+from din_core.network.features import SequenceFeature, SparseFeature, VectorFeature, Vocabulary
+from din_core.network.models.base_model import BaseModel
+from din_core.network.models.click_model import ClickModel, ModelInputs
 from din_core.network.models.din import DIN
+from din_core.network.models.pnn import PNN
 
-if TYPE_CHECKING:
-    from din_core.config import ModelConfig
+__all__ = ["BUILDERS", "DIN", "PNN", "BaseModel", "ClickModel", "ModelInputs", "build_model"]
 
-__all__ = ["DIN", "build_model"]
+#: What builds the model of a configuration. A further model is one more line.
+BUILDERS: dict[type[ModelConfig], Callable[[Any, ModelInputs], ClickModel]] = {
+    DINConfig: DIN.from_config,
+    BaseModelConfig: BaseModel,
+    PNNConfig: PNN,
+}
 
 
-def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
+def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
     """Build the network for a log; inputs are named as the columns of ``encoded_samples``.
 
     Those are ``target_item_idx`` with ``hist_item_idx``, ``target_<c>`` with ``hist_<c>`` for the
@@ -21,14 +30,17 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
     index columns of the user attributes.
 
     Args:
-        config: The network's options.
+        config: The network's options; its class says which model.
         vocabulary: How many ids there are; tables get one more row, for padding and unknown.
 
     Returns:
         A freshly initialised model, drawn from torch's global generator: seed it before.
+
+    Raises:
+        TypeError: A configuration that :data:`BUILDERS` has no model for.
     """
     item_columns = {"item_idx": vocabulary.n_items, **vocabulary.item_attributes}
-    targets = [
+    targets: list[VectorFeature] = [
         SparseFeature(f"target_{column}", size + 1, config.embed_dim)
         for column, size in item_columns.items()
     ]
@@ -43,26 +55,13 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> DIN:
         for column, size in item_columns.items()
     ]
     user_columns = {"user_idx": vocabulary.n_users} if config.use_user else {}
-    others = [
+    others: list[VectorFeature] = [
         SparseFeature(column, size + 1, config.embed_dim)
         for column, size in {**user_columns, **vocabulary.user_attributes}.items()
     ]
-    return DIN(
-        others,
-        histories,
-        targets,
-        mlp_params={
-            "dims": config.mlp_dims,
-            "activation": config.activation,
-            "dropout": config.dropout,
-        },
-        attention_mlp_params={
-            "dims": config.attention_dims,
-            "activation": config.activation,
-            "use_softmax": config.use_softmax,
-        },
-        pooling=config.pooling,
-        attention=config.attention,
-        product_inputs=config.product_inputs,
-        embedding_init_std=config.embedding_init_std,
-    )
+    if type(config) not in BUILDERS:
+        raise TypeError(
+            f"no model is built from a {type(config).__name__}; add it to "
+            "din_core.network.models.BUILDERS"
+        )
+    return BUILDERS[type(config)](config, ModelInputs(others, histories, targets))

@@ -1,0 +1,86 @@
+"""What a network does across the positions of a history, whatever way they lie in memory.
+
+A network is written once, on :class:`Positions`: training hands it flat histories, and an exported
+graph rectangles, because servers send those. Shapes: B samples, P history positions of all of them
+together, D embedding width, L padded length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from din_core.network.layers.attention import segment_sum
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from din_core.network.layers.attention import ActivationUnit
+
+
+class Positions(Protocol):
+    """Pools embeddings of positions into one vector a sample, zero without any position."""
+
+    def sum(self, history: Tensor) -> Tensor:
+        """Add up the positions of each sample.
+
+        Args:
+            history: Embeddings of all positions, ``[P, D]`` or ``[B, L, D]``.
+
+        Returns:
+            ``[B, D]``.
+        """
+        ...
+
+    def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
+        """Pool the positions of each sample by the weights that its candidate gives them.
+
+        Args:
+            unit: Computes the weights.
+            target: Embeddings of the candidates, ``[B, D]``.
+            history: As above.
+
+        Returns:
+            Interest vectors ``[B, D]``.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FlatPositions:
+    """Positions of all samples in one row, as in a :class:`din_core.network.batch.Batch`.
+
+    Attributes:
+        segment_ids: Sample of each position, int64 ``[P]``.
+        offsets: First position of each sample and P at the end, int64 ``[B + 1]``.
+    """
+
+    segment_ids: Tensor
+    offsets: Tensor
+
+    def sum(self, history: Tensor) -> Tensor:
+        """As :meth:`Positions.sum`, of ``[P, D]``."""
+        return segment_sum(history, self.segment_ids, self.offsets.shape[0] - 1)
+
+    def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
+        """As :meth:`Positions.attend`, of ``[P, D]``."""
+        return unit(target, history, self.segment_ids, self.offsets)
+
+
+@dataclass(frozen=True)
+class PaddedPositions:
+    """Rectangles, where some positions are padding. Evaluation only.
+
+    Attributes:
+        is_position: False where there is padding, bool ``[B, L]``.
+    """
+
+    is_position: Tensor
+
+    def sum(self, history: Tensor) -> Tensor:
+        """As :meth:`Positions.sum`, of ``[B, L, D]``."""
+        return (history * self.is_position.unsqueeze(2).to(history.dtype)).sum(1)
+
+    def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
+        """As :meth:`Positions.attend`, of ``[B, L, D]``."""
+        return unit.pool_padded(target, history, self.is_position)

@@ -1,0 +1,92 @@
+"""Product-based neural network (Qu et al., ICDM 2016, arXiv 1611.00144), a rival of DIN's paper.
+
+Shapes: B samples, P history positions of all of them, F fields, D embedding width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from din_core.network.features import DenseFeature
+from din_core.network.layers.mlp import MLP
+from din_core.network.models.click_model import ClickModel
+
+if TYPE_CHECKING:
+    from din_core.config import PNNConfig
+    from din_core.network.models.click_model import Embedded, ModelInputs
+
+
+class PNN(ClickModel):
+    """An MLP on embeddings and on products of them; a history is one field, the sum of it.
+
+    The MLP sees, in this order: the sum of each history, the candidates that have a history, all
+    other features, the products. They are, by ``product_layer``:
+
+    - ``inner``: the inner product of every two fields, each pair once (the paper's IPNN). Fields
+      are the sums, the candidates and the other embeddings; dense values are none.
+    - ``elementwise``: sum x candidate for each history, ``[B, D]``: what the DIN authors compare
+      with under this name (``Model_PNN`` in their code of DIEN).
+
+    Args:
+        config: The network.
+        inputs: Its features.
+
+    Raises:
+        ValueError: Inner products of embeddings that are not equally wide.
+    """
+
+    title = "Product-based Neural Network"
+
+    def __init__(self, config: PNNConfig, inputs: ModelInputs) -> None:
+        super().__init__(*inputs, embedding_init_std=config.embedding_init_std)
+        self.product_layer = config.product_layer
+        of_histories = sum(history.dim for history in self.history_features)
+        n_fields = 2 * len(self.history_features) + len(self._context_fields)
+        n_products = of_histories
+        if self.product_layer == "inner":
+            self._refuse_other_widths()
+            first, second = torch.triu_indices(n_fields, n_fields, offset=1)
+            n_products = len(first)
+            # They follow from the features, so they are not saved with the weights.
+            self.register_buffer("_first", first, persistent=False)
+            self.register_buffer("_second", second, persistent=False)
+        width = 2 * of_histories + sum(each.dim for each in self.context_features) + n_products
+        self.mlp = MLP(width, config.mlp_dims, config.activation, config.dropout)
+
+    def interact(self, x: Embedded) -> Tensor:
+        """Sums, products and the MLP; see :meth:`ClickModel.interact`."""
+        history_sums = [x.positions.sum(history) for history in x.histories]
+        if self.product_layer == "inner":
+            context = [x.context[place] for place in self._context_fields]
+            products = [self._inner(torch.stack([*history_sums, *x.targets, *context], dim=1))]
+        else:
+            products = [
+                history_sum * target
+                for history_sum, target in zip(history_sums, x.targets, strict=True)
+            ]
+        return self.mlp(torch.cat([*history_sums, *x.targets, *x.context, *products], dim=1))
+
+    def _inner(self, fields: Tensor) -> Tensor:
+        """Inner products of every two of ``[B, F, D]``, each pair once: ``[B, F (F - 1) / 2]``."""
+        first, second = self.get_buffer("_first"), self.get_buffer("_second")
+        return (fields.index_select(1, first) * fields.index_select(1, second)).sum(2)
+
+    @property
+    def _context_fields(self) -> list[int]:
+        """Places of the embeddings among the other features."""
+        return [
+            i for i, each in enumerate(self.context_features) if not isinstance(each, DenseFeature)
+        ]
+
+    def _refuse_other_widths(self) -> None:
+        first, *rest = self.embedding.features
+        for feature in rest:
+            if feature.dim != first.dim:
+                raise ValueError(
+                    f"features '{first.name}' and '{feature.name}' are {first.dim} and "
+                    f"{feature.dim} wide, and an inner product needs both equally wide; give them "
+                    "the same embed_dim, or take product_layer='elementwise'"
+                )

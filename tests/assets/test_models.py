@@ -1,0 +1,34 @@
+"""Another model than DIN goes through the assets, and its options are its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from din_core.serving import saved_models
+from tests.assets.conftest import failure_of
+
+BELOW = ("din_model", "test_predictions", "test_auc", "architecture_graph", "onnx_model")
+
+
+def test_another_model_is_trained_judged_drawn_and_exported(finished, pipeline):
+    shutil.copytree(finished.home, pipeline.home)
+    pipeline.config["ops"]["din_model"]["config"].update(model="pnn", product_layer="elementwise")
+
+    # The options of the run before name the activation unit, which this model does not have.
+    refused = pipeline.run(*BELOW)
+    assert (
+        "ops: din_model: attention_dims is [8], and the model pnn has no such option (din has): "
+        "leave it out, or choose model: din"
+    ) in failure_of(refused)
+    assert pipeline.versions() == finished.versions()
+    del pipeline.config["ops"]["din_model"]["config"]["attention_dims"]
+
+    assert pipeline.run(*BELOW).success
+    folder = pipeline.home / "artifacts" / "din_model" / pipeline.versions()["din_model"]
+    described = json.loads((folder / saved_models.DESCRIPTION_FILE).read_text())["config"]
+    assert (described["model"], described["product_layer"]) == ("pnn", "elementwise")
+    assert described["embed_dim"] == 4
+    assert "attention_dims" not in described
+    before, after = finished.versions(), pipeline.versions()
+    assert {asset for asset in before if before[asset] != after[asset]} == set(BELOW)
