@@ -21,6 +21,8 @@ def start(folder):
         "spark.sql.shuffle.partitions": "2",
         # An overflow is an error, as in DuckDB, instead of a wrapped number.
         "spark.sql.ansi.enabled": "true",
+        # A moment becomes a time without a zone by the session's.
+        "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
