@@ -51,7 +51,7 @@ def gpu_agreement(
         epochs: Epochs.
     """
     from din_core import metrics, store
-    from din_core.config import DINConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, config_from_mapping
     from din_core.inputs import training_data
     from din_core.training.loop import train
     from din_core.training.prediction import predict
@@ -62,7 +62,11 @@ def gpu_agreement(
     clock.start()
     for side in ("cpu", _device()):
         options = {**training, **_whole(epochs), "device": side, "precision": "float32"}
-        trained = train(from_options(DINConfig, model), from_options(TrainingConfig, options), data)
+        trained = train(
+            config_from_mapping(DINConfig, model),
+            config_from_mapping(TrainingConfig, options),
+            data,
+        )
         scores = predict(trained.model, data, "test")
         # The CPU comes first: on a machine without a GPU the second one has the same name.
         name = "cpu" if "cpu" not in figures else "gpu"
@@ -89,20 +93,20 @@ def gpu_training(
         epochs: Epochs, at least 2; the first is not counted.
     """
     from din_core import store
-    from din_core.config import DINConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, config_from_mapping
     from din_core.inputs import training_data
     from din_core.training.loop import train
 
     with store.connect(database, read_only=True) as con:
         data = training_data.load(con)
     device = _device()
-    network = from_options(DINConfig, model)
+    network = config_from_mapping(DINConfig, model)
     clock.start()
-    config = from_options(TrainingConfig, {**training, **_whole(epochs), "device": device})
+    config = config_from_mapping(TrainingConfig, {**training, **_whole(epochs), "device": device})
     trained = train(network, config, data)
     clock.stop()
     peak_mb = _peak_mb(device)
-    once = from_options(TrainingConfig, {**training, **_whole(1), "device": device})
+    once = config_from_mapping(TrainingConfig, {**training, **_whole(1), "device": device})
     with _watched(device) as seen:
         train(network, once, data)
     steady = trained.history[1:]

@@ -23,7 +23,7 @@ from din_core.config import (
     SequenceConfig,
     SourceConfig,
     TrainingConfig,
-    from_options,
+    config_from_mapping,
 )
 from din_core.inputs import training_data
 from din_core.tables import sequences
@@ -155,8 +155,8 @@ def report(data: training_data.TrainingData, options: dict[str, Any]) -> None:
 def train(data: training_data.TrainingData, options: dict[str, Any]) -> loop.TrainedModel:
     """Train once."""
     return loop.train(
-        from_options(DINConfig, options),
-        from_options(TrainingConfig, {**options, "checkpoint_seconds": 0}),
+        config_from_mapping(DINConfig, options),
+        config_from_mapping(TrainingConfig, {**options, "checkpoint_seconds": 0}),
         data,
     )
 
@@ -164,8 +164,8 @@ def train(data: training_data.TrainingData, options: dict[str, Any]) -> loop.Tra
 def _key(options: dict[str, Any]) -> str:
     """Options that decide the result, completed by the defaults."""
     everything = {
-        **dataclasses.asdict(from_options(DINConfig, options)),
-        **dataclasses.asdict(from_options(TrainingConfig, options)),
+        **dataclasses.asdict(config_from_mapping(DINConfig, options)),
+        **dataclasses.asdict(config_from_mapping(TrainingConfig, options)),
     }
     return json.dumps(everything, sort_keys=True)
 

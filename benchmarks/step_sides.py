@@ -44,7 +44,7 @@ def ours_steps(
     import statistics
 
     from din_core import store
-    from din_core.config import DINConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, config_from_mapping
     from din_core.inputs import training_data
     from din_core.training.learner import Learner
     from din_core.training.loop import train
@@ -52,7 +52,9 @@ def ours_steps(
     with store.connect(database, read_only=True, memory_limit="2GB") as con:
         data = training_data.load(con)
     data = spread_items(data, spread)
-    config = from_options(TrainingConfig, {**training, "n_epoch": 1, "checkpoint_seconds": 0})
+    config = config_from_mapping(
+        TrainingConfig, {**training, "n_epoch": 1, "checkpoint_seconds": 0}
+    )
     begins: list[float] = []
     ends: list[float] = []
     plain_step = Learner.step
@@ -69,7 +71,7 @@ def ours_steps(
     clock.start()
     begin = time.perf_counter()
     try:
-        train(from_options(DINConfig, model), config, data)
+        train(config_from_mapping(DINConfig, model), config, data)
     except _EnoughStepsError:
         clock.stop()
     if len(ends) < steps:

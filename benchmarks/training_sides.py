@@ -37,13 +37,13 @@ def ours_training(
     import statistics
 
     from din_core import store
-    from din_core.config import DINConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, config_from_mapping
     from din_core.inputs import training_data
     from din_core.training.learner import Learner
     from din_core.training.loop import train
 
-    model_config = from_options(DINConfig, model)
-    config = from_options(
+    model_config = config_from_mapping(DINConfig, model)
+    config = config_from_mapping(
         TrainingConfig,
         {**training, "n_epoch": epochs, "earlystop_patience": epochs, "checkpoint_seconds": 0},
     )
@@ -115,10 +115,10 @@ def theirs_training(
     from torch_rechub.trainers import CTRTrainer
     from torch_rechub.utils.data import DataGenerator
 
-    from din_core.config import DINConfig, TrainingConfig, from_options
+    from din_core.config import DINConfig, TrainingConfig, config_from_mapping
 
-    model_config = from_options(DINConfig, model)
-    config = from_options(TrainingConfig, training)
+    model_config = config_from_mapping(DINConfig, model)
+    config = config_from_mapping(TrainingConfig, training)
     with np.load(arrays) as saved:
         x = {name: saved[name] for name in saved.files}
     y = x.pop("label")

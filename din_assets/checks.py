@@ -4,7 +4,7 @@ The checks of a table run on the connection that built it, before the commit: a 
 invariant is never committed, and its asset is not recorded as materialized.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -12,6 +12,7 @@ import duckdb
 
 from din_core.escaping import markdown_text
 from din_core.tables import checks
+from din_core.tables.template_context import TemplateContext
 
 
 def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -30,7 +31,7 @@ def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
 def run_checks(
     con: duckdb.DuckDBPyConnection,
     asset: str,
-    options: Mapping[str, Any],
+    context: TemplateContext | None,
     *,
     warn: Callable[[str], object],
 ) -> list[dg.AssetCheckResult]:
@@ -39,11 +40,11 @@ def run_checks(
     Args:
         con: The connection that built the asset's table.
         asset: The asset.
-        options: Options of the SQL files.
+        context: What the table was rendered with; None where its checks take nothing.
         warn: Told of each failed check that does not stop the run. Dagster itself tells of it in
             the UI alone.
     """
-    results = [checks.run_check(con, check.name, **options) for check in checks.checks_of(asset)]
+    results = [checks.run_check(con, check.name, context) for check in checks.checks_of(asset)]
     for result in results:
         if not result.passed and result.severity == "warn":
             warn(_warning(result))

@@ -19,11 +19,7 @@ _explained: dict[str | None, dict[str, str]] = {}
 _WAITS_FOR_A_FAILED_STEP = "Dependencies for step "
 
 
-@dg.logger(
-    config_schema=dg.colored_console_logger.config_schema,
-    description="Dagster's coloured console logger; failures that explain themselves are sentences",
-)
-def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
+def _console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """Make Dagster's console logger and let its handlers write the shorter form."""
     logger = dg.colored_console_logger.logger_fn(init_context)
     explained = _explained.setdefault(init_context.run_id, {})
@@ -33,6 +29,13 @@ def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     return logger
 
 
+console_logger = dg.LoggerDefinition(
+    _console_logger,
+    config_schema=dg.colored_console_logger.config_schema,
+    description="Dagster's coloured console logger; failures that explain themselves are sentences",
+)
+
+
 def use_by_default() -> None:
     """Let the runs of this process use :func:`console_logger` where none is configured.
 
@@ -40,7 +43,9 @@ def use_by_default() -> None:
     get its own console logger, at level DEBUG and with every stack twice, and no definition or
     setting of an instance replaces that one; so the function that chooses it is replaced.
     """
-    looked_up = vars(context_creation_job)  # where the name is looked up, not where it is defined
+    looked_up = (
+        context_creation_job.__dict__
+    )  # where the name is looked up, not where it is defined
     looked_up["default_system_loggers"] = _default_loggers
 
 
@@ -77,7 +82,7 @@ class _Sentences(logging.Formatter):
             return self._inner.format(record)
         sentence = _explanation(error)
         if event.is_run_failure:
-            if sentence not in {None, *self._explained.values()}:
+            if sentence is not None and sentence not in self._explained.values():
                 self._explained[""] = sentence
             elif sentence is None and event.job_failure_data.first_step_failure_event is None:
                 return self._inner.format(record)

@@ -14,7 +14,7 @@ from din_core import store as database
 from din_core.escaping import markdown_code
 from din_core.serving import vocabularies
 from din_core.store import artifacts, ledger
-from din_core.tables import analytics, recorded_options
+from din_core.tables import analytics, recorded_choices
 
 
 @artifact_asset(
@@ -67,8 +67,7 @@ def _published_warehouse(
     """Publish a snapshot of the pipeline's database."""
     with as_dagster_failures():
         with store.transaction() as con:
-            options = recorded_options.template_options(con)
-            views = analytics.create_views(con, options)
+            views = analytics.create_views(con, recorded_choices.recorded_context(con))
             database.describe_all(con)
             published = sorted(
                 (entry.asset, entry.data_version)

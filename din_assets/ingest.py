@@ -16,22 +16,24 @@ from din_assets.materialization import OWNERS, Built, as_dagster_failures, mater
 from din_assets.resources import StoreResource
 from din_assets.run_config import mirror
 from din_core import sources
-from din_core.config import SourceConfig, SyntheticConfig, from_options
+from din_core.config import SourceConfig, SyntheticConfig, config_from_mapping
 from din_core.datasets import named_logs
 from din_core.datasets.amazon import reviews as amazon_reviews
 from din_core.store import sql_files
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
-SyntheticLogConfig = mirror(
-    "SyntheticLogConfig", SyntheticConfig, doc="The shape of the synthetic log."
-)
+_SyntheticShape = mirror("_SyntheticShape", SyntheticConfig, doc="The shape of the synthetic log.")
 _SourceColumns = mirror(
     "_SourceColumns",
     SourceConfig,
     only=tuple(field.name for field in dataclasses.fields(SourceConfig) if field.name != "path"),
     doc="What the columns of the source are called.",
 )
+
+
+class SyntheticLogConfig(_SyntheticShape):
+    """The shape of the synthetic log."""
 
 
 class InteractionsConfig(_SourceColumns):
@@ -81,8 +83,8 @@ def _interactions(
         file = named_logs.provide(
             _named_log(config), store.folder, on_progress=_DownloadLog(context)
         )
-    recorded = recorded_options(config)
-    source = from_options(SourceConfig, {**recorded, "path": file})
+    recorded = ledger_options(config)
+    source = config_from_mapping(SourceConfig, {**recorded, "path": file})
     report_progress = _ReadingLog(context)
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
@@ -117,7 +119,7 @@ interactions = dg.multi_asset(
 )(_interactions)
 
 
-def recorded_options(config: InteractionsConfig) -> dict[str, Any]:
+def ledger_options(config: InteractionsConfig) -> dict[str, Any]:
     """Return what the ledger keeps of a configuration: nothing that names the machine.
 
     Args:
@@ -143,11 +145,11 @@ def source_fingerprint(config: InteractionsConfig, folder: Path) -> str | None:
 
 
 def _named_log(config: InteractionsConfig) -> named_logs.NamedLog:
-    return from_options(
+    return config_from_mapping(
         named_logs.NamedLog,
         {
             **config.model_dump(include={"path", "amazon_category", "amazon_base_url"}),
-            "synthetic": from_options(SyntheticConfig, config.synthetic.model_dump()),
+            "synthetic": config_from_mapping(SyntheticConfig, config.synthetic.model_dump()),
         },
     )
 

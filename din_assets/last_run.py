@@ -10,7 +10,7 @@ So a run that is killed after its source was accepted is taken up by the next on
 told nothing. One that is killed while it reads leaves what was remembered before.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ class Settled:
         write(self.place, self.options)
 
     @contextmanager
-    def unless_refused(self, step: str) -> Iterator[None]:
+    def unless_refused(self, step: str) -> Generator[None]:
         """Give a step the options back that it had before, where it refuses these.
 
         Args:

@@ -16,6 +16,7 @@ from din_assets.failures import as_dagster_failures
 from din_assets.resources import StoreResource
 from din_core import store
 from din_core.store import ledger, sql_files
+from din_core.tables.template_context import TemplateContext
 
 OWNERS = ["team:recommendations"]
 
@@ -26,13 +27,13 @@ class Built:
 
     Attributes:
         metadata: What the UI shows of each table, beyond its rows and columns.
-        check_options: Options of the SQL files in ``sql/checks``.
+        check_context: What the checks are rendered with; None where they take nothing.
         inputs: Data versions of inputs from outside the pipeline, such as the source file.
         before_commit: Called when every blocking check has passed.
     """
 
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    check_options: Mapping[str, Any] = field(default_factory=dict)
+    check_context: TemplateContext | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     before_commit: Callable[[], object] = lambda: None
 
@@ -72,7 +73,7 @@ def materialize_tables(
                 built = build(con)
                 for name in names:
                     of_table = checks.run_checks(
-                        con, name, built.check_options, warn=context.log.warning
+                        con, name, built.check_context, warn=context.log.warning
                     )
                     results += of_table
                     outputs.append(_result(context, con, name, of_table, options, built))

@@ -87,7 +87,7 @@ def options(op_name: str, run_config: RunConfig) -> dict[str, Any]:
         return {}
     config = config_class(**config_of(run_config, "ops", op_name))
     if isinstance(config, ingest.InteractionsConfig):
-        return json.loads(json.dumps(ingest.recorded_options(config)))
+        return json.loads(json.dumps(ingest.ledger_options(config)))
     return json.loads(json.dumps(config.model_dump()))
 
 
@@ -129,9 +129,18 @@ def _check_options(where: str, given: Any, config_class: type[pydantic.BaseModel
     except RefusedOptionsError as error:
         raise RunConfigError(f"{where}: {error}") from error
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise RunConfigError(f"{where}: {name} is {first['input']!r}: {first['msg']}") from error
+        raise RunConfigError(f"{where}: {_refusal(error.errors()[0])}") from error
+
+
+def _refusal(error: Any) -> str:
+    """Say what pydantic found: in the library's words where the library refused it."""
+    *parents, name = [str(part) for part in error["loc"]] or [""]
+    if error["type"] != "value_error":
+        return f"{'.'.join([*parents, name])} is {error['input']!r}: {error['msg']}"
+    sentence = str(error["ctx"]["error"])
+    # The sentence names the option; of values that contradict each other pydantic names the class.
+    section = parents if sentence.startswith(f"{name} is ") else [*parents, name]
+    return ": ".join([*filter(None, section), sentence])
 
 
 def _refuse_unknown_options(
@@ -141,7 +150,7 @@ def _refuse_unknown_options(
     fields = {} if config_class is None else config_class.model_fields
     _refuse_unknown(f"{where}: there is no option", chosen, fields)
     for name, value in chosen.items():
-        kind = fields[name].annotation
+        kind: Any = fields[name].annotation
         inner = isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
         if inner and isinstance(value, Mapping):
             _refuse_unknown_options(f"{where}: {name}", value, kind)

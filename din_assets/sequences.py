@@ -17,7 +17,7 @@ from din_assets.resources import StoreResource
 from din_assets.run_config import mirror
 from din_core.config import SequenceConfig
 from din_core.store import sql_files
-from din_core.tables import recorded_options, unused_options
+from din_core.tables import recorded_choices, unused_options
 from din_core.tables.lineage import lineage
 from din_core.tables.sequences import build_table, figures
 
@@ -47,12 +47,14 @@ def sequence_table(name: str, *, options: tuple[str, ...] = ()) -> dg.AssetsDefi
         chosen = choices.chosen(context, store.settled, config).model_dump()
 
         def build(con: duckdb.DuckDBPyConnection) -> Built:
-            source = recorded_options.source_config(con)
-            sequence = recorded_options.sequence_config(con, chosen)
-            options = build_table(con, name, source, sequence)
-            for sentence in unused_options.sentences(name, options, sequence):
+            source = recorded_choices.source_config(con)
+            sequence = recorded_choices.sequence_config(con, chosen)
+            rendered_with = build_table(con, name, source, sequence)
+            for sentence in unused_options.sentences(name, rendered_with, sequence):
                 context.log.warning(sentence)
-            return Built(metadata={name: figures(con, name, options)}, check_options=options)
+            return Built(
+                metadata={name: figures(con, name, rendered_with)}, check_context=rendered_with
+            )
 
         yield from materialize_tables(context, store, (name,), options=chosen, build=build)
 

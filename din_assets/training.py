@@ -8,7 +8,13 @@ import dagster as dg
 from din_assets.artifact_assets import Made, Making, artifact_asset, training_curve
 from din_assets.run_config import mirror
 from din_core import presets
-from din_core.config import MODEL_CONFIGS, ModelConfig, TrainingConfig, from_options, model_config
+from din_core.config import (
+    MODEL_CONFIGS,
+    ModelConfig,
+    TrainingConfig,
+    config_from_mapping,
+    model_config,
+)
 from din_core.inputs import training_data
 from din_core.serving import vocabularies
 from din_core.store import artifacts
@@ -19,21 +25,27 @@ if TYPE_CHECKING:
 
 _DEFAULTS = vars(presets.DEFAULT.model) | vars(presets.DEFAULT.training)
 
-DinModelConfig = mirror(
-    "DinModelConfig",
+_Options = mirror(
+    "_Options",
     *MODEL_CONFIGS.values(),
     TrainingConfig,
     defaults=_DEFAULTS,
-    doc="A model and its training, with the options of all models; the defaults are the preset "
-    "`default`.",
+    doc="A model and its training.",
 )
+
+
+class DinModelConfig(_Options):
+    """A model and its training, with the options of all models.
+
+    The defaults are the preset `default`.
+    """
 
 
 def chosen_model(options: Mapping[str, Any]) -> ModelConfig:
     """Return the configuration of the model that was chosen.
 
     Raises:
-        RefusedOptionsError: An option is set that the model does not have.
+        OptionsError: An option is set that the model does not have.
     """
     return model_config(options, _DEFAULTS)
 
@@ -54,7 +66,7 @@ def din_model(making: Making) -> Made:
 
     folder, log = making.folder, making.context.log
     network = chosen_model(making.options)
-    training_config = from_options(TrainingConfig, making.options)
+    training_config = config_from_mapping(TrainingConfig, making.options)
     directory = making.store.checkpoints_root / "din_model"
     with making.store.connection() as con:
         data = training_data.load(con)

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from din_core.config import SyntheticConfig
+from din_core.config import SyntheticConfig, validate
+from din_core.config.synthetic import LEAST_EVENTS
 from din_core.metrics import auc
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +26,6 @@ Ints = npt.NDArray[np.int64]
 _LATENT = 16
 _FIRST_SECOND = 1_577_836_800  # 2020-01-01
 _MEAN_GAP_SECONDS = 40_000
-_LEAST_EVENTS = 3
 _REDRAWS = 20
 
 # Long histories of a drifting focus, and short ones over a large catalogue: what a recipe that was
@@ -169,9 +169,9 @@ def generate(config: SyntheticConfig) -> SyntheticLog:
         The log with its oracle.
 
     Raises:
-        ValueError: A field is out of its range; the message names it.
+        OptionsError: A field is out of its range; the message names it.
     """
-    _check(config)
+    validate(config)
     rng = np.random.default_rng(config.seed)
     world = _draw_world(config, rng)
     lengths = _draw_lengths(config, rng)
@@ -202,26 +202,6 @@ def write_csv(log: SyntheticLog, path: Path | str) -> None:
         path: The file.
     """
     log.frame.to_csv(path, index=False, lineterminator="\n")
-
-
-def _check(config: SyntheticConfig) -> None:
-    least = {
-        "n_users": 1,
-        "n_items": 2 * _LEAST_EVENTS,
-        "n_cates": 1,
-        "mean_interactions": _LEAST_EVENTS,
-        "interests_per_user": 1,
-        "n_interests": config.interests_per_user,
-        "n_styles": 1,
-        "focus_period": 1,
-    }
-    for name, lowest in least.items():
-        if getattr(config, name) < lowest:
-            raise ValueError(f"{name} is {getattr(config, name)}, must be at least {lowest}")
-    if config.n_cates > config.n_items:
-        raise ValueError(f"n_cates is {config.n_cates}, more than n_items ({config.n_items})")
-    if not 0 <= config.exploration < 1:
-        raise ValueError(f"exploration is {config.exploration}, must be in [0, 1)")
 
 
 def _unit(vectors: Floats) -> Floats:
@@ -263,7 +243,7 @@ def _draw_lengths(config: SyntheticConfig, rng: np.random.Generator) -> Ints:
     """Draw how many events each user has: many have few, few have many."""
     spread = 0.8
     extra = rng.lognormal(-(spread**2) / 2, spread, config.n_users)
-    lengths = _LEAST_EVENTS + np.rint(extra * (config.mean_interactions - _LEAST_EVENTS))
+    lengths = LEAST_EVENTS + np.rint(extra * (config.mean_interactions - LEAST_EVENTS))
     return np.minimum(lengths, config.n_items // 2).astype(np.int64)
 
 

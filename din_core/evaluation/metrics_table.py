@@ -19,7 +19,7 @@ import pyarrow as pa
 from din_core import metrics, store
 from din_core.metrics.registry import OF_A_MODEL
 from din_core.store import sql_files
-from din_core.tables import recorded_options
+from din_core.tables import recorded_choices
 
 #: In the order in which they are told.
 _METRICS = (*OF_A_MODEL, "popularity_auc", "oracle_auc")
@@ -119,7 +119,7 @@ def evaluate_test(con: duckdb.DuckDBPyConnection) -> Evaluation:
     scored = metrics.ScoredSamples(label, rows["score"].to_numpy(), rows["user_idx"].to_numpy())
     values = {name: metric(scored) for name, metric in OF_A_MODEL.items()}
     values["popularity_auc"] = metrics.auc(label, rows["item_popularity"].to_numpy())
-    synthetic = recorded_options.synthetic_config(con)
+    synthetic = recorded_choices.synthetic_config(con)
     if synthetic is not None and len(label) > 0:
         from din_core.datasets.synthetic import generate
 

@@ -20,7 +20,7 @@ from din_core.config import NegativeSampling
 from din_core.errors import DinError
 from din_core.network.features import Vocabulary
 from din_core.store.sql_files import literal, quote
-from din_core.tables import recorded_options
+from din_core.tables import recorded_choices
 from din_core.tables.attributes import Attribute
 
 SplitName = Literal["train", "val", "test"]
@@ -172,7 +172,7 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
         samples=_samples(con, offsets),
         labelled=_is_labelled(con),
-        negative_sampling=recorded_options.negative_sampling(con),
+        negative_sampling=recorded_choices.negative_sampling(con),
     )
 
 
@@ -182,7 +182,7 @@ def can_redraw(con: duckdb.DuckDBPyConnection) -> bool:
     Args:
         con: Connection with the table ``interactions``.
     """
-    return _can_redraw(_is_labelled(con), recorded_options.negative_sampling(con))
+    return _can_redraw(_is_labelled(con), recorded_choices.negative_sampling(con))
 
 
 def _can_redraw(labelled: bool, negative_sampling: NegativeSampling) -> bool:

@@ -7,7 +7,7 @@
 
 from din_core.sources.accounts import IngestReport, Rejection, SourceReport
 from din_core.sources.errors import SourceError
-from din_core.sources.ingestion import fingerprint, ingest, options_of, stage
+from din_core.sources.ingestion import fingerprint, ingest, ingest_context, stage
 from din_core.sources.staging import Progress
 
 __all__ = [
@@ -18,6 +18,6 @@ __all__ = [
     "SourceReport",
     "fingerprint",
     "ingest",
-    "options_of",
+    "ingest_context",
     "stage",
 ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 
 from din_core.escaping import printable
 from din_core.sources.codings import Summary
+from din_core.sources.rendering import IngestContext
 from din_core.store import sql_files
 
 _SHOWN = 3
@@ -117,17 +116,17 @@ class IngestReport:
 
 
 def find_rejections(
-    con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]
+    con: duckdb.DuckDBPyConnection, context: IngestContext
 ) -> tuple[Rejection, ...]:
     """Return why staged rows will be rejected, the most frequent reason first.
 
     Args:
         con: The connection that staged them, each rejected row whole (``raw``).
-        options: Template options of ``rejected_rows``.
+        context: What the template ``rejected_rows`` takes, ``coding`` included.
     """
     con.execute(
         "create or replace temp table source_rejections as "
-        + sql_files.render("rejected_rows", **options)
+        + sql_files.render("rejected_rows", **context.variables())
     )
     counts = con.execute(
         "select reason, count(*) from source_rejections group by reason order by 2 desc, 1"

@@ -9,20 +9,16 @@ the rows that way and finds the types of all columns. What is ambiguous is refus
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
 
 import duckdb
 
 from din_core.config import SourceConfig
+from din_core.sources.rendering import Coding, IngestContext, Kind, LabelCoding, Unit
 from din_core.store import sql_files
-
-LabelCoding = Literal["zero_one", "plus_minus", "chosen"]
-Kind = Literal["integer", "whole_float", "boolean", "number", "text"]
-
-Unit = Literal["s", "ms", "us", "ns"]
 
 _PER_SECOND: Mapping[Unit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 UNIT_NAMES: Mapping[Unit, str] = {
@@ -92,23 +88,23 @@ class Codings:
             return "empty label"
         return f"label is neither {'1 nor -1' if self.label == 'plus_minus' else '0 nor 1'}"
 
-    def options(self) -> dict[str, Any]:
-        """What ``sql/macros/source_rows.jinja`` calls ``coding``, as far as it is known by now."""
+    def coding(self) -> Coding:
+        """Return what ``sql/ingest`` calls ``coding``, as far as it is known by now."""
         numbers = [number for text in self.positive_labels if (number := _number(text)) is not None]
         words = [text for text in self.positive_labels if _number(text) is None]
         least, greatest = _BANDS[self.unit]
-        return {
-            "unit": self.unit,
-            "per_second": _PER_SECOND[self.unit],
-            "has_other_units": self.n_other_units > 0,
-            "least_time": least,
-            "greatest_time": greatest,
-            "other_unit_reason": sql_files.literal(self.other_unit_reason),
-            "label": self.label,
-            "label_reason": sql_files.literal(self.label_reason),
-            "positive_numbers": [sql_files.number(number) for number in numbers],
-            "positive_words": [sql_files.literal(word) for word in words],
-        }
+        return Coding(
+            unit=self.unit,
+            per_second=_PER_SECOND[self.unit],
+            has_other_units=self.n_other_units > 0,
+            least_time=least,
+            greatest_time=greatest,
+            other_unit_reason=sql_files.literal(self.other_unit_reason),
+            label=self.label,
+            label_reason=sql_files.literal(self.label_reason),
+            positive_numbers=tuple(map(sql_files.number, numbers)),
+            positive_words=tuple(map(sql_files.literal, words)),
+        )
 
 
 @dataclass(frozen=True)
@@ -139,27 +135,25 @@ class Summary:
     mixed: tuple[str, ...]
     missing: Mapping[str, int]
 
-    def options(self) -> dict[str, Any]:
-        """What ``sql/ingest/interactions.sql`` calls ``coding``."""
-        return {
-            **self.codings.options(),
-            "time_scale": self.time_scale,
-            "time_width": self.time_width,
-            "kinds": self.kinds,
-        }
+    def coding(self) -> Coding:
+        """Return what ``sql/ingest`` calls ``coding``, now that the rows are judged."""
+        return dataclasses.replace(
+            self.codings.coding(),
+            time_scale=self.time_scale,
+            time_width=self.time_width,
+            kinds=self.kinds,
+        )
 
 
-def survey(
-    con: duckdb.DuckDBPyConnection, source: SourceConfig, options: Mapping[str, Any]
-) -> Codings:
+def survey(con: duckdb.DuckDBPyConnection, source: SourceConfig, context: IngestContext) -> Codings:
     """Choose how ``time`` and ``label`` are read.
 
     Args:
         con: Connection with the view ``source_rows``.
         source: The source.
-        options: Options of the templates of ``sql/ingest``, without ``coding``.
+        context: What the templates of ``sql/ingest`` take, ``coding`` not known yet.
     """
-    counted = con.execute(sql_files.render("source_codings", **options)).fetchall()[0]
+    counted = con.execute(sql_files.render("source_codings", **context.variables())).fetchall()[0]
     n_numbers, *bands, least, greatest, n_ones, n_zeros, n_minus_ones, n_labels = counted
     by_unit: dict[Unit, int] = dict(zip(_BANDS, bands, strict=True))
     unit, other_unit = sorted(by_unit, key=lambda each: -by_unit[each])[:2]
@@ -188,7 +182,7 @@ def summarise(
     codings: Codings,
     columns: Sequence[str],
     n_attributes: int,
-    options: Mapping[str, Any],
+    context: IngestContext,
 ) -> Summary:
     """Judge the rows, and find the types of their columns.
 
@@ -197,9 +191,10 @@ def summarise(
         codings: How ``time`` and ``label`` are read.
         columns: ``user_id``, ``item_id`` and the attributes.
         n_attributes: How many of them, at the end, are attributes.
-        options: Options of the templates of ``sql/ingest``, without ``coding``.
+        context: What the templates of ``sql/ingest`` take, ``coding`` not known yet.
     """
-    select = sql_files.render("source_summary", **options, coding=codings.options())
+    judging = dataclasses.replace(context, coding=codings.coding())
+    select = sql_files.render("source_summary", **judging.variables())
     row = con.execute(select).fetchall()[0]
     n_rows, n_rejected, n_positives, n_negatives, digits, last_second = row[:6]
     bits = dict(zip(columns, row[6 : 6 + len(columns)], strict=True))

@@ -9,14 +9,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import duckdb
 
 from din_core import store
-from din_core.config import SourceConfig
+from din_core.config import SourceConfig, validate
 from din_core.sources import remarks
 from din_core.sources.accounts import IngestReport, SourceReport, find_rejections
 from din_core.sources.codings import absent_labels, summarise, survey
@@ -24,15 +24,13 @@ from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
 from din_core.sources.layout import read_layout
+from din_core.sources.rendering import IngestContext, SourceColumn
 from din_core.sources.reserved_names import is_reserved
 from din_core.sources.staging import Progress, discard, load, restore_raw
 from din_core.store import sql_files
 
 _log = logging.getLogger(__name__)
 _SHOWN_LABELS = 6
-# The views for analysts join a vocabulary for each attribute, and the planner's time grows with the
-# square of the joins: 0.6 s of processor time at 60, 2.5 s at 120, 17 s at 240.
-_MOST_ATTRIBUTES = 128
 
 
 def stage(
@@ -58,9 +56,11 @@ def stage(
         What was found.
 
     Raises:
+        OptionsError: A field of ``source`` must not be what it is.
         SourceError: The source as a whole cannot be used: it is missing, empty, not text, has not
             the columns, has not one usable row, or can be read in more than one way.
     """
+    validate(source)
     wanted = _wanted_columns(source)
     files = find_files(source.path)
     layout = read_layout(files, wanted, source.label_col, source.quoting)
@@ -70,15 +70,16 @@ def stage(
             "read as the label; name it with label_col"
         )
     staged = load(con, layout, on_progress)
-    options = _options(source, layout.has_label, staged.integers)
-    codings = survey(con, source, options)
+    context = _context(source, layout.has_label, staged.integers)
+    codings = survey(con, source, context)
     attributes = (*source.item_attribute_cols, *source.user_attribute_cols)
     columns = ("user_id", "item_id", *attributes)
-    summary = summarise(con, codings, columns, len(attributes), options)
+    summary = summarise(con, codings, columns, len(attributes), context)
     n_rows, n_rejected = summary.n_rows, summary.n_rejected
-    judging: dict[str, Any] = {**options, "coding": codings.options()}
+    judging = dataclasses.replace(context, coding=codings.coding())
     if n_rejected:
-        restore_raw(con, layout, sql_files.render("rejected_rows", **judging), staged.digests)
+        rejecting = sql_files.render("rejected_rows", **judging.variables())
+        restore_raw(con, layout, rejecting, staged.digests)
     rejections = find_rejections(con, judging) if n_rejected else ()
     where = source.path
     if not n_rows:
@@ -150,12 +151,12 @@ def ingest(
         The account of all rows.
 
     Raises:
-        SourceError: As :func:`stage`.
+        OptionsError, SourceError: As :func:`stage`.
     """
     report = stage(con, source, on_progress=on_progress)
-    options = options_of(source, report)
-    rejected = store.create_table(con, "rejected_rows", **options)
-    interactions = store.create_table(con, "interactions", **options)
+    context = ingest_context(source, report).variables()
+    rejected = store.create_table(con, "rejected_rows", **context)
+    interactions = store.create_table(con, "interactions", **context)
     discard(con)
     return IngestReport(
         source=report,
@@ -181,29 +182,29 @@ def fingerprint(path: str) -> str:
     return content_hash(find_files(path))
 
 
-def options_of(source: SourceConfig, report: SourceReport) -> dict[str, Any]:
-    """Return the template options of ``interactions`` and ``rejected_rows``.
+def ingest_context(source: SourceConfig, report: SourceReport) -> IngestContext:
+    """Return what the templates of ``interactions`` and ``rejected_rows`` are rendered with.
 
     Args:
         source: The source's configuration.
         report: What :func:`stage` found.
     """
-    options = _options(source, report.has_label, report.staged_integers)
-    return {**options, "coding": report.summary.options()}
+    context = _context(source, report.has_label, report.staged_integers)
+    return dataclasses.replace(context, coding=report.summary.coding())
 
 
-def _options(
+def _context(
     source: SourceConfig, labelled: bool, staged_integers: frozenset[str]
-) -> dict[str, Any]:
-    return {
-        "staged_integers": {sql_files.quote(name) for name in staged_integers},
-        "labelled": labelled,
-        "drop_duplicates": source.drop_duplicates,
-        "attributes": [
-            {"name": name, "column": sql_files.quote(name)}
+) -> IngestContext:
+    return IngestContext(
+        staged_integers=frozenset(map(sql_files.quote, staged_integers)),
+        labelled=labelled,
+        drop_duplicates=source.drop_duplicates,
+        attributes=tuple(
+            SourceColumn(name=name, column=sql_files.quote(name))
             for name in (*source.item_attribute_cols, *source.user_attribute_cols)
-        ],
-    }
+        ),
+    )
 
 
 def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
@@ -217,12 +218,6 @@ def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
         "item_attribute_cols": source.item_attribute_cols,
         "user_attribute_cols": source.user_attribute_cols,
     }
-    n_attributes = sum(map(len, options.values()))
-    if n_attributes > _MOST_ATTRIBUTES:
-        raise SourceError(
-            f"item_attribute_cols and user_attribute_cols name {n_attributes} columns, and at most "
-            f"{_MOST_ATTRIBUTES} are read: name those that tell items or users apart"
-        )
     for option, names in options.items():
         for name in names:
             if is_reserved(name) or name.casefold() in {each.casefold() for each in wanted}:

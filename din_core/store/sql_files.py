@@ -186,9 +186,9 @@ def render(name: str, *, variant: str | None = None, **options: object) -> str:
     Args:
         name: Name of the table or check; its folder is found.
         variant: Variant of the file, as in ``negatives.popularity.sql``.
-        **options: Values of the template's variables (see
-        :func:`din_core.tables.sequences.options_from`).
-            Options that a template does not use are ignored.
+        **options: Values of the template's variables, for example those of a
+            :class:`din_core.tables.template_context.TemplateContext`. What a template does not use
+            is ignored.
 
     Returns:
         One ``select`` statement, without a semicolon.

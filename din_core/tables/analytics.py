@@ -7,8 +7,7 @@ holds them. A view needs its inputs: before a model there are no predictions to 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Set
-from typing import Any
+from collections.abc import Set
 
 import duckdb
 
@@ -16,6 +15,7 @@ from din_core import store
 from din_core.errors import DinError
 from din_core.store import ledger, sql_files
 from din_core.tables.lineage import lineage
+from din_core.tables.template_context import TemplateContext
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class AnalyticsError(DinError):
     """A view does not fit the tables it reads; the message names both and the way out."""
 
 
-def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> list[str]:
+def create_views(con: duckdb.DuckDBPyConnection, context: TemplateContext) -> list[str]:
     """Make every view whose inputs exist, in the caller's transaction, comments included.
 
     A view of an earlier call whose inputs are gone is dropped: it could not be read. So is every
@@ -42,15 +42,16 @@ def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> 
 
     Args:
         con: Connection to the pipeline's database.
-        options: From :func:`din_core.tables.sequences.options_from`.
+        context: From :func:`din_core.tables.sequences.template_context`.
 
     Returns:
         Names of what was made, in order.
 
     Raises:
         AnalyticsError: An input was made with other options, so that its columns do not fit.
-        din_core.store.sql_files.SqlFileError: An option is missing.
+        din_core.store.sql_files.SqlFileError: A variable of a template is missing.
     """
+    variables = context.variables()
     files = lineage().files
     _drop_what_no_file_makes(con, {*files, ledger.TABLE})
     existing = set(store.relations(con))
@@ -58,7 +59,7 @@ def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> 
     for name, read in inputs().items():
         head = files[name].head
         missing = ", ".join(
-            [need for need in head.needs if not options[need]]
+            [need for need in head.needs if not variables[need]]
             or [table for table in read if table not in existing]
         )
         if missing:
@@ -67,7 +68,7 @@ def create_views(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any]) -> 
             _LOGGER.info("%s: not made, it needs %s", name, missing)
             continue
         try:
-            store.create_view(con, name, **options)
+            store.create_view(con, name, **variables)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             assets = sorted({asset for table in read for asset in files[table].head.assets})
             raise AnalyticsError(

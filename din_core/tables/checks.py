@@ -13,6 +13,7 @@ import duckdb
 
 from din_core.store import sql_files
 from din_core.tables.lineage import head_of
+from din_core.tables.template_context import TemplateContext
 
 Severity = Literal["error", "warn"]
 
@@ -103,20 +104,31 @@ def checks_of(asset: str) -> list[CheckSpec]:
     return [check for check in all_checks() if check.asset == asset]
 
 
-def run_check(con: duckdb.DuckDBPyConnection, name: str, **options: Any) -> CheckResult:
+def run_check(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    context: TemplateContext | None = None,
+    *,
+    one_user_in: int | None = None,
+) -> CheckResult:
     """Run one check on the tables as this connection sees them.
 
     Args:
         con: The connection; an uncommitted table is seen inside its own transaction.
         name: Name of the check.
-        **options: As from :func:`din_core.tables.sequences.options_from`.
+        context: From :func:`din_core.tables.sequences.template_context`; None for a check whose
+            template takes nothing.
+        one_user_in: An expensive check looks at one user in so many; by default at about as many
+            as its head says.
 
     Returns:
         The count of offending rows and the first of them.
     """
     check = spec(name)
-    options.setdefault("one_user_in", _one_user_in(con, check.max_users))
-    query = sql_files.render(name, **options)
+    if one_user_in is None:
+        one_user_in = _one_user_in(con, check.max_users)
+    variables = context.variables() if context else {}
+    query = sql_files.render(name, one_user_in=one_user_in, **variables)
     counted = con.execute(f"select count(*) from ({query}\n) as findings").fetchall()
     failing_rows = int(counted[0][0])
     examples: list[dict[str, Any]] = []

@@ -1,26 +1,26 @@
 """From interactions to samples: which SQL files, in which order, with which options.
 
-The work is done by ``sql/sequences``. Here a configuration becomes the options of the templates,
-and :func:`build` makes what training takes, one after the other, for scripts and benchmarks; the
-asset layer makes asset by asset.
+The work is done by ``sql/sequences``. Here a configuration becomes what its templates are rendered
+with, and :func:`build` makes what training takes, one after the other, for scripts and benchmarks;
+the asset layer makes asset by asset.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import duckdb
 
 from din_core import store
-from din_core.config import SequenceConfig, SourceConfig
+from din_core.config import OptionsError, SequenceConfig, SourceConfig, validate
 from din_core.sources.reserved_names import is_reserved
 from din_core.store import sql_files
 from din_core.tables import split_moments, unused_options
 from din_core.tables.attributes import Attribute
 from din_core.tables.lineage import Head, lineage
-from din_core.tables.split_moments import OptionsError
+from din_core.tables.template_context import TemplateContext
 
 _log = logging.getLogger(__name__)
 
@@ -58,17 +58,14 @@ def _ordered(wanted: Callable[[Head], bool]) -> tuple[str, ...]:
 _ENCODED = ("encoded_samples", "sample_bounds")
 
 
-_LIMIT = 1 << 30
-
-
-def options_from(
+def template_context(
     con: duckdb.DuckDBPyConnection,
     source: SourceConfig,
     sequences: SequenceConfig,
     *,
     for_table: str | None = None,
-) -> dict[str, Any]:
-    """Turn a configuration into the options of the templates in ``sql/sequences``.
+) -> TemplateContext:
+    """Turn a configuration into what the templates are rendered with.
 
     Args:
         con: Connection with the table ``interactions``: whether it is labelled is read off its
@@ -80,13 +77,14 @@ def options_from(
             files, and the moments of a temporal split.
 
     Returns:
-        Options for :func:`din_core.store.sql_files.render`, for every file of ``sql/sequences`` and
-        ``sql/checks``; ``variant`` is not an option, but see :func:`negatives_variant`.
+        The variables of every file of ``sql/sequences``, ``sql/analytics`` and ``sql/checks``; for
+        the file itself see :func:`negatives_variant`.
 
     Raises:
         OptionsError: A field is out of range or in another unit, or two columns would get one name.
     """
-    _check_ranges(sequences)
+    validate(source)
+    validate(sequences)
     types = {row[0]: row[1] for row in con.execute("describe interactions").fetchall()}
     item_attributes = _attributes(source.item_attribute_cols, types)
     user_attributes = _attributes(source.user_attribute_cols, types)
@@ -96,29 +94,29 @@ def options_from(
             f"interactions has no column {missing[0]!r}, only {sorted(types)}: correct "
             "item_attribute_cols or user_attribute_cols, or build interactions again"
         )
-    options: dict[str, Any] = {
-        "item_attributes": item_attributes,
-        "user_attributes": user_attributes,
-        "labelled": "label" in types,
-        "max_history": sequences.max_history,
-        "min_interactions": sequences.min_interactions,
-        "negatives_per_positive": sequences.negatives_per_positive,
-        "negative_sampling": sequences.negative_sampling,
-        "split": sequences.split,
-        "seed": sequences.seed,
-    }
-    if for_table in (None, "events"):
-        options["several_files"] = _has_several_files(con)
+    context = TemplateContext(
+        item_attributes=item_attributes,
+        user_attributes=user_attributes,
+        labelled="label" in types,
+        max_history=sequences.max_history,
+        min_interactions=sequences.min_interactions,
+        negatives_per_positive=sequences.negatives_per_positive,
+        negative_sampling=sequences.negative_sampling,
+        split=sequences.split,
+        seed=sequences.seed,
+        several_files=_has_several_files(con) if for_table in (None, "events") else None,
+    )
     if for_table in (None, "samples") and sequences.split == "temporal":
-        options |= split_moments.resolve(con, options, sequences)
-    return options
+        val_from, test_from = split_moments.resolve(con, context, sequences)
+        context = dataclasses.replace(context, val_from=val_from, test_from=test_from)
+    return context
 
 
-def negatives_variant(options: Mapping[str, Any]) -> str | None:
+def negatives_variant(context: TemplateContext) -> str | None:
     """Choose the file of the table ``negatives``.
 
     Args:
-        options: From :func:`options_from`.
+        context: From :func:`template_context`.
 
     Returns:
         ``logged`` for a labelled log, else the strategy; None is the uniform ``negatives.sql``.
@@ -126,15 +124,15 @@ def negatives_variant(options: Mapping[str, Any]) -> str | None:
     Raises:
         OptionsError: The strategy needs an attribute that the log does not have.
     """
-    if options["labelled"]:
+    if context.labelled:
         return "logged"
-    sampling = options["negative_sampling"]
-    if sampling == "same_category" and not options["item_attributes"]:
+    sampling = context.negative_sampling
+    if sampling == "same_category" and not context.item_attributes:
         raise OptionsError(
             "negative_sampling is 'same_category', but item_attribute_cols is empty: name the "
             "category's column there, or sample 'uniform'"
         )
-    return None if sampling == "uniform" else str(sampling)
+    return None if sampling == "uniform" else sampling
 
 
 def build(
@@ -160,7 +158,7 @@ def build(
         ``sample_bounds`` are made as well, without being counted.
 
     Raises:
-        OptionsError: As :func:`options_from`.
+        OptionsError: As :func:`template_context`.
     """
     rows: dict[str, int] = {}
     for table in tables():
@@ -176,7 +174,7 @@ def build(
 
 def build_table(
     con: duckdb.DuckDBPyConnection, name: str, source: SourceConfig, sequences: SequenceConfig
-) -> dict[str, Any]:
+) -> TemplateContext:
     """Build one asset of ``sql/sequences`` from those before it, in the caller's transaction.
 
     Args:
@@ -186,10 +184,10 @@ def build_table(
         sequences: How events become samples.
 
     Returns:
-        The options of the templates, which the checks of ``sql/checks`` take as well.
+        What the templates were rendered with, which the checks of ``sql/checks`` take as well.
 
     Raises:
-        OptionsError: As :func:`options_from`.
+        OptionsError: As :func:`template_context`.
     """
     relations = samples_relations() if name == "samples" else (name,)
     return _build(con, name, relations, source, sequences)
@@ -201,35 +199,34 @@ def _build(
     relations: Sequence[str],
     source: SourceConfig,
     sequences: SequenceConfig,
-) -> dict[str, Any]:
-    options = options_from(con, source, sequences, for_table=asset)
-    for sentence in unused_options.sentences(asset, options, sequences):
+) -> TemplateContext:
+    context = template_context(con, source, sequences, for_table=asset)
+    for sentence in unused_options.sentences(asset, context, sequences):
         _log.warning("%s: %s", asset, sentence)
     files = lineage().files
     for name in relations:
-        variant = negatives_variant(options) if name == "negatives" else None
+        variant = negatives_variant(context) if name == "negatives" else None
         create = store.create_view if files[name].head.kind == "view" else store.create_table
-        create(con, name, variant=variant, **options)
-    return options
+        create(con, name, variant=variant, **context.variables())
+    return context
 
 
-def figures(
-    con: duckdb.DuckDBPyConnection, name: str, options: Mapping[str, Any]
-) -> dict[str, int]:
+def figures(con: duckdb.DuckDBPyConnection, name: str, context: TemplateContext) -> dict[str, int]:
     """Count what a table leaves out, so that nothing is lost silently.
 
     Args:
         con: Connection with the table and those before it.
         name: One of :func:`tables`, or ``samples``.
-        options: From :func:`build_table` of that table.
+        context: From :func:`build_table` of that table.
 
     Returns:
         Figure to number: ``users_left_out`` (users of the log below ``min_interactions``) of
         ``users``, ``users_without_samples`` (known users without any history) of ``samples``;
         none of other tables.
     """
+    variables = context.variables()
     return {
-        figure: int(con.execute(sql_files.render(figure, **options)).fetchall()[0][0])
+        figure: int(con.execute(sql_files.render(figure, **variables)).fetchall()[0][0])
         for figure in figures_of(name)
     }
 
@@ -242,32 +239,6 @@ def _has_several_files(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether `file` decides anything; as a sort key, text costs as much as all others do."""
     first, last = con.execute("select min(file), max(file) from interactions").fetchall()[0]
     return first != last
-
-
-def _check_ranges(sequences: SequenceConfig) -> None:
-    least = {"max_history": 1, "min_interactions": 0, "negatives_per_positive": 0, "seed": 0}
-    for name, lowest in least.items():
-        value = getattr(sequences, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value < _LIMIT:
-            raise OptionsError(
-                f"{name} is {value!r}, must be an integer from {lowest} to {_LIMIT - 1}"
-            )
-    if sequences.split == "temporal" and not sequences.val_from <= sequences.test_from:
-        raise OptionsError(
-            f"val_from is {sequences.val_from}, test_from {sequences.test_from}: validation comes "
-            "before test, so val_from must not be the larger one"
-        )
-    for name in ("val_from", "test_from") if sequences.split == "temporal" else ():
-        value = getattr(sequences, name)
-        if 0 < value < 1 and not 1 <= round(value * 1_000_000) <= 999_999:
-            raise OptionsError(
-                f"{name} is {value}: a quantile is from 0.000001 to 0.999999, in millionths"
-            )
-    if sequences.split == "temporal" and (sequences.val_from < 1) != (sequences.test_from < 1):
-        raise OptionsError(
-            f"val_from is {sequences.val_from}, test_from {sequences.test_from}: give both in "
-            "seconds, or both as quantiles in (0, 1)"
-        )
 
 
 def _check_names(

@@ -9,31 +9,26 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 import duckdb
 
-from din_core.config import SequenceConfig
-from din_core.errors import RefusedOptionsError
+from din_core.config import OptionsError, SequenceConfig
 from din_core.store import sql_files
+from din_core.tables.template_context import TemplateContext
 
 _UNITS = {1_000: "milliseconds", 1_000_000: "microseconds", 1_000_000_000: "nanoseconds"}
 # Times below are counters of a made-up log, of which nothing can be said by their size.
 _LEAST_DATE = 1_000_000
 
 
-class OptionsError(RefusedOptionsError):
-    """A configuration that cannot be built; the message names the field, its value, a way out."""
-
-
 def resolve(
-    con: duckdb.DuckDBPyConnection, options: Mapping[str, Any], sequences: SequenceConfig
-) -> dict[str, int | str]:
+    con: duckdb.DuckDBPyConnection, context: TemplateContext, sequences: SequenceConfig
+) -> tuple[int | str, int | str]:
     """Return ``val_from`` and ``test_from`` as the templates take them.
 
     Args:
         con: Connection with the table ``interactions``.
-        options: Options of the template ``split_moment``, but for the quantile.
+        context: What the template ``split_moment`` takes, but for the quantile.
         sequences: How events become samples.
 
     Raises:
@@ -41,14 +36,15 @@ def resolve(
     """
     given = {"val_from": sequences.val_from, "test_from": sequences.test_from}
     _refuse_other_units(con, given)
-    return {name: _moment(con, options, value) for name, value in given.items()}
+    return _moment(con, context, sequences.val_from), _moment(con, context, sequences.test_from)
 
 
-def _moment(con: duckdb.DuckDBPyConnection, options: Mapping[str, Any], value: float) -> int | str:
+def _moment(con: duckdb.DuckDBPyConnection, context: TemplateContext, value: float) -> int | str:
     """A quantile of the event times, or a time as it is; exact, like the column."""
     moment = Decimal(str(value))
     if 0 < value < 1:
-        select = sql_files.render("split_moment", millionths=round(value * 1_000_000), **options)
+        millionths = round(value * 1_000_000)
+        select = sql_files.render("split_moment", millionths=millionths, **context.variables())
         moment = Decimal(con.execute(select).fetchall()[0][0] or 0)
     return int(moment) if moment == int(moment) else sql_files.number(moment)
 

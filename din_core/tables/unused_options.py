@@ -5,24 +5,22 @@ A choice is told from a default by its value: what equals the default changes no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from din_core.config import SequenceConfig
+from din_core.tables.template_context import TemplateContext
 
 _DEFAULTS = SequenceConfig()
 
 
-def sentences(table: str, options: Mapping[str, Any], sequences: SequenceConfig) -> tuple[str, ...]:
+def sentences(table: str, context: TemplateContext, sequences: SequenceConfig) -> tuple[str, ...]:
     """Say which of a table's options have no effect, and why.
 
     Args:
         table: The table that is built, one of :func:`din_core.tables.sequences.tables` or
-        ``samples``.
-        options: From :func:`din_core.tables.sequences.options_from`.
+            ``samples``.
+        context: From :func:`din_core.tables.sequences.template_context`.
         sequences: The options as they were chosen.
     """
-    if table == "negatives" and options["labelled"]:
+    if table == "negatives" and context.labelled:
         names = ("negative_sampling", "negatives_per_positive", "seed")
         reason = "the log is labelled, so its logged negatives are taken and none is sampled"
     elif table == "negatives" and not sequences.negatives_per_positive:

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 
 from din_core import metrics
-from din_core.config import ModelConfig, TrainingConfig
+from din_core.config import ModelConfig, TrainingConfig, validate
 from din_core.errors import DinError, RefusedOptionsError
 from din_core.inputs.batches import BatchGatherer
 from din_core.inputs.epochs import EpochPlan, EpochPlanner
@@ -93,11 +93,13 @@ def train(
         The model with the weights of the epoch with the best validation AUC.
 
     Raises:
-        TrainingError: An option out of its range, a loss that is not finite, or a log without
-            training samples of both labels (unless ``allow_untrained``).
+        OptionsError: An option of the network or of the loop that must not be what it is.
+        TrainingError: A loss that is not finite, or a log without training samples of both labels
+            (unless ``allow_untrained``).
         HardwareError: A device that is not there.
     """
-    _check(training_config)
+    validate(model_config)
+    validate(training_config)
     say_if_too_late()
     with seeded(training_config.seed, training_config.num_threads):
         planner = EpochPlanner(data, training_config)
@@ -306,32 +308,3 @@ def _refuse_untrained(data: TrainingData, config: TrainingConfig, planner: Epoch
             f"there is nothing to train a model on: {cause}. With allow_untrained (ops: din_model: "
             "config) the run goes on, with a model that cannot rank"
         )
-
-
-def _check(config: TrainingConfig) -> None:
-    """Refuse options that would fail later and less clearly."""
-    for name, kind in get_type_hints(TrainingConfig).items():
-        allowed = get_args(kind)
-        if get_origin(kind) is Literal and getattr(config, name) not in allowed:
-            raise TrainingOptionsError(
-                f"{name} is {getattr(config, name)!r}, must be one of {allowed}"
-            )
-    in_range = {
-        "n_epoch": config.n_epoch >= 1,
-        "batch_size": config.batch_size >= 1,
-        "learning_rate": 0 < config.learning_rate < math.inf,
-        "ema_decay": 0 <= config.ema_decay < 1,
-        "earlystop_patience": config.earlystop_patience >= 1,
-        "negatives_per_positive": config.negatives_per_positive >= 0,
-        "weight_decay": 0 <= config.weight_decay < math.inf,
-        "embedding_l2": 0 <= config.embedding_l2 < math.inf,
-        "checkpoint_seconds": 0 <= config.checkpoint_seconds < math.inf,
-        "num_threads": config.num_threads >= 0,
-        "seed": 0 <= config.seed < 2**30,
-    }
-    for name, is_right in in_range.items():
-        if not is_right:
-            raise TrainingOptionsError(
-                f"{name} is {getattr(config, name)}; its range is in the description of "
-                "TrainingConfig"
-            )

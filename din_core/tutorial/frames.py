@@ -5,6 +5,7 @@ Shapes: N samples, L padded length of a history.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import operator
 import tempfile
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from din_core import sources, store
-from din_core.config import SequenceConfig, SourceConfig
+from din_core.config import OptionsError, SequenceConfig, SourceConfig, described_options
 from din_core.store import sql_files
 from din_core.tables import sequences
 from din_core.tables.attributes import Attribute
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST = (1 << 30) - 1
 _SPLITS = ("train", "val", "test")
 
 Samples = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
@@ -86,9 +86,9 @@ def generate_seq_feature(
     _check_frame(data, [*columns.items(), *(("item_attribute_cols", name) for name in names)])
     result_names = _result_names(user_col, names)
     options = SequenceConfig(
-        min_interactions=_whole("min_item", min_item, 0),
-        max_history=_whole("max_len", max_len, 1),
-        seed=_whole("seed", seed, 0),
+        min_interactions=_whole("min_item", min_item, "min_interactions"),
+        max_history=_whole("max_len", max_len, "max_history"),
+        seed=_whole("seed", seed, "seed"),
     )
     # Numbered, so that no name can clash with one of the tables' own columns.
     attributes = [f"{name} ({number})" for number, name in enumerate(names, 1)]
@@ -200,16 +200,14 @@ def _result_names(user_col: Hashable, attributes: Sequence[Hashable]) -> list[Ha
     return [result for *_, result in named]
 
 
-def _whole(argument: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = -1
-    if isinstance(value, bool) or not least <= number <= _MOST:
-        raise sequences.OptionsError(
-            f"{argument} is {value!r}, must be an integer from {least} to {_MOST}"
-        )
-    return number
+def _whole(argument: str, value: Any, option: str) -> int:
+    """An integer, also one of NumPy's, in the range of an option of :class:`SequenceConfig`."""
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):
+            value = operator.index(value)
+    if sentence := described_options(SequenceConfig)[option].refusal(value, called=argument):
+        raise OptionsError(sentence)
+    return value
 
 
 def _ingest(

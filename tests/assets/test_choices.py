@@ -39,6 +39,11 @@ def source(home, run_config, named=None, recorded=None):
     return choices.of_run(run_config, home).source(named, recorded)
 
 
+# Each may be chosen; that the strategy needs a category is known by the step alone.
+NO_ATTRIBUTES = {"item_attribute_cols": []}
+BY_CATEGORY = {"negative_sampling": "same_category"}
+
+
 # The source
 
 
@@ -203,29 +208,40 @@ def test_source_that_cannot_be_used_is_not_remembered(pipeline, log, tmp_path, m
 
 def test_options_that_a_step_refuses_are_given_back_for_those_it_had(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
-    reading = ("interactions", "rejected_rows", "attributes", "users")
-    good = {"ops": {"users": {"config": {"min_interactions": 3}}}}
-    assert pipeline.start(*reading, config=good).success
-    # An integer, but none that the step takes.
-    wrong = {"ops": {"users": {"config": {"min_interactions": 2**30}}}}
-    assert not pipeline.start(*reading, config=wrong).success
+    until_negatives = (
+        "interactions", "rejected_rows", "attributes", "users", "items", "cates", "events",
+        "user_sequences", "negatives",
+    )  # fmt: skip
+    good = {"interactions": {"config": NO_ATTRIBUTES}, "negatives": {"config": {"seed": 3}}}
+    assert pipeline.start(*until_negatives, config={"ops": good}).success
+    wrong = {"ops": {**good, "negatives": {"config": BY_CATEGORY}}}
+    assert not pipeline.start(*until_negatives, config=wrong).success
     assert remembered(pipeline.home) == {
-        "interactions": {"config": {"path": str(log)}},
-        "users": {"config": {"min_interactions": 3}},
+        "interactions": {"config": {"path": str(log), **NO_ATTRIBUTES}},
+        "negatives": {"config": {"seed": 3}},
     }
 
 
 def test_options_of_steps_that_were_not_reached_are_remembered(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
     asked = {
-        "users": {"config": {"min_interactions": 2**30}},
+        "interactions": {"config": NO_ATTRIBUTES},
+        "negatives": {"config": BY_CATEGORY},
         "din_model": {"config": {"n_epoch": 7}},
     }
     assert not pipeline.start(config={"ops": asked}).success
     assert remembered(pipeline.home) == {
-        "interactions": {"config": {"path": str(log)}},
+        "interactions": {"config": {"path": str(log), **NO_ATTRIBUTES}},
         "din_model": {"config": {"n_epoch": 7}},
     }
+
+
+def test_options_out_of_their_range_are_refused_before_anything_is_read(pipeline, log, monkeypatch):
+    monkeypatch.setenv("DIN_CSV", str(log))
+    asked = {"users": {"config": {"min_interactions": 2**30}}}
+    assert not pipeline.start(config={"ops": asked}).success
+    assert not (pipeline.home / last_run.FILE).exists()
+    assert not (pipeline.home / "pipeline.duckdb").exists()
 
 
 class TestDinRun:

@@ -15,7 +15,7 @@ from din_core.serving import vocabularies
 from din_core.store import content_versions, sql_files
 from din_core.tables import lineage as lineages
 from din_core.tables.lineage import LineageError, lineage, relations_of
-from din_core.tables.lineage.plausible_options import plausible_options
+from din_core.tables.lineage.plausible_contexts import plausible_contexts
 from tests.assets.conftest import Pipeline
 
 
@@ -164,11 +164,11 @@ def test_every_branch_of_every_file_is_seen(monkeypatch):
     loader = Followed(sql_files.SQL_ROOT)
     environment.loader, environment.bytecode_cache = loader, None
     environment.globals["branch_taken"] = lambda n: loader.taken.add(n) or Markup("")
-    for file, options in itertools.product(lineage().files.values(), plausible_options()):
+    for file, context in itertools.product(lineage().files.values(), plausible_contexts()):
         for path in file.paths:
-            if all(options[need] for need in lineages.head_of(path).needs):
+            if all(context[need] for need in lineages.head_of(path).needs):
                 variant = path.stem.partition(".")[2] or None
-                sql_files.render(file.head.name, variant=variant, **options)
+                sql_files.render(file.head.name, variant=variant, **context)
     sql_files._environment.cache_clear()
     unseen = {where for n, where in loader.branches.items() if n not in loader.taken}
     # Slices are written otherwise for Spark.

@@ -8,7 +8,7 @@ import pytest
 
 from din_core import store
 from din_core.store import ledger, sql_files
-from din_core.tables import recorded_options
+from din_core.tables import recorded_choices
 from din_core.training.checkpoints import CHECKPOINT_FILE
 from tests.assets.conftest import failure_of
 
@@ -223,7 +223,7 @@ def test_earlier_step_is_not_judged_by_what_later_ones_recorded():
             ledger.record(con, made)
 
         def taken(chosen):
-            config = recorded_options.sequence_config(con, chosen)
+            config = recorded_choices.sequence_config(con, chosen)
             return config.min_interactions, config.negative_sampling, config.seed, config.split
 
         # Steps that choose nothing (`attributes`), and then each that does.

@@ -9,10 +9,11 @@ import yaml
 from pydantic import ValidationError
 
 import din_assets
-from din_assets import refresh_config, training
+from din_assets import ingest, refresh_config, sequences, training
 from din_assets.definitions import build_defs
-from din_assets.run_config import BOUNDS, descriptions, mirror
+from din_assets.run_config import mirror
 from din_core import config, presets
+from din_core.config import described_options
 
 PRESETS = sorted((Path(din_assets.__file__).parent / "presets").glob("*.yaml"))
 OPTIONS = [
@@ -21,18 +22,82 @@ OPTIONS = [
 ]  # fmt: skip
 
 
+def mirrored(cls):
+    """Each run-config class with the names that it has of a dataclass, and where it stands."""
+    known = set(described_options(cls))
+    for name, made in {
+        **{f"ops: {step}": made for step, made in sequences.CONFIG_CLASSES.items()},
+        "ops: din_model": training.DinModelConfig,
+        "ops: interactions": ingest.InteractionsConfig,
+        "ops: interactions: synthetic": ingest.SyntheticLogConfig,
+    }.items():
+        own = {
+            **dict.fromkeys(config.MODEL_CONFIGS.values(), name == "ops: din_model"),
+            config.TrainingConfig: name == "ops: din_model",
+            config.SourceConfig: name == "ops: interactions",
+            config.SyntheticConfig: name == "ops: interactions: synthetic",
+            config.SequenceConfig: name.removeprefix("ops: ") in sequences.CONFIG_CLASSES,
+        }
+        if own[cls]:
+            yield name, made, known & set(made.model_fields)
+
+
 @pytest.mark.parametrize("cls", OPTIONS, ids=lambda cls: cls.__name__)
-def test_every_option_is_described_and_every_number_bounded(cls):
-    described = descriptions(cls)
-    for field in dataclasses.fields(cls):
-        assert described.get(field.name), f"{cls.__name__}.{field.name} has no description"
-        is_number = isinstance(field.default, int | float) and not isinstance(field.default, bool)
-        assert not is_number or field.name in BOUNDS, f"{cls.__name__}.{field.name} has no range"
+def test_every_option_can_be_chosen_in_a_run_with_the_same_words(cls):
+    found = {}
+    for _, made, names in mirrored(cls):
+        found |= {name: made.model_fields[name].description for name in names}
+    expected = {name: each.text for name, each in described_options(cls).items()}
+    # The source's own sentence says as well what is read where none is named.
+    assert (found.pop("path", None) is not None) == (expected.pop("path", None) is not None)
+    assert found == expected
 
 
-def test_bounds_name_only_options_that_exist():
-    known = {field.name for cls in OPTIONS for field in dataclasses.fields(cls)}
-    assert set(BOUNDS) <= known
+@pytest.mark.parametrize("cls", OPTIONS, ids=lambda cls: cls.__name__)
+def test_a_value_out_of_range_is_refused_before_a_run_by_name_value_and_range(cls):
+    for where, made, names in mirrored(cls):
+        for name in names:
+            each = described_options(cls)[name]
+            if not each.numbers:
+                continue
+            value = [0.5] if each.kind not in (int, float) else float("nan")
+            step, *inner = where.removeprefix("ops: ").split(": ")
+            options = {name: value}
+            for section in inner:
+                options = {section: options}
+            with pytest.raises(refresh_config.RunConfigError) as caught:
+                refresh_config.check_names({"ops": {step: {"config": options}}})
+            default = made.model_fields[name].default
+            assert str(caught.value) == (
+                f"{where}: {name} is {value!r}, must be {each.allowed()}; the default is "
+                f"{default!r}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("ops", "sentence"),
+    [
+        (
+            {"samples": {"split": "temporal", "val_from": 0.9, "test_from": 0.8}},
+            "ops: samples: val_from is 0.9, test_from 0.8: validation comes before test",
+        ),
+        (
+            {"interactions": {"synthetic": {"n_cates": 5000}}},
+            "ops: interactions: synthetic: n_cates is 5000, must be at most n_items, 1000",
+        ),
+        (
+            {"din_model": {"model": "din_model"}},
+            "ops: din_model: model is 'din_model', must be one of 'din', 'base_model', 'pnn'; is",
+        ),
+        ({"din_model": {"n_epoch": "5"}}, "ops: din_model: n_epoch is '5', must be an integer"),
+        ({"interactions": {"path": 5}}, "ops: interactions: path is 5: Input should be a valid"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused_before_it_in_the_words_of_the_library(ops, sentence):
+    given = {step: {"config": options} for step, options in ops.items()}
+    with pytest.raises(refresh_config.RunConfigError) as caught:
+        refresh_config.check_names({"ops": given})
+    assert str(caught.value).startswith(sentence)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
@@ -59,7 +124,7 @@ def test_preset_file_gives_the_library_preset(name):
     spelled = file.get("ops", {}).get("din_model", {}).get("config", {})
     options = training.DinModelConfig(**spelled).model_dump()
     assert training.chosen_model(options) == preset.model
-    assert config.from_options(config.TrainingConfig, options) == preset.training
+    assert config.config_from_mapping(config.TrainingConfig, options) == preset.training
 
 
 def test_any_model_may_be_chosen_and_has_the_shared_options_of_the_preset():
@@ -69,7 +134,7 @@ def test_any_model_may_be_chosen_and_has_the_shared_options_of_the_preset():
         **{name: shared[name] for name in ("embed_dim", "activation", "use_user")},
         embedding_init_std=shared["embedding_init_std"],
     )
-    with pytest.raises(ValidationError, match="Input should be 'din', 'base_model'"):
+    with pytest.raises(ValidationError, match="model is 'dien', must be one of 'din', "):
         training.DinModelConfig(model="dien")
 
 

@@ -42,7 +42,7 @@ def test_the_shape_of_the_synthetic_log_beside_a_file_of_the_environment_is_told
 
 def test_options_of_the_label_and_the_time_are_run_configuration():
     chosen = config(label_col="click", positive_labels=["2"], time_unit="ms")
-    recorded = ingest.recorded_options(chosen)
+    recorded = ingest.ledger_options(chosen)
     assert (recorded["label_col"], recorded["positive_labels"], recorded["time_unit"]) == (
         *("click", ["2"]),
         "ms",

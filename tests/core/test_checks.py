@@ -1,11 +1,14 @@
 """Every check of sql/checks finds what it is there for, and nothing in a healthy build."""
 
+import dataclasses
+
 import pytest
 
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.store import sql_files
 from din_core.tables import checks, sequences
+from tests import contexts
 
 SOURCE = SourceConfig(path="", item_attribute_cols=("cate_id", "brand"))
 CONFIG = SequenceConfig(max_history=3, negatives_per_positive=2)
@@ -39,7 +42,7 @@ def build(con, *, labelled=False, rows_a_moment=1, **changes):
     )
     store.create_table(con, "test_predictions", max_history=config.max_history)
     con.execute("drop view model_scores")
-    return sequences.options_from(con, SOURCE, config)
+    return sequences.template_context(con, SOURCE, config)
 
 
 @pytest.fixture
@@ -52,8 +55,8 @@ def con():
 @pytest.mark.parametrize("rows_a_moment", [1, 3])
 @pytest.mark.parametrize("split", ["leave_one_out", "temporal"])
 def test_a_healthy_build_passes_every_error_check(con, labelled, rows_a_moment, split):
-    options = build(con, labelled=labelled, rows_a_moment=rows_a_moment, split=split)
-    results = [checks.run_check(con, check.name, **options) for check in checks.all_checks()]
+    context = build(con, labelled=labelled, rows_a_moment=rows_a_moment, split=split)
+    results = [checks.run_check(con, check.name, context) for check in checks.all_checks()]
     assert [
         result.name for result in results if result.severity == "error" if not result.passed
     ] == []
@@ -102,13 +105,13 @@ SABOTAGE = {
 
 @pytest.mark.parametrize("name", SABOTAGE)
 def test_an_error_check_finds_what_it_is_there_for(con, name):
-    options = build(con)
+    context = build(con)
     sabotage = SABOTAGE[name]
     if isinstance(sabotage, str):
         con.execute(sabotage)
     else:
         leaky_view(con, *sabotage)
-    result = checks.run_check(con, name, **options)
+    result = checks.run_check(con, name, context)
     assert not result.passed
     assert result.severity == "error"
     assert result.failing_rows >= len(result.examples) >= 1
@@ -134,7 +137,7 @@ def build_lists(con):
         """
     )
     sequences.build(con, SOURCE, CONFIG)
-    return sequences.options_from(con, SOURCE, CONFIG)
+    return sequences.template_context(con, SOURCE, CONFIG)
 
 
 LEAKS_WITHIN_A_MOMENT = {
@@ -159,13 +162,13 @@ LEAKS_WITHIN_A_MOMENT = {
 
 @pytest.mark.parametrize("leak", LEAKS_WITHIN_A_MOMENT)
 def test_knowledge_from_the_same_moment_is_found(con, leak):
-    options = build_lists(con)
+    context = build_lists(con)
 
     def found():
         return {
             check.name
             for check in checks.checks_of("samples")
-            if check.severity == "error" and not checks.run_check(con, check.name, **options).passed
+            if check.severity == "error" and not checks.run_check(con, check.name, context).passed
         }
 
     assert found() == set()
@@ -198,10 +201,10 @@ def test_every_error_check_has_its_sabotage():
     ids=["unknown", "left out", "too few"],
 )
 def test_users_are_those_with_enough_interactions(con, change, offending):
-    options = build(con, min_interactions=5)
-    assert checks.run_check(con, "users_enough_interactions", **options).passed
+    context = build(con, min_interactions=5)
+    assert checks.run_check(con, "users_enough_interactions", context).passed
     con.execute(change)
-    [row] = checks.run_check(con, "users_enough_interactions", **options).examples
+    [row] = checks.run_check(con, "users_enough_interactions", context).examples
     assert (row["user_id"], row["user_idx"] is not None, row["n_interactions"]) == offending
 
 
@@ -222,24 +225,24 @@ def test_what_is_no_probability_is_found(con, score):
     ids=["twice", "missing", "another sample"],
 )
 def test_each_test_sample_is_answered_once(con, change):
-    options = build(con)
+    context = build(con)
     con.execute(change)
-    assert not checks.run_check(con, "test_predictions_complete", **options).passed
+    assert not checks.run_check(con, "test_predictions_complete", context).passed
 
 
 def test_the_temporal_split_is_judged_by_the_clock(con):
-    options = build(con, split="temporal", val_from=0.6, test_from=0.8)
-    assert checks.run_check(con, "samples_no_leak", **options).passed
-    earlier = {**options, "val_from": options["val_from"] - 1000}
-    result = checks.run_check(con, "samples_no_leak", **earlier)
+    context = build(con, split="temporal", val_from=0.6, test_from=0.8)
+    assert checks.run_check(con, "samples_no_leak", context).passed
+    earlier = dataclasses.replace(context, val_from=context.val_from - 1000)
+    result = checks.run_check(con, "samples_no_leak", earlier)
     assert {row["split"] for row in result.examples} == {"train"}
 
 
 def test_conflicting_attributes_are_counted_by_item(con):
-    options = build(con)
+    context = build(con)
     con.execute("update interactions set brand = 'other' where line in (1, 2)")
     con.execute("update interactions set brand = 'third' where line = 3")
-    result = checks.run_check(con, "items_conflicting_attributes", **options)
+    result = checks.run_check(con, "items_conflicting_attributes", context)
     assert result.severity == "warn"
     assert result.failing_rows == 3
     assert {row["attribute"] for row in result.examples} == {"brand"}
@@ -253,34 +256,34 @@ def test_ties_warn_above_half_of_the_neighbours(con, n_ties, passes):
         f"greatest(range, {n_ties}) as time from range(11)"
     )
     con.execute("create table users as select 1 as user_idx")
-    assert checks.run_check(con, "events_ties_in_time", labelled=False).passed is passes
+    assert checks.run_check(con, "events_ties_in_time", contexts.context()).passed is passes
 
 
 def test_a_user_without_free_items_is_reported_once(con):
-    options = build(con)
+    context = build(con)
     con.execute(
         "delete from items where item_idx not in (select item_idx from events where user_idx = 7)"
     )
-    result = checks.run_check(con, "negatives_impossible", **options)
+    result = checks.run_check(con, "negatives_impossible", context)
     assert {"user_idx": 7, "n_items": 8} in result.examples
 
 
 def test_no_negatives_are_missed_where_none_were_asked_for(con):
-    options = build(con, negatives_per_positive=0)
-    assert checks.run_check(con, "negatives_complete", **options).passed
-    balance = checks.run_check(con, "samples_balance", **options)
+    context = build(con, negatives_per_positive=0)
+    assert checks.run_check(con, "negatives_complete", context).passed
+    balance = checks.run_check(con, "samples_balance", context)
     assert [row["finding"] for row in balance.examples] == ["no negatives"] * 3
 
 
 def test_an_empty_split_is_a_finding(con):
-    options = build(con, split="temporal", val_from=10**9, test_from=10**9)
-    balance = checks.run_check(con, "samples_balance", **options)
+    context = build(con, split="temporal", val_from=10**9, test_from=10**9)
+    balance = checks.run_check(con, "samples_balance", context)
     assert sorted(row["split"] for row in balance.examples) == ["test", "val"]
     assert {row["finding"] for row in balance.examples} == {"no samples"}
 
 
 def test_a_split_of_another_balance_is_a_finding(con):
-    options = build(con)
+    context = build(con)
     # Ten negatives for each test positive, two for the others.
     con.execute(
         """
@@ -292,19 +295,19 @@ def test_a_split_of_another_balance_is_a_finding(con):
         )
         """
     )
-    balance = checks.run_check(con, "samples_balance", **options)
+    balance = checks.run_check(con, "samples_balance", context)
     assert [(row["split"], row["n_samples"], row["n_positives"]) for row in balance.examples] == [
         ("test", 220, 20)
     ]
 
 
 def test_expensive_checks_look_at_a_sample_of_users(con, monkeypatch):
-    options = build(con)
+    context = build(con)
     con.execute("update negatives set item_idx = 1000")
-    everything = checks.run_check(con, "negatives_complete", **options).failing_rows
+    everything = checks.run_check(con, "negatives_complete", context).failing_rows
     spec = checks.spec("negatives_complete")
     assert spec.max_users == 20000
-    part = checks.run_check(con, "negatives_complete", one_user_in=4, **options).failing_rows
+    part = checks.run_check(con, "negatives_complete", context, one_user_in=4).failing_rows
     assert 0 < part < everything
 
 

@@ -1,10 +1,11 @@
-"""A configuration becomes options, or a sentence that says what is wrong with it."""
+"""A configuration becomes a template context, or a sentence that says what is wrong with it."""
 
 import pytest
 
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.tables import sequences
+from tests import contexts
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def log(con, *rows):
 )
 def test_a_field_out_of_range_is_named_with_its_value(con, field, value):
     with pytest.raises(sequences.OptionsError, match=f"{field} is {value}"):
-        sequences.options_from(con, SourceConfig(path=""), SequenceConfig(**{field: value}))
+        sequences.template_context(con, SourceConfig(path=""), SequenceConfig(**{field: value}))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_field_out_of_range_is_named_with_its_value(con, field, value):
 )
 def test_attributes_that_cannot_be_told_apart_are_refused(con, columns, message):
     with pytest.raises(sequences.OptionsError, match=message):
-        sequences.options_from(con, SourceConfig(path="", **columns), SequenceConfig())
+        sequences.template_context(con, SourceConfig(path="", **columns), SequenceConfig())
 
 
 def test_same_category_needs_a_category(con):
@@ -75,21 +76,21 @@ def test_a_quantile_too_close_to_an_end_is_refused(con, field, value):
         **{"split": "temporal", "val_from": 0.5, "test_from": 0.6, field: value}
     )
     with pytest.raises(sequences.OptionsError, match=f"{field} is {value}"):
-        sequences.options_from(con, SourceConfig(path=""), config)
+        sequences.template_context(con, SourceConfig(path=""), config)
 
 
 @pytest.mark.parametrize(("val_from", "test_from"), [(0.9, 0.8), (200, 100), (0.8, 100)])
 def test_moments_in_the_wrong_order_or_unit_are_refused(con, val_from, test_from):
     config = SequenceConfig(split="temporal", val_from=val_from, test_from=test_from)
     with pytest.raises(sequences.OptionsError, match=f"val_from is {val_from}"):
-        sequences.options_from(con, SourceConfig(path=""), config)
+        sequences.template_context(con, SourceConfig(path=""), config)
 
 
 def moments(con, **config):
-    options = sequences.options_from(
+    context = sequences.template_context(
         con, SourceConfig(path=""), SequenceConfig(split="temporal", **config)
     )
-    return options["val_from"], options["test_from"]
+    return context.val_from, context.test_from
 
 
 def test_quantiles_become_the_seconds_at_which_the_share_has_passed(con):
@@ -122,8 +123,8 @@ def test_quantiles_of_an_empty_log_do_not_fail(con):
     ],
 )
 def test_the_log_and_the_strategy_choose_the_file(sampling, labelled, variant):
-    options = {"negative_sampling": sampling, "labelled": labelled, "item_attributes": ("cate_id",)}
-    assert sequences.negatives_variant(options) == variant
+    context = contexts.context(negative_sampling=sampling, labelled=labelled)
+    assert sequences.negatives_variant(context) == variant
 
 
 def test_build_reports_every_table_as_it_is_made(con):
@@ -152,9 +153,10 @@ def test_only_the_samples_look_for_the_moments_of_a_split(con):
     log(con, (1, 1, 100), (1, 2, 200), (1, 3, 300), (1, 4, 400))
     temporal = SequenceConfig(split="temporal", val_from=0.5, test_from=0.75)
     for name in sequences.tables():
-        assert "val_from" not in sequences.build_table(con, name, SourceConfig(path=""), temporal)
-    options = sequences.build_table(con, "samples", SourceConfig(path=""), temporal)
-    assert (options["val_from"], options["test_from"]) == (300, 400)
+        context = sequences.build_table(con, name, SourceConfig(path=""), temporal)
+        assert "val_from" not in context.variables()
+    context = sequences.build_table(con, "samples", SourceConfig(path=""), temporal)
+    assert (context.val_from, context.test_from) == (300, 400)
 
 
 def test_a_failed_table_leaves_the_one_before(con):

@@ -134,13 +134,6 @@ def test_attribute_with_the_name_of_another_column_is_refused(con, tmp_path):
         assert f"'{name}' cannot be an attribute" in refused(con, path, item_attribute_cols=(name,))
 
 
-def test_more_attributes_than_can_be_read_are_refused(con, tmp_path):
-    path = write(tmp_path / "log.csv", HEADER + "1,2,3,4\n")
-    names = tuple(f"a{n}" for n in range(129))
-    message = refused(con, path, item_attribute_cols=names[:100], user_attribute_cols=names[100:])
-    assert "name 129 columns, and at most 128 are read" in message
-
-
 def test_bad_rows_are_kept_whole_with_line_and_reason_and_the_rest_goes_on(con, tmp_path):
     path = write(
         tmp_path / "log.csv",

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from din_core import metrics
-from din_core.config import DINConfig, TrainingConfig
+from din_core.config import DINConfig, OptionsError, TrainingConfig
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import loop
@@ -277,7 +277,7 @@ def test_redrawn_negatives_count_where_the_table_has_none(planted):
 )
 def test_options_out_of_range_are_named(planted, options):
     ((name, value),) = options.items()
-    with pytest.raises(TrainingError, match=f"{name} is {value!r}"):
+    with pytest.raises(OptionsError, match=f"^{name} is {value!r}, must be "):
         train(MODEL, changed(LOOP, **options), planted)
 
 

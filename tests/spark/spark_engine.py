@@ -32,11 +32,11 @@ def start(folder):
     return spark
 
 
-def translate(name, variant, options):
+def translate(name, variant, variables):
     """Render a file for Spark; what sqlglot knows it cannot say there is an error."""
     import sqlglot
 
-    select = sql_files.render(name, variant=variant, engine="spark", **options)
+    select = sql_files.render(name, variant=variant, engine="spark", **variables)
     (translated,) = sqlglot.transpile(
         select,
         read="duckdb",
@@ -53,7 +53,7 @@ def load(spark, con, table):
     spark.createDataFrame(rows).repartition(2).createOrReplaceTempView(table)
 
 
-def build(spark, con, name, variant, options):
+def build(spark, con, name, variant, variables):
     """Build a table on Spark, for the next ones to read, and copy it to a DuckDB of its own.
 
     Args:
@@ -61,10 +61,10 @@ def build(spark, con, name, variant, options):
         con: The connection that receives Spark's rows.
         name: A file of ``sql/sequences``.
         variant: Its variant, or None.
-        options: From :func:`din_core.tables.sequences.options_from`.
+        variables: Of a :class:`din_core.tables.template_context.TemplateContext`.
     """
     # The checkpoint holds the rows, so that the next table does not compute this one again.
-    frame = spark.sql(translate(name, variant, options)).localCheckpoint()
+    frame = spark.sql(translate(name, variant, variables)).localCheckpoint()
     frame.createOrReplaceTempView(name)
     rows = frame.toArrow()  # noqa: F841 (DuckDB finds it by its name)
     con.execute(f"create or replace table {name} as from rows")

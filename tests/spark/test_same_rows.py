@@ -8,6 +8,7 @@ from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.store import sql_files
 from din_core.tables import sequences
+from tests import contexts
 from tests.spark import spark_engine
 
 pytestmark = pytest.mark.spark
@@ -242,8 +243,8 @@ def rows_of(con, table):
     return sorted(con.execute(f"from {table}").fetchall(), key=repr)
 
 
-def variant_of(name, options):
-    return sequences.negatives_variant(options) if name == "negatives" else None
+def variant_of(name, context):
+    return sequences.negatives_variant(context) if name == "negatives" else None
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -252,13 +253,14 @@ def test_every_table_has_the_same_rows_and_version_on_both_engines(spark, ours, 
     create_interactions(ours, log())
     source, config = source_of(log()), SequenceConfig(**choices)
     sequences.build(ours, source, config, in_ids=True)
-    options = {**sequences.options_from(ours, source, config), "millionths": 800_000}
+    context = sequences.template_context(ours, source, config)
+    variables = {**context.variables(), "millionths": 800_000}
     for figure in FIGURES:
-        store.create_table(ours, figure, **options)
+        store.create_table(ours, figure, **variables)
 
     spark_engine.load(spark, ours, "interactions")
     for name in EVERY_NAME:
-        spark_engine.build(spark, theirs, name, variant_of(name, options), options)
+        spark_engine.build(spark, theirs, name, variant_of(name, context), variables)
 
     for name in EVERY_NAME:
         assert columns_of(theirs, name) == columns_of(ours, name), name
@@ -271,12 +273,8 @@ def test_the_cases_leave_no_file_out():
     seen = set(EVERY_NAME)
     for log, choices in CASES.values():
         labelled, sampling = "label" in log(), choices.get("negative_sampling", "uniform")
-        options = {
-            "labelled": labelled,
-            "negative_sampling": sampling,
-            "item_attributes": ("cate",),
-        }
-        variant = variant_of("negatives", options)
+        context = contexts.context(labelled=labelled, negative_sampling=sampling)
+        variant = variant_of("negatives", context)
         seen.add(f"negatives.{variant}" if variant else "negatives")
     assert {path.stem for path in (sql_files.SQL_ROOT / "sequences").glob("*.sql")} == seen
 
@@ -300,12 +298,13 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
     source = SourceConfig(path="")
     ours.execute("create table interactions as select 1 as cate_id where false")
     config = SequenceConfig(seed=LARGEST, negatives_per_positive=3)
-    options = sequences.options_from(ours, source, config, for_table="negatives")
-    store.create_table(ours, "negatives", variant=variant, **options)
+    context = sequences.template_context(ours, source, config, for_table="negatives")
+    variables = context.variables()
+    store.create_table(ours, "negatives", variant=variant, **variables)
 
     for table in ("events", "user_sequences", "items"):
         spark_engine.load(spark, ours, table)
-    spark_engine.build(spark, theirs, "negatives", variant, options)
+    spark_engine.build(spark, theirs, "negatives", variant, variables)
 
     assert ours.execute("select count(*) from negatives").fetchall() == [(12_000,)]
     assert rows_of(theirs, "negatives") == rows_of(ours, "negatives")

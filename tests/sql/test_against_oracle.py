@@ -178,7 +178,7 @@ def test_no_error_check_finds_fault_with_any_log(con, log):
     rows, source, config = log
     create_interactions(con, rows, list(rows[0]))
     sequences.build(con, source, config)
-    options = sequences.options_from(con, source, config)
+    context = sequences.template_context(con, source, config)
     for check in checks.all_checks():
         if check.severity == "error" and check.asset != "test_predictions":  # no model here
-            assert checks.run_check(con, check.name, **options).examples == [], check.name
+            assert checks.run_check(con, check.name, context).examples == [], check.name

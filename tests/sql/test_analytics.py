@@ -137,7 +137,7 @@ def published(tmp_path_factory):
         )
         create_predictions(con)
         with store.transaction(con):
-            made = analytics.create_views(con, sequences.options_from(con, source, choices))
+            made = analytics.create_views(con, sequences.template_context(con, source, choices))
         assert made == list(analytics.inputs())
     store.publish(folder / "pipeline.duckdb", folder / "warehouse.duckdb")
     with store.connect(folder / "warehouse.duckdb", read_only=True, threads=1) as con:
@@ -247,8 +247,8 @@ def test_views_are_made_of_what_exists_and_dropped_with_it(con):
         [(1, 7, 1, 5), (1, 8, 2, 5), (1, 7, 3, 5), (2, 9, 1, None), (2, 7, 2, 5)],
     )
     sequences.build(con, source, choices, in_ids=True)
-    options = sequences.options_from(con, source, choices)
-    made = analytics.create_views(con, options)
+    context = sequences.template_context(con, source, choices)
+    made = analytics.create_views(con, context)
     absent = {"rejected_summary", "predictions", "prediction_quality", "calibration"}
     assert set(analytics.inputs()) - set(made) == absent
     # Item 9 has no category: a history shows that as NULL.
@@ -257,9 +257,9 @@ def test_views_are_made_of_what_exists_and_dropped_with_it(con):
     ) == [(5, [None])]
 
     con.execute("create table rejected_rows (file varchar, line int, reason varchar, raw varchar)")
-    assert "rejected_summary" in analytics.create_views(con, options)
+    assert "rejected_summary" in analytics.create_views(con, context)
     con.execute("drop table rejected_rows")
-    assert "rejected_summary" not in analytics.create_views(con, options)
+    assert "rejected_summary" not in analytics.create_views(con, context)
     assert rows_of(con, "select * from duckdb_views() where view_name = 'rejected_summary'") == []
 
 
@@ -277,7 +277,7 @@ def test_integer_ids_join_by_name_with_what_they_name(con):
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
-    analytics.create_views(con, sequences.options_from(con, source, choices))
+    analytics.create_views(con, sequences.template_context(con, source, choices))
     assert rows_of(
         con,
         "select user_id, users.user_idx, target_item_id, items.item_idx, target_cate_id, "
@@ -310,7 +310,7 @@ def test_no_relation_mixes_ids_with_indices_under_one_name(con):
         "create view model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
-    analytics.create_views(con, sequences.options_from(con, source, choices))
+    analytics.create_views(con, sequences.template_context(con, source, choices))
     # Ids of this log are texts, indices are integers.
     columns = rows_of(
         con,
@@ -331,7 +331,7 @@ def test_what_an_earlier_version_made_is_not_published_as_if_it_were_new(con):
     con.execute("create table old_sequences as select 1 as user_idx")
     con.execute("create view old_samples as select * from old_sequences")
     kept = {*store.relations(con)} - {"old_sequences", "old_samples"}
-    analytics.create_views(con, sequences.options_from(con, source, choices))
+    analytics.create_views(con, sequences.template_context(con, source, choices))
     assert {*store.relations(con)} == kept | {
         "cate_mix", "history_lengths", "item_popularity", "split_summary", "user_activity",
     }  # fmt: skip
@@ -341,11 +341,11 @@ def test_outdated_input_is_named_with_the_way_out(con):
     source, choices = SourceConfig(path=""), SequenceConfig()
     create_interactions(con, ("user_id", "item_id", "time", "cate_id"), [(1, 7, 1, 5)])
     sequences.build(con, source, choices, in_ids=True)
-    options = sequences.options_from(con, source, choices)
+    context = sequences.template_context(con, source, choices)
     # As if `encoded_samples` were still the view of another version.
     con.execute("create or replace view encoded_samples as select user_idx as user_id from events")
     with pytest.raises(analytics.AnalyticsError, match=r"does not fit.*materialize .*samples"):
-        analytics.create_views(con, options)
+        analytics.create_views(con, context)
 
 
 @pytest.mark.parametrize("item_attributes", [(), ("brand",), ("cate_id", "brand")])
@@ -371,7 +371,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
-    analytics.create_views(con, sequences.options_from(con, source, choices))
+    analytics.create_views(con, sequences.template_context(con, source, choices))
 
     values = {7: {"cate_id": 5, "brand": "x"}, 8: {"cate_id": 6, "brand": None}}
     answer = con.execute("from samples where split = 'test' and label and user_id = 30")
@@ -432,7 +432,7 @@ def test_attributes_may_have_names_of_the_queries_themselves(con, item_attribute
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
-    analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
+    analytics.create_views(con, sequences.template_context(con, source, SequenceConfig()))
 
     answer = con.execute("from samples where position = 3")
     names = [column[0] for column in answer.description]
@@ -496,8 +496,8 @@ def test_times_that_are_no_seconds_warn_and_every_view_can_be_read(con, unit):
         [("u1", item, (1_700_000_000 + hour * 3600) * unit) for hour, item in enumerate("aba")],
     )
     sequences.build(con, source, SequenceConfig())
-    options = sequences.options_from(con, source, SequenceConfig())
-    found = checks.run_check(con, "events_times_plausible", **options)
+    context = sequences.template_context(con, source, SequenceConfig())
+    found = checks.run_check(con, "events_times_plausible", context)
     assert (found.passed, found.severity, found.examples[0]["events"]) == (False, "warn", 3)
-    for view in analytics.create_views(con, options):
+    for view in analytics.create_views(con, context):
         assert rows_of(con, f"from {view}") or view == "rejected_summary"

@@ -37,7 +37,7 @@ def build(con, tmp_path):
         config = SequenceConfig(**config)
         ingest(con, source)
         sequences.build(con, source, config, in_ids=True)
-        return sequences.options_from(con, source, config)
+        return sequences.template_context(con, source, config)
 
     return build
 
@@ -54,10 +54,10 @@ def test_events_within_a_second_are_ordered_by_its_fraction(con, build):
 
 
 def test_every_check_passes_on_fractions_of_seconds(con, build):
-    options = build(split="temporal", val_from=0.5, test_from=0.75)
+    context = build(split="temporal", val_from=0.5, test_from=0.75)
     for check in checks.all_checks():
         if check.severity == "error" and check.asset not in {"test_predictions", "metrics"}:
-            assert checks.run_check(con, check.name, **options).examples == [], check.name
+            assert checks.run_check(con, check.name, context).examples == [], check.name
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
@@ -75,14 +75,14 @@ def test_a_split_begins_at_a_fraction_of_a_second(con, build):
     split = "select split from encoded_samples where label = 1 order by position"
     assert [row[0] for row in con.execute(split).fetchall()] == ["val", "test", "test"]
     # The quantile 1/2: more than half of four events do not come after the third.
-    options = build(split="temporal", val_from=0.5, test_from=0.75)
-    assert Decimal(options["val_from"]) == TENTHS[2]
-    assert options["test_from"] == SECOND + 1
+    context = build(split="temporal", val_from=0.5, test_from=0.75)
+    assert Decimal(context.val_from) == TENTHS[2]
+    assert context.test_from == SECOND + 1
 
 
 def test_analysts_read_the_moment_with_its_fraction(con, build):
-    options = build(max_history=3)
-    analytics.create_views(con, options)
+    context = build(max_history=3)
+    analytics.create_views(con, context)
     moments = [at(f"2020-07-05 00:08:23.{tenth}00") for tenth in (5, 9)]
     moments.append(at("2020-07-05 00:08:24"))
     found = con.execute("select time from samples where label = 1 order by position")
@@ -97,20 +97,20 @@ def test_analysts_read_the_moment_with_its_fraction(con, build):
 
 def test_milliseconds_are_published_as_real_dates(con, build):
     log = "user_id,item_id,time,cate_id\n1,A,1569951049541,1\n1,B,1569951050000,1\n"
-    options = build(log)
-    analytics.create_views(con, options)
+    context = build(log)
+    analytics.create_views(con, context)
     assert con.execute("select first_time, last_time from user_activity").fetchall() == [
         (at("2019-10-01 17:30:49.541"), at("2019-10-01 17:30:50"))
     ]
-    assert checks.run_check(con, "events_times_plausible", **options).passed
+    assert checks.run_check(con, "events_times_plausible", context).passed
 
 
 def test_times_of_nanoseconds_and_the_last_of_all_are_published(con, build):
-    options = build("user_id,item_id,time,cate_id\n1,A,7.0000015,1\n1,B,9e18,1\n", time_unit="s")
+    context = build("user_id,item_id,time,cate_id\n1,A,7.0000015,1\n1,B,9e18,1\n", time_unit="s")
     assert con.execute("select distinct typeof(time) from events").fetchall() == [
         ("DECIMAL(38,18)",)
     ]
-    analytics.create_views(con, options)
+    analytics.create_views(con, context)
     assert con.execute("select first_time, last_time from user_activity").fetchall() == [
         (at("1970-01-01 00:00:07.000002"), at("9999-12-31 23:59:59"))
     ]

@@ -410,16 +410,16 @@ def test_what_is_not_sampled_from_is_counted(con):
     for least, left_out, silent in ((0, 0, 2), (1, 1, 1)):
         config = SequenceConfig(min_interactions=least)
         build(con, rows, columns="user_id, item_id, time, label", min_interactions=least)
-        options = sequences.options_from(con, source, config)
-        assert sequences.figures(con, "users", options) == {"users_left_out": left_out}
-        assert sequences.figures(con, "samples", options) == {"users_without_samples": silent}
+        context = sequences.template_context(con, source, config)
+        assert sequences.figures(con, "users", context) == {"users_left_out": left_out}
+        assert sequences.figures(con, "samples", context) == {"users_without_samples": silent}
 
 
 def test_users_of_one_event_are_counted_without_labels(con):
     build(con, [(1, 1, 5), (2, 1, 5), (2, 2, 5)])
     source = SourceConfig(path="", item_attribute_cols=())
-    options = sequences.options_from(con, source, SequenceConfig())
-    assert sequences.figures(con, "samples", options) == {"users_without_samples": 1}
+    context = sequences.template_context(con, source, SequenceConfig())
+    assert sequences.figures(con, "samples", context) == {"users_without_samples": 1}
 
 
 def test_a_temporal_split_goes_by_the_clock_of_each_row(con):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from din_core.config import BaseModelConfig, DINConfig, ModelConfig, PNNConfig
+from din_core.config import BaseModelConfig, DINConfig, ModelConfig, PNNConfig, validate
 from din_core.network.features import SequenceFeature, SparseFeature, VectorFeature, Vocabulary
 from din_core.network.models.base_model import BaseModel
 from din_core.network.models.click_model import ClickModel, ModelInputs
@@ -37,8 +37,10 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
         A freshly initialised model, drawn from torch's global generator: seed it before.
 
     Raises:
+        OptionsError: A field of ``config`` must not be what it is.
         TypeError: A configuration that :data:`BUILDERS` has no model for.
     """
+    validate(config)
     item_columns = {"item_idx": vocabulary.n_items, **vocabulary.item_attributes}
     targets: list[VectorFeature] = [
         SparseFeature(f"target_{column}", size + 1, config.embed_dim)

@@ -1,7 +1,7 @@
 """Who reads whom, read off the SQL files: the assets' dependencies and the order of building.
 
 A file belongs to an asset, by its name or by its head (:mod:`~din_core.tables.lineage.heads`). What
-it reads is found by rendering it, variants and macros included, for options that take every branch
+it reads is found by rendering it, variants and macros included, for contexts that take every branch
 of it, and parsing what comes out. Nothing of this is written down anywhere else.
 """
 
@@ -16,12 +16,16 @@ from types import MappingProxyType
 
 import duckdb
 
+from din_core.sources import rendering
 from din_core.store import sql_files
 from din_core.store.computed_once import computed_once
-from din_core.tables import attributes
+from din_core.tables import attributes, template_context
 from din_core.tables.lineage.heads import Head, head_of
-from din_core.tables.lineage.plausible_options import plausible_options
+from din_core.tables.lineage.plausible_contexts import plausible_contexts
 from din_core.tables.lineage.relations import UnreadableQueryError, relations_of
+
+# What the queries come from, beside the files themselves.
+_RENDERED_WITH = (sql_files, attributes, rendering, template_context)
 
 
 class LineageError(sql_files.SqlFileError):
@@ -134,7 +138,7 @@ def _read(stamped: Sequence[tuple[Path, int]]) -> Lineage:
     basis = [
         duckdb.__version__.encode(),
         *(path.read_bytes() for path in sorted(here.parent.glob("*.py"))),
-        *(Path(str(each.__file__)).read_bytes() for each in (sql_files, attributes)),
+        *(Path(str(each.__file__)).read_bytes() for each in _RENDERED_WITH),
         *(f"{path}".encode() + path.read_bytes() for path, _ in stamped),
     ]
     read = computed_once("lineage", basis, lambda: _relations_by_name(variants, heads))
@@ -172,16 +176,16 @@ def _relations_by_name(
 
 def _relations_read(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> frozenset[str]:
     name, *variant = path.stem.split(".")
-    options_known = plausible_options()
-    if unknown := [need for need in head.needs if need not in options_known[0]]:
+    contexts = plausible_contexts()
+    if unknown := [need for need in head.needs if need not in contexts[0]]:
         raise LineageError(
             f"{path.name}: the head says '-- needs: {', '.join(unknown)}', and there is no such "
-            "option; correct it, or add the option to plausible_options.py"
+            "variable of a template; correct it, or add it to template_context.py"
         )
     queries = {
-        sql_files.render(name, variant=variant[0] if variant else None, **options)
-        for options in options_known
-        if all(options[need] for need in head.needs)
+        sql_files.render(name, variant=variant[0] if variant else None, **context)
+        for context in contexts
+        if all(context[need] for need in head.needs)
     }
     try:
         return frozenset[str]().union(*(relations_of(con, query) for query in queries))

@@ -16,10 +16,11 @@ from din_core.config import (
     SequenceConfig,
     SourceConfig,
     SyntheticConfig,
-    from_options,
+    config_from_mapping,
 )
 from din_core.store import ledger
 from din_core.tables import sequences
+from din_core.tables.template_context import TemplateContext
 
 
 def source_config(con: duckdb.DuckDBPyConnection) -> SourceConfig:
@@ -28,7 +29,9 @@ def source_config(con: duckdb.DuckDBPyConnection) -> SourceConfig:
     Raises:
         NotMaterializedError: Nothing was ingested yet.
     """
-    return from_options(SourceConfig, {"path": "", **ledger.entry(con, "interactions").options})
+    return config_from_mapping(
+        SourceConfig, {"path": "", **ledger.entry(con, "interactions").options}
+    )
 
 
 def synthetic_config(con: duckdb.DuckDBPyConnection) -> SyntheticConfig | None:
@@ -38,7 +41,7 @@ def synthetic_config(con: duckdb.DuckDBPyConnection) -> SyntheticConfig | None:
         NotMaterializedError: Nothing was ingested yet.
     """
     shape = ledger.entry(con, "interactions").options.get("synthetic")
-    return None if shape is None else from_options(SyntheticConfig, shape)
+    return None if shape is None else config_from_mapping(SyntheticConfig, shape)
 
 
 def negative_sampling(con: duckdb.DuckDBPyConnection) -> NegativeSampling:
@@ -73,16 +76,13 @@ def sequence_config(
         if chosen is not None and not chosen.keys().isdisjoint(entry.options):
             break
         merged |= entry.options
-    return from_options(SequenceConfig, merged | dict(chosen or {}))
+    return config_from_mapping(SequenceConfig, merged | dict(chosen or {}))
 
 
-def template_options(
-    con: duckdb.DuckDBPyConnection, chosen: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return the options of the SQL files (see :func:`din_core.tables.sequences.options_from`).
+def recorded_context(con: duckdb.DuckDBPyConnection) -> TemplateContext:
+    """Return what the SQL files are rendered with for what was recorded, all steps together.
 
     Args:
         con: Connection to the pipeline's database.
-        chosen: As for :func:`sequence_config`.
     """
-    return sequences.options_from(con, source_config(con), sequence_config(con, chosen))
+    return sequences.template_context(con, source_config(con), sequence_config(con))

@@ -1,0 +1,68 @@
+"""What can be chosen, in one place: frozen dataclasses with the tutorial's defaults, by step.
+
+Every option of the pipeline is a field here, declared with :func:`~din_core.config.options.option`:
+its default, its description and its range stand there and nowhere else. The asset layer mirrors
+them as run configuration, the library takes them as they are, and :func:`validate` refuses what
+must not be. Nothing here does any work.
+Presets (a named set of choices) are the run-config files in ``din_assets/presets``.
+"""
+
+from din_core.config.model import (
+    MODEL_CONFIGS,
+    Attention,
+    BaseModelConfig,
+    DINConfig,
+    MLPModelConfig,
+    ModelConfig,
+    PNNConfig,
+    ProductLayer,
+    model_config,
+)
+from din_core.config.options import (
+    Option,
+    OptionsError,
+    config_from_mapping,
+    described_options,
+    refuse_contradiction,
+    validate,
+)
+from din_core.config.sequences import NegativeSampling, SequenceConfig, Split
+from din_core.config.source import Quoting, SourceConfig, TimeUnit
+from din_core.config.synthetic import SyntheticConfig
+from din_core.config.training import (
+    Device,
+    LearningRateSchedule,
+    Precision,
+    TrainingConfig,
+    TrainingNegatives,
+)
+
+__all__ = [
+    "MODEL_CONFIGS",
+    "Attention",
+    "BaseModelConfig",
+    "DINConfig",
+    "Device",
+    "LearningRateSchedule",
+    "MLPModelConfig",
+    "ModelConfig",
+    "NegativeSampling",
+    "Option",
+    "OptionsError",
+    "PNNConfig",
+    "Precision",
+    "ProductLayer",
+    "Quoting",
+    "SequenceConfig",
+    "SourceConfig",
+    "Split",
+    "SyntheticConfig",
+    "TimeUnit",
+    "TrainingConfig",
+    "TrainingNegatives",
+    "config_from_mapping",
+    "described_options",
+    "model_config",
+    "refuse_contradiction",
+    "validate",
+]

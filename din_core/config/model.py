@@ -1,0 +1,150 @@
+"""The click models: what all have, and a class for each with its own options."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from din_core.config.options import (
+    OptionsError,
+    as_tuple,
+    config_class,
+    config_from_mapping,
+    option,
+    required,
+)
+
+Activation = Literal["dice", "prelu", "relu", "sigmoid"]
+Attention = Literal["per_feature", "joint"]
+ProductLayer = Literal["inner", "elementwise"]
+
+_MODEL = (
+    "Which model is trained. An option that only another model has must be left at its default."
+)
+
+
+@config_class
+class ModelConfig:
+    """What every click model has (defaults: the tutorial's). Each model's class adds its own.
+
+    A subclass whose field ``model`` has a default is the configuration of the model of that name,
+    and found by it in :data:`MODEL_CONFIGS` from then on.
+    """
+
+    model: str = required(_MODEL)
+    embed_dim: int = option(8, "Width of every embedding.", ge=1, le=1024)
+    use_user: bool = option(True, "Give the model an embedding of the user id.")
+    embedding_init_std: float = option(
+        1e-4, "Standard deviation of the normal initial embeddings.", ge=0
+    )
+
+    def __init_subclass__(cls) -> None:
+        declared = vars(cls).get("model")
+        name = getattr(declared, "default", declared)
+        if name is not None and (other := MODEL_CONFIGS.setdefault(name, cls)) is not cls:
+            raise TypeError(f"{cls.__name__} and {other.__name__} both name the model {name}")
+
+    def __post_init__(self) -> None:
+        if MODEL_CONFIGS.get(self.model) is not type(self):
+            raise ValueError(
+                f"model {self.model!r} is not what a {type(self).__name__} configures; take the "
+                "class that MODEL_CONFIGS has for it"
+            )
+
+
+#: The configuration of each model, by the model's name; filled by the classes that follow.
+MODEL_CONFIGS: dict[str, type[ModelConfig]] = {}
+
+
+@config_class
+class MLPModelConfig(ModelConfig):
+    """What the models that end in a multi-layer perceptron have in common."""
+
+    mlp_dims: tuple[int, ...] = option(
+        (256, 128), "Widths of the hidden layers of the final MLP.", ge=1, min_length=1
+    )
+    activation: Activation = option(
+        "dice", "'dice', 'prelu', 'relu' or 'sigmoid', in every hidden layer."
+    )
+    dropout: float = option(
+        0.0, "Probability of dropping a hidden unit of the final MLP.", ge=0, lt=1
+    )
+
+
+@config_class
+class DINConfig(MLPModelConfig):
+    """The Deep Interest Network (defaults: the tutorial's)."""
+
+    model: Literal["din"] = option("din", _MODEL)
+    attention_dims: tuple[int, ...] = option(
+        (256, 128), "Widths of the hidden layers of the activation unit.", ge=1, min_length=1
+    )
+    use_softmax: bool = option(False, "Normalise the attention weights over the history.")
+    attention: Attention = option(
+        "per_feature",
+        "One activation unit for each history feature, or one 'joint' unit over the concatenated "
+        "item and attribute embeddings.",
+    )
+    product_inputs: bool = option(
+        False,
+        "Feed the MLP also with attention output x target, the plain history sum and history sum "
+        "x target.",
+    )
+
+
+@config_class
+class BaseModelConfig(MLPModelConfig):
+    """The DIN paper's BaseModel, which adds the history up. It has no further options."""
+
+    model: Literal["base_model"] = option("base_model", _MODEL)
+
+
+@config_class
+class PNNConfig(MLPModelConfig):
+    """The product-based neural network, the history's embeddings added up."""
+
+    model: Literal["pnn"] = option("pnn", _MODEL)
+    product_layer: ProductLayer = option(
+        "inner",
+        "'inner': the inner product of every two embeddings (the PNN paper); 'elementwise': "
+        "history sum x target for each history (the DIN authors' own PNN).",
+    )
+
+
+def model_config(
+    options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> ModelConfig:
+    """Build the configuration of the model that the options name.
+
+    Args:
+        options: Of the model named in ``model`` (by default the one that ``defaults`` name, or
+            else ``din``), and any others. An option that only other models have must be left out or
+            be at a default, its class's or one of ``defaults``.
+        defaults: Values of options that are not given; the classes' own where left out.
+
+    Raises:
+        OptionsError: A model that does not exist, or an option that the model does not have.
+
+    Example:
+        >>> model_config({"model": "pnn", "embed_dim": 4, "n_epoch": 3}).embed_dim
+        4
+    """
+    given = {**(defaults or {}), **options}
+    name = given.get("model", DINConfig.model)
+    if name not in MODEL_CONFIGS:
+        raise OptionsError(
+            f"model is {name!r}, must be one of {', '.join(map(repr, MODEL_CONFIGS))}"
+        )
+    chosen = MODEL_CONFIGS[name]
+    has = {each.name for each in dataclasses.fields(chosen)}
+    for owner, cls in MODEL_CONFIGS.items():
+        for each in dataclasses.fields(cls):
+            unset = (each.default, (defaults or {}).get(each.name, each.default))
+            value = as_tuple(given.get(each.name, each.default))
+            if each.name not in has and value not in unset:
+                raise OptionsError(
+                    f"{each.name} is {given[each.name]!r}, and the model {name} has no such option "
+                    f"({owner} has): leave it out, or choose model: {owner}"
+                )
+    return config_from_mapping(chosen, given)

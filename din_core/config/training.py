@@ -1,0 +1,87 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from din_core.config.options import config_class, option
+
+Device = Literal["auto", "cpu", "cuda"]
+LearningRateSchedule = Literal["constant", "cosine"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Regularization = Literal["l2", "mini_batch_aware"]
+TrainingNegatives = Literal["redrawn", "fixed"]
+
+
+@config_class
+class TrainingConfig:
+    """The training loop (defaults: the tutorial's)."""
+
+    n_epoch: int = option(5, "Passes over the training samples.", ge=1)
+    batch_size: int = option(4096, "Samples in a step.", ge=1)
+    learning_rate: float = option(1e-3, "Adam's step size.", gt=0)
+    learning_rate_schedule: LearningRateSchedule = option(
+        "constant",
+        "'constant', or 'cosine' from the step size down to zero over the planned epochs. An "
+        "embedding row makes up for steps it missed at the latest rate.",
+    )
+    weight_decay: float = option(
+        1e-3,
+        "Coupled L2 on dense weights and on the embedding rows that a batch gathers.",
+        ge=0,
+    )
+    embedding_l2: float = option(
+        0.0,
+        "Further coupled L2 on all embedding rows; what it does to an idle row is made up for "
+        "when that row is needed.",
+        ge=0,
+    )
+    regularization: Regularization = option(
+        "l2",
+        "What `embedding_l2` is the strength of: that L2 ('l2'), or 'mini_batch_aware' "
+        "regularization (paper, section 5.1).",
+    )
+    negatives: TrainingNegatives = option(
+        "fixed",
+        "'redrawn' uniformly every epoch, or 'fixed' (those of the table `negatives`); logged or "
+        "non-uniform negatives are always fixed.",
+    )
+    negatives_per_positive: int = option(1, "Redrawn negatives for each positive.", ge=0, le=1_000)
+    ema_decay: float = option(
+        0.0,
+        "Decay of the exponential moving average of the weights that is evaluated and kept; 0 "
+        "switches it off.",
+        ge=0,
+        lt=1,
+    )
+    earlystop_patience: int = option(
+        2, "Epochs without a better validation AUC before training stops.", ge=1
+    )
+    seed: int = option(
+        2022, "Seed of initial weights, order and redrawn negatives.", ge=0, lt=2**30
+    )
+    device: Device = option("auto", "'auto' takes CUDA where there is one.")
+    precision: Precision = option(
+        "auto",
+        "'auto' takes bfloat16 where the hardware multiplies in it; on a processor only from two "
+        "million training samples over all epochs, for less is over in seconds anyway.",
+    )
+    fused: bool = option(
+        True,
+        "Use the compiled activation unit where a C++ compiler is at hand and there are 200,000 "
+        "training samples or more over all epochs.",
+    )
+    num_threads: int = option(
+        0,
+        "Threads of a step; 0 takes as many as the process has cores, by its affinity mask and "
+        "its container's quota.",
+        ge=0,
+    )
+    checkpoint_seconds: float = option(
+        30.0, "Least time between two checkpoints, in seconds; 0 writes none.", ge=0
+    )
+    allow_untrained: bool = option(
+        False,
+        "Give a model also where there is nothing to learn a ranking from (no training sample, or "
+        "samples of one label only), instead of failing; it cannot rank.",
+    )

@@ -1,0 +1,106 @@
+"""Contexts to render the SQL files with, so that what they read can be seen without a log.
+
+A few of them that differ in every respect that a template asks about: together they take each
+branch of each file at least once (a test follows them), so no relation stays unseen.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from din_core.config import Split
+from din_core.sources.rendering import (
+    Coding,
+    IngestContext,
+    Kind,
+    LabelCoding,
+    SourceColumn,
+    Unit,
+)
+from din_core.store import sql_files
+from din_core.store.sql_files import literal, quote
+from din_core.tables.attributes import Attribute
+from din_core.tables.template_context import TemplateContext
+
+_LABELLED = (True, False, False, True, True, False)
+_SPLITS: tuple[Split, ...] = (
+    "leave_one_out", "temporal", "leave_one_out", "temporal", "temporal", "leave_one_out",
+)  # fmt: skip
+_ITEM_ATTRIBUTES = (
+    ("cate_id", "brand"), ("cate_id",), (), ("time_of_day", "brand"), ("cate_id",), ("a", "b", "c"),
+)  # fmt: skip
+_USER_ATTRIBUTES = (("age", "share"), (), ("age",), (), (), ())
+_UNITS: tuple[Unit, ...] = ("s", "ms", "us", "ns", "s", "s")
+_LABELS: tuple[LabelCoding, ...] = (
+    "chosen", "plus_minus", "chosen", "zero_one", "plus_minus", "zero_one",
+)  # fmt: skip
+_KINDS: tuple[Kind, ...] = ("integer", "whole_float", "boolean", "number", "text")
+_STAGED = (
+    (), ("user_id", "label", "cate_id"), ("item_id", "time"), ("time", "label"),
+    ("time", "label"), (),
+)  # fmt: skip
+
+
+@functools.cache
+def plausible_contexts() -> Sequence[Mapping[str, Any]]:
+    """Return the variables of each, with every one that any file of ``sql/`` takes."""
+    return [
+        {
+            **_of_the_source(number).variables(),
+            **_of_the_tables(number).variables(),
+            # What is handed to one kind of file alone: to `split_moment`, and to the checks.
+            "millionths": 800_000,
+            "one_user_in": 1,
+        }
+        for number in range(len(_LABELLED))
+    ]
+
+
+def _of_the_tables(number: int) -> TemplateContext:
+    return TemplateContext(
+        item_attributes=tuple(
+            Attribute(name, name.endswith("_id")) for name in _ITEM_ATTRIBUTES[number]
+        ),
+        user_attributes=tuple(map(Attribute, _USER_ATTRIBUTES[number])),
+        labelled=_LABELLED[number],
+        split=_SPLITS[number],
+        several_files=number % 2 == 0,
+        max_history=50,
+        min_interactions=5,
+        negatives_per_positive=2 * number,
+        negative_sampling="uniform",
+        seed=1,
+        val_from=100,
+        test_from=200,
+    )
+
+
+def _of_the_source(number: int) -> IngestContext:
+    names = (*_ITEM_ATTRIBUTES[number], *_USER_ATTRIBUTES[number])
+    columns = ("user_id", "item_id", *names)
+    return IngestContext(
+        attributes=tuple(SourceColumn(name=name, column=quote(name)) for name in names),
+        labelled=_LABELLED[number],
+        drop_duplicates=number % 2 == 0,
+        staged_integers=frozenset(map(quote, _STAGED[number])),
+        coding=Coding(
+            unit=_UNITS[number],
+            per_second=1000**number,
+            has_other_units=number % 2 == 0,
+            least_time=1,
+            greatest_time=99,
+            other_unit_reason=literal("another unit"),
+            label=_LABELS[number],
+            label_reason=literal("no label"),
+            positive_numbers=(sql_files.number(Decimal(4)), sql_files.number(Decimal("4.5"))),
+            positive_words=(literal("bought"),),
+            time_scale=6 * (number % 2),
+            time_width=18,
+            kinds={
+                name: _KINDS[(number + place) % len(_KINDS)] for place, name in enumerate(columns)
+            },
+        ),
+    )

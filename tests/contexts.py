@@ -1,0 +1,22 @@
+"""A template context made by hand, for what looks at one or two of its fields."""
+
+from din_core.config import SequenceConfig
+from din_core.tables.attributes import Attribute
+from din_core.tables.template_context import TemplateContext
+
+
+def context(**changes):
+    """The context of an unlabelled log with the tutorial's options, but for some changes."""
+    options = SequenceConfig()
+    fields = {
+        "item_attributes": (Attribute("cate_id"),),
+        "user_attributes": (),
+        "labelled": False,
+        "max_history": options.max_history,
+        "min_interactions": options.min_interactions,
+        "negatives_per_positive": options.negatives_per_positive,
+        "negative_sampling": options.negative_sampling,
+        "split": options.split,
+        "seed": options.seed,
+    }
+    return TemplateContext(**{**fields, **changes})
