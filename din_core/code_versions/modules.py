@@ -23,12 +23,23 @@ Name = tuple[str, tuple[str, ...]]
 Target = tuple[str, str | None]
 
 
+#: Calls that declare a field of a class, and how many of their first arguments are its default.
+#: The others describe and bound it: a value that is taken gives the same result whatever they say.
+_DECLARATIONS: Mapping[Target, int] = {
+    ("din_core.config.options", "option"): 1,
+    ("din_core.config.options", "required"): 0,
+    ("pydantic", "Field"): 1,
+}
+_DEFAULTS = ("default", "default_factory")
+
+
 @dataclass(frozen=True)
 class Statement:
     """What counts of a piece of code.
 
     Attributes:
-        code: Hash of it, without comments, docstrings and layout.
+        code: Hash of it, without comments, docstrings and layout, nor the words and ranges of
+            options.
         names: Names in it with the attributes behind them, as ``np`` and ``("zeros",)``.
         imports: What it imports itself, as :attr:`Module.imports`.
         modules: Modules that it imports by their whole name.
@@ -95,6 +106,8 @@ def statement_of(module: Module, node: ast.AST) -> Statement:
     imports: dict[str, Target] = {}
     modules: list[str] = []
     for each in ast.walk(node):
+        if isinstance(each, ast.ClassDef):
+            _keep_defaults(module, each)
         if isinstance(each, (ast.Import, ast.ImportFrom)):
             imports |= imported(module, each)
             if isinstance(each, ast.Import):
@@ -107,6 +120,17 @@ def statement_of(module: Module, node: ast.AST) -> Statement:
         modules=tuple(modules),
         decorators=tuple(name for each in decorators for name in _names(each)),
     )
+
+
+def _keep_defaults(module: Module, node: ast.ClassDef) -> None:
+    """Leave of each declared field its default alone."""
+    for each in node.body:
+        call = each.value if isinstance(each, ast.AnnAssign) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            declared = module.imports.get(call.func.id, ("", None))
+            if declared in _DECLARATIONS:
+                call.args = call.args[: _DECLARATIONS[declared]]
+                call.keywords = [each for each in call.keywords if each.arg in _DEFAULTS]
 
 
 def _take(module: Module, statement: ast.stmt) -> None:

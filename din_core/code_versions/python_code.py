@@ -194,9 +194,22 @@ class _Walk:
 
     def _may_register(self, module: Module, statement: Statement) -> bool:
         """Whether a decorator of our own may do more than bind the name that it stands above."""
+        for root, _ in statement.decorators:
+            is_here = root in module.symbols
+            source, name = (module.name, root) if is_here else module.imports.get(root, ("", None))
+            is_ours = is_here or self._is_ours(source)
+            if is_ours and not self._makes_dataclasses(source, name):
+                return True
+        return False
+
+    def _makes_dataclasses(self, source: str, name: str | None) -> bool:
+        """Whether a decorator says that it is a ``dataclass`` by another name, so no registry."""
+        path = self._path(source)
+        found = modules.parse(source, path).symbols.get(name or "", []) if path else []
         return any(
-            root in module.symbols or self._is_ours(module.imports.get(root, ("", None))[0])
-            for root, _ in statement.decorators
+            "dataclass_transform" in (root, *chain)
+            for each in found
+            for root, chain in each.decorators
         )
 
     def _is_ours(self, name: str) -> bool:

@@ -78,6 +78,10 @@ WORDS = {
     "Python of an asset": ("din_assets/evaluation.py", '"""Score', '"""Now score'),
     "C++": ("din_core/network/kernels/forward.hpp", "\n", "\n\n// Another.\n/* and\n more */\n"),
     "description": ("din_assets/training.py", "The Deep Interest Network", "A Deep Network"),
+    "description of an option": ("din_core/config/model.py", "Width of every", "How wide is each"),
+    "range of an option": ("din_core/config/model.py", "ge=1, le=1024", "ge=2, le=2048"),
+    "description of a step's own option": ("din_assets/ingest.py", "A category of", "Which part"),
+    "words of an option without default": ("din_core/config/source.py", "A file or", "One file or"),
 }  # fmt: skip
 
 
@@ -111,6 +115,10 @@ BEHAVIOUR = {
         {"test_predictions"},
     ),
     "C++": (("din_core/network/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
+    "default of an option": (
+        ("din_core/config/model.py", "option(8, ", "option(9, "),
+        {"din_model", "test_predictions", "architecture_graph", "onnx_model"},
+    ),
     "how the database is opened": (
         ("din_core/store/database.py", '"threads": threads', '"threads": 2 * threads'),
         MADE_BY_SQL,
@@ -123,7 +131,7 @@ BEHAVIOUR = {
         },
     ),
     "what reads lineage": (
-        ("din_core/tables/lineage/plausible_options.py", '"seed": ', '"seed": 1 + '),
+        ("din_core/tables/lineage/plausible_contexts.py", "seed=1,", "seed=2,"),
         {
             "attributes", "cates", "events", "items", "negatives", "samples", "user_sequences",
             "users", "warehouse",
@@ -248,3 +256,23 @@ def test_code_is_followed_through_packages_relative_imports_and_values(tmp_path)
         "house.handed:any_of_it",
     }  # fmt: skip
     assert {path.name for path in found.files} == {"kernel.cpp"}
+
+
+def test_what_a_decorator_may_register_counts_and_a_dataclass_does_not(tmp_path):
+    package = tmp_path / "house"
+    package.mkdir()
+    files = {
+        "__init__.py": "",
+        "decorators.py": "import typing\n\n@typing.dataclass_transform()\ndef options(cls):\n"
+        "    return cls\n\ndef register(cls):\n    return cls\n",
+        "classes.py": "from house.decorators import options, register\n\n"
+        "@options\nclass Other:\n    n = 1\n\n@register\nclass Model:\n    m = 1\n\n"
+        "def asked_for():\n    return 1\n",
+        "top.py": "from house.classes import asked_for\n\ndef f():\n    return asked_for()\n",
+    }
+    for name, text in files.items():
+        (package / name).write_text(text)
+    found = code_versions.reached(package, "house", package / "top.py", "f")
+    assert {name for name in found.code if name.startswith("house.classes:")} == {
+        "house.classes:asked_for", "house.classes:Model",
+    }  # fmt: skip
