@@ -96,14 +96,34 @@ def reasons_of_inputs(
     entry = state.made.get(asset)
     if entry is None:
         return
-    for dep in sorted(key.to_user_string() for key in definition.asset_deps[dg.AssetKey(asset)]):
-        if dep in dirty:
-            yield f"{dep} would be made"
-        elif dep in state.made and entry.inputs.get(dep) != state.made[dep].data_version:
-            yield f"{dep} has new content"
+    for dep in sorted({*dirty} & _inputs_of(definition, asset)):
+        yield f"{dep} would be made"
+    yield from reasons_of_made_inputs(definition, asset, state, dirty)
     for fact, now in state.facts.get(asset, {}).items():
         if entry.inputs.get(fact) != now:
             yield f"{fact} changed"
+
+
+def reasons_of_made_inputs(
+    definition: dg.AssetsDefinition, asset: str, state: State, unmade: Collection[str]
+) -> Iterator[str]:
+    """Give the reasons that lie in inputs that have come out by now, whatever comes of the others.
+
+    Args:
+        definition: Its definition.
+        asset: The asset.
+        state: What was made so far.
+        unmade: Assets that are made anew before it and may come out as they were.
+    """
+    if (entry := state.made.get(asset)) is None:
+        return
+    for dep in sorted(_inputs_of(definition, asset) - {*unmade}):
+        if dep in state.made and entry.inputs.get(dep) != state.made[dep].data_version:
+            yield f"{dep} has new content"
+
+
+def _inputs_of(definition: dg.AssetsDefinition, asset: str) -> set[str]:
+    return {key.to_user_string() for key in definition.asset_deps[dg.AssetKey(asset)]}
 
 
 def _of_source(

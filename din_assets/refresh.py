@@ -15,7 +15,13 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from din_assets import choices, paths, refresh_config, run_start
-from din_assets.changes import State, own_reasons, read_state, reasons_of_inputs
+from din_assets.changes import (
+    State,
+    own_reasons,
+    read_state,
+    reasons_of_inputs,
+    reasons_of_made_inputs,
+)
 from din_assets.definitions import build_defs
 from din_assets.last_run import Settled
 from din_assets.refresh_config import RunConfig
@@ -175,7 +181,7 @@ class _Pass:
                 continue
             together = {step.op.name: tuple(dict.fromkeys(reasons))}
             batch = [step]
-            while waiting and (certain := self._certain(waiting[0], state)):
+            while waiting and (certain := self._certain_beside(batch, waiting[0], state)):
                 batch.append(waiting.pop(0))
                 together[batch[-1].op.name] = tuple(dict.fromkeys(certain))
             before = state
@@ -209,6 +215,17 @@ class _Pass:
                 for reason in own_reasons(step, asset, state, self.run_config, self.resource)
             ]
         return self._own[step.op.name]
+
+    def _certain_beside(
+        self, batch: Sequence[dg.AssetsDefinition], step: dg.AssetsDefinition, state: State
+    ) -> list[str]:
+        """Reasons to make a step that no step of a batch can take away, however it comes out."""
+        unmade = {asset for made in batch for asset in _assets(made)}
+        return self._certain(step, state) + [
+            reason
+            for asset in _assets(step)
+            for reason in reasons_of_made_inputs(step, asset, state, unmade)
+        ]
 
     def _of_inputs(
         self, step: dg.AssetsDefinition, state: State, dirty: set[str] | None = None

@@ -102,6 +102,15 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
 
 
 @pytest.mark.usefixtures("without_delivery")
+def test_steps_that_no_other_can_spare_are_made_in_one_run(refreshed, pipeline, csv):
+    csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
+    made = refreshed()
+    assert made["samples"].reasons == ("interactions has new content",)
+    # The source, the tables made of it, the model, and all that is made of the model.
+    assert pipeline.instance.get_runs_count() == 4
+
+
+@pytest.mark.usefixtures("without_delivery")
 def test_changed_option_makes_what_it_affects(refreshed):
     refreshed.config["ops"]["samples"] = {"config": {"max_history": 2}}
     made = refreshed()

@@ -15,54 +15,91 @@ from din_core import code_versions
 from din_core.code_versions import libraries
 
 ROOT = Path(din_core.__file__).parents[1]
+# Each line is a library whose version is another, or is empty. What answers is a fork of this
+# process, which has imported the libraries and parsed the code: a fork imports our own code itself,
+# and parses what was edited since.
 ALL_VERSIONS = """
-import json, pathlib, sys, tempfile
-from din_core.code_versions import libraries
-if len(sys.argv) > 1:
-    known = libraries._version
-    libraries._version = lambda name: "0" if name == sys.argv[1] else known(name)
-from din_core.store import sql_files
-sql_files.private_folder = lambda: None
+import json, os, pathlib, sys
 import dagster as dg
-from din_assets.catalogue import ASSETS
-print(json.dumps({key.to_user_string(): version for asset in ASSETS
-    if isinstance(asset, dg.AssetsDefinition)
-    for key, version in asset.code_versions_by_key.items()}))
+import duckdb, jinja2, numpy, pyarrow.compute, pydantic, yaml
+from din_core.code_versions import modules
+
+root = pathlib.Path(modules.__file__).parents[1]
+for path in root.rglob("*.py"):
+    name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
+    modules.parse(name.removesuffix(".__init__"), path)
+
+def versions(library):
+    from din_core.code_versions import libraries
+    if library:
+        known = libraries._version
+        libraries._version = lambda name: "0" if name == library else known(name)
+    from din_core.store import sql_files
+    sql_files.private_folder = lambda: None
+    from din_assets.catalogue import ASSETS
+    return {key.to_user_string(): version for asset in ASSETS
+        if isinstance(asset, dg.AssetsDefinition)
+        for key, version in asset.code_versions_by_key.items()}
+
+for line in sys.stdin:
+    if os.fork() == 0:
+        print(json.dumps(versions(line.strip())), flush=True)
+        os._exit(0)
+    if os.wait()[1]:
+        print("null", flush=True)
+    sys.dont_write_bytecode = True  # the first has written it, and later ones see edited code
 """
 
 
-def versions_of(root, *library):
-    done = subprocess.run(
-        [sys.executable, "-c", ALL_VERSIONS, *library],
-        cwd=root, env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.fixture(scope="module")
-def original(tmp_path_factory):
+def house(tmp_path_factory):
+    """A copy of the code, to edit."""
     copy = tmp_path_factory.mktemp("original") / "house"
     ignored = shutil.ignore_patterns("__pycache__")
     for folder in ("din_core", "din_assets", "sql"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", copy)
-    return copy, versions_of(copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def versions_of(house):
+    """The code versions of the copy as it is, by asset; with another version of a library."""
+    log = house.with_name("log")
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", ALL_VERSIONS],
+            cwd=house, env={"PYTHONPATH": str(house), "PATH": "/usr/bin:/bin"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+        ) as process,
+    ):  # fmt: skip
+
+        def ask(library=""):
+            print(library, file=process.stdin, flush=True)
+            answer = json.loads(process.stdout.readline())
+            assert answer is not None, log.read_text()
+            return answer
+
+        yield ask
+
+
+@pytest.fixture(scope="module")
+def before(versions_of):
+    return versions_of()
 
 
 @pytest.fixture
-def changed_by(original):
+def changed_by(house, versions_of, before):
     """The assets whose version another text changes."""
-    root, before = original
 
     def edit(file, was, becomes):
-        path = root / file
+        path = house / file
         text = path.read_text()
         assert was in text
         path.write_text(text.replace(was, becomes, 1))
         try:
-            after = versions_of(root)
+            after = versions_of()
         finally:
             path.write_text(text)
         return {asset for asset in before if before[asset] != after[asset]}
@@ -158,18 +195,18 @@ def test_behaviour_changes_the_versions_of_what_uses_it(changed_by, kind):
         ("duckdb", MADE_BY_SQL),
     ],
 )  # fmt: skip
-def test_another_version_of_a_library_changes_what_it_computes(original, library, assets):
-    root, before = original
-    after = versions_of(root, library)
+def test_another_version_of_a_library_changes_what_it_computes(
+    versions_of, before, library, assets
+):
+    after = versions_of(library)
     assert {asset for asset in before if before[asset] != after[asset]} == assets
 
 
-def test_what_an_editor_leaves_beside_the_code_changes_nothing(original):
-    root, before = original
-    left = root / "din_core" / "training" / ".loop.py.swp"
+def test_what_an_editor_leaves_beside_the_code_changes_nothing(house, versions_of, before):
+    left = house / "din_core" / "training" / ".loop.py.swp"
     left.write_bytes(b"b0VIM \xff\xfe")
     try:
-        assert versions_of(root) == before
+        assert versions_of() == before
     finally:
         left.unlink()
 
