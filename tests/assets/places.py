@@ -20,6 +20,7 @@ import yaml
 from din_assets import paths
 from din_assets.run_history import RunHistory
 from tests.assets.conftest import SMALL_RUN
+from tests.assets.warm_processes import WarmProcess
 
 PATIENCE = 1200  # seconds for a run that waits for two others on a busy machine
 
@@ -35,14 +36,20 @@ class Place:
     """A Dagster home with the project's instance, and the processes that a test starts in it."""
 
     home: Path
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    processes: list[subprocess.Popen[str] | WarmProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # Relative folders start at the working directory, which `din` sets to the project's root.
         config = (paths.project_root() / "dagster.yaml").read_text(encoding="utf-8")
-        (self.home / "dagster.yaml").write_text(
-            config.replace("base_dir: .dagster", f"base_dir: {self.home / '.dagster'}")
-        )
+        for was, becomes in {
+            "base_dir: .dagster": f"base_dir: {self.home / '.dagster'}",
+            # A test waits for what Dagster does each time it looks.
+            "poll_interval_seconds: 15": "poll_interval_seconds: 1",
+            "class: RunQueue\n": "class: RunQueue\n  config: {dequeue_interval_seconds: 1}\n",
+        }.items():
+            assert was in config
+            config = config.replace(was, becomes)
+        (self.home / "dagster.yaml").write_text(config)
 
     @property
     def data(self) -> Path:
@@ -70,12 +77,20 @@ class Place:
         self.processes.append(process)
         return process
 
+    def start_warm(self, *command: str, killed_at: tuple[str, str] | None = None) -> WarmProcess:
+        """Start ``din`` or ``dagster`` with its imports done."""
+        process = WarmProcess(
+            *command, folder=self.home, variables=self.variables, killed_at=killed_at
+        )
+        self.processes.append(process)
+        return process
+
     def start_run(
         self, select: str = "*", *, log_level: str = "WARNING", config: dict[str, Any] | None = None
-    ) -> subprocess.Popen[str]:
+    ) -> WarmProcess:
         """Start a run; at ``DEBUG`` it tells each step, and its pipe must be read meanwhile."""
-        return self.start(
-            program("dagster"), "asset", "materialize", "--select", select,
+        return self.start_warm(
+            "dagster", "asset", "materialize", "--select", select,
             "-m", "din_assets.definitions", "-c", self.write(config or SMALL_RUN, log_level),
         )  # fmt: skip
 
@@ -166,13 +181,13 @@ def wait_until(true: Callable[[], object], otherwise: Callable[[], object]) -> N
         time.sleep(0.2)
 
 
-def finish(process: subprocess.Popen[str], returncode: int = 0) -> str:
+def finish(process: subprocess.Popen[str] | WarmProcess, returncode: int = 0) -> str:
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == returncode, output[-3000:]
     return output
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: subprocess.Popen[str] | WarmProcess) -> None:
     """Kill a process with all that it started, where it still runs, and close its pipe."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)

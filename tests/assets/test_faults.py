@@ -7,12 +7,10 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -27,7 +25,7 @@ from din_assets import cli
 from din_core import store
 from din_core.store import artifacts, ledger
 from tests.assets.conftest import SMALL_RUN, Pipeline, run_history
-from tests.assets.places import PATIENCE, Place, finish, kill, program
+from tests.assets.places import PATIENCE, Place, finish, kill
 
 KILLS = int(os.environ.get("DIN_FAULT_KILLS", "1"))
 #: All that is published but the model: nothing of it needs torch, which takes long to import.
@@ -52,7 +50,7 @@ while not Path(stop).exists():
         ).fetchone()
         assert events == sequences > 0, (events, sequences)
     n += 1
-    time.sleep(0.05)
+    time.sleep(0.2)  # opening the file takes as long as some of the steps
 print(n)
 """
 
@@ -177,49 +175,8 @@ def test_run_killed_at_any_moment_changes_nothing_or_all(place, finished, undist
         time.sleep(moments.uniform(0.0, 0.5))
         kill(run)
         assert published(place.data) in (before, after), begun
-        finish(place.start(program("din"), "refresh", "-c", place.write(config)))
+        finish(place.start_warm("din", "refresh", "-c", place.write(config)))
         assert_as_undisturbed(place, after)
-
-
-# Each line names a call to be killed before or after, and what `din` is called with. The process
-# that is killed is a fork of this one, which has imported what takes longest.
-KILL_AT = """
-import importlib, json, os, signal, sys
-import torch.onnx, matplotlib.pyplot, onnx, onnxruntime
-from din_assets import cli
-
-for line in sys.stdin:
-    where, when, arguments, environment = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.environ |= environment
-        module, name = where.split(":")
-        module = importlib.import_module(module)
-        real = getattr(module, name)
-
-        def killing(*args, **kwargs):
-            if when == "after":
-                real(*args, **kwargs)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        setattr(module, name, killing)
-        os._exit(cli.main(arguments))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def killer(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
-    """A process that starts runs to be killed."""
-    with (tmp_path_factory.mktemp("killer") / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILL_AT],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        yield process
-        kill(process)
 
 
 @pytest.mark.timeout(2 * PATIENCE)
@@ -234,14 +191,11 @@ def killer(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
          "swapped in but not finished"],
 )  # fmt: skip
 def test_run_killed_between_two_of_its_records(
-    place, killer, undisturbed, monkeypatch, where, when, is_swapped
+    place, undisturbed, monkeypatch, where, when, is_swapped
 ):
     (_, before), (config, after) = undisturbed
     arguments = ("refresh", "-c", place.write(config))
-    told = json.dumps([where, when, arguments, place.variables])
-    print(told, file=killer.stdin, flush=True)
-    ended = next(line for line in killer.stdout if line.lstrip("-").strip().isdigit())
-    assert int(ended) == -signal.SIGKILL
+    finish(place.start_warm("din", *arguments, killed_at=(where, when)), -signal.SIGKILL)
     assert published(place.data) == (after if is_swapped else before)
     for name, value in place.variables.items():
         monkeypatch.setenv(name, value)
