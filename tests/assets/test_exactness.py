@@ -213,7 +213,17 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+#: One option of the reading step, and one of a sample's history, are shown by another each.
+MORE_OF_THE_SAME = {"user_attribute_cols", "max_history"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(change, marks=[pytest.mark.thorough] if change in MORE_OF_THE_SAME else [])
+        for change in CHANGES
+    ],
+)
 def test_change_ends_as_a_fresh_build(first, place, fresh_build, change):
     CHANGES[change](place)
     assert place.run() != []

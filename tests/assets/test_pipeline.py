@@ -17,6 +17,10 @@ ABOVE_NEGATIVES = {
     "user_sequences",
 }  # fmt: skip
 
+BELOW_THE_MODEL = (
+    "architecture_graph", "onnx_model", "test_predictions", "test_auc", "warehouse",
+)  # fmt: skip
+
 
 def materializations(result):
     return {
@@ -188,6 +192,7 @@ def test_small_log_ends_green_and_publishes_nothing_untrained_unless_asked(
     pipeline, write_csv, monkeypatch, rows, untrained
 ):
     monkeypatch.setenv("DIN_CSV", str(write_csv(*rows)))
+    made = ()
     if untrained is not None:
         message = failure_of(pipeline.run())
         assert "there is nothing to train a model on" in message
@@ -195,7 +200,8 @@ def test_small_log_ends_green_and_publishes_nothing_untrained_unless_asked(
         assert "allow_untrained (ops: din_model: config)" in message
         assert not any((pipeline.home / "artifacts" / "din_model").iterdir())
         pipeline.config["ops"]["din_model"]["config"]["allow_untrained"] = True
-    assert pipeline.run().success
+        made = ("din_model", *BELOW_THE_MODEL)
+    assert pipeline.run(*made).success
     assert (pipeline.home / "warehouse.duckdb").is_file()
 
 
@@ -253,8 +259,7 @@ def test_published_file_stays_as_it_is_until_a_run_has_succeeded(
     before = (pipeline.home / "warehouse.duckdb").read_bytes()
     pipeline.config["ops"]["din_model"]["config"]["seed"] = 1
     monkeypatch.setattr(f"din_core.serving.{failing}", broken)
-    below = ("din_model", "test_predictions", "test_auc", "architecture_graph", "onnx_model")
-    result = pipeline.run(*below, "warehouse")
+    result = pipeline.run("din_model", *BELOW_THE_MODEL)
     assert not result.success
     assert {"din_model", "test_auc"} <= set(materializations(result))
     assert (pipeline.home / "warehouse.duckdb").read_bytes() == before
