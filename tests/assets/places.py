@@ -89,8 +89,14 @@ class Place:
         self, select: str = "*", *, log_level: str = "WARNING", config: dict[str, Any] | None = None
     ) -> WarmProcess:
         """Start a run; at ``DEBUG`` it tells each step, and its pipe must be read meanwhile."""
-        return self.start_warm(
-            "dagster", "asset", "materialize", "--select", select,
+        return self.start_warm("dagster", *self.materialize(select, config, log_level))
+
+    def materialize(
+        self, select: str, config: dict[str, Any] | None = None, log_level: str = "WARNING"
+    ) -> tuple[str, ...]:
+        """Return the arguments of ``dagster`` that make some assets."""
+        return (
+            "asset", "materialize", "--select", select,
             "-m", "din_assets.definitions", "-c", self.write(config or SMALL_RUN, log_level),
         )  # fmt: skip
 

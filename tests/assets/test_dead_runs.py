@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from din_assets import dead_runs
 from din_assets.resources import StoreResource
 from din_core.store import artifacts
 from tests.assets.conftest import SMALL_RUN, Pipeline
-from tests.assets.places import PATIENCE, Place, kill, wait_until
+from tests.assets.places import PATIENCE, Place, kill, program, wait_until
 
 INGESTION = ("interactions", "rejected_rows")
 CONFIG = {"ops": {"interactions": SMALL_RUN["ops"]["interactions"]}}
@@ -27,9 +28,18 @@ def nothing_to_do():
     """A job whose runs tests record as they like."""
 
 
+@pytest.fixture(scope="module")
+def empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run history without runs: making its tables takes longer than most of these tests."""
+    home = tmp_path_factory.mktemp("empty")
+    with dg.DagsterInstance.from_config(str(Place(home).home)):
+        return home / ".dagster"
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, empty_history: Path) -> Iterator[Place]:
     place = Place(tmp_path)
+    shutil.copytree(empty_history, tmp_path / ".dagster")
     try:
         yield place
     finally:
@@ -231,7 +241,8 @@ def test_ui_runs_what_was_queued_although_a_terminal_and_the_ui_were_killed(plac
 
     # Whoever holds the lock decides when a run goes on, and what the kill meets.
     with StoreResource(home=str(place.data)).locked("a test"):
-        terminal = place.start_run(",".join(INGESTION), config=CONFIG)
+        command = place.materialize(",".join(INGESTION), CONFIG)
+        terminal = place.start(program("dagster"), *command)
         assert any("waiting for a test" in line for line in terminal.stdout)
         kill(terminal)
         [of_terminal] = place.statuses()
