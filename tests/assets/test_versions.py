@@ -163,7 +163,7 @@ BEHAVIOUR = {
     "how a check is run": (
         ("din_core/tables/checks.py", "_ALL_USERS = 1", "_ALL_USERS = 2"),
         {
-            "attributes", "cates", "events", "items", "negatives", "samples", "test_predictions",
+            "attributes", "events", "items", "negatives", "samples", "test_predictions",
             "user_sequences", "users",
         },
     ),
