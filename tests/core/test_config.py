@@ -1,7 +1,9 @@
 """Options say once what they are: described, bounded, and refused by name, value and range."""
 
 import dataclasses
+import importlib
 import math
+import pkgutil
 from typing import Literal
 
 import pytest
@@ -39,7 +41,11 @@ def outside(each):
 
 
 def test_every_class_of_the_package_is_looked_at():
-    made = {each for each in vars(config).values() if isinstance(each, type)}
+    modules = [
+        importlib.import_module(each.name)
+        for each in pkgutil.iter_modules(config.__path__, f"{config.__name__}.")
+    ]
+    made = {each for module in modules for each in vars(module).values() if isinstance(each, type)}
     abstract = {config.ModelConfig, config.MLPModelConfig}
     assert {cls for cls in made if cls.__name__.endswith("Config")} == {*CLASSES, *abstract}
 

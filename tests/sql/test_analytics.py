@@ -453,7 +453,7 @@ def own_columns(con):
     create_interactions(con, ("user_id", "item_id", "time"), [(1, 7, 1), (1, 8, 2)])
     source = SourceConfig(path="", item_attribute_cols=())
     sequences.build(con, source, SequenceConfig(), in_ids=True)
-    analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
+    analytics.create_views(con, sequences.template_context(con, source, SequenceConfig()))
     names = rows_of(
         con,
         "select distinct column_name from duckdb_columns() where not internal "
@@ -479,7 +479,7 @@ def test_attribute_named_as_a_column_of_a_view_steps_aside_in_all_of_them(con):
             [("u1", item, time, *["x"] * len(attributes)) for item, time in (("a", 1), ("b", 2))],
         )
         sequences.build(con, source, SequenceConfig(), in_ids=True)
-        analytics.create_views(con, sequences.options_from(con, source, SequenceConfig()))
+        analytics.create_views(con, sequences.template_context(con, source, SequenceConfig()))
         views = ("item_popularity",) if item_attributes else ("samples", "user_activity")
         for view in views:
             columns = [row[0].lower() for row in rows_of(con, f"describe {view}")]
