@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Literal
 
 import onnx
@@ -21,6 +20,7 @@ from din_core.config import (
     TrainingConfig,
     model_config,
 )
+from din_core.config.options import config_class, option
 from din_core.network import models
 from din_core.network.features import Vocabulary
 from din_core.network.models import ClickModel, build_model
@@ -230,9 +230,9 @@ def test_a_killed_run_of_any_model_ends_with_the_same_weights(config, tmp_path):
 def third():
     """The inner product of candidate and history sum; registered while a test runs."""
 
-    @dataclass(frozen=True, kw_only=True)
+    @config_class
     class DotConfig(ModelConfig):
-        model: Literal["dot"] = "dot"
+        model: Literal["dot"] = option("dot", "Which model is trained.")
 
     class Dot(ClickModel):
         title = "Inner product"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import pytest
@@ -15,6 +14,7 @@ from din_core.config import (
     PNNConfig,
     model_config,
 )
+from din_core.config.options import config_class, option
 from din_core.errors import RefusedOptionsError
 
 
@@ -61,8 +61,8 @@ def test_a_configuration_keeps_the_name_of_its_model():
 def test_two_models_of_one_name_are_refused():
     with pytest.raises(TypeError, match="OtherConfig and PNNConfig both name the model pnn"):
 
-        @dataclass(frozen=True, kw_only=True)
+        @config_class
         class OtherConfig(ModelConfig):
-            model: Literal["pnn"] = "pnn"
+            model: Literal["pnn"] = option("pnn", "Which model is trained.")
 
     assert MODEL_CONFIGS["pnn"] is PNNConfig
