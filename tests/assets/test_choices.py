@@ -189,7 +189,7 @@ def test_run_of_some_steps_leaves_what_is_remembered_of_the_others(pipeline, log
     asked = {"ops": {"interactions": {"config": {"drop_duplicates": True}}}}
     assert pipeline.run("interactions", "rejected_rows", config=asked).success
     assert pipeline.run(
-        "cates", config={"ops": {"samples": {"config": {"max_history": 3}}}}
+        "attributes", config={"ops": {"samples": {"config": {"max_history": 3}}}}
     ).success
     assert remembered(pipeline.home) == {
         "interactions": {"config": {"path": str(log), "drop_duplicates": True}},
