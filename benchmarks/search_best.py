@@ -48,7 +48,7 @@ SPACE: list[list[dict[str, Any]]] = [
     [{"batch_size": 512}, {"batch_size": 1024}, {"batch_size": 2048}],
     [{"dropout": 0.0}, {"dropout": 0.1}, {"dropout": 0.3}],
     [{"activation": "relu"}, {"activation": "dice"}, {"activation": "prelu"}],
-    [{"negatives_per_positive": 1}, {"negatives_per_positive": 2}],
+    [{"redrawn_per_positive": None}, {"redrawn_per_positive": 2}],
     [{"ema_decay": 0.998}, {"ema_decay": 0.99}, {"ema_decay": 0.0}],
     [{"embedding_init_std": 0.03}, {"embedding_init_std": 0.01}, {"embedding_init_std": 0.1}],
     [{"embed_dim": 32}, {"embed_dim": 16}, {"embed_dim": 64}],

@@ -29,8 +29,8 @@ def _synthetic_log(con: duckdb.DuckDBPyConnection) -> str:
     return json.dumps(shape, sort_keys=True)
 
 
-def _redrawing(con: duckdb.DuckDBPyConnection) -> str:
-    return json.dumps(training_data.can_redraw(con))
+def _negatives(con: duckdb.DuckDBPyConnection) -> str:
+    return json.dumps(training_data.recorded_negatives(con), sort_keys=True)
 
 
 def _record(con: duckdb.DuckDBPyConnection) -> str:
@@ -40,7 +40,7 @@ def _record(con: duckdb.DuckDBPyConnection) -> str:
 
 
 _FACTS: Mapping[str, Mapping[str, Callable[[duckdb.DuckDBPyConnection], str]]] = {
-    "din_model": {"whether negatives may be redrawn": _redrawing},
+    "din_model": {"how negatives were made": _negatives},
     "test_auc": {"the shape of the synthetic log": _synthetic_log},
     "warehouse": {"the record of what was made": _record},
 }

@@ -78,6 +78,6 @@ attributes = sequence_table("attributes")
 events = sequence_table("events")
 user_sequences = sequence_table("user_sequences")
 negatives = sequence_table(
-    "negatives", options=("negatives_per_positive", "negative_sampling", "seed")
+    "negatives", options=("negatives_per_positive", "negative_sampling", "sampling_seed")
 )
 samples = sequence_table("samples", options=("max_history", "split", "val_from", "test_from"))

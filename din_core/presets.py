@@ -2,8 +2,8 @@
 
 ``tutorial`` is torch-rechub's DIN tutorial, which is what the dataclasses default to. ``best`` was
 selected on validation only (``benchmarks/search_best.py``): product inputs beside the attention's
-output, negatives redrawn every epoch, and an average of the weights. ``default`` is ``best`` with
-fewer epochs, for an answer within a minute or two.
+output, sampled negatives redrawn every epoch, and an average of the weights. ``default`` is
+``best`` with fewer epochs, for an answer within a minute or two.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BEST = Preset(
         learning_rate=3e-3,
         weight_decay=0.0,
         embedding_l2=2e-3,
-        negatives="redrawn",
+        negatives="auto",
         ema_decay=0.998,
         earlystop_patience=5,
     ),

@@ -17,6 +17,6 @@ def context(**changes):
         "negatives_per_positive": options.negatives_per_positive,
         "negative_sampling": options.negative_sampling,
         "split": options.split,
-        "seed": options.seed,
+        "sampling_seed": options.sampling_seed,
     }
     return TemplateContext(**{**fields, **changes})

@@ -249,15 +249,15 @@ def sampled_negatives(sequences, item_attributes, config):
                 continue
             for k in range(1, config.negatives_per_positive + 1):
                 if config.negative_sampling == "uniform":
-                    chosen = pick(deck(free), config.seed, user, position, k)
+                    chosen = pick(deck(free), config.sampling_seed, user, position, k)
                 else:
                     pool = pool_of(item)
-                    chosen = pick(pool, config.seed, user, position, k)
+                    chosen = pick(pool, config.sampling_seed, user, position, k)
                     if chosen in interacted:
                         pool = [other for other in pool if other not in interacted] or (
                             [other for other in pool_of(None) if other not in interacted]
                         )
-                        chosen = pick(pool, config.seed, user, position, k + 2**29)
+                        chosen = pick(pool, config.sampling_seed, user, position, k + 2**29)
                 found.append((user, position, k, chosen, time))
     return found
 

@@ -33,6 +33,7 @@ from din_core.config.training import (
     Device,
     LearningRateSchedule,
     Precision,
+    RedrawnSampling,
     TrainingConfig,
     TrainingNegatives,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "Precision",
     "ProductLayer",
     "Quoting",
+    "RedrawnSampling",
     "SequenceConfig",
     "SourceConfig",
     "Split",

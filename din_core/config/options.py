@@ -342,7 +342,7 @@ def config_from_mapping(cls: type[D], values: Mapping[str, Any]) -> D:
 
     Example:
         >>> from din_core.config import SequenceConfig
-        >>> config_from_mapping(SequenceConfig, {"seed": 7, "unrelated": True}).seed
+        >>> config_from_mapping(SequenceConfig, {"max_history": 7, "unrelated": True}).max_history
         7
     """
     names = {each.name for each in dataclasses.fields(cls)}

@@ -25,12 +25,20 @@ class SequenceConfig:
         ge=0,
         lt=_LIMIT,
     )
-    negatives_per_positive: int = option(1, "Negatives drawn for each positive.", ge=0, le=1_000)
+    negatives_per_positive: int = option(
+        1,
+        "Negatives in the table for each positive: what validation and test are measured with, and "
+        "training where it redraws none.",
+        ge=0,
+        le=1_000,
+    )
     negative_sampling: NegativeSampling = option(
         "uniform",
-        "'uniform' over the items the user never interacted with, by 'popularity' (count to the "
-        "power 0.75), or from the positive's category ('same_category').",
+        "How they are sampled: 'uniform' over the items the user never interacted with, by "
+        "'popularity' (count to the power 0.75), or from the positive's category "
+        "('same_category').",
     )
+    sampling_seed: int = option(2022, "Seed of that draw.", ge=0, lt=_LIMIT)
     split: Split = option(
         "leave_one_out",
         "'leave_one_out' (last event test, the one before validation; in a labelled log, the last "
@@ -42,7 +50,6 @@ class SequenceConfig:
         gt=0,
     )
     test_from: float = option(0.9, "Temporal split: first moment of test, in the same unit.", gt=0)
-    seed: int = option(2022, "Seed of the negative draw.", ge=0, lt=_LIMIT)
 
     def contradiction(self) -> str | None:
         """Say whether the moments of a temporal split are in no order, or in two units."""

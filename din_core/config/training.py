@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from din_core.config.options import config_class, option
+from din_core.config.sequences import NegativeSampling
 
 Device = Literal["auto", "cpu", "cuda"]
 LearningRateSchedule = Literal["constant", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Regularization = Literal["l2", "mini_batch_aware"]
-TrainingNegatives = Literal["redrawn", "fixed"]
+TrainingNegatives = Literal["auto", "redrawn", "fixed"]
+RedrawnSampling = Literal["as_table", NegativeSampling]
 
 
 @config_class
@@ -43,10 +45,21 @@ class TrainingConfig:
     )
     negatives: TrainingNegatives = option(
         "fixed",
-        "'redrawn' uniformly every epoch, or 'fixed' (those of the table `negatives`); logged or "
-        "non-uniform negatives are always fixed.",
+        "'redrawn' every epoch, 'fixed' (those of the table `negatives`), or 'auto': redrawn where "
+        "those of the table are sampled, fixed where they are logged.",
     )
-    negatives_per_positive: int = option(1, "Redrawn negatives for each positive.", ge=0, le=1_000)
+    redrawn_sampling: RedrawnSampling = option(
+        "as_table",
+        "How redrawn negatives are sampled: 'as_table', that is by the table's "
+        "`negative_sampling`, or 'uniform', by 'popularity', from the 'same_category'.",
+    )
+    redrawn_per_positive: int | None = option(
+        None,
+        "Redrawn negatives for each positive; by default as many as the table has "
+        "(`negatives_per_positive`).",
+        ge=1,
+        le=1_000,
+    )
     ema_decay: float = option(
         0.0,
         "Decay of the exponential moving average of the weights that is evaluated and kept; 0 "
@@ -85,3 +98,22 @@ class TrainingConfig:
         "Give a model also where there is nothing to learn a ranking from (no training sample, or "
         "samples of one label only), instead of failing; it cannot rank.",
     )
+
+    def redrawn_choices(self) -> dict[str, str | int]:
+        """Return what was chosen of redrawn negatives alone, by option."""
+        choices: dict[str, str | int] = {}
+        if self.redrawn_sampling != "as_table":
+            choices["redrawn_sampling"] = self.redrawn_sampling
+        if self.redrawn_per_positive is not None:
+            choices["redrawn_per_positive"] = self.redrawn_per_positive
+        return choices
+
+    def contradiction(self) -> str | None:
+        """Say whether something is chosen of redrawn negatives, and none are redrawn."""
+        if self.negatives != "fixed" or not (choices := self.redrawn_choices()):
+            return None
+        name, value = next(iter(choices.items()))
+        return (
+            f"{name} is {value!r}, but negatives is 'fixed', so none are redrawn: set negatives: "
+            f"redrawn, or leave {' and '.join(choices)} out"
+        )

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from din_core.config import TrainingConfig
-from din_core.inputs.sampling import draw_negatives, epoch_seed
-from din_core.inputs.training_data import Int32, Int64, Rows, Samples, TrainingData, row_type
+from din_core.inputs.redrawing import redrawing
+from din_core.inputs.samplers import SAMPLERS, draw_negatives, epoch_seed, seen_in_training
+from din_core.inputs.training_data import Int32, Rows, Samples, TrainingData, row_type
 
-# Users whose events are sorted at a time.
-_CHUNK_USERS = 1 << 16
+# Positives that are looked at first to see whether there is any negative to draw.
+_FIRST_ROWS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -93,45 +95,55 @@ class EpochPlan:
 class EpochPlanner:
     """Plans the epochs of a log.
 
-    With ``negatives="redrawn"`` every epoch draws its own: the epoch joins the seed of
-    :mod:`din_core.inputs.sampling`. A redrawn negative is an item that its user has not interacted
-    with *in what training may see*: leaving out a held-out positive would tell the model about it.
-    A positive and its negatives then stand side by side, in one step. With ``"fixed"`` the samples
-    of the table are taken as they are; so are, always, logged negatives and those that were not
-    drawn uniformly, because redrawn ones are uniform.
+    Where negatives are redrawn (:mod:`din_core.inputs.redrawing`), every epoch draws its own: the
+    epoch joins the seed of :mod:`din_core.inputs.samplers`. A sampler knows of the log what
+    training may see, so a redrawn negative is an item that its user has not interacted with
+    *there*. A positive and its negatives then stand side by side, in one step. Otherwise the
+    samples of the table are taken as they are.
 
     Args:
         data: The log.
-        config: ``negatives``, ``negatives_per_positive`` and ``seed`` are read.
+        config: ``negatives``, ``redrawn_sampling``, ``redrawn_per_positive`` and ``seed`` are read.
 
     Attributes:
-        redraws: Whether negatives are drawn here.
         n_samples: Samples of an epoch before any negative is drawn; 0 leaves nothing to learn.
+        negatives: Which ones an epoch has, in words.
+
+    Raises:
+        SamplingError: The negatives that are asked for cannot be had from this log.
     """
 
     def __init__(self, data: TrainingData, config: TrainingConfig) -> None:
         self._seed = config.seed
-        self._n_negatives = config.negatives_per_positive
-        self._n_items = data.vocabulary.n_items
-        self.redraws = config.negatives == "redrawn" and data.can_redraw
+        self._redrawing = redrawing(data, config)
         self._samples = data.samples["train"]
         # A row number has half the bytes of an index where that is enough.
         self._row_type = row_type(len(self._samples))
-        if self.redraws:
-            self._positives = np.flatnonzero(self._samples.label == 1).astype(self._row_type)
-            self._interacted_items, self._interacted_offsets = _interacted_in_training(data)
-        self.n_samples = len(self._positives if self.redraws else self._samples)
+        if self._redrawing is None:
+            self.negatives = "logged" if data.labelled else "fixed"
+            self.n_samples = len(self._samples)
+            return
+        each = f"{self._redrawing.per_positive} for each positive"
+        self.negatives = f"redrawn, {self._redrawing.sampling}, {each}"
+        self._log = seen_in_training(data)
+        self._positives = np.flatnonzero(self._samples.label == 1).astype(self._row_type)
+        self.n_samples = len(self._positives)
 
-    def labels(self) -> set[int]:
+    @cached_property
+    def labels(self) -> frozenset[int]:
         """The labels that an epoch's samples have, without planning one."""
         if self.n_samples == 0:
-            return set()
-        if not self.redraws:
+            return frozenset()
+        if self._redrawing is None:
             label = self._samples.label
-            return {int(label.min()), int(label.max())}
-        n_interacted = np.diff(self._interacted_offsets)[self._samples.user[self._positives] - 1]
-        has_negatives = self._n_negatives > 0 and bool((n_interacted < self._n_items).any())
-        return {0, 1} if has_negatives else {1}
+            return frozenset({int(label.min()), int(label.max())})
+        # The first few positives tell, wherever any user has an item left to draw.
+        begin, n_rows = 0, _FIRST_ROWS if self._redrawing.per_positive else 0
+        while n_rows and begin < self.n_samples:
+            if self._redrawn(0, self._positives[begin : begin + n_rows], 1).any():
+                return frozenset({0, 1})
+            begin, n_rows = begin + n_rows, n_rows * 16
+        return frozenset({1})
 
     def plan(self, epoch: int) -> EpochPlan:
         """Plan an epoch.
@@ -144,56 +156,33 @@ class EpochPlanner:
         """
         order = np.random.default_rng([self._seed, epoch]).permutation(self.n_samples)
         order = order.astype(self._row_type)
-        if not self.redraws:
+        if self._redrawing is None:
             return EpochPlan(self._samples, order)
 
-        samples, positives = self._samples, self._positives
-        items = np.empty((self.n_samples, 1 + self._n_negatives), dtype=np.int32)
-        items[:, 0] = samples.item[positives]
-        for k in range(1, self._n_negatives + 1):
-            items[:, k] = draw_negatives(
-                seed=epoch_seed(self._seed, epoch),
-                user_idx=samples.user[positives],
-                position=samples.position[positives],
-                k=k,
-                interacted_items=self._interacted_items,
-                interacted_offsets=self._interacted_offsets,
-                n_items=self._n_items,
-            )
+        positives, n_negatives = self._positives, self._redrawing.per_positive
+        items = np.empty((self.n_samples, 1 + n_negatives), dtype=np.int32)
+        items[:, 0] = self._samples.item[positives]
+        items[:, 1:] = self._redrawn(epoch, positives, n_negatives)
         item = items[order].reshape(-1)
         there = item > 0
         label = np.zeros(items.shape, dtype=np.int8)
         label[:, 0] = 1
         return EpochPlan(
-            samples,
+            self._samples,
             row=np.repeat(positives[order], items.shape[1])[there],
             item=item[there],
             label=label.reshape(-1)[there],
         )
 
-
-def _interacted_in_training(data: TrainingData) -> tuple[Int32, Int64]:
-    """Items of each user's events up to the last training positive, sorted, each once.
-
-    Returns:
-        Items of user 1, 2, … in turn, and the offsets ``[U + 1]`` where each user's begin.
-    """
-    n_users, scale = data.vocabulary.n_users, data.vocabulary.n_items + 1
-    train = data.samples["train"]
-    n_seen = np.zeros(n_users + 1, dtype=np.int64)
-    # Training positions are the first ones of a user, whichever way the log was split.
-    positives = train.label == 1
-    np.maximum.at(n_seen, train.user[positives], train.position[positives])
-    first = np.concatenate([[0], data.user_offsets[:-1]])
-    items: list[Int32] = []
-    counts = np.zeros(n_users + 1, dtype=np.int64)
-    for begin in range(0, n_users + 1, _CHUNK_USERS):
-        users = np.arange(begin, min(begin + _CHUNK_USERS, n_users + 1))
-        seen = n_seen[users]
-        skipped = first[users] - np.cumsum(seen) + seen
-        event = np.arange(int(seen.sum())) + np.repeat(skipped, seen)
-        keys = np.unique(np.repeat(users, seen) * scale + data.event_items[event])
-        items.append((keys % scale).astype(np.int32))
-        counts[users] = np.bincount(keys // scale - begin, minlength=len(users))
-    # Index 0 is nobody's.
-    return np.concatenate(items), np.cumsum(counts)
+    def _redrawn(self, epoch: int, positives: Rows, per_positive: int) -> Int32:
+        """Draw the negatives of some positives, int32 ``[N, n]``."""
+        assert self._redrawing is not None
+        return draw_negatives(
+            SAMPLERS[self._redrawing.sampling],
+            self._log,
+            seed=epoch_seed(self._seed, epoch),
+            user_idx=self._samples.user[positives],
+            position=self._samples.position[positives],
+            item_idx=self._samples.item[positives],
+            per_positive=per_positive,
+        )

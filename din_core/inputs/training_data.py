@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from din_core.config import NegativeSampling
+from din_core.config import NegativeSampling, SequenceConfig
 from din_core.errors import DinError
 from din_core.network.features import Vocabulary
 from din_core.store.sql_files import literal, quote
@@ -89,7 +89,8 @@ class TrainingData:
         user_attributes: By index column, the index of each user's value, int32 ``[U + 1]``.
         samples: By split.
         labelled: Whether the negatives are logged impressions, which nothing may redraw.
-        negative_sampling: How the negatives of the table were drawn, as far as it was recorded.
+        negative_sampling: How the negatives of the table were drawn, where they were.
+        negatives_per_positive: How many of them for each positive, likewise.
     """
 
     vocabulary: Vocabulary
@@ -100,15 +101,12 @@ class TrainingData:
     samples: Mapping[SplitName, Samples]
     labelled: bool = False
     negative_sampling: NegativeSampling = "uniform"
-
-    @property
-    def can_redraw(self) -> bool:
-        """Whether uniform redrawn negatives are like those of the table."""
-        return _can_redraw(self.labelled, self.negative_sampling)
+    negatives_per_positive: int = 1
 
     def fingerprint(self) -> str:
         """SHA-256 of everything in it: two equal ones train the same model."""
-        digest = hashlib.sha256(repr((self.vocabulary.to_dict(), self.can_redraw)).encode())
+        negatives = (self.labelled, self.negative_sampling, self.negatives_per_positive)
+        digest = hashlib.sha256(repr((self.vocabulary.to_dict(), negatives)).encode())
         for columns in (self.item_attributes, self.user_attributes):
             for name, values in columns.items():
                 digest.update(name.encode() + b"\0")
@@ -128,11 +126,13 @@ def row_type(n_rows: int) -> type[np.int32] | type[np.int64]:
     return np.int32 if n_rows < 2**31 else np.int64
 
 
-def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
+def load(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig | None = None) -> TrainingData:
     """Read a log from the pipeline's tables.
 
     Args:
         con: Connection with what :data:`READS` names.
+        sequences: How the samples were made; by default what was recorded, and where nothing was,
+            as outside the pipeline, the defaults. Training redraws negatives as it says.
 
     Returns:
         The log; attributes are those that ``encoded_samples`` has.
@@ -141,7 +141,7 @@ def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         TrainingDataError: One of the tables is missing.
     """
     try:
-        return _load(con)
+        return _load(con, sequences or recorded_choices.sampling_config(con))
     except duckdb.CatalogException as error:
         first_line = str(error).splitlines()[0]
         raise TrainingDataError(
@@ -150,7 +150,7 @@ def load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         ) from error
 
 
-def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
+def _load(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig) -> TrainingData:
     n_users, n_items = _count(con, "users"), _count(con, "items")
     item_columns, user_columns = _attribute_columns(con)
     sizes = _attribute_sizes(con)
@@ -172,21 +172,23 @@ def _load(con: duckdb.DuckDBPyConnection) -> TrainingData:
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
         samples=_samples(con, offsets),
         labelled=_is_labelled(con),
-        negative_sampling=recorded_choices.negative_sampling(con),
+        negative_sampling=sequences.negative_sampling,
+        negatives_per_positive=sequences.negatives_per_positive,
     )
 
 
-def can_redraw(con: duckdb.DuckDBPyConnection) -> bool:
-    """Say whether training may redraw the negatives: see :attr:`TrainingData.can_redraw`.
+def recorded_negatives(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """Return how the table ``negatives`` came about, as :func:`load` takes it, by field.
 
     Args:
         con: Connection with the table ``interactions``.
     """
-    return _can_redraw(_is_labelled(con), recorded_choices.negative_sampling(con))
-
-
-def _can_redraw(labelled: bool, negative_sampling: NegativeSampling) -> bool:
-    return not labelled and negative_sampling == "uniform"
+    sequences = recorded_choices.sampling_config(con)
+    return {
+        "labelled": _is_labelled(con),
+        "negative_sampling": sequences.negative_sampling,
+        "negatives_per_positive": sequences.negatives_per_positive,
+    }
 
 
 def _is_labelled(con: duckdb.DuckDBPyConnection) -> bool:

@@ -1,6 +1,6 @@
 """The choices that earlier steps recorded, put together into the configuration of a later one.
 
-An option belongs to one asset (the seed to ``negatives``, the length of a history to ``samples``);
+An option belongs to one asset (``sampling_seed`` to ``negatives``, ``max_history`` to ``samples``);
 whoever needs it further down reads it here instead of being told twice.
 """
 
@@ -11,13 +11,7 @@ from typing import Any
 
 import duckdb
 
-from din_core.config import (
-    NegativeSampling,
-    SequenceConfig,
-    SourceConfig,
-    SyntheticConfig,
-    config_from_mapping,
-)
+from din_core.config import SequenceConfig, SourceConfig, SyntheticConfig, config_from_mapping
 from din_core.store import ledger
 from din_core.tables import sequences
 from din_core.tables.template_context import TemplateContext
@@ -44,15 +38,17 @@ def synthetic_config(con: duckdb.DuckDBPyConnection) -> SyntheticConfig | None:
     return None if shape is None else config_from_mapping(SyntheticConfig, shape)
 
 
-def negative_sampling(con: duckdb.DuckDBPyConnection) -> NegativeSampling:
-    """Return how the negatives were sampled; the default where nothing was recorded.
+def sampling_config(con: duckdb.DuckDBPyConnection) -> SequenceConfig:
+    """Return how the negatives were sampled; the defaults for all else, and where none were made.
+
+    It reads one entry of the ledger and nothing of what builds tables, so that training does not
+    depend on that code.
 
     Args:
         con: Connection to the pipeline's database.
     """
     made = ledger.entries(con).get("negatives")
-    recorded = None if made is None else made.options.get("negative_sampling")
-    return recorded or SequenceConfig().negative_sampling
+    return config_from_mapping(SequenceConfig, {} if made is None else made.options)
 
 
 def sequence_config(

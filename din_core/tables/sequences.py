@@ -19,7 +19,7 @@ from din_core.sources.reserved_names import is_reserved
 from din_core.store import sql_files
 from din_core.tables import split_moments, unused_options
 from din_core.tables.attributes import Attribute
-from din_core.tables.lineage import Head, lineage
+from din_core.tables.lineage import Head, head_of, lineage
 from din_core.tables.template_context import TemplateContext
 
 _log = logging.getLogger(__name__)
@@ -102,37 +102,48 @@ def template_context(
         min_interactions=sequences.min_interactions,
         negatives_per_positive=sequences.negatives_per_positive,
         negative_sampling=sequences.negative_sampling,
+        sampling_seed=sequences.sampling_seed,
         split=sequences.split,
-        seed=sequences.seed,
         several_files=_has_several_files(con) if for_table in (None, "events") else None,
     )
+    if for_table in (None, "negatives"):
+        allowed = _negatives_file(context)[1].allows
+        context = dataclasses.replace(context, negatives_allow=allowed)
     if for_table in (None, "samples") and sequences.split == "temporal":
         val_from, test_from = split_moments.resolve(con, context, sequences)
         context = dataclasses.replace(context, val_from=val_from, test_from=test_from)
     return context
 
 
-def negatives_variant(context: TemplateContext) -> str | None:
-    """Choose the file of the table ``negatives``.
+def negatives_variant(context: TemplateContext) -> str:
+    """Choose the file of the table ``negatives``: ``negatives.<variant>.sql``.
 
     Args:
         context: From :func:`template_context`.
 
     Returns:
-        ``logged`` for a labelled log, else the strategy; None is the uniform ``negatives.sql``.
+        ``logged`` for a labelled log, else the sampler ``negative_sampling``.
 
     Raises:
-        OptionsError: The strategy needs an attribute that the log does not have.
+        OptionsError: There is no such sampler, or it needs an attribute that the log lacks.
     """
-    if context.labelled:
-        return "logged"
-    sampling = context.negative_sampling
-    if sampling == "same_category" and not context.item_attributes:
+    variant, head = _negatives_file(context)
+    if lacking := [need for need in head.needs if not getattr(context, need)]:
         raise OptionsError(
-            "negative_sampling is 'same_category', but item_attribute_cols is empty: name the "
-            "category's column there, or sample 'uniform'"
+            f"negative_sampling is {variant!r}, but {lacking[0].removesuffix('s')}_cols is empty: "
+            "name the columns there, the first of which it goes by, or sample 'uniform'"
         )
-    return None if sampling == "uniform" else sampling
+    return variant
+
+
+def _negatives_file(context: TemplateContext) -> tuple[str, Head]:
+    """Find the file of the table ``negatives``, and read its head."""
+    files = {path.stem.partition(".")[2]: path for path in lineage().files["negatives"].paths}
+    variant = "logged" if context.labelled else context.negative_sampling
+    if variant not in files or (variant == "logged" and not context.labelled):
+        samplers = ", ".join(sorted(files.keys() - {"logged"}))
+        raise OptionsError(f"negative_sampling is {variant!r}, must be one of {samplers}")
+    return variant, head_of(files[variant])
 
 
 def build(
@@ -187,7 +198,7 @@ def build_table(
         What the templates were rendered with, which the checks of ``sql/checks`` take as well.
 
     Raises:
-        OptionsError: As :func:`template_context`.
+        OptionsError: As :func:`template_context`, or sampling is asked for in a labelled log.
     """
     relations = samples_relations() if name == "samples" else (name,)
     return _build(con, name, relations, source, sequences)
@@ -201,6 +212,7 @@ def _build(
     sequences: SequenceConfig,
 ) -> TemplateContext:
     context = template_context(con, source, sequences, for_table=asset)
+    unused_options.refuse(asset, context, sequences)
     for sentence in unused_options.sentences(asset, context, sequences):
         _log.warning("%s: %s", asset, sentence)
     files = lineage().files

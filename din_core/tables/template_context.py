@@ -29,7 +29,8 @@ class TemplateContext:
         negatives_per_positive: Negatives drawn for each positive.
         negative_sampling: How they are drawn.
         split: How events are split.
-        seed: Seed of the negative draw.
+        sampling_seed: Seed of that draw.
+        negatives_allow: What the head of the negatives' file lets its checks pass.
         several_files: Whether the interactions come from more than one file.
         val_from: First moment of validation of a temporal split, in seconds, ready to stand in SQL.
         test_from: First moment of test, likewise.
@@ -43,7 +44,8 @@ class TemplateContext:
     negatives_per_positive: int
     negative_sampling: NegativeSampling
     split: Split
-    seed: int
+    sampling_seed: int
+    negatives_allow: tuple[str, ...] | None = None
     several_files: bool | None = None
     val_from: int | str | None = None
     test_from: int | str | None = None

@@ -94,6 +94,7 @@ def train(
 
     Raises:
         OptionsError: An option of the network or of the loop that must not be what it is.
+        SamplingError: Negatives that cannot be redrawn as asked for.
         TrainingError: A loss that is not finite, or a log without training samples of both labels
             (unless ``allow_untrained``).
         HardwareError: A device that is not there.
@@ -104,7 +105,7 @@ def train(
     with seeded(training_config.seed, training_config.num_threads):
         planner = EpochPlanner(data, training_config)
         if not training_config.allow_untrained:
-            _refuse_untrained(data, training_config, planner)
+            _refuse_untrained(data, planner)
         model = build_model(model_config, data.vocabulary)
         n_samples = len(data.samples["train"]) * training_config.n_epoch
         kernels = Path(kernel_cache) if kernel_cache is not None else None
@@ -295,14 +296,13 @@ class _Run:
             precision=self.placement.precision,
             device=str(self.placement.device),
             activation_unit="fused" if self.placement.is_fused else "plain",
-            warnings=warnings_about(
-                self.data, self.config, self.planner.redraws, self.planner.labels()
-            ),
+            negatives=self.planner.negatives,
+            warnings=warnings_about(self.data, self.planner.labels),
         )
 
 
-def _refuse_untrained(data: TrainingData, config: TrainingConfig, planner: EpochPlanner) -> None:
-    cause = nothing_to_rank_by(data, config, planner.redraws, planner.labels())
+def _refuse_untrained(data: TrainingData, planner: EpochPlanner) -> None:
+    cause = nothing_to_rank_by(data, planner.labels)
     if cause is not None:
         raise TrainingError(
             f"there is nothing to train a model on: {cause}. With allow_untrained (ops: din_model: "

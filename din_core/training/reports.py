@@ -13,7 +13,6 @@ import numpy as np
 from din_core.network.layers.attention import ActivationUnit
 
 if TYPE_CHECKING:
-    from din_core.config import TrainingConfig
     from din_core.inputs.training_data import TrainingData
     from din_core.network.hardware import ChosenPrecision
     from din_core.network.models import ClickModel
@@ -78,6 +77,7 @@ class TrainedModel:
         precision: What products were computed in.
         device: Where.
         activation_unit: ``fused`` or ``plain``, of a model that has any.
+        negatives: Which ones it saw: ``fixed``, ``logged``, or how they were redrawn.
         warnings: What a reader of the figures should know, as sentences.
     """
 
@@ -89,6 +89,7 @@ class TrainedModel:
     precision: ChosenPrecision
     device: str
     activation_unit: Literal["fused", "plain"] = "plain"
+    negatives: str = "fixed"
     warnings: list[str] = field(default_factory=list[str])
 
     @property
@@ -112,19 +113,16 @@ class TrainedModel:
             "precision": self.precision,
             "device": self.device,
             **({"activation_unit": self.activation_unit} if has_units else {}),
+            "negatives": self.negatives,
             "n_parameters": sum(each.numel() for each in self.model.parameters()),
         }
 
 
-def nothing_to_rank_by(
-    data: TrainingData, config: TrainingConfig, redraws: bool, labels: Collection[int]
-) -> str | None:
+def nothing_to_rank_by(data: TrainingData, labels: Collection[int]) -> str | None:
     """Say why no ranking can be learnt from a log.
 
     Args:
         data: The log.
-        config: The options of the loop.
-        redraws: Whether negatives are redrawn.
         labels: Those of an epoch's samples.
 
     Returns:
@@ -150,23 +148,18 @@ def nothing_to_rank_by(
         return "all training samples have label 0 (check label_col and its coding)"
     if data.labelled:
         return "all training samples have label 1: no impression that was not taken is in the log"
-    if redraws and config.negatives_per_positive == 0:
-        return "negatives_per_positive of the training is 0, so it sees positives only"
     return (
         "all training samples have label 1: no negative was drawn, because negatives_per_positive "
-        "is 0 or because every user has interacted with every item"
+        "is 0 (raise it, or redraw some with redrawn_per_positive) or because every user has "
+        "interacted with every item"
     )
 
 
-def warnings_about(
-    data: TrainingData, config: TrainingConfig, redraws: bool, labels: Collection[int]
-) -> list[str]:
+def warnings_about(data: TrainingData, labels: Collection[int]) -> list[str]:
     """Say what keeps the figures of a training run from meaning much.
 
     Args:
         data: The log.
-        config: The options of the loop.
-        redraws: Whether negatives were redrawn.
         labels: Those of an epoch's samples.
 
     Returns:
@@ -174,7 +167,7 @@ def warnings_about(
     """
     warnings: list[str] = []
     val = data.samples["val"]
-    if cause := nothing_to_rank_by(data, config, redraws, labels):
+    if cause := nothing_to_rank_by(data, labels):
         warnings.append(f"{cause}; the model cannot rank")
     if not len(val):
         warnings.append(
@@ -189,16 +182,6 @@ def warnings_about(
     elif len(val) < FEW_SAMPLES:
         warnings.append(
             f"{len(val)} validation samples are too few to choose an epoch by their AUC"
-        )
-    if config.negatives == "redrawn" and not redraws and not data.labelled:
-        warnings.append(
-            f"negatives were drawn by '{data.negative_sampling}', and redrawn ones are uniform: "
-            "those of the table were used in every epoch (negatives 'redrawn' has no effect)"
-        )
-    elif config.negatives == "redrawn" and not redraws:
-        warnings.append(
-            "the log has labels: its logged negatives were used, none were redrawn (negatives "
-            "'redrawn' has no effect)"
         )
     return warnings
 

@@ -88,7 +88,7 @@ def generate_seq_feature(
     options = SequenceConfig(
         min_interactions=_whole("min_item", min_item, "min_interactions"),
         max_history=_whole("max_len", max_len, "max_history"),
-        seed=_whole("seed", seed, "seed"),
+        sampling_seed=_whole("seed", seed, "sampling_seed"),
     )
     # Numbered, so that no name can clash with one of the tables' own columns.
     attributes = [f"{name} ({number})" for number, name in enumerate(names, 1)]

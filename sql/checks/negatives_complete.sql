@@ -3,7 +3,8 @@
 -- users: 20000
 -- Every positive from position 2 on has exactly negatives_per_positive negatives, all of them items
 -- of the catalogue, unless its user has interacted with every item. A missing one would change the
--- balance of labels from user to user. (Logged negatives are as many as were shown: not checked.)
+-- balance of labels from user to user. (Not checked where the head of the negatives' file allows
+-- any_number: logged negatives are as many as were shown.)
 {% from "macros/checked_users.jinja" import checked_users with context %}
 with
 
@@ -35,7 +36,11 @@ expected as (
     select
         checked_events.user_idx,
         checked_events.position,
+        {% if "interacted_items" in negatives_allow %}
+        {{ negatives_per_positive }} as n_expected
+        {% else %}
         case when possible.has_free_items then {{ negatives_per_positive }} else 0 end as n_expected
+        {% endif %}
     from checked_events
     inner join possible on checked_events.user_idx = possible.user_idx
     where checked_events.position >= 2
@@ -63,7 +68,7 @@ from expected
 full outer join found
     on expected.user_idx = found.user_idx and expected.position = found.position
 where
-{% if labelled %}
+{% if "any_number" in negatives_allow %}
     false
 {% else %}
     coalesce(found.n_found, 0) <> coalesce(expected.n_expected, 0)

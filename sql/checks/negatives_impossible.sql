@@ -22,7 +22,7 @@ select
     interacted.n_items
 from interacted
 inner join catalogue on interacted.n_items = catalogue.n_items
-{% if labelled or negatives_per_positive == 0 %}
+{% if "interacted_items" in negatives_allow or negatives_per_positive == 0 %}
 where false
 {% endif %}
 order by interacted.user_idx

@@ -2,8 +2,8 @@
 -- severity: error
 -- users: 200000
 -- A sampled negative is an item its user never interacted with: one that the user did interact with
--- would teach the model the opposite of what the log says. (Logged negatives are what was shown:
--- not checked.)
+-- would teach the model the opposite of what the log says. (Not checked where the head of the
+-- negatives' file allows interacted_items: logged negatives are what was shown.)
 {% from "macros/checked_users.jinja" import checked_users with context %}
 with
 
@@ -36,6 +36,6 @@ inner join checked_events
     on
         checked_negatives.user_idx = checked_events.user_idx
         and checked_negatives.item_idx = checked_events.item_idx
-{% if labelled %}
+{% if "interacted_items" in negatives_allow %}
 where false
 {% endif %}

@@ -1,3 +1,4 @@
+-- allows: interacted_items, any_number
 -- Negative samples of a labelled log: the impressions that were not taken, as logged.
 -- Grain: one row per interaction with label 0 of a known user who has an earlier positive.
 -- position: the user's positives that are earlier in time, plus 1, so that the history before it is

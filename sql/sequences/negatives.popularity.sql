@@ -5,33 +5,12 @@
 -- An item weighs max(1, round(16 * count ** 0.75)), count being its events: whole numbers, so that
 -- sums are exact on any engine. Think of the catalogue as a ruler on which each item covers as many
 -- marks as it weighs. A draw picks a mark of the whole ruler; where its item is interacted with, a
--- second draw picks one of the user's free marks (macros/redraw.jinja says why that is exact).
-{% from "macros/draw.jinja" import draws with context %}
-{% from "macros/numbers.jinja" import numbers with context %}
-{% from "macros/redraw.jinja" import redrawn_marks with context %}
+-- second draw picks one of the user's free marks (macros/second_draw.jinja says why that is exact).
+{% from "macros/sampled_negatives.jinja" import negative_draws, negative_rows with context %}
+{% from "macros/second_draw.jinja" import first_and_second_items, second_marks with context %}
 with
 
-positives as (
-    select
-        user_idx,
-        position,
-        time
-    from events
-    where position >= 2
-),
-
-{{ numbers() }}
-keys as (
-    select
-        positives.user_idx,
-        positives.position,
-        numbers.k,
-        positives.time
-    from positives
-    cross join numbers
-),
-
-{{ draws(["time"]) }}
+{{ negative_draws() }}
 item_counts as (
     select
         item_idx,
@@ -154,50 +133,22 @@ first_items as (
             and first_marks.mark <= candidates.last_mark
 ),
 
-{{ redrawn_marks() }}
+{{ second_marks() }}
 second_items as (
     select
-        redrawn_marks.user_idx,
-        redrawn_marks.position,
-        redrawn_marks.k,
-        redrawn_marks.time,
+        second_marks.user_idx,
+        second_marks.position,
+        second_marks.k,
+        second_marks.time,
         candidates.item_idx
-    from redrawn_marks
+    from second_marks
     cross join pools
     inner join candidates
         on
-            redrawn_marks.mark // pools.piece_length = candidates.piece
-            and redrawn_marks.mark >= candidates.first_mark
-            and redrawn_marks.mark <= candidates.last_mark
+            second_marks.mark // pools.piece_length = candidates.piece
+            and second_marks.mark >= candidates.first_mark
+            and second_marks.mark <= candidates.last_mark
 ),
 
-drawn_items as (
-    select
-        user_idx,
-        position,
-        k,
-        time,
-        item_idx
-    from free_items
-    union all
-    select
-        user_idx,
-        position,
-        k,
-        time,
-        item_idx
-    from second_items
-)
-
-select
-    drawn_items.user_idx,
-    drawn_items.position,
-    drawn_items.k,
-    drawn_items.item_idx,
-    {% for attribute in item_attributes %}
-    items.{{ attribute.index }},
-    {% endfor %}
-    drawn_items.time
-from drawn_items
-inner join items on drawn_items.item_idx = items.item_idx
-order by drawn_items.user_idx, drawn_items.position, drawn_items.k
+{{ first_and_second_items() }}
+{{ negative_rows() }}

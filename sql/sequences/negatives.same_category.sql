@@ -6,36 +6,13 @@
 -- The items of a category are a pool, and the whole catalogue is pool 0: the draw is from there
 -- where the category is unknown (0), or the user has interacted with all of it. A draw picks an
 -- item of the whole pool by its rank; where it is interacted with, a second draw picks one of those
--- that the user has not interacted with (macros/redraw.jinja says why that is exact).
-{% from "macros/draw.jinja" import draws with context %}
-{% from "macros/numbers.jinja" import numbers with context %}
-{% from "macros/redraw.jinja" import redrawn_marks with context %}
+-- that the user has not interacted with (macros/second_draw.jinja says why that is exact).
+{% from "macros/sampled_negatives.jinja" import negative_draws, negative_rows with context %}
+{% from "macros/second_draw.jinja" import first_and_second_items, second_marks with context %}
 {% set cate = item_attributes[0] %}
 with
 
-positives as (
-    select
-        user_idx,
-        position,
-        time,
-        {{ cate.index }} as pool
-    from events
-    where position >= 2
-),
-
-{{ numbers() }}
-keys as (
-    select
-        positives.user_idx,
-        positives.position,
-        numbers.k,
-        positives.time,
-        positives.pool
-    from positives
-    cross join numbers
-),
-
-{{ draws(["time", "pool"]) }}
+{{ negative_draws(pool=cate.index) }}
 marks as (
     -- first_mark: rank of the item in its pool, from 0; every item weighs 1.
     select
@@ -86,45 +63,17 @@ first_items as (
     inner join marks on first_marks.pool = marks.pool and first_marks.mark = marks.first_mark
 ),
 
-{{ redrawn_marks() }}
+{{ second_marks() }}
 second_items as (
     select
-        redrawn_marks.user_idx,
-        redrawn_marks.position,
-        redrawn_marks.k,
-        redrawn_marks.time,
+        second_marks.user_idx,
+        second_marks.position,
+        second_marks.k,
+        second_marks.time,
         marks.item_idx
-    from redrawn_marks
-    inner join marks on redrawn_marks.pool = marks.pool and redrawn_marks.mark = marks.first_mark
+    from second_marks
+    inner join marks on second_marks.pool = marks.pool and second_marks.mark = marks.first_mark
 ),
 
-drawn_items as (
-    select
-        user_idx,
-        position,
-        k,
-        time,
-        item_idx
-    from free_items
-    union all
-    select
-        user_idx,
-        position,
-        k,
-        time,
-        item_idx
-    from second_items
-)
-
-select
-    drawn_items.user_idx,
-    drawn_items.position,
-    drawn_items.k,
-    drawn_items.item_idx,
-    {% for attribute in item_attributes %}
-    items.{{ attribute.index }},
-    {% endfor %}
-    drawn_items.time
-from drawn_items
-inner join items on drawn_items.item_idx = items.item_idx
-order by drawn_items.user_idx, drawn_items.position, drawn_items.k
+{{ first_and_second_items() }}
+{{ negative_rows() }}

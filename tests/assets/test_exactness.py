@@ -187,6 +187,7 @@ def _label(place: Place) -> None:
     header, *rows = place.csv.read_text().splitlines()
     labelled = [f"{row},{n % 3 > 0:d}" for n, row in enumerate(rows)]
     place.csv.write_text("\n".join([f"{header},label", *labelled]) + "\n")
+    place.config["ops"].pop("negatives")  # nothing is sampled now, and asking for it is refused
 
 
 def _option(step: str, **options: Any) -> Callable[[Place], None]:
@@ -207,7 +208,7 @@ CHANGES = {
     "user_attribute_cols": _option("interactions", user_attribute_cols=[]),
     "min_interactions": _option("users", min_interactions=1),
     "popularity": _option("negatives", negative_sampling="popularity"),
-    "negatives_per_positive": _option("negatives", negatives_per_positive=0),
+    "negatives_per_positive": _option("negatives", negatives_per_positive=1),
     "max_history": _option("samples", max_history=2),
     "max_history, beyond every history": _option("samples", max_history=49),
 }

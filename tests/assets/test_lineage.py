@@ -78,7 +78,11 @@ def _edit(path, was, becomes):
 
 def test_table_that_a_macro_comes_to_read_is_a_dependency(copied_sql):
     assert "cates" not in lineage().inputs_of("negatives")
-    _edit(copied_sql / "macros/redraw.jinja", "from user_sequences", "from user_sequences, cates")
+    _edit(
+        copied_sql / "macros/sampled_negatives.jinja",
+        "from user_sequences",
+        "from user_sequences, cates",
+    )
     assert "cates" in lineage().inputs_of("negatives")
 
 
@@ -99,6 +103,14 @@ def test_renamed_file_is_another_asset_and_its_readers_are_told(copied_sql):
 def test_option_that_a_head_needs_and_nobody_knows_is_refused(copied_sql):
     _edit(copied_sql / "analytics/cate_mix.sql", "needs: item_attributes", "needs: item_attribute")
     with pytest.raises(LineageError, match=r"cate_mix\.sql: .*'-- needs: item_attribute'"):
+        lineage()
+
+
+def test_allowance_that_no_check_knows_is_refused(copied_sql):
+    _edit(copied_sql / "sequences/negatives.logged.sql", "interacted_items", "any_item")
+    with pytest.raises(
+        sql_files.SqlFileError, match=r"logged\.sql: .*'-- allows: any_item', .*interacted_items"
+    ):
         lineage()
 
 

@@ -98,7 +98,7 @@ def test_same_source_code_and_configuration_give_the_same_versions(finished, pip
 
 @pytest.mark.usefixtures("without_delivery")
 def test_another_seed_changes_negatives_and_what_is_below_and_nothing_above(finished, pipeline):
-    pipeline.config["ops"]["negatives"] = {"config": {"seed": 1}}
+    pipeline.config["ops"]["negatives"] = {"config": {"sampling_seed": 1}}
     assert pipeline.run().success
     before, after = finished.versions(), pipeline.versions()
     changed = {asset for asset in before if before[asset] != after[asset]}
@@ -218,7 +218,7 @@ def test_ledger_names_no_place_of_this_machine(finished):
 def test_earlier_step_is_not_judged_by_what_later_ones_recorded():
     per_asset = {
         "users": {"min_interactions": 3},
-        "negatives": {"negative_sampling": "same_category", "seed": 1},
+        "negatives": {"negative_sampling": "same_category", "sampling_seed": 1},
         "samples": {"split": "temporal", "val_from": 1e-9},
     }
     with store.connect(":memory:") as con:
@@ -230,12 +230,13 @@ def test_earlier_step_is_not_judged_by_what_later_ones_recorded():
 
         def taken(chosen):
             config = recorded_choices.sequence_config(con, chosen)
-            return config.min_interactions, config.negative_sampling, config.seed, config.split
+            sampling = config.negative_sampling, config.sampling_seed
+            return config.min_interactions, *sampling, config.split
 
         # Steps that choose nothing (`attributes`), and then each that does.
         assert taken({}) == (0, "uniform", 2022, "leave_one_out")
         assert taken({"min_interactions": 5}) == (5, "uniform", 2022, "leave_one_out")
-        assert taken({"seed": 7}) == (3, "uniform", 7, "leave_one_out")
+        assert taken({"sampling_seed": 7}) == (3, "uniform", 7, "leave_one_out")
         assert taken({"split": "leave_one_out"}) == (3, "same_category", 1, "leave_one_out")
         # Whoever reads the results needs all of it.
         assert taken(None) == (3, "same_category", 1, "temporal")

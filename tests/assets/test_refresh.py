@@ -364,7 +364,7 @@ def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
         ("ops: {users: {config: {min_interaction: 9}}}", "is 'min_interactions' meant?"),
         ("ops: {users: {min_interactions: 9}}", "users: its options belong below 'config:'"),
         ("ops: {events: {config: {seed: 1}}}", "no option 'seed' (there are none)"),
-        ("ops: {negatives: {config: {seed: -1}}}", "negatives: seed is -1"),
+        ("ops: {negatives: {config: {sampling_seed: -1}}}", "negatives: sampling_seed is -1"),
         ("ops: [", "is not valid YAML"),
         ("- ops", "holds a list"),
         ("op: {}", "no section 'op'; is 'ops' meant?"),

@@ -14,6 +14,7 @@ from din_assets.definitions import build_defs
 from din_assets.run_config import mirror
 from din_core import config, presets
 from din_core.config import described_options
+from din_core.errors import DinError
 
 PRESETS = sorted((Path(din_assets.__file__).parent / "presets").glob("*.yaml"))
 OPTIONS = [
@@ -159,5 +160,33 @@ def test_option_of_another_model_is_refused_before_the_run():
 
 
 def test_mirrored_class_takes_only_what_it_is_told():
-    cls = mirror("Some", config.SequenceConfig, only=("seed",), defaults={"seed": 3}, doc="Some.")
-    assert cls().model_dump() == {"seed": 3}
+    cls = mirror(
+        "Some",
+        config.SequenceConfig,
+        only=("max_history",),
+        defaults={"max_history": 3},
+        doc="Some.",
+    )
+    assert cls().model_dump() == {"max_history": 3}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"redrawn_sampling": "popularity", "redrawn_per_positive": 2}, None),
+        ({"redrawn_sampling": "as_table", "redrawn_per_positive": None}, None),
+        ({"redrawn_sampling": "unifrom"}, "redrawn_sampling"),
+        ({"redrawn_per_positive": 0}, "redrawn_per_positive"),
+    ],
+)
+def test_what_training_redraws_is_left_open_or_one_of_what_there_is(options, says):
+    job = build_defs().resolve_job_def("all_assets")
+    run_config = {"ops": {"din_model": {"config": options}}}
+    if says is None:
+        refresh_config.check(run_config, job)
+        assert training.DinModelConfig(**options).model_dump() | options == (
+            training.DinModelConfig().model_dump() | options
+        )
+    else:
+        with pytest.raises(DinError, match=says):
+            refresh_config.check(run_config, job)

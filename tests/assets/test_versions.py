@@ -108,8 +108,8 @@ def changed_by(house, versions_of, before):
 
 
 WORDS = {
-    "SQL file": ("sql/sequences/negatives.sql", "\nwith\n", "\n-- Another word.\n\nwith\n"),
-    "SQL macro": ("sql/macros/redraw.jinja", "{#\n", "{#\nAnother word.\n"),
+    "SQL file": ("sql/sequences/negatives.uniform.sql", "\nwith\n", "\n-- Another word.\n\nwith\n"),
+    "SQL macro": ("sql/macros/second_draw.jinja", "{#\n", "{#\nAnother word.\n"),
     "check": ("sql/checks/users_dense.sql", "embedding", "another"),
     "Python of the library": ("din_core/training/loop.py", '"""', '"""Another word. '),
     "Python of an asset": ("din_assets/evaluation.py", '"""Score', '"""Now score'),
@@ -168,7 +168,7 @@ BEHAVIOUR = {
         },
     ),
     "what reads lineage": (
-        ("din_core/tables/lineage/plausible_contexts.py", "seed=1,", "seed=2,"),
+        ("din_core/tables/lineage/plausible_contexts.py", "sampling_seed=1,", "sampling_seed=2,"),
         {
             "attributes", "cates", "events", "items", "negatives", "samples", "user_sequences",
             "users", "warehouse",

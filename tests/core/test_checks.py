@@ -11,7 +11,7 @@ from din_core.tables import checks, sequences
 from tests import contexts
 
 SOURCE = SourceConfig(path="", item_attribute_cols=("cate_id", "brand"))
-CONFIG = SequenceConfig(max_history=3, negatives_per_positive=2)
+CONFIG = SequenceConfig(max_history=3)
 
 
 def build(con, *, labelled=False, rows_a_moment=1, **changes):
@@ -34,7 +34,8 @@ def build(con, *, labelled=False, rows_a_moment=1, **changes):
     )
     if not labelled:
         con.execute("alter table interactions drop column label")
-    config = SequenceConfig(**{"max_history": 3, "negatives_per_positive": 2, **changes})
+    sampled = {} if labelled else {"negatives_per_positive": 2}
+    config = SequenceConfig(**{"max_history": 3, **sampled, **changes})
     sequences.build(con, SOURCE, config)
     con.execute(
         "create view model_scores as select user_idx, position, k, cast(0.5 as float) as score "
@@ -266,6 +267,44 @@ def test_a_user_without_free_items_is_reported_once(con):
     )
     result = checks.run_check(con, "negatives_impossible", context)
     assert {"user_idx": 7, "n_items": 8} in result.examples
+
+
+@pytest.mark.parametrize(
+    ("allowed", "failing"),
+    [
+        ((), {"negatives_not_interacted", "negatives_complete", "negatives_impossible"}),
+        (("interacted_items",), {"negatives_complete"}),
+        (("any_number",), {"negatives_not_interacted", "negatives_impossible"}),
+        (("interacted_items", "any_number"), set()),
+    ],
+)
+def test_head_of_the_negatives_file_says_what_the_checks_let_pass(con, allowed, failing):
+    # User 1 has interacted with all three items. Position 2 has one negative, where two are asked
+    # for.
+    con.execute(
+        """
+        create table users as select 1 as user_idx;
+        create table items as select * from (values (1), (2), (3)) as listed (item_idx);
+        create table events as
+        select * from (values (1, 1, 1), (1, 2, 2), (1, 3, 3)) as listed
+            (user_idx, position, item_idx);
+        create table negatives as
+        select * from (values (1, 2, 1, 3), (1, 3, 1, 1), (1, 3, 2, 1)) as listed
+            (user_idx, position, k, item_idx);
+        """
+    )
+    context = contexts.context(negatives_per_positive=2, negatives_allow=allowed)
+    names = ("negatives_not_interacted", "negatives_complete", "negatives_impossible")
+    assert {name for name in names if not checks.run_check(con, name, context).passed} == failing
+
+
+@pytest.mark.parametrize(
+    ("labelled", "allowed"), [(False, ()), (True, ("interacted_items", "any_number"))]
+)
+def test_logged_negatives_may_be_of_any_item_and_number_and_sampled_ones_may_not(
+    con, labelled, allowed
+):
+    assert build(con, labelled=labelled).negatives_allow == allowed
 
 
 def test_no_negatives_are_missed_where_none_were_asked_for(con):

@@ -25,7 +25,7 @@ def loop(batch_size):
         batch_size=batch_size,
         learning_rate=1e-3,
         negatives="redrawn",
-        negatives_per_positive=2,
+        redrawn_per_positive=2,
         ema_decay=0.9,
         fused=False,
         num_threads=1,

@@ -34,8 +34,8 @@ def log(con, *rows):
         ("max_history", 2.5),
         ("min_interactions", -1),
         ("negatives_per_positive", -1),
-        ("seed", -1),
-        ("seed", 2**30),
+        ("sampling_seed", -1),
+        ("sampling_seed", 2**30),
     ],
 )
 def test_a_field_out_of_range_is_named_with_its_value(con, field, value):
@@ -116,7 +116,7 @@ def test_quantiles_of_an_empty_log_do_not_fail(con):
 @pytest.mark.parametrize(
     ("sampling", "labelled", "variant"),
     [
-        ("uniform", False, None),
+        ("uniform", False, "uniform"),
         ("popularity", False, "popularity"),
         ("same_category", False, "same_category"),
         ("popularity", True, "logged"),
@@ -189,28 +189,20 @@ def test_moments_of_a_log_that_counts_from_nothing_are_taken_as_they_are(con):
 
 
 @pytest.mark.parametrize(
-    ("table", "labelled", "config", "names"),
+    ("table", "config", "names"),
     [
+        ("negatives", {"negative_sampling": "popularity"}, []),
         (
-            *("negatives", True),
-            {"negative_sampling": "popularity", "negatives_per_positive": 4},
-            ["negative_sampling=popularity", "negatives_per_positive=4"],
-        ),
-        ("negatives", True, {"seed": 7}, ["seed=7"]),
-        ("negatives", False, {"negative_sampling": "popularity"}, []),
-        (
-            *("negatives", False),
+            "negatives",
             {"negative_sampling": "popularity", "negatives_per_positive": 0},
             ["negative_sampling=popularity"],
         ),
-        ("samples", False, {"val_from": 0.7}, ["val_from=0.7"]),
-        ("samples", False, {"val_from": 0.7, "split": "temporal"}, []),
+        ("samples", {"val_from": 0.7}, ["val_from=0.7"]),
+        ("samples", {"val_from": 0.7, "split": "temporal"}, []),
     ],
 )
-def test_an_option_without_effect_is_said(con, caplog, table, labelled, config, names):
+def test_an_option_without_effect_is_said(con, caplog, table, config, names):
     log(con, *[(1, item, item) for item in range(1, 5)])
-    if labelled:
-        con.execute("alter table interactions add column label integer default 1")
     source = SourceConfig(path="")
     sequences.build(con, source, SequenceConfig())
     caplog.clear()
@@ -219,3 +211,25 @@ def test_an_option_without_effect_is_said(con, caplog, table, labelled, config, 
     assert [sentence.split(" has no effect")[0] for sentence in said] == [
         f"{table}: {name}" for name in names
     ]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"negative_sampling": "popularity"}, {"negatives_per_positive": 4}, {"sampling_seed": 7}],
+)
+def test_sampling_is_refused_where_the_negatives_are_logged(con, wish):
+    log(con, *[(1, item, item) for item in range(1, 5)])
+    con.execute("alter table interactions add column label integer default 1")
+    source = SourceConfig(path="")
+    sequences.build(con, source, SequenceConfig())
+    ((name, value),) = wish.items()
+    message = rf"{name}={value} has no effect: the log is labelled.*\(label_col: ''\)"
+    with pytest.raises(sequences.OptionsError, match=message):
+        sequences.build_table(con, "negatives", source, SequenceConfig(**wish))
+
+
+@pytest.mark.parametrize("name", ["unifrom", "logged"])
+def test_a_sampler_without_a_file_is_refused_with_those_that_have_one(name):
+    message = rf"negative_sampling is '{name}', must be one of popularity, same_category, uniform"
+    with pytest.raises(sequences.OptionsError, match=message):
+        sequences.negatives_variant(contexts.context(negative_sampling=name))

@@ -17,10 +17,11 @@ EVERYTHING = {
     "min_interactions": 0,
     "negatives_per_positive": 1,
     "negative_sampling": "uniform",
+    "negatives_allow": (),
     "split": "leave_one_out",
     "val_from": 0,
     "test_from": 0,
-    "seed": 1,
+    "sampling_seed": 1,
 }
 
 

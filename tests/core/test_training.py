@@ -10,6 +10,7 @@ import torch
 
 from din_core import metrics
 from din_core.config import DINConfig, OptionsError, TrainingConfig
+from din_core.inputs.samplers import SamplingError
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import loop
@@ -210,7 +211,7 @@ NOTHING_TO_RANK_BY = {
             user_offsets=np.zeros(2, dtype=np.int64),
             labelled=True,
         ),
-        {},
+        {"negatives": "auto"},
         "no row of the log has label 1",
     ),
     "short users": (
@@ -222,13 +223,13 @@ NOTHING_TO_RANK_BY = {
     "positives only": (only(planted_log(), 1), {"negatives": "fixed"}, "no negative was drawn"),
     "logged positives only": (
         dataclasses.replace(only(planted_log(), 1), labelled=True),
-        {},
+        {"negatives": "auto"},
         "no impression that was not taken",
     ),
     "no negatives redrawn": (
-        planted_log(),
-        {"negatives": "redrawn", "negatives_per_positive": 0},
-        "negatives_per_positive of the training is 0",
+        dataclasses.replace(planted_log(), negatives_per_positive=0),
+        {"negatives": "redrawn"},
+        "redraw some with redrawn_per_positive",
     ),
     "nothing left to draw": (
         FULL,
@@ -269,6 +270,7 @@ def test_redrawn_negatives_count_where_the_table_has_none(planted):
         {"weight_decay": float("nan")},
         {"checkpoint_seconds": float("nan")},
         {"num_threads": -1},
+        {"redrawn_per_positive": 0},
         {"seed": 2**30},
         {"precision": "float16"},
         {"regularization": "none"},
@@ -314,18 +316,22 @@ def test_a_tiny_log_trains_and_says_that_its_figures_mean_little():
     assert any("too few" in warning for warning in result.warnings)
 
 
-def test_labelled_logs_keep_their_negatives_and_say_so(planted):
+def test_logged_negatives_are_kept_by_default_and_not_redrawn_on_request(planted):
     data = dataclasses.replace(planted, labelled=True)
-    result = train(MODEL, LOOP, data)
-    assert any("logged negatives" in warning for warning in result.warnings)
-    fixed = train(MODEL, changed(LOOP, negatives="fixed"), data)
-    assert hash_of(result) == hash_of(fixed)
+    kept = train(MODEL, changed(LOOP, negatives="auto"), data)
+    assert kept.metrics()["negatives"] == "logged"
+    assert hash_of(kept) == hash_of(train(MODEL, changed(LOOP, negatives="fixed"), data))
+    with pytest.raises(SamplingError, match="the log is labelled"):
+        train(MODEL, LOOP, data)
 
 
-def test_popular_negatives_are_kept_and_that_is_said(planted):
+def test_popular_negatives_are_redrawn_by_popularity_and_that_is_told(planted):
     data = dataclasses.replace(planted, negative_sampling="popularity")
     result = train(MODEL, changed(LOOP, n_epoch=1), data)
-    assert any("drawn by 'popularity'" in warning for warning in result.warnings)
+    assert result.metrics()["negatives"] == "redrawn, popularity, 1 for each positive"
+    told = changed(LOOP, n_epoch=1, redrawn_sampling="popularity")
+    assert hash_of(result) == hash_of(train(MODEL, told, planted))
+    assert hash_of(result) != hash_of(train(MODEL, changed(LOOP, n_epoch=1), planted))
 
 
 @pytest.mark.parametrize("activation", ["dice", "prelu", "relu"])

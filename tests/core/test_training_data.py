@@ -11,6 +11,7 @@ from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.inputs import training_data
 from din_core.inputs.training_data import TrainingDataError
+from din_core.store import ledger
 from din_core.tables import sequences
 
 # user, item, time, cate, brand, age; item 30 has no brand.
@@ -118,6 +119,20 @@ def test_labelled_logs_are_known_as_such(con):
     assert data.labelled
     everything = [samples.label.tolist() for samples in data.samples.values()]
     assert sum(map(len, everything)) == 4  # two positives from position 2 on, two impressions
+
+
+def test_how_negatives_were_made_is_told_or_taken_from_the_record(con):
+    build(con)
+    config = SequenceConfig(negative_sampling="popularity", negatives_per_positive=3)
+    told = training_data.load(con, config)
+    assert (told.negative_sampling, told.negatives_per_positive) == ("popularity", 3)
+    options = {"negative_sampling": "same_category", "negatives_per_positive": 2}
+    made = {"asset": "negatives", "data_version": "", "code_version": "", "inputs": {}}
+    ledger.record(con, ledger.Entry(**made, options=options))
+    recorded = training_data.load(con)
+    assert (recorded.negative_sampling, recorded.negatives_per_positive) == ("same_category", 2)
+    assert training_data.recorded_negatives(con) == {"labelled": False, **options}
+    assert told.fingerprint() != recorded.fingerprint()
 
 
 def test_a_missing_table_is_named_with_what_to_do(con):

@@ -101,15 +101,18 @@ def logs(draw, *, always_labelled=False, n_users=4, latest=(0, 3, 30)):
             )
         )
     )
+    how_sampled = {
+        "negatives_per_positive": draw(st.integers(0, 3)),
+        "negative_sampling": draw(st.sampled_from(strategies)),
+        "sampling_seed": draw(st.integers(0, 2**30 - 1)),
+    }
     config = SequenceConfig(
+        **({} if labelled else how_sampled),
         max_history=draw(st.integers(1, 6)),
         min_interactions=draw(st.integers(0, 3)),
-        negatives_per_positive=draw(st.integers(0, 3)),
-        negative_sampling=draw(st.sampled_from(strategies)),
         split=draw(st.sampled_from(["leave_one_out", "temporal"])),
         val_from=moments[0],
         test_from=moments[1],
-        seed=draw(st.integers(0, 2**30 - 1)),
     )
     return rows, source, config
 

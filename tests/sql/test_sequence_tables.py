@@ -263,7 +263,7 @@ def test_another_seed_draws_others_and_leaves_the_events(con):
     rows = [(user, (user * 7 + place) % 50, place) for user in range(10) for place in range(5)]
     versions = []
     for seed in (1, 2, 1):
-        build(con, rows, seed=seed)
+        build(con, rows, sampling_seed=seed)
         versions.append(
             [store.content_version(con, name) for name in ("events", "negatives", "samples")]
         )

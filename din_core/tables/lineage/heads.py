@@ -11,6 +11,9 @@ A file's name says what its table is called. The head says what the name does no
     Relations that Python hands in under a name, which no file makes.
 ``needs``
     Options without which there is no such table, as ``item_attributes``.
+``allows``
+    Of a way to come by negatives: what the checks let pass. ``interacted_items`` are items of the
+    user's own; ``any_number`` is another number a positive than ``negatives_per_positive``.
 ``severity``, ``users``
     Of a check: see :mod:`din_core.tables.checks`.
 """
@@ -27,8 +30,9 @@ from din_core.store import sql_files
 
 Kind = Literal["table", "view", "figure", "query", "check"]
 
-_FIELD = re.compile(r"^-- (asset|kind|given|needs|severity|users): (\S.*?)\s*$")
+_FIELD = re.compile(r"^-- (asset|kind|given|needs|allows|severity|users): (\S.*?)\s*$")
 _KINDS = ("table", "view", "figure", "query")
+_ALLOWANCES = ("interacted_items", "any_number")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Head:
         kind: What is made of it; ``check`` for every file in ``sql/checks``.
         given: Relations that Python hands in.
         needs: Options that may not be empty.
+        allows: What the checks let pass.
         fields: All that is said by name, as it stands there.
         prose: The rest of the comment, in one line.
     """
@@ -50,6 +55,7 @@ class Head:
     kind: Kind
     given: frozenset[str]
     needs: tuple[str, ...]
+    allows: tuple[str, ...]
     fields: Mapping[str, str]
     prose: str
 
@@ -58,7 +64,7 @@ def head_of(path: Path) -> Head:
     """Read the head of a SQL file.
 
     Raises:
-        SqlFileError: A kind that there is not.
+        SqlFileError: A kind, or something to allow, that there is not.
     """
     fields: dict[str, str] = {}
     prose: list[str] = []
@@ -76,12 +82,19 @@ def head_of(path: Path) -> Head:
         raise sql_files.SqlFileError(
             f"{path.name}: the head says '-- kind: {kind}', which must be one of {_KINDS}"
         )
+    allows = _names(fields.get("allows", ""))
+    if unknown := [each for each in allows if each not in _ALLOWANCES]:
+        raise sql_files.SqlFileError(
+            f"{path.name}: the head says '-- allows: {unknown[0]}', which must be one of "
+            f"{_ALLOWANCES}"
+        )
     return Head(
         name=name,
         assets=_names(fields.get("asset", name)),
         kind=kind,
         given=frozenset(_names(fields.get("given", ""))),
         needs=_names(fields.get("needs", "")),
+        allows=allows,
         fields=fields,
         prose=" ".join(prose).strip(),
     )

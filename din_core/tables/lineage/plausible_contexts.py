@@ -38,6 +38,7 @@ _LABELS: tuple[LabelCoding, ...] = (
     "chosen", "plus_minus", "chosen", "zero_one", "plus_minus", "zero_one",
 )  # fmt: skip
 _KINDS: tuple[Kind, ...] = ("integer", "whole_float", "boolean", "number", "text")
+_ALLOWED = ((), ("any_number",), ("interacted_items",), ("interacted_items", "any_number"), (), ())
 _STAGED = (
     (), ("user_id", "label", "cate_id"), ("item_id", "time"), ("time", "label"),
     ("time", "label"), (),
@@ -72,7 +73,8 @@ def _of_the_tables(number: int) -> TemplateContext:
         min_interactions=5,
         negatives_per_positive=2 * number,
         negative_sampling="uniform",
-        seed=1,
+        negatives_allow=_ALLOWED[number],
+        sampling_seed=1,
         val_from=100,
         test_from=200,
     )

@@ -7,51 +7,17 @@
 -- spares, and there are as many of the one as of the other: the j-th hole is filled by the j-th
 -- spare. So each free item answers to one number. In a large catalogue next to no draw meets a
 -- hole, and only the users of those that do have their items sorted.
-{% from "macros/draw.jinja" import draws with context %}
-{% from "macros/numbers.jinja" import numbers with context %}
+{% from "macros/sampled_negatives.jinja" import negative_draws, negative_rows with context %}
+{% from "macros/sampled_negatives.jinja" import interacted_items with context %}
 with
 
-positives as (
-    select
-        user_idx,
-        position,
-        time
-    from events
-    where position >= 2
-),
-
-{{ numbers() }}
-keys as (
-    select
-        positives.user_idx,
-        positives.position,
-        numbers.k,
-        positives.time
-    from positives
-    cross join numbers
-),
-
-{{ draws(["time"]) }}
+{{ negative_draws() }}
 catalogue as (
     select count(*) as n_items
     from items
 ),
 
-interacted_lists as (
-    select
-        user_idx,
-        list_distinct(items) as items
-    from user_sequences
-),
-
-interacted_items as (
-    -- Each once, so that a join with the draws has no more rows than there are draws.
-    select
-        user_idx,
-        unnest(items) as item_idx
-    from interacted_lists
-),
-
+{{ interacted_items() }}
 free_counts as (
     select
         interacted_lists.user_idx,
@@ -149,15 +115,4 @@ drawn_items as (
             and drawn_numbers.number = filled_holes.number
 )
 
-select
-    drawn_items.user_idx,
-    drawn_items.position,
-    drawn_items.k,
-    drawn_items.item_idx,
-    {% for attribute in item_attributes %}
-    items.{{ attribute.index }},
-    {% endfor %}
-    drawn_items.time
-from drawn_items
-inner join items on drawn_items.item_idx = items.item_idx
-order by drawn_items.user_idx, drawn_items.position, drawn_items.k
+{{ negative_rows() }}
