@@ -51,7 +51,7 @@ class TrainingConfig:
     redrawn_sampling: RedrawnSampling = option(
         "as_table",
         "How redrawn negatives are sampled: 'as_table', that is by the table's "
-        "`negative_sampling`, or 'uniform', by 'popularity', from the 'same_category'.",
+        "`negative_sampling`, or by another one of its values.",
     )
     redrawn_per_positive: int | None = option(
         None,
