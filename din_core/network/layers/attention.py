@@ -1,7 +1,8 @@
 """Target attention over flat histories: the activation unit of DIN, and pooling.
 
-Shapes: B samples, P history positions of all of them together (no padding), D embedding width,
-H width of the unit's first hidden layer, L padded length (evaluation of exported models only).
+Tensors carry their shape as a suffix: B samples, P history positions of all of them together (no
+padding), D embedding width, H width of the unit's first hidden layer, L padded length (evaluation
+of exported models only). Arguments of public functions have their shapes in the docstring.
 """
 
 from __future__ import annotations
@@ -107,26 +108,26 @@ class ActivationUnit(nn.Module):
 
     def by_formula(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
         """The same, whatever the kernel: what runs without one, and its tested reference."""
-        weights = self.scores(target, history, segment_ids)
+        weights_P = self.scores(target, history, segment_ids)
         if self.use_softmax:
-            weights = segment_softmax(weights, segment_ids, target.shape[0])
-        return segment_sum(weights.unsqueeze(1) * history, segment_ids, target.shape[0])
+            weights_P = segment_softmax(weights_P, segment_ids, target.shape[0])
+        return segment_sum(weights_P.unsqueeze(1) * history, segment_ids, target.shape[0])
 
     def scores(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
         """Weights before any softmax, ``[P]``, by the split formula."""
-        of_target, of_position = self._first_layer()
-        target_term = nn.functional.linear(target, of_target, self.mlp.first_layer.bias)
-        x = torch.cat([history, target[segment_ids] * history], dim=1)
+        of_target_HD, of_position_H2D = self._first_layer()
+        target_term_BH = nn.functional.linear(target, of_target_HD, self.mlp.first_layer.bias)
+        x_P2D = torch.cat([history, target[segment_ids] * history], dim=1)
         return self.mlp.from_first_layer(
-            nn.functional.linear(x, of_position) + target_term[segment_ids]
+            nn.functional.linear(x_P2D, of_position_H2D) + target_term_BH[segment_ids]
         )
 
     def scores_by_concatenation(
         self, target: Tensor, history: Tensor, segment_ids: Tensor
     ) -> Tensor:
         """Weights before any softmax, ``[P]``, as the paper draws them: slow, and the reference."""
-        t = target[segment_ids]
-        return self.mlp(torch.cat([t, history, t - history, t * history], dim=1))
+        t_PD = target[segment_ids]
+        return self.mlp(torch.cat([t_PD, history, t_PD - history, t_PD * history], dim=1))
 
     def pool_padded(self, target: Tensor, history: Tensor, is_position: Tensor) -> Tensor:
         """The same on rectangles, for exported graphs; evaluation only.
@@ -139,17 +140,17 @@ class ActivationUnit(nn.Module):
         Returns:
             Interest vectors ``[B, D]``.
         """
-        of_target, of_position = self._first_layer()
-        t = target.unsqueeze(1)
-        target_term = nn.functional.linear(t, of_target, self.mlp.first_layer.bias)
-        x = torch.cat([history, t * history], dim=2)
-        s = nn.functional.linear(x, of_position) + target_term
-        weights = self.mlp.from_first_layer(s.flatten(0, 1)).view(is_position.shape)
-        mask = is_position.to(history.dtype)
+        of_target_HD, of_position_H2D = self._first_layer()
+        t_B1D = target.unsqueeze(1)
+        target_term_B1H = nn.functional.linear(t_B1D, of_target_HD, self.mlp.first_layer.bias)
+        x_BL2D = torch.cat([history, t_B1D * history], dim=2)
+        s_BLH = nn.functional.linear(x_BL2D, of_position_H2D) + target_term_B1H
+        weights_BL = self.mlp.from_first_layer(s_BLH.flatten(0, 1)).view(is_position.shape)
+        mask_BL = is_position.to(history.dtype)
         if self.use_softmax:
             # Far below every score, yet finite: a row of padding alone must not become NaN.
-            weights = torch.softmax(weights.masked_fill(~is_position, -1e30), dim=1)
-        return ((weights * mask).unsqueeze(2) * history).sum(1)
+            weights_BL = torch.softmax(weights_BL.masked_fill(~is_position, -1e30), dim=1)
+        return ((weights_BL * mask_BL).unsqueeze(2) * history).sum(1)
 
     def _first_layer(self) -> tuple[Tensor, Tensor]:
         """Weights on the target ``[H, D]``, and on ``[h, t * h]`` of a position ``[H, 2 D]``."""
@@ -184,13 +185,13 @@ def segment_softmax(scores: Tensor, segment_ids: Tensor, n_rows: int) -> Tensor:
     Returns:
         ``[P]``, summing to 1 in every sample that has a position; float32 at least.
     """
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    scores_P = scores.to(torch.promote_types(scores.dtype, torch.float32))
     # The maximum only keeps exp() in range and cancels out, so no gradient is due to it.
-    largest = scores.new_full((n_rows,), -torch.inf)
-    largest = largest.scatter_reduce(0, segment_ids, scores.detach(), "amax")
-    exponentials = torch.exp(scores - largest[segment_ids])
-    total = scores.new_zeros(n_rows).index_add(0, segment_ids, exponentials)
-    return exponentials / total[segment_ids]
+    largest_B = scores_P.new_full((n_rows,), -torch.inf)
+    largest_B = largest_B.scatter_reduce(0, segment_ids, scores_P.detach(), "amax")
+    exponentials_P = torch.exp(scores_P - largest_B[segment_ids])
+    total_B = scores_P.new_zeros(n_rows).index_add(0, segment_ids, exponentials_P)
+    return exponentials_P / total_B[segment_ids]
 
 
 def drop_kernels(model: nn.Module) -> None:

@@ -1,7 +1,7 @@
 """Activation functions of the hidden layers: Dice of the DIN paper, and the others by name.
 
-Shapes: N rows that statistics are taken over (samples of a batch, or all history positions of a
-batch), H channels.
+Tensors carry their shape as a suffix: N rows that statistics are taken over (samples of a batch, or
+all history positions of a batch), H channels.
 """
 
 from __future__ import annotations
@@ -95,31 +95,31 @@ class Dice(nn.Module):
         """Width and constants, for printing a model."""
         return f"{self.alpha.shape[0]}, eps={self.eps}, momentum={self.momentum}"
 
-    def _normalized(self, s: Tensor) -> Tensor:
+    def _normalized(self, s_NH: Tensor) -> Tensor:
         if not self.training:
-            return (s - self.running_mean) * torch.rsqrt(self.running_var + self.eps)
+            return (s_NH - self.running_mean) * torch.rsqrt(self.running_var + self.eps)
         if self.synchronize and dist.is_initialized() and dist.get_world_size() > 1:
-            return self._normalized_over_processes(s)
-        if s.shape[0] == 0:
-            return s
+            return self._normalized_over_processes(s_NH)
+        if s_NH.shape[0] == 0:
+            return s_NH
         # Batch normalisation without affine part is just this and has a hand-written backward:
         # three times faster here than mean, variance and quotient as separate operations.
-        normalized, mean, inverse_std = torch.native_batch_norm(
-            s, None, None, None, None, True, self.momentum, self.eps
+        normalized_NH, mean_H, inverse_std_H = torch.native_batch_norm(
+            s_NH, None, None, None, None, True, self.momentum, self.eps
         )
         with torch.no_grad():
-            self.track(mean, inverse_std.square().reciprocal() - self.eps, s.shape[0])
-        return normalized
+            self.track(mean_H, inverse_std_H.square().reciprocal() - self.eps, s_NH.shape[0])
+        return normalized_NH
 
-    def _normalized_over_processes(self, s: Tensor) -> Tensor:
-        wide = s.to(torch.promote_types(s.dtype, torch.float32))
-        n_rows = wide.new_full((1,), wide.shape[0])
-        dist.all_reduce(n_rows)
-        total = _sum_over_processes(wide.sum(0))
-        mean = total / n_rows.clamp(min=1)
-        var = _sum_over_processes((wide - mean).square().sum(0)) / n_rows.clamp(min=1)
-        self.track(mean, var, int(n_rows))
-        return (wide - mean) * torch.rsqrt(var + self.eps)
+    def _normalized_over_processes(self, s_NH: Tensor) -> Tensor:
+        wide_NH = s_NH.to(torch.promote_types(s_NH.dtype, torch.float32))
+        n_rows_1 = wide_NH.new_full((1,), wide_NH.shape[0])
+        dist.all_reduce(n_rows_1)
+        total_H = _sum_over_processes(wide_NH.sum(0))
+        mean_H = total_H / n_rows_1.clamp(min=1)
+        var_H = _sum_over_processes((wide_NH - mean_H).square().sum(0)) / n_rows_1.clamp(min=1)
+        self.track(mean_H, var_H, int(n_rows_1))
+        return (wide_NH - mean_H) * torch.rsqrt(var_H + self.eps)
 
 
 class _SumOverProcesses(torch.autograd.Function):

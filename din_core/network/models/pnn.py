@@ -69,10 +69,10 @@ class PNN(ClickModel):
             ]
         return self.mlp(torch.cat([*history_sums, *x.targets, *x.context, *products], dim=1))
 
-    def _inner(self, fields: Tensor) -> Tensor:
-        """Inner products of every two of ``[B, F, D]``, each pair once: ``[B, F (F - 1) / 2]``."""
+    def _inner(self, fields_BFD: Tensor) -> Tensor:
+        """Inner products of every two fields, each pair once: ``[B, F (F - 1) / 2]``."""
         first, second = self.get_buffer("_first"), self.get_buffer("_second")
-        return (fields.index_select(1, first) * fields.index_select(1, second)).sum(2)
+        return (fields_BFD.index_select(1, first) * fields_BFD.index_select(1, second)).sum(2)
 
     @property
     def _context_fields(self) -> list[int]:
