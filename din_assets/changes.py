@@ -96,7 +96,7 @@ def reasons_of_inputs(
     entry = state.made.get(asset)
     if entry is None:
         return
-    for dep in sorted({*dirty} & _inputs_of(definition, asset)):
+    for dep in sorted({*dirty} & inputs_of(definition, asset)):
         yield f"{dep} would be made"
     yield from reasons_of_made_inputs(definition, asset, state, dirty)
     for fact, now in state.facts.get(asset, {}).items():
@@ -117,12 +117,13 @@ def reasons_of_made_inputs(
     """
     if (entry := state.made.get(asset)) is None:
         return
-    for dep in sorted(_inputs_of(definition, asset) - {*unmade}):
+    for dep in sorted(inputs_of(definition, asset) - {*unmade}):
         if dep in state.made and entry.inputs.get(dep) != state.made[dep].data_version:
             yield f"{dep} has new content"
 
 
-def _inputs_of(definition: dg.AssetsDefinition, asset: str) -> set[str]:
+def inputs_of(definition: dg.AssetsDefinition, asset: str) -> set[str]:
+    """Return the assets that an asset is made from."""
     return {key.to_user_string() for key in definition.asset_deps[dg.AssetKey(asset)]}
 
 

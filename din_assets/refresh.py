@@ -17,6 +17,7 @@ import dagster as dg
 from din_assets import choices, paths, refresh_config, run_start
 from din_assets.changes import (
     State,
+    inputs_of,
     own_reasons,
     read_state,
     reasons_of_inputs,
@@ -181,9 +182,16 @@ class _Pass:
                 continue
             together = {step.op.name: tuple(dict.fromkeys(reasons))}
             batch = [step]
-            while waiting and (certain := self._certain_beside(batch, waiting[0], state)):
-                batch.append(waiting.pop(0))
-                together[batch[-1].op.name] = tuple(dict.fromkeys(certain))
+            # What hangs on a step that is not decided yet cannot be made before that one.
+            undecided: set[str] = set()
+            for other in list(waiting):
+                certain = self._certain_beside(batch, other, state)
+                if not certain or undecided & _inputs(other):
+                    undecided.update(_assets(other))
+                    continue
+                waiting.remove(other)
+                batch.append(other)
+                together[other.op.name] = tuple(dict.fromkeys(certain))
             before = state
             seconds, run_id = self._run(batch, together)
             state = read_state(self.resource)
@@ -269,6 +277,10 @@ def _steps(definitions: dg.Definitions) -> list[dg.AssetsDefinition]:
 
 def _assets(step: dg.AssetsDefinition) -> tuple[str, ...]:
     return tuple(sorted(key.to_user_string() for key in step.keys))
+
+
+def _inputs(step: dg.AssetsDefinition) -> set[str]:
+    return {dep for asset in _assets(step) for dep in inputs_of(step, asset)}
 
 
 def _outcome(step: dg.AssetsDefinition, before: State, after: State) -> str:
