@@ -7,6 +7,7 @@ must not be. Nothing here does any work.
 Presets (a named set of choices) are the run-config files in ``din_assets/presets``.
 """
 
+from din_core.config.kinds import Option
 from din_core.config.model import (
     MODEL_CONFIGS,
     Attention,
@@ -19,7 +20,6 @@ from din_core.config.model import (
     model_config,
 )
 from din_core.config.options import (
-    Option,
     OptionsError,
     config_from_mapping,
     described_options,

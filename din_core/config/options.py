@@ -8,28 +8,23 @@ the sentence that refuses a value (:func:`validate`). This module knows no singl
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
-import math
 import textwrap
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
     Any,
-    Literal,
     Protocol,
     TypeVar,
-    Union,
     cast,
     dataclass_transform,
-    get_args,
-    get_origin,
     get_type_hints,
     runtime_checkable,
 )
 
+from din_core.config.kinds import Bounds, Option
 from din_core.errors import RefusedOptionsError
 
 if TYPE_CHECKING:
@@ -40,148 +35,10 @@ C = TypeVar("C")
 D = TypeVar("D", bound="DataclassInstance")
 
 _KEY = "din option"
-_NOUNS = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
-_PLURALS = {int: "integers", float: "numbers", str: "texts"}
 
 
 class OptionsError(RefusedOptionsError, ValueError):
     """An option that cannot be used; the message names it, its value, its range and a way out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """Where a number may lie; of a list, where each of its numbers may.
-
-    Attributes:
-        ge: It is at least this.
-        gt: It is larger than this.
-        le: It is at most this.
-        lt: It is smaller than this.
-        min_length: A list has at least so many items.
-    """
-
-    ge: float | None = None
-    gt: float | None = None
-    le: float | None = None
-    lt: float | None = None
-    min_length: int = 0
-
-    def contain(self, number: float) -> bool:
-        """Say whether a number is finite and inside."""
-        return (
-            math.isfinite(number)
-            and (self.ge is None or number >= self.ge)
-            and (self.gt is None or number > self.gt)
-            and (self.le is None or number <= self.le)
-            and (self.lt is None or number < self.lt)
-        )
-
-    def phrase(self, *, whole: bool) -> str:
-        """Say them, to follow a noun: ``from 1 to 1024``; empty where there are none.
-
-        Args:
-            whole: Whether the numbers are integers: what lies below 10 then goes up to 9.
-        """
-        most = self.le
-        if whole and self.lt is not None:
-            most = math.ceil(self.lt) - 1
-        if self.ge is not None and most is not None:
-            return f"from {self.ge} to {most}"
-        parts = [
-            f"{words} {bound}"
-            for words, bound in (
-                ("of at least", self.ge),
-                ("above", self.gt),
-                ("of at most", most),
-                ("below", None if whole else self.lt),
-            )
-            if bound is not None
-        ]
-        return " and ".join(parts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Option:
-    """All that is known of an option.
-
-    Attributes:
-        name: Name of the field.
-        kind: Its type: ``bool``, ``int``, ``float``, ``str``, a ``Literal``, a tuple of one of
-            them, or one of these or ``None``.
-        default: Its default; ``dataclasses.MISSING`` where it has to be given.
-        description: What it means, with its unit.
-        bounds: Where its numbers may lie.
-    """
-
-    name: str
-    kind: Any
-    default: Any
-    description: str
-    bounds: Bounds
-
-    @property
-    def text(self) -> str:
-        """What it means and, of numbers, where they may lie."""
-        if not self.numbers:
-            return self.description
-        allowed = self.allowed()
-        return f"{self.description} {allowed[0].upper()}{allowed[1:]}."
-
-    @property
-    def numbers(self) -> bool:
-        """Whether it is a number, or a list of them."""
-        return (_items_of(self.kind) or self.kind) in (int, float)
-
-    def allowed(self) -> str:
-        """Say what it may be, to follow *must be*: ``an integer from 1 to 1024``."""
-        kinds = _alternatives(self.kind)
-        said = [self._allowed(kind) for kind in kinds if kind is not types.NoneType]
-        return " or ".join([*said, *(["None"] if types.NoneType in kinds else [])])
-
-    def _allowed(self, kind: Any) -> str:
-        if get_origin(kind) is Literal:
-            return "one of " + ", ".join(map(repr, get_args(kind)))
-        item = _items_of(kind)
-        said = self.bounds.phrase(whole=(item or kind) is int)
-        if item is None:
-            return f"{_NOUNS[kind]} {said}".rstrip()
-        least = f"{self.bounds.min_length} or more " if self.bounds.min_length else ""
-        return f"a list of {least}{_PLURALS[item]}" + (f", each {said}" if said else "")
-
-    def takes(self, value: object) -> bool:
-        """Say whether a value is of its type and inside its range; a list stands for a tuple."""
-        return any(self._takes(kind, value) for kind in _alternatives(self.kind))
-
-    def _takes(self, kind: Any, value: object) -> bool:
-        if get_origin(kind) is Literal:
-            return isinstance(value, str) and value in get_args(kind)
-        if (item := _items_of(kind)) is not None:
-            return (
-                isinstance(value, (tuple, list))
-                and len(values := cast("tuple[object, ...]", value)) >= self.bounds.min_length
-                and all(self._takes(item, each) for each in values)
-            )
-        if kind in (int, float):
-            is_one = isinstance(value, int if kind is int else (int, float))
-            return (
-                is_one and not isinstance(value, bool) and self.bounds.contain(cast("Any", value))
-            )
-        return isinstance(value, kind)
-
-    def refusal(self, value: object, *, called: str | None = None) -> str | None:
-        """Say what is wrong with a value, and the way out; None where nothing is.
-
-        Args:
-            value: What was chosen.
-            called: The option's name where the caller knows it by another one.
-        """
-        if self.takes(value):
-            return None
-        way_out = "" if self.default is MISSING else f"; the default is {self.default!r}"
-        if isinstance(value, str) and get_origin(self.kind) is Literal:
-            for close in difflib.get_close_matches(value, get_args(self.kind), n=1):
-                way_out = f"; is {close!r} meant?"
-        return f"{called or self.name} is {value!r}, must be {self.allowed()}{way_out}"
 
 
 @runtime_checkable
@@ -352,13 +209,3 @@ def config_from_mapping(cls: type[D], values: Mapping[str, Any]) -> D:
 def as_tuple(value: object) -> object:
     """Return a list as a tuple, as a frozen configuration holds it; anything else as it is."""
     return tuple(cast("list[object]", value)) if isinstance(value, list) else value
-
-
-def _alternatives(kind: Any) -> tuple[Any, ...]:
-    """The types of ``x | None``, or the one type."""
-    return get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
-
-
-def _items_of(kind: Any) -> Any:
-    """The type of the items of ``tuple[x, ...]``, None where it is no tuple."""
-    return get_args(kind)[0] if get_origin(kind) is tuple else None

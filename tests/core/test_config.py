@@ -10,7 +10,8 @@ import pytest
 
 from din_core import config
 from din_core.config import described_options, validate
-from din_core.config.options import Bounds, config_class, option
+from din_core.config.kinds import Bounds
+from din_core.config.options import config_class, option
 
 CLASSES = [
     config.SourceConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
