@@ -70,7 +70,7 @@ def din_model(making: Making) -> Made:
     directory = making.store.checkpoints_root / "din_model"
     with making.store.connection() as con:
         data = training_data.load(con)
-        with_users = network.use_user or bool(data.vocabulary.user_attributes)
+        with_users = network.use_user or data.vocabulary.describes_users
         vocabulary = vocabularies.write(con, folder, with_users=with_users)
     trained = loop.train(
         network,

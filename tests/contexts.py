@@ -11,6 +11,9 @@ def context(**changes):
     fields = {
         "item_attributes": (Attribute("cate_id"),),
         "user_attributes": (),
+        "item_dense": (),
+        "user_dense": (),
+        "context_dense": (),
         "labelled": False,
         "max_history": options.max_history,
         "min_interactions": options.min_interactions,

@@ -11,7 +11,7 @@ TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 
 # The views for analysts join a vocabulary for each attribute, and the planner's time grows with the
 # square of the joins: 0.6 s of processor time at 60, 2.5 s at 120, 17 s at 240.
-_MOST_ATTRIBUTES = 128
+_MOST_COLUMNS = 128
 
 
 @config_class
@@ -34,10 +34,22 @@ class SourceConfig:
     )
     item_attribute_cols: tuple[str, ...] = option(
         ("cate_id",),
-        "Columns that describe the item; the first plays the category's part. A row may lack "
-        f"them. At most {_MOST_ATTRIBUTES} of items and users together.",
+        "Columns that describe the item; the first plays the category's part. A row may lack them.",
     )
     user_attribute_cols: tuple[str, ...] = option((), "Columns that describe the user, likewise.")
+    item_dense_cols: tuple[str, ...] = option(
+        (),
+        "Numbers that describe the item, such as a price: facts that are decided once from all of "
+        "its rows, as attributes are. A row may lack them.",
+    )
+    user_dense_cols: tuple[str, ...] = option(
+        (), "Numbers that describe the user, such as an age, likewise."
+    )
+    context_dense_cols: tuple[str, ...] = option(
+        (),
+        "Numbers that belong to the interaction, such as an hour; a sampled negative has those of "
+        f"its positive. At most {_MOST_COLUMNS} attributes and numbers together.",
+    )
     label_col: str | None = option(
         None,
         "Column that says whether an impression was taken (1 and 0, true and false, or 1 and -1): "
@@ -60,10 +72,22 @@ class SourceConfig:
 
     def contradiction(self) -> str | None:
         """Say whether too many columns are named."""
-        n_attributes = len(self.item_attribute_cols) + len(self.user_attribute_cols)
-        if n_attributes <= _MOST_ATTRIBUTES:
+        described = self.described_columns()
+        n_columns = sum(map(len, described.values()))
+        if n_columns <= _MOST_COLUMNS:
             return None
+        named = " and ".join(name for name, columns in described.items() if columns)
         return (
-            f"item_attribute_cols and user_attribute_cols name {n_attributes} columns, and at most "
-            f"{_MOST_ATTRIBUTES} are read: name those that tell items or users apart"
+            f"{named} name {n_columns} columns, and at most {_MOST_COLUMNS} are read: name those "
+            "that tell items or users apart"
         )
+
+    def described_columns(self) -> dict[str, tuple[str, ...]]:
+        """Return the columns beside user, item, time and label, by the option that names them."""
+        return {
+            "item_attribute_cols": self.item_attribute_cols,
+            "user_attribute_cols": self.user_attribute_cols,
+            "item_dense_cols": self.item_dense_cols,
+            "user_dense_cols": self.user_dense_cols,
+            "context_dense_cols": self.context_dense_cols,
+        }

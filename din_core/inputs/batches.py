@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class BatchGatherer:
     """The columns of a log on one device, and batches gathered from them without a loop.
 
-    Attributes are looked up after the items, so that a history costs one read of ``event_items``
-    and one of each attribute's map.
+    Attributes and numbers are looked up after the items, so that a history costs one read of
+    ``event_items`` and one of each attribute's map.
 
     Args:
         data: The log; its event items and attribute maps are copied to the device.
@@ -36,6 +36,13 @@ class BatchGatherer:
         self._user_attributes = {
             name: torch.as_tensor(index).to(device) for name, index in data.user_attributes.items()
         }
+        self._item_dense = {
+            name: torch.as_tensor(of).to(device) for name, of in data.item_dense.items()
+        }
+        self._user_dense = {
+            name: torch.as_tensor(of).to(device) for name, of in data.user_dense.items()
+        }
+        self._context_columns = list(data.vocabulary.context_dense)
 
     def gather(
         self,
@@ -46,6 +53,7 @@ class BatchGatherer:
         end: Tensor,
         n_positions: int,
         label: Tensor | None = None,
+        context: Tensor | None = None,
     ) -> Batch:
         """Make a batch.
 
@@ -57,6 +65,7 @@ class BatchGatherer:
             n_positions: P, the sum of ``end - start``. Given by the caller, who knows it on the
                 host, so that a GPU need not be waited for.
             label: ``[B]``.
+            context: Numbers that belong to the samples, float ``[B, C]``, where the log has any.
 
         Returns:
             The batch, with all inputs named as the columns of ``encoded_samples``.
@@ -72,12 +81,16 @@ class BatchGatherer:
             torch.arange(n_positions, device=length.device) + (start - offsets[:-1])[segment_ids]
         )
         history = self._event_items[event]
+        numbers = () if context is None else context.unbind(1)
         return Batch(
             sparse={
                 "target_item_idx": item.long(),
                 "user_idx": user.long(),
                 **{f"target_{name}": of[item].long() for name, of in self._item_attributes.items()},
                 **{name: of[user].long() for name, of in self._user_attributes.items()},
+                **{f"target_{name}": of[item] for name, of in self._item_dense.items()},
+                **{name: of[user] for name, of in self._user_dense.items()},
+                **dict(zip(self._context_columns, numbers, strict=True)),
             },
             sequences={
                 "hist_item_idx": history.long(),

@@ -53,15 +53,18 @@ class EpochPlan:
             part: Which of the M samples.
 
         Returns:
-            ``user``, ``item``, ``label``, ``start`` and ``end``, as in :class:`Samples`.
+            ``user``, ``item``, ``label``, ``start`` and ``end``, as in :class:`Samples`, and its
+            ``context`` where there is one: a redrawn negative has that of its positive.
         """
         row = self.row[part]
+        context = self.samples.context
         return {
             "user": self.samples.user[row],
             "item": self.samples.item[row] if self.item is None else self.item[part],
             "label": self.samples.label[row] if self.label is None else self.label[part],
             "start": self.samples.start[row],
             "end": self.samples.end[row],
+            **({} if context is None else {"context": context[row]}),
         }
 
     def n_positions(self, part: slice) -> int:

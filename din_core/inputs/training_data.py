@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
 import duckdb
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from din_core.config import NegativeSampling, SequenceConfig
 from din_core.errors import DinError
+from din_core.inputs import normalization
 from din_core.network.features import Vocabulary
 from din_core.store.sql_files import literal, quote
 from din_core.tables import recorded_choices
@@ -29,12 +30,13 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32 | np.int64]
+Float32 = npt.NDArray[np.float32]
 
 #: Tables and views whose rows :func:`load` reads. Of `interactions` it asks only whether there is a
 #: label, which is a fact and not a reason to train again for every row.
 READS = (
-    "users", "items", "attributes", "events", "user_sequences", "negatives", "encoded_samples",
-    "sample_bounds",
+    "users", "items", "attributes", "events", "user_sequences", "negatives", "sample_bounds",
+    "column_roles",
 )  # fmt: skip
 
 
@@ -56,6 +58,8 @@ class Samples:
         start: Row of ``event_items`` where the history begins, int32 ``[N]`` (int64 where there
             are 2**31 events or more).
         end: Row after its last event, likewise; equal to ``start`` for an empty history.
+        context: Numbers that belong to the sample, float32 ``[N, C]``, NaN where one is missing;
+            ``None`` where the log has no such column.
     """
 
     user: Int32
@@ -65,6 +69,7 @@ class Samples:
     item: Int32
     start: Rows
     end: Rows
+    context: Float32 | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -72,7 +77,12 @@ class Samples:
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> Samples:
         """Some of the samples, in the order asked for."""
-        return Samples(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Samples(**{name: values[rows] for name, values in self.columns().items()})
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """The fields that are there, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: each for name, each in values.items() if each is not None}
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ class TrainingData:
     """A log, ready for training.
 
     Attributes:
-        vocabulary: How many ids there are of each kind.
+        vocabulary: How many ids there are of each kind, and by what numbers are measured.
         event_items: Item of each event, ordered by user and position, int32 ``[E]``.
         user_offsets: Events of user *u* are rows ``user_offsets[u - 1] … user_offsets[u] - 1``,
             int64 ``[U + 1]``.
@@ -91,6 +101,9 @@ class TrainingData:
         labelled: Whether the negatives are logged impressions, which nothing may redraw.
         negative_sampling: How the negatives of the table were drawn, where they were.
         negatives_per_positive: How many of them for each positive, likewise.
+        item_dense: By column of numbers, that of each item, float32 ``[I + 1]``; NaN where it is
+            missing, and in entry 0.
+        user_dense: By column of numbers, that of each user, float32 ``[U + 1]``, likewise.
     """
 
     vocabulary: Vocabulary
@@ -102,19 +115,25 @@ class TrainingData:
     labelled: bool = False
     negative_sampling: NegativeSampling = "uniform"
     negatives_per_positive: int = 1
+    item_dense: Mapping[str, Float32] = field(default_factory=dict[str, Float32])
+    user_dense: Mapping[str, Float32] = field(default_factory=dict[str, Float32])
 
     def fingerprint(self) -> str:
         """SHA-256 of everything in it: two equal ones train the same model."""
         negatives = (self.labelled, self.negative_sampling, self.negatives_per_positive)
         digest = hashlib.sha256(repr((self.vocabulary.to_dict(), negatives)).encode())
-        for columns in (self.item_attributes, self.user_attributes):
+        for columns in (
+            self.item_attributes,
+            self.user_attributes,
+            self.item_dense,
+            self.user_dense,
+        ):
             for name, values in columns.items():
                 digest.update(name.encode() + b"\0")
                 digest.update(np.ascontiguousarray(values).data)
         for split in SPLITS:
-            for field in fields(Samples):
-                values = getattr(self.samples[split], field.name)
-                digest.update(f"{split}.{field.name}.{len(values)}\0".encode())
+            for name, values in self.samples[split].columns().items():
+                digest.update(f"{split}.{name}.{len(values)}\0".encode())
                 digest.update(np.ascontiguousarray(values).data)
         digest.update(self.event_items.data)
         digest.update(self.user_offsets.data)
@@ -135,7 +154,7 @@ def load(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig | None = None
             as outside the pipeline, the defaults. Training redraws negatives as it says.
 
     Returns:
-        The log; attributes are those that ``encoded_samples`` has.
+        The log; its attributes and numbers are those of ``column_roles``.
 
     Raises:
         TrainingDataError: One of the tables is missing.
@@ -152,28 +171,39 @@ def load(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig | None = None
 
 def _load(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig) -> TrainingData:
     n_users, n_items = _count(con, "users"), _count(con, "items")
-    item_columns, user_columns = _attribute_columns(con)
+    item_columns = _index_columns(con, "item")
+    user_columns = _index_columns(con, "user")
+    context_columns = _columns(con, "context", "dense")
+    item_dense = _dense(con, "items", "item_idx", _columns(con, "item", "dense"), n_items)
+    user_dense = _dense(con, "users", "user_idx", _columns(con, "user", "dense"), n_users)
     sizes = _attribute_sizes(con)
     n_events = np.zeros(n_users + 1, dtype=np.int64)
     select = "select user_idx, array_length(items) as n_events from user_sequences"
     for rows in _batches(con, select):
         n_events[rows["user_idx"]] = rows["n_events"]
     offsets = np.cumsum(n_events)
+    samples = _samples(con, offsets, context_columns)
+    train = samples["train"]
     return TrainingData(
         vocabulary=Vocabulary(
             n_users=n_users,
             n_items=n_items,
             item_attributes={name: sizes.get(name, 0) for name in item_columns},
             user_attributes={name: sizes.get(name, 0) for name in user_columns},
+            item_dense=normalization.of_owners(item_dense, train.item),
+            user_dense=normalization.of_owners(user_dense, train.user),
+            context_dense=normalization.of_context(context_columns, train.context),
         ),
         event_items=_event_items(con, n_events, offsets),
         user_offsets=offsets,
         item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
         user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
-        samples=_samples(con, offsets),
+        samples=samples,
         labelled=_is_labelled(con),
         negative_sampling=sequences.negative_sampling,
         negatives_per_positive=sequences.negatives_per_positive,
+        item_dense=item_dense,
+        user_dense=user_dense,
     )
 
 
@@ -212,12 +242,16 @@ def _event_items(con: duckdb.DuckDBPyConnection, n_events: Int64, offsets: Int64
     return items
 
 
-def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, Samples]:
+def _samples(
+    con: duckdb.DuckDBPyConnection, offsets: Int64, context_columns: list[str]
+) -> dict[SplitName, Samples]:
     """Read the samples of all splits in one pass."""
     # Counting the splits beforehand would be a pass of its own. What is not written to takes no
     # memory, only address space, and goes back at the end.
     most = _count(con, "events") + _count(con, "negatives")
     rows_type = row_type(int(offsets[-1]))
+    n_numbers = len(context_columns)
+    numbers = "".join(f", {_number(name)} as {quote(name)}" for name in context_columns)
     samples: dict[SplitName, Samples] = {
         split: Samples(
             user=np.empty(most, np.int32),
@@ -227,6 +261,7 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
             item=np.empty(most, np.int32),
             start=np.empty(most, rows_type),
             end=np.empty(most, rows_type),
+            context=np.empty((most, n_numbers), np.float32) if n_numbers else None,
         )
         for split in SPLITS
     }
@@ -236,7 +271,7 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
     for rows in _batches(
         con,
         "select user_idx, position, k, cast(label as tinyint) as label, item_idx, history_start, "
-        f"history_end, cast(case split {whens} end as tinyint) as split_number "
+        f"history_end, cast(case split {whens} end as tinyint) as split_number{numbers} "
         "from sample_bounds order by user_idx, position, k",
     ):
         first_row = offsets[rows["user_idx"] - 1]
@@ -250,6 +285,8 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
             "start": first_row + (rows["history_start"] - 1),
             "end": first_row + rows["history_end"],
         }
+        if n_numbers:
+            columns["context"] = np.column_stack([rows[name] for name in context_columns])
         for number, split in enumerate(SPLITS):
             chosen = np.flatnonzero(rows["split_number"] == number)
             place = slice(filled[split], filled[split] + len(chosen))
@@ -257,22 +294,19 @@ def _samples(con: duckdb.DuckDBPyConnection, offsets: Int64) -> dict[SplitName, 
             for name, values in columns.items():
                 getattr(samples[split], name)[place] = values[chosen]
     for split in SPLITS:
-        for field in fields(Samples):
-            getattr(samples[split], field.name).resize(filled[split], refcheck=False)
+        for values in samples[split].columns().values():
+            values.resize((filled[split], *values.shape[1:]), refcheck=False)
     return samples
 
 
-def _attribute_columns(con: duckdb.DuckDBPyConnection) -> tuple[list[str], list[str]]:
-    """Index columns of item and of user attributes, read off ``encoded_samples``."""
-    columns = _described(con, "encoded_samples")
-    item = [
-        name.removeprefix("hist_")
-        for name in columns
-        if name.startswith("hist_") and f"target_{name.removeprefix('hist_')}" in columns
-    ]
-    others = {"user_idx", *(f"{side}_{name}" for name in item for side in ("hist", "target"))}
-    user = [name for name in columns if name.endswith("_idx") and name not in others]
-    return [name for name in item if name != "item_idx"], user
+def _columns(con: duckdb.DuckDBPyConnection, role: str, kind: str) -> list[str]:
+    """Columns of the source that were declared to be of a role and a kind, in their order."""
+    select = "select name from column_roles where role = ? and kind = ? order by place"
+    return [name for (name,) in con.execute(select, [role, kind]).fetchall()]
+
+
+def _index_columns(con: duckdb.DuckDBPyConnection, role: str) -> list[str]:
+    return [Attribute(name).index_name for name in _columns(con, role, "sparse")]
 
 
 def _attribute_sizes(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -293,8 +327,25 @@ def _attributes(
     return found
 
 
+def _dense(
+    con: duckdb.DuckDBPyConnection, table: str, index: str, names: list[str], size: int
+) -> dict[str, Float32]:
+    found: dict[str, Float32] = {}
+    for name in names:
+        found[name] = np.full(size + 1, np.nan, dtype=np.float32)
+        select = f"select {index} as owner, {_number(name)} as value from {table}"
+        for rows in _batches(con, select):
+            found[name][rows["owner"]] = rows["value"]
+    return found
+
+
+def _number(name: str) -> str:
+    """Write a column of numbers as the network takes it: 32 bits, NaN where one is missing."""
+    return f"cast(coalesce({quote(name)}, cast('nan' as double)) as float)"
+
+
 def _batches(con: duckdb.DuckDBPyConnection, select: str) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """Run a query and yield its integer columns in batches, without a copy."""
+    """Run a query and yield its columns, numbers without NULL, in batches and without a copy."""
     reader: Any = con.sql(select).to_arrow_reader(1 << 18)  # pyarrow has no types
     for batch in reader:
         # Not to_numpy(), which imports pandas.

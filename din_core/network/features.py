@@ -7,6 +7,7 @@ torch-rechub. Also here: the pairing of a history with its target, and a log's v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -114,22 +115,54 @@ class SequenceFeature:
         return self.shared_with or self.name
 
 
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """What a number is measured by: the training samples' mean and standard deviation.
+
+    Args:
+        mean: Mean of the numbers that are there.
+        std: Their standard deviation (population, not sample); 1 where they are all equal.
+        has_missing: Whether some training samples lack the number, so that the network can learn
+            what that means.
+
+    Raises:
+        ValueError: A mean that is not finite, or a deviation that is not finite and above 0.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+    has_missing: bool = False
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.mean) or not 0 < self.std < math.inf:
+            raise ValueError(
+                f"mean {self.mean} must be finite, and std {self.std} finite and above 0; numbers "
+                "that are all equal have std=1"
+            )
+
+
 @dataclass(frozen=True)
 class DenseFeature:
-    """Numbers that enter the final MLP as they are: a price, an age, a vector from elsewhere.
+    """Numbers that enter the final MLP: a price, an age, a vector from elsewhere.
 
-    They are not scaled here; values far from 1 outweigh everything beside them.
+    Without ``normalization`` they enter as they are: values far from 1 outweigh everything beside
+    them, and a NaN makes the prediction NaN. With it, raw numbers enter as
+    ``(number - mean) / std``, and a missing one (NaN or infinite) as 0, the mean, with a second
+    column that says so: 1 where the number is missing, and always 0 where no training sample
+    lacked one, for nothing was learned about it then.
 
     Args:
         name: Key of the input: ``[B]``, or ``[B, embed_dim]`` where ``embed_dim`` is not 1.
         embed_dim: Numbers per sample.
+        normalization: By what the numbers are measured; one number per sample then.
 
     Raises:
-        ValueError: No name, or a width below 1.
+        ValueError: No name, a width below 1, or a normalized vector.
     """
 
     name: str
     embed_dim: int = 1
+    normalization: Normalization | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -139,11 +172,16 @@ class DenseFeature:
                 f"feature '{self.name}': embed_dim {self.embed_dim} must be 1 or more, the numbers "
                 "that a sample has"
             )
+        if self.normalization is not None and self.embed_dim != 1:
+            raise ValueError(
+                f"feature '{self.name}': a normalization is for one number, and embed_dim is "
+                f"{self.embed_dim}; make it {self.embed_dim} features, or scale the vector before"
+            )
 
     @property
     def dim(self) -> int:
-        """Numbers per sample."""
-        return self.embed_dim
+        """Width of what enters the network for a sample."""
+        return self.embed_dim if self.normalization is None else 2
 
 
 # What is looked up in a table, and what a sample has one vector of.
@@ -287,27 +325,53 @@ def _no_sizes() -> dict[str, int]:
     return {}
 
 
+def _no_numbers() -> dict[str, Normalization]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """How many ids of each kind a log knows; indices run 1…n and 0 is padding or unknown.
+    """What a model must know of its log: how many ids there are, and by what numbers are measured.
+
+    Indices run 1…n and 0 is padding or unknown.
 
     Attributes:
         n_users: Known users.
         n_items: Known items.
         item_attributes: Known values by index column of an item attribute: ``{"cate_idx": 50}``.
         user_attributes: Known values by index column of a user attribute.
+        item_dense: Normalization by column of numbers that describe the item.
+        user_dense: Likewise, the user.
+        context_dense: Likewise, the interaction.
     """
 
     n_users: int
     n_items: int
     item_attributes: Mapping[str, int] = field(default_factory=_no_sizes)
     user_attributes: Mapping[str, int] = field(default_factory=_no_sizes)
+    item_dense: Mapping[str, Normalization] = field(default_factory=_no_numbers)
+    user_dense: Mapping[str, Normalization] = field(default_factory=_no_numbers)
+    context_dense: Mapping[str, Normalization] = field(default_factory=_no_numbers)
+
+    @property
+    def describes_users(self) -> bool:
+        """Whether attributes or numbers of the users are known."""
+        return bool(self.user_attributes or self.user_dense)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as they go into JSON."""
-        return asdict(self)
+        """Plain values, as they go into JSON; kinds of numbers that the log lacks are left out."""
+        values = asdict(self)
+        return {name: of for name, of in values.items() if of or name not in _DENSE_FIELDS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
         """The inverse of :meth:`to_dict`."""
-        return cls(**values)
+        numbers: dict[str, Any] = {
+            kind: {name: Normalization(**by) for name, by in values[kind].items()}
+            for kind in _DENSE_FIELDS
+            if kind in values
+        }
+        return cls(**{**values, **numbers})
+
+
+_DENSE_FIELDS = ("item_dense", "user_dense", "context_dense")

@@ -150,8 +150,8 @@ def parity(
         path: What :func:`export_onnx` wrote.
         batch_sizes: Values of B to try.
         lengths: Values of L to try, each with every B.
-        seed: Seed of the random inputs: a third of the positions is padding, and a tenth of all
-            indices lies outside its table.
+        seed: Seed of the random inputs: a third of the positions is padding, a tenth of all
+            indices lies outside its table, and a tenth of the normalised numbers is missing.
 
     Returns:
         The largest absolute difference of two probabilities; NaN where one of them is.
@@ -165,6 +165,9 @@ def parity(
                 inputs = random_inputs(model, n_samples, length, random)
                 for feature in model.embedding.features:
                     _scatter_unknown(inputs[feature.name], feature.vocab_size, random)
+                for feature in model.input_features:
+                    if isinstance(feature, DenseFeature) and feature.normalization is not None:
+                        _scatter(inputs[feature.name], [np.nan, np.inf, -np.inf], random)
                 expected = model({name: torch.from_numpy(each) for name, each in inputs.items()})
                 outputs = cast("list[np.ndarray[Any, Any]]", session.run([OUTPUT_NAME], inputs))
                 difference = np.abs(outputs[0] - expected.numpy())
@@ -177,9 +180,16 @@ def _scatter_unknown(
 ) -> None:
     """Overwrite a tenth of the indices with some that a table of ``n_rows`` rows lacks."""
     limits = np.iinfo(np.int64)
-    outside = np.array([-1, -n_rows, n_rows, 2 * n_rows, limits.min, limits.max])
-    here = random.random(indices.shape) < 1 / 10
-    indices[here] = random.choice(outside, int(here.sum()))
+    outside = [-1, -n_rows, n_rows, 2 * n_rows, int(limits.min), int(limits.max)]
+    _scatter(indices, outside, random)
+
+
+def _scatter(
+    values: np.ndarray[Any, Any], among: Sequence[float], random: np.random.Generator
+) -> None:
+    """Overwrite a tenth of the values with some of the others."""
+    here = random.random(values.shape) < 1 / 10
+    values[here] = random.choice(np.array(among), int(here.sum()))
 
 
 def difference_on(model: ClickModel, path: Path | str, inputs: Mapping[str, Tensor]) -> float:
@@ -220,14 +230,18 @@ def random_inputs(
 
     Returns:
         Feature name to int64 ``[B]`` or ``[B, L]``; for a dense feature float32 ``[B]`` or
-        ``[B, D]``, normally distributed.
+        ``[B, D]``, normally distributed as its normalization says, and none of them missing.
     """
     is_padding = random.random((n_samples, length)) < 1 / 3
     inputs: dict[str, np.ndarray[Any, Any]] = {}
     for feature in model.input_features:
         if isinstance(feature, DenseFeature):
-            shape = (n_samples,) if feature.dim == 1 else (n_samples, feature.dim)
-            inputs[feature.name] = random.standard_normal(shape, dtype=np.float32)
+            shape = (n_samples,) if feature.embed_dim == 1 else (n_samples, feature.embed_dim)
+            numbers = random.standard_normal(shape, dtype=np.float32)
+            if feature.normalization is not None:
+                of = feature.normalization
+                numbers = (of.mean + of.std * numbers).astype(np.float32)
+            inputs[feature.name] = numbers
             continue
         is_sequence = isinstance(feature, SequenceFeature)
         shape = (n_samples, length) if is_sequence else (n_samples,)

@@ -142,3 +142,20 @@ def find_rejections(
         examples.setdefault(reason, []).append(f"{file} line {line}: {shown}")
     con.execute("drop table source_rejections")
     return tuple(Rejection(reason, rows, tuple(examples[reason])) for reason, rows in counts)
+
+
+def find_unreadable_numbers(
+    con: duckdb.DuckDBPyConnection, context: IngestContext
+) -> dict[str, str]:
+    """Return the first value of each dense column that is no number, as ``log.csv line 7: '$5'``.
+
+    Args:
+        con: The connection that staged the rows.
+        context: What the templates of ``sql/ingest`` take.
+    """
+    if not context.dense:
+        return {}
+    rows = con.execute(sql_files.render("unreadable_numbers", **context.variables())).fetchall()
+    return {
+        name: f"{file} line {line}: '{printable(value)[:40]}'" for name, file, line, value in rows
+    }

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 
 import duckdb
 
@@ -119,9 +120,11 @@ class Summary:
         n_negatives: Usable rows with label 0.
         time_scale: Digits after the point of a time in seconds: 0, 6 or 18.
         time_width: Digits of a time in all, for the type DECIMAL.
-        kinds: Column to the kind of all its values.
+        kinds: Id or attribute column to the kind of all its values.
         mixed: Columns of text in which a number stands as ``1`` and as ``1.0``.
         missing: Attribute to the usable rows that lack it.
+        no_numbers: Dense column to the usable rows in which nothing stands.
+        unreadable: Dense column to the usable rows in which something stands that is no number.
     """
 
     codings: Codings
@@ -134,6 +137,8 @@ class Summary:
     kinds: Mapping[str, Kind]
     mixed: tuple[str, ...]
     missing: Mapping[str, int]
+    no_numbers: Mapping[str, int]
+    unreadable: Mapping[str, int]
 
     def coding(self) -> Coding:
         """Return what ``sql/ingest`` calls ``coding``, now that the rows are judged."""
@@ -180,8 +185,8 @@ def survey(con: duckdb.DuckDBPyConnection, source: SourceConfig, context: Ingest
 def summarise(
     con: duckdb.DuckDBPyConnection,
     codings: Codings,
-    columns: Sequence[str],
-    n_attributes: int,
+    attributes: Sequence[str],
+    dense: Sequence[str],
     context: IngestContext,
 ) -> Summary:
     """Judge the rows, and find the types of their columns.
@@ -189,16 +194,19 @@ def summarise(
     Args:
         con: Connection with the view ``source_rows``.
         codings: How ``time`` and ``label`` are read.
-        columns: ``user_id``, ``item_id`` and the attributes.
-        n_attributes: How many of them, at the end, are attributes.
+        attributes: Names of the attribute columns.
+        dense: Names of the dense columns.
         context: What the templates of ``sql/ingest`` take, ``coding`` not known yet.
     """
     judging = dataclasses.replace(context, coding=codings.coding())
     select = sql_files.render("source_summary", **judging.variables())
-    row = con.execute(select).fetchall()[0]
-    n_rows, n_rejected, n_positives, n_negatives, digits, last_second = row[:6]
-    bits = dict(zip(columns, row[6 : 6 + len(columns)], strict=True))
-    names = columns[len(columns) - n_attributes :]
+    values = iter(con.execute(select).fetchall()[0])
+    n_rows, n_rejected, n_positives, n_negatives, digits, last_second = islice(values, 6)
+    columns = ("user_id", "item_id", *attributes)
+    bits = dict(zip(columns, islice(values, len(columns)), strict=True))
+    missing = dict(zip(attributes, islice(values, len(attributes)), strict=True))
+    no_numbers = dict(zip(dense, islice(values, len(dense)), strict=True))
+    unreadable = dict(zip(dense, values, strict=True))
     scale = int(digits or 0)
     if scale and (last_second or 0) >= _SECONDS_IN_64_BITS:
         scale = 18
@@ -214,7 +222,9 @@ def summarise(
         mixed=tuple(
             name for name, found in bits.items() if found and found & 16 and found & 3 == 3
         ),
-        missing=dict(zip(names, row[6 + len(columns) :], strict=True)),
+        missing=missing,
+        no_numbers=no_numbers,
+        unreadable=unreadable,
     )
 
 

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import duckdb
 
 from din_core import store
 from din_core.config import SourceConfig, validate
 from din_core.sources import remarks
-from din_core.sources.accounts import IngestReport, SourceReport, find_rejections
+from din_core.sources.accounts import (
+    IngestReport,
+    SourceReport,
+    find_rejections,
+    find_unreadable_numbers,
+)
 from din_core.sources.codings import absent_labels, summarise, survey
 from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
@@ -41,9 +46,10 @@ def stage(
 ) -> SourceReport:
     """Read a source into the temporary view ``source_rows``.
 
-    The view has ``file, line``, the columns ``user_id, item_id, time``, the attributes by their own
-    names and ``label`` where the source has it, as they stand in the file but for blanks around
-    them (NULL in Parquet is ''): BIGINT where each value is a canonical integer, else VARCHAR; and
+    The view has ``file, line``, the columns ``user_id, item_id, time``, the attributes and numbers
+    by their own names and ``label`` where the source has it, as they stand in the file but for
+    blanks around them (NULL in Parquet is ''): BIGINT where each value is a canonical integer, else
+    VARCHAR; and
     ``raw, problem``: ``raw`` is filled for each row that will be rejected, ``problem`` where the
     reader could not take a row apart.
 
@@ -72,9 +78,7 @@ def stage(
     staged = load(con, layout, on_progress)
     context = _context(source, layout.has_label, staged.integers)
     codings = survey(con, source, context)
-    attributes = (*source.item_attribute_cols, *source.user_attribute_cols)
-    columns = ("user_id", "item_id", *attributes)
-    summary = summarise(con, codings, columns, len(attributes), context)
+    summary = summarise(con, codings, _attribute_cols(source), _dense_cols(source), context)
     n_rows, n_rejected = summary.n_rows, summary.n_rejected
     judging = dataclasses.replace(context, coding=codings.coding())
     if n_rejected:
@@ -96,10 +100,13 @@ def stage(
             f"{where}: not one of {n_rows} rows can be used: {reasons}; check which column is "
             "which, and what they hold"
         )
+    unreadable = remarks.refuse_without_numbers(
+        source, summary, find_unreadable_numbers(con, judging)
+    )
     notes = staged.notes
     if source.quoting != "auto" and all(file.kind == "parquet" for file in files):
         notes += (f"{where}: quoting={source.quoting} changes nothing: Parquet has no quotes",)
-    remarked = remarks.notes(source, layout.columns, layout.has_label, summary)
+    remarked = (*remarks.notes(source, layout.columns, layout.has_label, summary), *unreadable)
     notes += tuple(f"{where}: {sentence}" for sentence in remarked)
     if source.positive_labels and layout.has_label:
         notes += tuple(
@@ -200,11 +207,21 @@ def _context(
         staged_integers=frozenset(map(sql_files.quote, staged_integers)),
         labelled=labelled,
         drop_duplicates=source.drop_duplicates,
-        attributes=tuple(
-            SourceColumn(name=name, column=sql_files.quote(name))
-            for name in (*source.item_attribute_cols, *source.user_attribute_cols)
-        ),
+        attributes=_columns(_attribute_cols(source)),
+        dense=_columns(_dense_cols(source)),
     )
+
+
+def _columns(names: Sequence[str]) -> tuple[SourceColumn, ...]:
+    return tuple(SourceColumn(name=name, column=sql_files.quote(name)) for name in names)
+
+
+def _attribute_cols(source: SourceConfig) -> tuple[str, ...]:
+    return (*source.item_attribute_cols, *source.user_attribute_cols)
+
+
+def _dense_cols(source: SourceConfig) -> tuple[str, ...]:
+    return (*source.item_dense_cols, *source.user_dense_cols, *source.context_dense_cols)
 
 
 def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
@@ -214,15 +231,14 @@ def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
         "item_id": (source.item_col, "item_col"),
         "time": (source.time_col, "time_col"),
     }
-    options = {
-        "item_attribute_cols": source.item_attribute_cols,
-        "user_attribute_cols": source.user_attribute_cols,
-    }
-    for option, names in options.items():
+    for option, names in source.described_columns().items():
         for name in names:
-            if is_reserved(name) or name.casefold() in {each.casefold() for each in wanted}:
+            number = option.endswith("_dense_cols")
+            taken = {each.casefold() for each in wanted}
+            if is_reserved(name, number=number) or name.casefold() in taken:
+                kind = "a dense feature" if number else "an attribute"
                 raise SourceError(
-                    f"{option}: the column '{name}' cannot be an attribute: its name is taken by "
+                    f"{option}: the column '{name}' cannot be {kind}: its name is taken by "
                     "another column of the tables; rename it in the file"
                 )
             wanted[name] = (name, option)

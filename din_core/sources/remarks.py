@@ -91,7 +91,7 @@ def notes(
     found: list[str] = []
     codings = summary.codings
     if source.label_col is None and not has_label:
-        taken = {*source.item_attribute_cols, *source.user_attribute_cols}
+        taken = {name for names in source.described_columns().values() for name in names}
         found += [
             f"the column '{name}' is not read: if it says whether an impression was taken, name it "
             f"with label_col={name}; if not, label_col='' ends this warning"
@@ -122,7 +122,53 @@ def notes(
         for name, n_rows in summary.missing.items()
         if n_rows == n_usable
     ]
+    found += [
+        f"the number '{name}' is empty in every row: it says nothing; leave it out"
+        for name, n_rows in summary.no_numbers.items()
+        if n_rows == n_usable
+    ]
     return tuple(found)
+
+
+def refuse_without_numbers(
+    source: SourceConfig, summary: Summary, examples: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Refuse a dense column that holds text alone; say of the others what could not be read.
+
+    A value that is no finite number costs the row that number, and nothing else of it.
+
+    Args:
+        source: The source.
+        summary: How its columns are written.
+        examples: Dense column to the first value in it that is no number, with its place.
+
+    Returns:
+        Sentences without the source's name.
+
+    Raises:
+        SourceError: A dense column has values, and not one is a number.
+    """
+    n_usable = summary.n_rows - summary.n_rejected
+    for option in ("item_dense_cols", "user_dense_cols", "context_dense_cols"):
+        for name in getattr(source, option):
+            if 0 < summary.unreadable[name] == n_usable - summary.no_numbers[name]:
+                raise SourceError(
+                    f"{source.path}: {option}: '{name}' holds no finite number ({examples[name]}): "
+                    "write numbers as 12.5 or 1.25e1, name the column among the attributes, or "
+                    "leave it out"
+                )
+    return tuple(
+        f"'{name}' is no finite number in {n_rows} of {n_usable} rows (first {examples[name]}): it "
+        f"counts as missing there, and {_filled(source, name)}"
+        for name, n_rows in summary.unreadable.items()
+        if n_rows
+    )
+
+
+def _filled(source: SourceConfig, name: str) -> str:
+    if name in source.context_dense_cols:
+        return "the network is told so"
+    return "what other rows say of the same item or user holds, else the network is told so"
 
 
 def recognised(source: SourceConfig, summary: Summary) -> tuple[str, ...]:
@@ -149,6 +195,11 @@ def recognised(source: SourceConfig, summary: Summary) -> tuple[str, ...]:
         f"the attribute '{name}' is missing in {n_rows} of {n_usable} rows: what other rows say of "
         "the same item or user holds there, else it is unknown (0)"
         for name, n_rows in summary.missing.items()
+        if 0 < n_rows < n_usable
+    ]
+    found += [
+        f"the number '{name}' is empty in {n_rows} of {n_usable} rows: {_filled(source, name)}"
+        for name, n_rows in summary.no_numbers.items()
         if 0 < n_rows < n_usable
     ]
     return tuple(found)

@@ -14,7 +14,7 @@ Unit = Literal["s", "ms", "us", "ns"]
 
 @dataclass(frozen=True, kw_only=True)
 class SourceColumn:
-    """An attribute's column.
+    """A column of an attribute, or of numbers.
 
     Attributes:
         name: Its plain name.
@@ -66,6 +66,7 @@ class IngestContext:
 
     Attributes:
         attributes: Columns of items and users.
+        dense: Columns of numbers.
         labelled: Whether the source has a label.
         drop_duplicates: Whether of equal rows the first one stays.
         staged_integers: Columns that are BIGINT already, quoted for SQL.
@@ -73,6 +74,7 @@ class IngestContext:
     """
 
     attributes: tuple[SourceColumn, ...]
+    dense: tuple[SourceColumn, ...]
     labelled: bool
     drop_duplicates: bool
     staged_integers: frozenset[str]

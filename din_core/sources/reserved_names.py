@@ -1,7 +1,7 @@
-"""The names that an attribute's column may not have, in one list.
+"""The names that the column of an attribute or number may not have, in one list.
 
 The tables, and the queries on the way to them, have columns of these names beside those of the
-source: an attribute of the same name could not be told apart. What only a view for analysts has is
+source: another one of the same name could not be told apart. What only a view for analysts has is
 not among them; there the attribute's column steps aside (``sql/macros/in_ids.jinja``).
 """
 
@@ -16,9 +16,18 @@ _OF_READING = {
     "moment", "offset_sign", "offset_hours", "offset_minutes", "seconds", "fraction", "label_value",
     "file_number", "number_of_file",
 }  # fmt: skip
+# A number keeps its name all the way to the samples, where an attribute has become an index.
+_BESIDE_NUMBERS = {
+    "history_start", "history_length", "n_before", "last_moment", "moment_before_last",
+}  # fmt: skip
 _RESERVED = frozenset(_OF_TABLES | _OF_READING)
 
 
-def is_reserved(name: str) -> bool:
-    """Say whether an attribute's column may not be called so, in upper or lower case."""
-    return name.casefold() in _RESERVED
+def is_reserved(name: str, *, number: bool = False) -> bool:
+    """Say whether a column may not be called so, in upper or lower case.
+
+    Args:
+        name: The column of the source.
+        number: Whether it holds numbers, and not an attribute.
+    """
+    return name.casefold() in (_RESERVED | _BESIDE_NUMBERS if number else _RESERVED)

@@ -44,12 +44,12 @@ _LANES = (
 )
 
 # Views that would expand every history. The rows of the encoded ones follow from these: which
-# positions are samples of which split, what the histories are slices of, and the attributes of the
-# users. Those in ids say also what the indices stand for.
-_ENCODED_SAMPLES = ("sample_bounds", "events", "users")
+# positions are samples of which split, what the histories are slices of, and what describes users
+# and items. Those in ids say also what the indices stand for.
+_ENCODED_SAMPLES = ("sample_bounds", "events", "users", "items")
 _COMPOSED = {
     "encoded_samples": _ENCODED_SAMPLES,
-    "samples": (*_ENCODED_SAMPLES, "items", "attributes"),
+    "samples": (*_ENCODED_SAMPLES, "attributes"),
 }
 
 # A source file enters by its number among the source's files, so that the same rows under another

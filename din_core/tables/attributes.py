@@ -1,4 +1,4 @@
-"""The names that follow from an attribute column, each ready to stand in SQL."""
+"""The names that follow from a column of the source, each ready to stand in SQL."""
 
 from __future__ import annotations
 
@@ -68,6 +68,37 @@ class Attribute:
     def vocabulary(self) -> str:
         """Name of the attribute's vocabulary inside a query."""
         return sql_files.quote(f"{self.stem}_vocabulary")
+
+    @property
+    def literal(self) -> str:
+        """The name as a string literal."""
+        return sql_files.literal(self.name)
+
+
+@dataclass(frozen=True)
+class DenseColumn:
+    """Names that follow from a column of numbers, likewise.
+
+    Attributes:
+        name: The column of the source, as ``price``.
+    """
+
+    name: str
+
+    @property
+    def column(self) -> str:
+        """Column of ``interactions`` and of ``items``, ``users`` or ``events``: ``price``."""
+        return sql_files.quote(self.name)
+
+    @property
+    def target(self) -> str:
+        """Column of ``samples`` where it describes the item: ``target_price``."""
+        return sql_files.quote(f"target_{self.name}")
+
+    @property
+    def relation(self) -> str:
+        """Name of its values inside a query."""
+        return sql_files.quote(f"{self.name}_values")
 
     @property
     def literal(self) -> str:

@@ -18,7 +18,7 @@ from din_core.config import OptionsError, SequenceConfig, SourceConfig, validate
 from din_core.sources.reserved_names import is_reserved
 from din_core.store import sql_files
 from din_core.tables import split_moments, unused_options
-from din_core.tables.attributes import Attribute
+from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.lineage import Head, head_of, lineage
 from din_core.tables.template_context import TemplateContext
 
@@ -55,7 +55,7 @@ def _ordered(wanted: Callable[[Head], bool]) -> tuple[str, ...]:
 
 
 # What training takes of the samples. All else that the asset `samples` holds is for people.
-_ENCODED = ("encoded_samples", "sample_bounds")
+_ENCODED = ("encoded_samples", "sample_bounds", "column_roles")
 
 
 def template_context(
@@ -88,15 +88,12 @@ def template_context(
     types = {row[0]: row[1] for row in con.execute("describe interactions").fetchall()}
     item_attributes = _attributes(source.item_attribute_cols, types)
     user_attributes = _attributes(source.user_attribute_cols, types)
-    _check_names(item_attributes, user_attributes)
-    if missing := [a.name for a in (*item_attributes, *user_attributes) if a.name not in types]:
-        raise OptionsError(
-            f"interactions has no column {missing[0]!r}, only {sorted(types)}: correct "
-            "item_attribute_cols or user_attribute_cols, or build interactions again"
-        )
     context = TemplateContext(
         item_attributes=item_attributes,
         user_attributes=user_attributes,
+        item_dense=tuple(map(DenseColumn, source.item_dense_cols)),
+        user_dense=tuple(map(DenseColumn, source.user_dense_cols)),
+        context_dense=tuple(map(DenseColumn, source.context_dense_cols)),
         labelled="label" in types,
         max_history=sequences.max_history,
         min_interactions=sequences.min_interactions,
@@ -104,11 +101,19 @@ def template_context(
         negative_sampling=sequences.negative_sampling,
         sampling_seed=sequences.sampling_seed,
         split=sequences.split,
-        several_files=_has_several_files(con) if for_table in (None, "events") else None,
     )
+    _check_names(context)
+    for option, names in source.described_columns().items():
+        if missing := [name for name in names if name not in types]:
+            raise OptionsError(
+                f"interactions has no column {missing[0]!r}, only {sorted(types)}: correct "
+                f"{option}, or build interactions again"
+            )
     if for_table in (None, "negatives"):
         allowed = _negatives_file(context)[1].allows
         context = dataclasses.replace(context, negatives_allow=allowed)
+    if for_table in (None, "events"):
+        context = dataclasses.replace(context, several_files=_has_several_files(con))
     if for_table in (None, "samples") and sequences.split == "temporal":
         val_from, test_from = split_moments.resolve(con, context, sequences)
         context = dataclasses.replace(context, val_from=val_from, test_from=test_from)
@@ -253,23 +258,29 @@ def _has_several_files(con: duckdb.DuckDBPyConnection) -> bool:
     return first != last
 
 
-def _check_names(
-    item_attributes: tuple[Attribute, ...], user_attributes: tuple[Attribute, ...]
-) -> None:
-    every = [attribute.name for attribute in (*item_attributes, *user_attributes)]
-    if clash := next(filter(is_reserved, every), None):
+def _check_names(context: TemplateContext) -> None:
+    item_attributes, user_attributes = context.item_attributes, context.user_attributes
+    attributes = [attribute.name for attribute in (*item_attributes, *user_attributes)]
+    of_samples = [number.name for number in (*context.user_dense, *context.context_dense)]
+    numbers = [*(number.name for number in context.item_dense), *of_samples]
+    every = [*attributes, *numbers]
+    indices = [str(Attribute(name).index) for name in attributes]
+    sample_numbers = [*(str(number.target) for number in context.item_dense), *of_samples]
+    clashes = [name for name in every if is_reserved(name, number=name in numbers)]
+    if clashes:
         raise OptionsError(
-            f"attribute column {clash!r} has the name of one of the tables' own columns; rename "
-            "it in the source, or take it out of item_attribute_cols and user_attribute_cols"
+            f"column {clashes[0]!r} has the name of one of the tables' own columns; rename it in "
+            "the source, or take it out of the options of attributes and dense columns"
         )
     for kind, names in (
-        ("index", ["user_idx", "item_idx", *(str(Attribute(name).index) for name in every)]),
-        ("list", ["items", "n_events", *(a.stem + "s" for a in item_attributes)]),
+        ("index", ["user_idx", "item_idx", *indices, *numbers]),
+        ("list", ["items", "n_events", *(a.stem + "s" for a in item_attributes), *numbers]),
         (
             "sample",
             [
                 *("target_item_id", "hist_item_id", *(a.name for a in user_attributes)),
                 *(str(name) for a in item_attributes for name in (a.target, a.history)),
+                *sample_numbers,
             ],
         ),
         (
@@ -277,6 +288,7 @@ def _check_names(
             [
                 *("target_item_idx", "hist_item_idx", *(str(a.index) for a in user_attributes)),
                 *(str(name) for a in item_attributes for name in (a.target_index, a.history_index)),
+                *sample_numbers,
             ],
         ),
     ):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from din_core.config import NegativeSampling, Split
-from din_core.tables.attributes import Attribute
+from din_core.tables.attributes import Attribute, DenseColumn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,9 @@ class TemplateContext:
     Attributes:
         item_attributes: Columns that describe the item.
         user_attributes: Columns that describe the user.
+        item_dense: Numbers that describe the item.
+        user_dense: Numbers that describe the user.
+        context_dense: Numbers that belong to the interaction.
         labelled: Whether the log is labelled.
         max_history: Most recent events kept in a history.
         min_interactions: Users with fewer interactions are left out.
@@ -38,6 +41,9 @@ class TemplateContext:
 
     item_attributes: tuple[Attribute, ...]
     user_attributes: tuple[Attribute, ...]
+    item_dense: tuple[DenseColumn, ...]
+    user_dense: tuple[DenseColumn, ...]
+    context_dense: tuple[DenseColumn, ...]
     labelled: bool
     max_history: int
     min_interactions: int

@@ -83,6 +83,7 @@ def score(
                 start=torch.as_tensor(part.start).to(device),
                 end=torch.as_tensor(part.end).to(device),
                 n_positions=int(positions_before[last] - positions_before[first]),
+                context=None if part.context is None else torch.as_tensor(part.context).to(device),
             )
             return torch.sigmoid(model.logits(batch).float())
 

@@ -7,6 +7,7 @@ their docstrings say what differs. The pipeline itself uses none of this: it tra
 histories (:mod:`din_core.training.loop`), which is faster.
 """
 
+from din_core.inputs.normalization import normalization_of
 from din_core.network.features import DenseFeature, SequenceFeature, SparseFeature
 from din_core.network.models import DIN
 from din_core.tutorial.arrays import (
@@ -31,6 +32,7 @@ __all__ = [
     "df_to_dict",
     "generate_seq_feature",
     "get_auto_embedding_dim",
+    "normalization_of",
     "pad_sequences",
     "visualize_model",
     "vocabulary_sizes",

@@ -36,7 +36,8 @@ def vocabulary_sizes(*frames: pd.DataFrame) -> dict[str, int]:
         frames: What :func:`generate_seq_feature` returned.
 
     Returns:
-        Column to size, ``label`` left out. A target and its history have one size.
+        Column to size, ``label`` and columns of numbers left out. A target and its history have
+        one size.
 
     Raises:
         ValueError: No frame.
@@ -46,7 +47,7 @@ def vocabulary_sizes(*frames: pd.DataFrame) -> dict[str, int]:
     largest: dict[str, int] = {}
     for frame in frames:
         for name, column in frame.items():
-            if name == "label" or frame.empty:
+            if name == "label" or frame.empty or column.dtype.kind == "f":
                 continue
             values = np.stack(column.tolist()) if column.dtype == object else column.to_numpy()
             largest[str(name)] = max(largest.get(str(name), 0), int(values.max(initial=0)))

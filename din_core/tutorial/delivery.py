@@ -217,7 +217,9 @@ class ONNXExporter:
                 "type": type(feature).__name__,
                 "embed_dim": feature.dim,
             }
-            if not isinstance(feature, DenseFeature):
+            if isinstance(feature, DenseFeature):
+                info["embed_dim"] = feature.embed_dim
+            else:
                 info["vocab_size"] = feature.vocab_size
             if isinstance(feature, SequenceFeature):
                 info["pooling"] = feature.pooling
@@ -266,7 +268,9 @@ def _as_exported(model: ClickModel, given: Mapping[str, Tensor]) -> dict[str, Te
         example = given[feature.name].cpu()
         if isinstance(feature, DenseFeature):
             example = example.float()
-            example = example.squeeze(1) if feature.dim == 1 and example.dim() == 2 else example
+            example = (
+                example.squeeze(1) if feature.embed_dim == 1 and example.dim() == 2 else example
+            )
         elif example.dtype == torch.int32:
             example = example.long()
         inputs[feature.name] = example

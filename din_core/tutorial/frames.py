@@ -46,6 +46,9 @@ def generate_seq_feature(
     shuffle: bool = True,
     max_len: int = 50,
     *,
+    item_dense_cols: Hashable | Iterable[Hashable] = (),
+    user_dense_cols: Hashable | Iterable[Hashable] = (),
+    context_dense_cols: Hashable | Iterable[Hashable] = (),
     seed: int = 2022,
 ) -> Samples:
     """Build behaviour sequences, negatives and the split into train, validation and test.
@@ -68,12 +71,19 @@ def generate_seq_feature(
         min_item: Users with fewer interactions are left out.
         shuffle: Shuffle the rows; otherwise they stand by user and position, positive first.
         max_len: L, most positions of a history.
+        item_dense_cols: Columns of numbers that describe the item, such as a price: one number
+            each, the most frequent one.
+        user_dense_cols: Columns of numbers that describe the user, likewise.
+        context_dense_cols: Columns of numbers that belong to the interaction, such as an hour; a
+            negative has those of its positive.
         seed: Seed of the negatives and of the shuffle.
 
     Returns:
         ``train, val, test`` with the columns ``label, target_item_id``, the user column,
         ``hist_item_id``, and ``hist_<attribute>, target_<attribute>`` for each attribute. Ids are
-        indices from 1; histories are int64 arrays ``[L]``, oldest first, 0 after the last.
+        indices from 1; histories are int64 arrays ``[L]``, oldest first, 0 after the last. Numbers
+        follow, as they are, NaN where one is missing: ``target_<column>`` for those of the item,
+        those of user and interaction under their own names.
 
     Raises:
         TypeError: ``data`` is not a pandas data frame.
@@ -81,46 +91,61 @@ def generate_seq_feature(
             usable, or no user has interactions enough for a sample.
         OptionsError: ``min_item``, ``max_len`` or ``seed`` is out of range.
     """
-    names = _attribute_names(item_attribute_cols)
+    names = _names(item_attribute_cols)
+    numbers = {
+        "item_dense_cols": _names(item_dense_cols),
+        "user_dense_cols": _names(user_dense_cols),
+        "context_dense_cols": _names(context_dense_cols),
+    }
     columns = {"user_col": user_col, "item_col": item_col, "time_col": time_col}
-    _check_frame(data, [*columns.items(), *(("item_attribute_cols", name) for name in names)])
-    result_names = _result_names(user_col, names)
+    described = [("item_attribute_cols", name) for name in names]
+    described += [(option, name) for option, of in numbers.items() for name in of]
+    _check_frame(data, [*columns.items(), *described])
+    result_names = _result_names(user_col, names, numbers)
     options = SequenceConfig(
         min_interactions=_whole("min_item", min_item, "min_interactions"),
         max_history=_whole("max_len", max_len, "max_history"),
         sampling_seed=_whole("seed", seed, "sampling_seed"),
     )
     # Numbered, so that no name can clash with one of the tables' own columns.
-    attributes = [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    staged_names = [f"{name} ({number})" for number, (_, name) in enumerate(described, 1)]
+
+    def staged_of(option: str) -> tuple[str, ...]:
+        pairs = zip(staged_names, described, strict=True)
+        return tuple(staged for staged, (of, _) in pairs if of == option)
+
     with (
         tempfile.TemporaryDirectory(prefix="data_frame_") as folder,
         store.connect(":memory:") as con,
     ):
         source = SourceConfig(
             path=str(Path(folder) / "data.parquet"),
-            item_attribute_cols=tuple(attributes),
+            item_attribute_cols=staged_of("item_attribute_cols"),
+            item_dense_cols=staged_of("item_dense_cols"),
+            user_dense_cols=staged_of("user_dense_cols"),
+            context_dense_cols=staged_of("context_dense_cols"),
         )
         staged = {
             "user_id": id_column(_column(data, user_col), f"user_col: column {user_col!r}"),
             "item_id": id_column(_column(data, item_col), f"item_col: column {item_col!r}"),
             "time": time_column(_column(data, time_col), f"time_col: column {time_col!r}"),
         }
-        for attribute, name in zip(attributes, names, strict=True):
-            where = f"item_attribute_cols: column {name!r}"
-            staged[attribute] = id_column(_column(data, name), where)
+        for staged_name, (option, name) in zip(staged_names, described, strict=True):
+            # A number is staged as an id is: as a number, or as text for the source to read.
+            staged[staged_name] = id_column(_column(data, name), f"{option}: column {name!r}")
         pq.write_table(pa.table(staged), source.path)
         _ingest(con, source, columns)
         _require_samples(con, options.min_interactions)
         sequences.build(con, source, options)
-        tables = _sample_tables(con, attributes)
+        tables = _sample_tables(con, source)
     random = np.random.default_rng(seed) if shuffle else None
     train, val, test = (_frame(table, result_names, max_len, random) for table in tables)
     _warn_of_gaps(train, val, test)
     return train, val, test
 
 
-def _attribute_names(given: Hashable | Iterable[Hashable]) -> list[Hashable]:
-    """The columns named by ``item_attribute_cols``; a string or a number names one."""
+def _names(given: Hashable | Iterable[Hashable]) -> list[Hashable]:
+    """The columns that an option names; a string or a number names one."""
     if given is None:
         return []
     if isinstance(given, str) or not isinstance(given, Iterable):
@@ -179,7 +204,9 @@ def _column(data: pd.DataFrame, name: Hashable) -> pd.Series:
     return cast("pd.Series", data[name])  # a frame only where names repeat, which is refused
 
 
-def _result_names(user_col: Hashable, attributes: Sequence[Hashable]) -> list[Hashable]:
+def _result_names(
+    user_col: Hashable, attributes: Sequence[Hashable], numbers: Mapping[str, Sequence[Hashable]]
+) -> list[Hashable]:
     """Columns of the result in their order, refusing two of one name."""
     named: list[tuple[str, Hashable, Hashable]] = [
         ("", "", "label"),
@@ -190,6 +217,10 @@ def _result_names(user_col: Hashable, attributes: Sequence[Hashable]) -> list[Ha
     for name in attributes:
         named.append(("item_attribute_cols", name, f"hist_{name}"))
         named.append(("item_attribute_cols", name, f"target_{name}"))
+    for option, names in numbers.items():
+        for name in names:
+            result = f"target_{name}" if option == "item_dense_cols" else name
+            named.append((option, name, result))
     results = [str(result) for *_, result in named]
     for argument, name, result in named:
         if argument and results.count(str(result)) > 1:
@@ -243,11 +274,13 @@ def _require_samples(con: duckdb.DuckDBPyConnection, min_item: int) -> None:
         )
 
 
-def _sample_tables(con: duckdb.DuckDBPyConnection, attributes: Sequence[str]) -> list[Any]:
+def _sample_tables(con: duckdb.DuckDBPyConnection, source: SourceConfig) -> list[Any]:
     columns = ["label", "target_item_idx", "user_idx", "hist_item_idx"]
-    for name in attributes:
+    for name in source.item_attribute_cols:
         index = Attribute(name).index_name
         columns += [f"hist_{index}", f"target_{index}"]
+    columns += [f"target_{name}" for name in source.item_dense_cols]
+    columns += [*source.user_dense_cols, *source.context_dense_cols]
     select = ", ".join(sql_files.quote(column) for column in columns)
     return [
         con.sql(
@@ -268,6 +301,8 @@ def _frame(
         column = chunks.combine_chunks()
         if pa.types.is_list(column.type):
             columns[name] = list(_padded(column, length)[order])
+        elif pa.types.is_floating(column.type):
+            columns[name] = column.to_numpy(zero_copy_only=False)[order]  # NULL becomes NaN
         else:
             columns[name] = column.to_numpy(zero_copy_only=False).astype(np.int64)[order]
     return pd.DataFrame(columns)

@@ -1,8 +1,8 @@
 -- asset: items
 -- severity: warn
--- Items that the log gives more than one value of an attribute. They are decided by majority, then
--- by the smallest value; many of them mean that the attribute describes the interaction, not the
--- item, or that the source is inconsistent.
+-- Items that the log gives more than one value of an attribute or number. They are decided by
+-- majority, then by the smallest value; many of them mean that the column describes the interaction
+-- (a number then belongs in context_dense_cols), or that the source is inconsistent.
 with
 
 {% for attribute in item_attributes %}
@@ -14,6 +14,18 @@ with
     from interactions
     group by item_id
     having count(distinct {{ attribute.column }}) > 1
+),
+
+{% endfor %}
+{% for number in item_dense %}
+{{ number.relation }} as (
+    select
+        {{ number.literal }} as attribute,
+        item_id,
+        count(distinct {{ number.column }}) as n_values
+    from interactions
+    group by item_id
+    having count(distinct {{ number.column }}) > 1
 ),
 
 {% endfor %}
@@ -30,6 +42,14 @@ final as (
         cast(item_id as varchar) as item_id,
         n_values
     from {{ attribute.vocabulary }}
+    {% endfor %}
+    {% for number in item_dense %}
+    union all
+    select
+        attribute,
+        cast(item_id as varchar) as item_id,
+        n_values
+    from {{ number.relation }}
     {% endfor %}
 )
 

@@ -2,13 +2,14 @@
 -- The log: every row of the source that can be used, its values typed.
 -- Grain: one valid row of the source, `file` and `line` say which. An id or attribute column is
 -- BIGINT where each of its valid values is a whole number, else text (the whole column); an
--- attribute that a row lacks is NULL. `time` is in seconds: BIGINT where each of them is whole,
--- else DECIMAL with as many digits as the source has (docs/adr/0012-time-as-given.md).
+-- attribute that a row lacks is NULL. A dense column is DOUBLE, NULL where a row has no finite
+-- number. `time` is in seconds: BIGINT where each of them is whole, else DECIMAL with as many
+-- digits as the source has (docs/adr/0012-time-as-given.md).
 -- With drop_duplicates, of rows equal in every column here but file and line, the first stays.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
 {% from "macros/source_rows.jinja" import judged_rows %}
-{% from "macros/source_values.jinja" import typed_value %}
+{% from "macros/source_values.jinja" import dense_value, typed_value %}
 {% set kind_of_time %}decimal({{ coding.time_width }}, {{ coding.time_scale }}){% endset %}
 with
 
@@ -17,7 +18,7 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled, staged_integers, coding) }}
+{{ judged_rows(attributes + dense, labelled, staged_integers, coding) }}
 usable_rows as (
     select
         {{ typed_value(quote("user_id"), coding.kinds.user_id, staged_integers) }} as user_id,
@@ -33,6 +34,9 @@ usable_rows as (
 {% for attribute in attributes %}
         {{ typed_value(attribute.column, coding.kinds[attribute.name], staged_integers) }}
             as {{ attribute.column }},
+{% endfor %}
+{% for number in dense %}
+        {{ dense_value(number.column, staged_integers) }} as {{ number.column }},
 {% endfor %}
 {% if labelled %}
         cast(label_value as integer) as label,
@@ -52,8 +56,8 @@ final as (
             user_id,
             item_id,
             time
-{%- for attribute in attributes %},
-            {{ attribute.column }}
+{%- for column in attributes + dense %},
+            {{ column.column }}
 {%- endfor %}
 {%- if labelled %},
             label
@@ -68,8 +72,8 @@ select
     user_id,
     item_id,
     time,
-{% for attribute in attributes %}
-    {{ attribute.column }},
+{% for column in attributes + dense %}
+    {{ column.column }},
 {% endfor %}
 {% if labelled %}
     label,

@@ -11,7 +11,7 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled, staged_integers, coding) }}
+{{ judged_rows(attributes + dense, labelled, staged_integers, coding) }}
 final as (
     select
         file,

@@ -17,7 +17,7 @@ staged_rows as (
     from source_rows
 ),
 
-{{ numbered_rows(attributes, labelled, staged_integers) }}
+{{ numbered_rows(attributes + dense, labelled, staged_integers) }}
 final as (
     select
         count(whole_time) as n_numbers,

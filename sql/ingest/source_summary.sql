@@ -5,12 +5,12 @@
 -- Grain: one row in all. Read before `interactions` is made, because it decides the types there.
 -- n_labels_1 and n_labels_0 count the labels; time_digits says how many digits of a fraction the
 -- times need (0, 6 or 18) and last_second how large they are. Then for each id and attribute column
--- the kinds of its values as bits (see the macro kind_of), and for each attribute how often it is
--- missing.
+-- the kinds of its values as bits (see the macro kind_of), for each attribute and dense column how
+-- often it is missing, and for each dense column how often it holds something that is no number.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
 {% from "macros/source_rows.jinja" import judged_rows %}
-{% from "macros/source_values.jinja" import is_empty, kind_of %}
+{% from "macros/source_values.jinja" import dense_value, is_empty, kind_of %}
 {% set ids = [quote("user_id"), quote("item_id")] %}
 {% set typed_columns = ids + attributes | map(attribute="column") | list %}
 {% set only_whole_seconds = quote("time") in staged_integers and coding.unit == "s" %}
@@ -21,7 +21,7 @@ staged_rows as (
     from source_rows
 ),
 
-{{ judged_rows(attributes, labelled, staged_integers, coding) }}
+{{ judged_rows(attributes + dense, labelled, staged_integers, coding) }}
 final as (
     select
         count(*) as n_rows,
@@ -53,16 +53,31 @@ final as (
         bit_or(case when reason is null then {{ kind_of(column) }} end)
 {%- endif %} as kinds_{{ loop.index }}
 {%- endfor %}
-{%- for attribute in attributes %},
-{% if attribute.column in staged_integers %}
+{%- for column in attributes + dense %},
+{% if column.column in staged_integers %}
         0
 {%- else %}
         count(
             case
-                when reason is null and {{ is_empty(attribute.column, staged_integers) }} then 1
+                when reason is null and {{ is_empty(column.column, staged_integers) }} then 1
             end
         )
 {%- endif %} as missing_{{ loop.index }}
+{%- endfor %}
+{%- for number in dense %},
+{% if number.column in staged_integers %}
+        0
+{%- else %}
+        count(
+            case
+                when
+                    reason is null
+                    and not {{ is_empty(number.column, staged_integers) }}
+                    and {{ dense_value(number.column, staged_integers) }} is null
+                    then 1
+            end
+        )
+{%- endif %} as unreadable_{{ loop.index }}
 {%- endfor %}
 
     from judged_rows

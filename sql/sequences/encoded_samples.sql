@@ -27,12 +27,24 @@ final as (
         {% for attribute in user_attributes %}
         users.{{ attribute.index }},
         {% endfor %}
+        {% for number in item_dense %}
+        items.{{ number.column }} as {{ number.target }},
+        {% endfor %}
+        {% for number in user_dense %}
+        users.{{ number.column }},
+        {% endfor %}
+        {% for number in context_dense %}
+        examples.{{ number.column }},
+        {% endfor %}
         examples.position,
         examples.history_end,
         examples.time
     from split_examples as examples
-    {% if user_attributes %}
+    {% if user_attributes or user_dense %}
     inner join users on examples.user_idx = users.user_idx
+    {% endif %}
+    {% if item_dense %}
+    inner join items on examples.item_idx = items.item_idx
     {% endif %}
 )
 
@@ -50,6 +62,12 @@ select
     {% endfor %}
     {% for attribute in user_attributes %}
     {{ attribute.index }},
+    {% endfor %}
+    {% for number in item_dense %}
+    {{ number.target }},
+    {% endfor %}
+    {% for number in user_dense + context_dense %}
+    {{ number.column }},
     {% endfor %}
     position,
     history_end,

@@ -11,6 +11,9 @@ positives as (
         user_id,
         item_id,
         time,
+        {% for number in context_dense %}
+        {{ number.column }},
+        {% endfor %}
         {% if several_files %}
         file,
         {% endif %}
@@ -36,6 +39,9 @@ ordered_events as (
             ) as integer
         ) as position,
         positives.item_id,
+        {% for number in context_dense %}
+        positives.{{ number.column }},
+        {% endfor %}
         positives.time
     from positives
     inner join users on positives.user_id = users.user_id
@@ -47,6 +53,9 @@ select
     items.item_idx,
     {% for attribute in item_attributes %}
     items.{{ attribute.index }},
+    {% endfor %}
+    {% for number in context_dense %}
+    ordered_events.{{ number.column }},
     {% endfor %}
     {% if labelled %}
     cast(

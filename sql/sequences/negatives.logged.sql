@@ -13,6 +13,9 @@ impressions as (
         {% for attribute in item_attributes %}
         items.{{ attribute.index }},
         {% endfor %}
+        {% for number in context_dense %}
+        interactions.{{ number.column }},
+        {% endfor %}
         interactions.time,
         interactions.file,
         interactions.line,
@@ -29,6 +32,9 @@ placed as (
         item_idx,
         {% for attribute in item_attributes %}
         {{ attribute.index }},
+        {% endfor %}
+        {% for number in context_dense %}
+        {{ number.column }},
         {% endfor %}
         time,
         file,
@@ -53,6 +59,9 @@ select
     item_idx,
     {% for attribute in item_attributes %}
     {{ attribute.index }},
+    {% endfor %}
+    {% for number in context_dense %}
+    {{ number.column }},
     {% endfor %}
     time
 from placed

@@ -16,6 +16,9 @@ final as (
         examples.label,
         examples.item_idx,
         examples.split,
+        {% for number in context_dense %}
+        examples.{{ number.column }},
+        {% endfor %}
         {{ history_start() }} as history_start,
         examples.history_end
     from split_examples as examples
@@ -28,6 +31,9 @@ select
     label,
     item_idx,
     split,
+    {% for number in context_dense %}
+    {{ number.column }},
+    {% endfor %}
     history_start,
     history_end
 from final

@@ -27,6 +27,12 @@ final as (
         {% for attribute in user_attributes %}
         {{ attribute.vocabulary }}.value as {{ shown(attribute) }},
         {% endfor %}
+        {% for number in item_dense %}
+        examples.{{ number.target }},
+        {% endfor %}
+        {% for number in user_dense + context_dense %}
+        examples.{{ number.column }},
+        {% endfor %}
         least(examples.history_end, {{ max_history }}) as history_length,
         examples.position,
         {{ timestamp_of("examples." ~ quote("time")) }} as time
@@ -57,6 +63,12 @@ select
     {% endfor %}
     {% for attribute in user_attributes %}
     {{ shown(attribute) }},
+    {% endfor %}
+    {% for number in item_dense %}
+    {{ number.target }},
+    {% endfor %}
+    {% for number in user_dense + context_dense %}
+    {{ number.column }},
     {% endfor %}
     history_length,
     position,

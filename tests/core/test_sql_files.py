@@ -11,6 +11,9 @@ from din_core.tables.attributes import Attribute
 EVERYTHING = {
     "item_attributes": (Attribute("cate_id"),),
     "user_attributes": (),
+    "item_dense": (),
+    "user_dense": (),
+    "context_dense": (),
     "several_files": True,
     "labelled": False,
     "max_history": 50,

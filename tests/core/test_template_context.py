@@ -10,7 +10,7 @@ from markupsafe import Markup
 import din_core
 from din_core.sources.rendering import Coding, IngestContext, SourceColumn
 from din_core.store import sql_files
-from din_core.tables.attributes import Attribute
+from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.lineage.plausible_contexts import plausible_contexts
 from din_core.tables.template_context import TemplateContext
 from tests import contexts
@@ -28,11 +28,10 @@ def linted():
 
 def plain(value):
     """A variable as sqlfluff has it: mappings and lists, names without their quotes."""
-    if isinstance(value, Attribute):
+    if isinstance(value, (Attribute, DenseColumn)):
         fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-        properties = [
-            name for name in vars(Attribute) if isinstance(vars(Attribute)[name], property)
-        ]
+        of_class = vars(type(value))
+        properties = [name for name in of_class if isinstance(of_class[name], property)]
         texts = {name: getattr(value, name) for name in properties}
         in_sql = {name: text for name, text in texts.items() if isinstance(text, Markup)}
         return {name: plain(text) for name, text in {**fields, **in_sql}.items()}
@@ -52,6 +51,8 @@ def test_the_linter_sees_what_the_tables_are_rendered_with():
     fields = {each.name: given[each.name] for each in dataclasses.fields(TemplateContext)}
     for attributes in ("item_attributes", "user_attributes"):
         fields[attributes] = named(given[attributes])
+    for numbers in ("item_dense", "user_dense", "context_dense"):
+        fields[numbers] = tuple(DenseColumn(each["name"]) for each in given[numbers])
     variables = TemplateContext(**fields).variables()
     assert {name: plain(value) for name, value in variables.items()} == {
         name: given[name] for name in variables
@@ -65,12 +66,15 @@ def test_the_linter_sees_what_the_source_is_read_with():
     given = linted()
     fields = {each.name: given[each.name] for each in dataclasses.fields(IngestContext)}
     fields["attributes"] = tuple(SourceColumn(**each) for each in given["attributes"])
+    fields["dense"] = tuple(SourceColumn(**each) for each in given["dense"])
     fields["coding"] = Coding(**given["coding"])
     assert plain(IngestContext(**fields)) == {name: given[name] for name in fields}
     named_there = [each["name"] for each in given["attributes"]]
     both = [*given["item_attributes"], *given["user_attributes"]]
     assert named_there == [each["name"] for each in both]
     assert list(given["coding"]["kinds"]) == ["user_id", "item_id", *named_there]
+    numbers = [*given["item_dense"], *given["user_dense"], *given["context_dense"]]
+    assert [each["name"] for each in given["dense"]] == [each["name"] for each in numbers]
 
 
 def test_lineage_renders_with_every_variable_that_the_linter_has():

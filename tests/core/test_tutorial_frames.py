@@ -387,3 +387,42 @@ def test_a_missing_attribute_costs_no_row():
         for row in frame[frame.label == 1].itertuples()
     ]
     assert of_attributes == [(2, [1, 0]), (2, [1, 2]), (2, [0, 0]), (1, [2, 2]), (1, [0, 2])]
+
+
+def test_numbers_follow_the_ids_by_their_role():
+    data = pd.DataFrame(
+        {
+            "user": ["a", "a", "a", "b", "b", "b"],
+            "item": [1, 2, 3, 1, 2, 4],
+            "when": [1, 2, 3, 1, 2, 3],
+            "price": [5.0, None, 7.0, 5.0, None, 9.5],
+            "age": ["30", "30", "x", None, None, None],
+            "target_hour": [1, 2, 3, 4, 5, 6],
+        }
+    )
+    train, val, test = generate_seq_feature(
+        data,
+        "user",
+        "item",
+        "when",
+        item_dense_cols="price",
+        user_dense_cols=["age"],
+        context_dense_cols=["target_hour"],
+        shuffle=False,
+    )
+    assert train.empty
+    assert list(test.columns[-3:]) == ["target_price", "age", "target_hour"]
+    # Items 1 ... 4 cost 5, unknown, 7 and 9.5; of user 'a' test is item 3, of 'b' item 4.
+    positives = test[test["label"] == 1]
+    assert positives["target_price"].tolist() == [7.0, 9.5]
+    assert positives["age"].tolist() == pytest.approx([30.0, float("nan")], nan_ok=True)
+    assert val.loc[val["label"] == 1, "target_price"].isna().all()
+    # A negative has the context of its positive.
+    assert test["target_hour"].tolist() == [3.0, 3.0, 6.0, 6.0]
+    assert set(vocabulary_sizes(train, val, test)) == {"target_item_id", "user", "hist_item_id"}
+
+
+def test_a_number_and_an_attribute_of_one_result_name_are_refused():
+    data = pd.DataFrame({"user": [1], "item": [1], "when": [1], "x": [1], "target_x": [1.0]})
+    with pytest.raises(SourceError, match="column 'x' would become the second column 'target_x'"):
+        generate_seq_feature(data, "user", "item", "when", ["x"], context_dense_cols=["target_x"])

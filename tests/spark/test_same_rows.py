@@ -146,6 +146,24 @@ def lists():
     }
 
 
+def numbers():
+    """Numbers on which interactions disagree, tie, or say nothing; -0 has become 0 at ingest."""
+    return {
+        "user_id": [1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4],
+        "item_id": [1, 2, 3, 1, 2, 4, 1, 3, 4, 5, 6, 1],
+        "time": list(range(12)),
+        "cate_id": [7, 5, None, 7, 10, None, 7, 5, None, 9, 9, 7],
+        "price": [0.1, 5.5, None, 0.1, 7.25, None, 1e-300, -2.0, None, 3.4e38, 0.0, 1e-300],
+        "height": [1.8, 1.8, None, 1.7, None, None, None, 1.6, 1.5, 1.5, 1.6, 0.0],
+        "hour": [0.0, 1.5, None, 3.0, 4.25, None, 6.0, -7.0, 8.0, 9.0, 1e-7, 11.0],
+    }
+
+
+def labelled_numbers():
+    """The same with labels: every impression has a context of its own."""
+    return {**numbers(), "label": [1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1]}
+
+
 CASES = {
     "ties": (ties, {"negatives_per_positive": 3}),
     "heavy, uniform": (heavy, {"negatives_per_positive": 3, "max_history": 50}),
@@ -194,6 +212,8 @@ CASES = {
         {"negative_sampling": "same_category", "split": "temporal"},
     ),
     "extreme": (extreme, {"sampling_seed": 0}),
+    "numbers": (numbers, {"negatives_per_positive": 2}),
+    "numbers of impressions": (labelled_numbers, {"max_history": 2}),
     "impressions": (impressions, {"max_history": 1}),
     "lists": (lists, {}),
     "lists, temporal": (lists, {"split": "temporal", "max_history": 2, "min_interactions": 1}),
@@ -203,13 +223,18 @@ CASES = {
     ),
 }
 USER_ATTRIBUTES = ("age", "zip")
+DENSE = {
+    "item_dense_cols": ("price",),
+    "user_dense_cols": ("height",),
+    "context_dense_cols": ("hour",),
+}
 
 
 def create_interactions(con, columns):
     """Write a log's columns as the table interactions; without file and line, lines count up."""
     n_rows = len(columns["user_id"])
     columns = {"file": ["a.csv"] * n_rows, "line": list(range(2, n_rows + 2)), **columns}
-    known = {str: "varchar", Decimal: "decimal(18, 6)"}
+    known = {str: "varchar", Decimal: "decimal(18, 6)", float: "double"}
     kinds = {
         name: next((known[type(value)] for value in values if type(value) in known), "bigint")
         for name, values in columns.items()
@@ -224,12 +249,13 @@ def create_interactions(con, columns):
 
 
 def source_of(columns):
-    known = {"user_id", "item_id", "time", "label", "file", "line"}
+    known = {"user_id", "item_id", "time", "label", "file", "line", *sum(DENSE.values(), ())}
     attributes = [name for name in columns if name not in known]
     return SourceConfig(
         path="",
         item_attribute_cols=tuple(n for n in attributes if n not in USER_ATTRIBUTES),
         user_attribute_cols=tuple(n for n in attributes if n in USER_ATTRIBUTES),
+        **{option: names for option, names in DENSE.items() if names[0] in columns},
     )
 
 

@@ -60,7 +60,7 @@ class EmbeddingTables(nn.Module):
             with torch.no_grad():
                 table.weight = _initial_weight(owner, init_std)
                 table.weight[0] = 0.0
-            self.add_module(_module_name(name), table)
+            self.add_module(module_name(name, "table"), table)
         self._gathered: Mapping[str, Tensor] = {}
 
     def forward(self, feature: Feature, index: Tensor) -> Tensor:
@@ -115,26 +115,29 @@ class EmbeddingTables(nn.Module):
 
     def table(self, feature: Feature) -> nn.Embedding:
         """The table behind a feature."""
-        table = self.get_submodule(_module_name(self._table_of[feature.name]))
+        table = self.get_submodule(module_name(self._table_of[feature.name], "table"))
         assert isinstance(table, nn.Embedding)
         return table
 
     def tables(self) -> Iterator[tuple[str, nn.Embedding]]:
         """Name of the owning feature and table, each table once."""
         for name in dict.fromkeys(self._table_of.values()):
-            table = self.get_submodule(_module_name(name))
+            table = self.get_submodule(module_name(name, "table"))
             assert isinstance(table, nn.Embedding)
             yield name, table
 
 
-def _module_name(feature_name: str) -> str:
-    # A dot would be read as a path into a submodule, and exporters write the name into a
-    # program, between quotes.
+def module_name(feature_name: str, kind: str) -> str:
+    """Name the submodule that belongs to a feature: its name, ``_`` and the kind, as ``x_table``.
+
+    A dot would be read as a path into a submodule, and exporters write the name into a program,
+    between quotes: such characters are coded.
+    """
     coded = (
         each if each.isprintable() and each not in '%."\\' else f"%{ord(each):02X}"
         for each in feature_name
     )
-    return "".join(coded) + "_table"
+    return f"{''.join(coded)}_{kind}"
 
 
 def _initial_weight(owner: Feature, init_std: float) -> nn.Parameter:

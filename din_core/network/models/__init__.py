@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from din_core.config import BaseModelConfig, DINConfig, ModelConfig, PNNConfig, validate
-from din_core.network.features import SequenceFeature, SparseFeature, VectorFeature, Vocabulary
+from din_core.network.features import (
+    DenseFeature,
+    SequenceFeature,
+    SparseFeature,
+    VectorFeature,
+    Vocabulary,
+)
 from din_core.network.models.base_model import BaseModel
 from din_core.network.models.click_model import ClickModel, ModelInputs
 from din_core.network.models.din import DIN
@@ -27,11 +33,13 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
 
     Those are ``target_item_idx`` with ``hist_item_idx``, ``target_<c>`` with ``hist_<c>`` for the
     index column of every item attribute, ``user_idx`` where the configuration wants it, and the
-    index columns of the user attributes.
+    index columns of the user attributes; and numbers, ``target_<n>`` for those of the item, those
+    of user and context by their own names.
 
     Args:
         config: The network's options; its class says which model.
-        vocabulary: How many ids there are; tables get one more row, for padding and unknown.
+        vocabulary: How many ids there are; tables get one more row, for padding and unknown. And
+            by what numbers are measured.
 
     Returns:
         A freshly initialised model, drawn from torch's global generator: seed it before.
@@ -45,6 +53,10 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
     targets: list[VectorFeature] = [
         SparseFeature(f"target_{column}", size + 1, config.embed_dim)
         for column, size in item_columns.items()
+    ]
+    targets += [
+        DenseFeature(f"target_{column}", normalization=by)
+        for column, by in vocabulary.item_dense.items()
     ]
     histories = [
         SequenceFeature(
@@ -60,6 +72,10 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
     others: list[VectorFeature] = [
         SparseFeature(column, size + 1, config.embed_dim)
         for column, size in {**user_columns, **vocabulary.user_attributes}.items()
+    ]
+    others += [
+        DenseFeature(column, normalization=by)
+        for column, by in {**vocabulary.user_dense, **vocabulary.context_dense}.items()
     ]
     if type(config) not in BUILDERS:
         raise TypeError(

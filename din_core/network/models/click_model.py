@@ -25,6 +25,7 @@ from din_core.network.features import (
     check_kinds,
     pair_histories,
 )
+from din_core.network.layers.dense import DenseInputs
 from din_core.network.layers.dice import Dice
 from din_core.network.layers.embedding import EmbeddingTables
 from din_core.network.layers.positions import FlatPositions, PaddedPositions
@@ -42,7 +43,8 @@ class Embedded(NamedTuple):
     Attributes:
         histories: For each group, embeddings of all positions, ``[P, D]`` or ``[B, L, D]``.
         targets: For each group, the candidate's embeddings ``[B, D]``.
-        context: Embeddings that no history belongs to, and dense values, ``[B, D]`` each.
+        context: Embeddings that no history belongs to, and numbers as ``dense`` gives them,
+            ``[B, D]`` each.
         positions: Pools what stands in ``histories`` into one vector a sample.
     """
 
@@ -84,6 +86,7 @@ class ClickModel(nn.Module, ABC):
         title: The model's name for people.
         history_features: Behaviour sequences.
         embedding: Every table that is looked up by id. What training reads of it are rows.
+        dense: Numbers on their way to ``context``, normalised where their feature says so.
         groups: Each history with its target; a subclass may put several side by side.
         context_features: Features that no history belongs to.
 
@@ -117,6 +120,7 @@ class ClickModel(nn.Module, ABC):
             embedding_init_std,
             sparse_gradients,
         )
+        self.dense = DenseInputs([each for each in everything if isinstance(each, DenseFeature)])
         self._inputs = list({feature.name: feature for feature in everything}.values())
         pairs = pair_histories(history_features, target_features)
         self.groups = _groups(history_features, target_features, pairs)
@@ -246,7 +250,7 @@ class ClickModel(nn.Module, ABC):
             if feature.name not in inputs:
                 raise KeyError(f"no input for feature '{feature.name}'; there are {sorted(inputs)}")
         rows = [
-            _values(feature, inputs[feature.name])
+            self.dense(feature, inputs[feature.name])
             if isinstance(feature, DenseFeature)
             else self.embedding(feature, inputs[feature.name])
             for feature in features
@@ -266,18 +270,6 @@ def _known_index(index: Tensor, n_rows: int) -> Tensor:
     if index.is_floating_point() or index.dtype == torch.bool:
         return index  # the look-up refuses it
     return torch.where((index >= 0) & (index < n_rows), index, 0)
-
-
-def _values(feature: DenseFeature, values: Tensor) -> Tensor:
-    """Dense values as float32 ``[B, embed_dim]``."""
-    rows = values.float() if values.dim() > 1 else values.float().unsqueeze(1)
-    if rows.dim() != 2 or rows.shape[1] != feature.dim:
-        expected = "[B]" if feature.dim == 1 else f"[B, {feature.dim}]"
-        raise ValueError(
-            f"feature '{feature.name}': its values have the shape {list(values.shape)}, not "
-            f"{expected}; correct them or its embed_dim"
-        )
-    return rows
 
 
 def _groups(

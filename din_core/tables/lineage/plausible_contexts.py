@@ -22,7 +22,7 @@ from din_core.sources.rendering import (
 )
 from din_core.store import sql_files
 from din_core.store.sql_files import literal, quote
-from din_core.tables.attributes import Attribute
+from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.template_context import TemplateContext
 
 _LABELLED = (True, False, False, True, True, False)
@@ -33,6 +33,9 @@ _ITEM_ATTRIBUTES = (
     ("cate_id", "brand"), ("cate_id",), (), ("time_of_day", "brand"), ("cate_id",), ("a", "b", "c"),
 )  # fmt: skip
 _USER_ATTRIBUTES = (("age", "share"), (), ("age",), (), (), ())
+_ITEM_DENSE = (("price", "weight"), (), (), (), (), ("price",))
+_USER_DENSE = (("height",), (), ("height",), (), (), ())
+_CONTEXT_DENSE = (("hour",), (), (), ("hour", "price"), (), ("hour",))
 _UNITS: tuple[Unit, ...] = ("s", "ms", "us", "ns", "s", "s")
 _LABELS: tuple[LabelCoding, ...] = (
     "chosen", "plus_minus", "chosen", "zero_one", "plus_minus", "zero_one",
@@ -40,7 +43,7 @@ _LABELS: tuple[LabelCoding, ...] = (
 _KINDS: tuple[Kind, ...] = ("integer", "whole_float", "boolean", "number", "text")
 _ALLOWED = ((), ("any_number",), ("interacted_items",), ("interacted_items", "any_number"), (), ())
 _STAGED = (
-    (), ("user_id", "label", "cate_id"), ("item_id", "time"), ("time", "label"),
+    (), ("user_id", "label", "cate_id"), ("item_id", "time", "height"), ("time", "label"),
     ("time", "label"), (),
 )  # fmt: skip
 
@@ -66,6 +69,9 @@ def _of_the_tables(number: int) -> TemplateContext:
             Attribute(name, name.endswith("_id")) for name in _ITEM_ATTRIBUTES[number]
         ),
         user_attributes=tuple(map(Attribute, _USER_ATTRIBUTES[number])),
+        item_dense=tuple(map(DenseColumn, _ITEM_DENSE[number])),
+        user_dense=tuple(map(DenseColumn, _USER_DENSE[number])),
+        context_dense=tuple(map(DenseColumn, _CONTEXT_DENSE[number])),
         labelled=_LABELLED[number],
         split=_SPLITS[number],
         several_files=number % 2 == 0,
@@ -82,9 +88,11 @@ def _of_the_tables(number: int) -> TemplateContext:
 
 def _of_the_source(number: int) -> IngestContext:
     names = (*_ITEM_ATTRIBUTES[number], *_USER_ATTRIBUTES[number])
+    numbers = (*_ITEM_DENSE[number], *_USER_DENSE[number], *_CONTEXT_DENSE[number])
     columns = ("user_id", "item_id", *names)
     return IngestContext(
         attributes=tuple(SourceColumn(name=name, column=quote(name)) for name in names),
+        dense=tuple(SourceColumn(name=name, column=quote(name)) for name in numbers),
         labelled=_LABELLED[number],
         drop_duplicates=number % 2 == 0,
         staged_integers=frozenset(map(quote, _STAGED[number])),
