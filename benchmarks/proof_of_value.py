@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,7 +51,11 @@ def versions(checkout: Path, log: str) -> dict[str, str]:
         config = Path(folder, "config.yaml")
         config.write_text(yaml.safe_dump(_CONFIG))
         source = ["--synthetic"] if log == "synthetic" else ["--csv", str(Path(log).resolve())]
-        command = [sys.executable, "-c", "from din_assets.cli import main; main()", "run", "--all"]
+        # Where `din` begins, as the checkout itself says: it may lie elsewhere in the other.
+        project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+        module, _, function = project["scripts"]["din"].partition(":")
+        program = f"from {module} import {function}; {function}()"
+        command = [sys.executable, "-c", program, "run", "--all"]
         environment = os.environ | {
             "DIN_HOME": str(Path(folder, "home")),
             "DAGSTER_HOME": str(Path(folder, "dagster")),

@@ -5,9 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from din_assets import console, jobs
-from din_assets.catalogue import ASSETS
-from din_assets.run_start import RunStore
+from din_assets import jobs
+from din_assets.assets.catalogue import ASSETS
+from din_assets.runs import console
+from din_assets.starting.run_start import RunStore
 
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

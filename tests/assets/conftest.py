@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from din_assets.definitions import build_defs
-from din_assets.run_start import RunStore
+from din_assets.starting.run_start import RunStore
 from din_core.store import ledger
 
 SMALL_RUN: dict[str, Any] = {

@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from din_assets import paths
-from din_assets.run_history import RunHistory
+from din_assets.runs import paths
+from din_assets.runs.run_history import RunHistory
 from tests.assets.conftest import SMALL_RUN
 from tests.assets.warm_processes import WarmProcess
 

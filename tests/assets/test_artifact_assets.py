@@ -9,9 +9,9 @@ import dagster as dg
 import duckdb
 import pytest
 
-from din_assets.artifact_assets import CONFIG_CLASSES, Made, artifact_asset
-from din_assets.last_run import Settled
-from din_assets.resources import HeldStore
+from din_assets.making.artifact_assets import CONFIG_CLASSES, Made, artifact_asset
+from din_assets.runs.last_run import Settled
+from din_assets.runs.resources import HeldStore
 from din_core.errors import DinError
 from din_core.store import artifacts, ledger
 from tests.assets.conftest import failure_of, run_history

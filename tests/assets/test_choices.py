@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from din_assets import choices, cli, last_run, paths
-from din_assets.last_run import ChoicesError
-from din_assets.refresh import RefreshFailedError, refresh
+from din_assets.command import cli
+from din_assets.command.refresh import RefreshFailedError, refresh
+from din_assets.runs import choices, last_run, paths
+from din_assets.runs.last_run import ChoicesError
 from tests.assets.conftest import write_rows
 
 FILE_OPTIONS = {"user_col": "user_id"}  # as the ledger keeps them where a file was read
@@ -265,7 +266,7 @@ class TestDinRun:
     @pytest.fixture(autouse=True)
     def only_ingestion(self, monkeypatch):
         """Without the steps that would be made in the same run."""
-        from din_assets import refresh as module
+        from din_assets.command import refresh as module
 
         real = module._steps
         monkeypatch.setattr(
@@ -296,7 +297,7 @@ class TestDinRun:
             raise KeyboardInterrupt
 
         # Committed by then; nothing else of the run has been made.
-        monkeypatch.setattr("din_assets.refresh.read_state", read_first(dies))
+        monkeypatch.setattr("din_assets.command.refresh.read_state", read_first(dies))
         with pytest.raises(KeyboardInterrupt):
             run(config(samples={"max_history": 7}), named=str(log))
         assert seen == [
@@ -325,7 +326,7 @@ class TestDinRun:
 
 def read_first(afterwards):
     """Read the state the first time, and do something else the second."""
-    from din_assets.refresh import read_state
+    from din_assets.command.refresh import read_state
 
     calls = iter([read_state])
     return lambda resource: next(calls, afterwards)(resource)
@@ -395,7 +396,7 @@ def test_unknown_preset_is_told(home, capsys):
 
 
 def test_file_comes_on_top_of_a_preset(tmp_path):
-    from din_assets.config_files import asked_for
+    from din_assets.command.config_files import asked_for
 
     own = tmp_path / "my.yaml"
     own.write_text("ops: {din_model: {config: {n_epoch: 2}}, users: {config: {}}}")

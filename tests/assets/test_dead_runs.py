@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 from dagster._core.launcher import WorkerStatus
 
-from din_assets import dead_runs
-from din_assets.resources import StoreResource
+from din_assets.runs import dead_runs
+from din_assets.runs.resources import StoreResource
 from din_core.store import artifacts
 from tests.assets.conftest import SMALL_RUN, Pipeline
 from tests.assets.places import PATIENCE, Place, kill, program, wait_until

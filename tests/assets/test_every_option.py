@@ -7,9 +7,10 @@ import json
 import dagster as dg
 import pytest
 
-from din_assets import changes, refresh_config
-from din_assets.catalogue import ASSETS
-from din_assets.resources import StoreResource
+from din_assets.assets.catalogue import ASSETS
+from din_assets.command import changes
+from din_assets.runs.resources import StoreResource
+from din_assets.starting import refresh_config
 from din_core.store import ledger, sql_files
 from din_core.tables.lineage import lineage
 

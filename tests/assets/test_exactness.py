@@ -20,8 +20,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from din_assets import last_run
-from din_assets.refresh import refresh
+from din_assets.command.refresh import refresh
+from din_assets.runs import last_run
 from din_core import store
 from din_core.store import ledger
 from tests.assets.conftest import write_rows

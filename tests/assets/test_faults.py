@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from din_assets import cli
+from din_assets.command import cli
 from din_core import store
 from din_core.store import artifacts, ledger
 from tests.assets.conftest import SMALL_RUN, Pipeline, run_history

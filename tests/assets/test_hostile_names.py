@@ -1,6 +1,6 @@
 """Columns and ids that mean something to Markdown, HTML, Graphviz or SQL are names like others."""
 
-from din_assets.checks import markdown_table
+from din_assets.making.checks import markdown_table
 
 COLUMN = 'a"b|<i>'
 

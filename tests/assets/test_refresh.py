@@ -14,9 +14,9 @@ import dagster as dg
 import duckdb
 import pytest
 
-from din_assets import changes, cli
-from din_assets.refresh import RefreshFailedError, refresh
-from din_assets.resources import StoreResource
+from din_assets.command import changes, cli
+from din_assets.command.refresh import RefreshFailedError, refresh
+from din_assets.runs.resources import StoreResource
 from din_core.store import StoreError
 from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
 
@@ -159,7 +159,7 @@ def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipelin
     assert pipeline.run("attributes").success
     # What the pipeline's database says is committed before the file is swapped in.
     with monkeypatch.context() as patch:
-        patch.setattr("din_assets.delivery.database.publish", publish_fails)
+        patch.setattr("din_assets.assets.delivery.database.publish", publish_fails)
         assert not pipeline.run("warehouse").success
     assert reasons() == ["warehouse.duckdb is not the latest"]
     republish()
@@ -409,7 +409,7 @@ def test_interrupted_command_ends_in_a_sentence(csv, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_instance", dg.instance_for_test)
-    monkeypatch.setattr("din_assets.refresh.refresh", interrupted)
+    monkeypatch.setattr("din_assets.command.refresh.refresh", interrupted)
     assert cli.main(["run"]) == 130
     said = capsys.readouterr().err.splitlines()
     assert said[-1] == "din: interrupted; what was made before it stays"

@@ -9,9 +9,10 @@ import yaml
 from pydantic import ValidationError
 
 import din_assets
-from din_assets import ingest, refresh_config, sequences, training
+from din_assets.assets import ingest, sequences, training
 from din_assets.definitions import build_defs
-from din_assets.run_config import mirror
+from din_assets.making.run_config import mirror
+from din_assets.starting import refresh_config
 from din_core import config, presets
 from din_core.config import described_options
 from din_core.errors import DinError

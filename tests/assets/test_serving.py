@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from din_assets import paths
+from din_assets.runs import paths
 from tests.assets.conftest import failure_of
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from din_assets import choices, ingest
-from din_assets.choices import ChoicesError
+from din_assets.assets import ingest
+from din_assets.runs import choices
+from din_assets.runs.choices import ChoicesError
 
 
 def config(**options):

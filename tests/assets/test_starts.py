@@ -9,15 +9,15 @@ import threading
 import pytest
 import yaml
 
-from din_assets import paths
-from din_assets.run_history import RunHistory, RunHistoryError
+from din_assets.runs import paths
+from din_assets.runs.run_history import RunHistory, RunHistoryError
 from din_core import store
 from din_core.errors import DinError
 
 STARTS = 3
 OPEN_AT_ONCE = """
 import sys
-from din_assets.run_history import RunHistory
+from din_assets.runs.run_history import RunHistory
 print("ready", flush=True)
 sys.stdin.read()
 history = RunHistory.from_config_value(None, {"base_dir": sys.argv[1]})

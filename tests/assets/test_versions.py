@@ -36,7 +36,7 @@ def versions(library):
         libraries._version = lambda name: "0" if name == library else known(name)
     from din_core.store import sql_files
     sql_files.private_folder = lambda: None
-    from din_assets.catalogue import ASSETS
+    from din_assets.assets.catalogue import ASSETS
     return {key.to_user_string(): version for asset in ASSETS
         if isinstance(asset, dg.AssetsDefinition)
         for key, version in asset.code_versions_by_key.items()}
@@ -112,12 +112,14 @@ WORDS = {
     "SQL macro": ("sql/macros/second_draw.jinja", "{#\n", "{#\nAnother word.\n"),
     "check": ("sql/checks/users_dense.sql", "embedding", "another"),
     "Python of the library": ("din_core/training/loop.py", '"""', '"""Another word. '),
-    "Python of an asset": ("din_assets/evaluation.py", '"""Score', '"""Now score'),
+    "Python of an asset": ("din_assets/assets/evaluation.py", '"""Score', '"""Now score'),
     "C++": ("din_core/network/kernels/forward.hpp", "\n", "\n\n// Another.\n/* and\n more */\n"),
-    "description": ("din_assets/training.py", "The Deep Interest Network", "A Deep Network"),
+    "description": ("din_assets/assets/training.py", "The Deep Interest Network", "A Deep Network"),
     "description of an option": ("din_core/config/model.py", "Width of every", "How wide is each"),
     "range of an option": ("din_core/config/model.py", "ge=1, le=1024", "ge=2, le=2048"),
-    "description of a step's own option": ("din_assets/ingest.py", "A category of", "Which part"),
+    "description of a step's own option": (
+        "din_assets/assets/ingest.py", "A category of", "Which part",
+    ),
     "words of an option without default": ("din_core/config/source.py", "A file or", "One file or"),
 }  # fmt: skip
 
@@ -148,7 +150,7 @@ BEHAVIOUR = {
         {"interactions", "rejected_rows", "test_auc"},
     ),
     "Python of an asset": (
-        ("din_assets/evaluation.py", 'split="test")', 'split="val")'),
+        ("din_assets/assets/evaluation.py", 'split="test")', 'split="val")'),
         {"test_predictions"},
     ),
     "C++": (("din_core/network/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),

@@ -16,11 +16,12 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, Self
 
-_PROGRAMS = {"dagster": "dagster._cli:main", "din": "din_assets.cli:main"}
+_PROGRAMS = {"dagster": "dagster._cli:main", "din": "din_assets.command.cli:main"}
 # Not the definitions: they look at the environment when they are imported.
 _IMPORTED = [
     "torch.onnx", "matplotlib.pyplot", "onnx", "onnxruntime", "dagster._cli.asset",
-    "din_assets.catalogue", "din_assets.cli", "din_core.serving.export", "din_core.training.loop",
+    "din_assets.assets.catalogue", "din_assets.command.cli", "din_core.serving.export",
+    "din_core.training.loop",
 ]  # fmt: skip
 
 

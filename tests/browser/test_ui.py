@@ -27,7 +27,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as see
 from selenium.webdriver.support.ui import WebDriverWait
 
-from din_assets import paths
+from din_assets.runs import paths
 from din_core.tables import checks
 
 pytestmark = pytest.mark.browser

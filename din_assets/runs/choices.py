@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from din_assets import last_run, paths
-from din_assets.last_run import ChoicesError, Options, Settled, Source, options_by_step
+from din_assets.runs import last_run, paths
+from din_assets.runs.last_run import ChoicesError, Options, Settled, Source, options_by_step
 from din_core.config import SyntheticConfig
 from din_core.datasets.amazon import reviews
 from din_core.sources.files import exists

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 
-from din_assets import dead_runs
+from din_assets.runs import dead_runs
 
 
 class RunQueue(dg.QueuedRunCoordinator):

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import dagster as dg
 import duckdb
 
-from din_assets import choices, versions
-from din_assets.checks import check_specs
-from din_assets.materialization import OWNERS, Built, materialize_tables
-from din_assets.resources import StoreResource
-from din_assets.run_config import mirror
+from din_assets.making import versions
+from din_assets.making.checks import check_specs
+from din_assets.making.materialization import OWNERS, Built, materialize_tables
+from din_assets.making.run_config import mirror
+from din_assets.runs import choices
+from din_assets.runs.resources import StoreResource
 from din_core.config import SequenceConfig
 from din_core.store import sql_files
 from din_core.tables import recorded_choices, unused_options

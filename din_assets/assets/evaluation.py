@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import dagster as dg
 import duckdb
 
-from din_assets import versions
-from din_assets.artifact_assets import current_artifact
-from din_assets.checks import check_specs
-from din_assets.materialization import (
+from din_assets.making import versions
+from din_assets.making.artifact_assets import current_artifact
+from din_assets.making.checks import check_specs
+from din_assets.making.materialization import (
     OWNERS,
     Built,
     as_dagster_failures,
     materialize_tables,
     record,
 )
-from din_assets.resources import StoreResource
+from din_assets.runs.resources import StoreResource
 from din_core.evaluation import metrics_table
 from din_core.inputs import training_data
 from din_core.store import ledger

@@ -14,7 +14,7 @@ from din_core.sources.files import exists
 
 def project_root() -> Path:
     """Return the checkout's root, or the working directory where the package is installed."""
-    checkout = Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
 
 

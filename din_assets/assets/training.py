@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from din_assets.artifact_assets import Made, Making, artifact_asset, training_curve
-from din_assets.run_config import mirror
+from din_assets.making.artifact_assets import Made, Making, artifact_asset, training_curve
+from din_assets.making.run_config import mirror
 from din_core import presets
 from din_core.config import (
     MODEL_CONFIGS,

@@ -13,9 +13,10 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from din_assets import choices, versions
-from din_assets.materialization import OWNERS, as_dagster_failures, code_version, record
-from din_assets.resources import StoreResource
+from din_assets.making import versions
+from din_assets.making.materialization import OWNERS, as_dagster_failures, code_version, record
+from din_assets.runs import choices
+from din_assets.runs.resources import StoreResource
 from din_core.escaping import markdown_text
 from din_core.store import artifacts, ledger
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import dagster as dg
 import duckdb
 
-from din_assets import facts, ingest, refresh_config
-from din_assets.refresh_config import RunConfig
-from din_assets.resources import StoreResource
+from din_assets.assets import ingest
+from din_assets.making import facts
+from din_assets.runs.resources import StoreResource
+from din_assets.starting import refresh_config
+from din_assets.starting.refresh_config import RunConfig
 from din_core import store
 from din_core.datasets.named_logs import NotFetchedError
 from din_core.store import StoreError, artifacts, ledger

@@ -17,7 +17,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-from din_assets import dead_runs
+from din_assets.runs import dead_runs
 from din_core import store
 from din_core.errors import DinError
 

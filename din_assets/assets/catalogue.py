@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from din_assets import delivery, evaluation, ingest, sequences, training
+from din_assets.assets import delivery, evaluation, ingest, sequences, training
 
 _MADE = dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery])
 _KEYS = [

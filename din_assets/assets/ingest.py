@@ -10,11 +10,12 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from din_assets import paths, versions
-from din_assets.checks import check_specs
-from din_assets.materialization import OWNERS, Built, as_dagster_failures, materialize_tables
-from din_assets.resources import StoreResource
-from din_assets.run_config import mirror
+from din_assets.making import versions
+from din_assets.making.checks import check_specs
+from din_assets.making.materialization import OWNERS, Built, as_dagster_failures, materialize_tables
+from din_assets.making.run_config import mirror
+from din_assets.runs import paths
+from din_assets.runs.resources import StoreResource
 from din_core import sources
 from din_core.config import SourceConfig, SyntheticConfig, config_from_mapping
 from din_core.datasets import named_logs

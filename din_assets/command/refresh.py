@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from din_assets import choices, paths, refresh_config, run_start
-from din_assets.changes import (
+from din_assets.command.changes import (
     State,
     inputs_of,
     own_reasons,
@@ -24,9 +23,11 @@ from din_assets.changes import (
     reasons_of_made_inputs,
 )
 from din_assets.definitions import build_defs
-from din_assets.last_run import Settled
-from din_assets.refresh_config import RunConfig
-from din_assets.resources import HeldStore, StoreResource
+from din_assets.runs import choices, paths
+from din_assets.runs.last_run import Settled
+from din_assets.runs.resources import HeldStore, StoreResource
+from din_assets.starting import refresh_config, run_start
+from din_assets.starting.refresh_config import RunConfig
 from din_core.errors import DinError
 
 

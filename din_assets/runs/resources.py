@@ -9,9 +9,9 @@ import dagster as dg
 import duckdb
 from pydantic import Field, PrivateAttr
 
-from din_assets import dead_runs, paths
-from din_assets.failures import as_dagster_failures
-from din_assets.last_run import Settled
+from din_assets.runs import dead_runs, paths
+from din_assets.runs.failures import as_dagster_failures
+from din_assets.runs.last_run import Settled
 from din_core import store
 from din_core.store import artifacts
 
@@ -30,7 +30,7 @@ class StoreResource(dg.ConfigurableResource):
     DuckDB lets one process write. A run therefore holds ``pipeline.lock`` from its first step to
     its last, and a second run says for whom it waits. Analysts read ``warehouse.duckdb``, which the
     asset ``warehouse`` publishes, and never this file. What a run may name is known to those who
-    know the steps: :class:`din_assets.run_start.RunStore` is what runs are given.
+    know the steps: :class:`din_assets.starting.run_start.RunStore` is what runs are given.
     """
 
     lock_is_held: ClassVar[bool] = False

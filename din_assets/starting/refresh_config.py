@@ -12,8 +12,10 @@ from typing import Any
 import dagster as dg
 import pydantic
 
-from din_assets import artifact_assets, catalogue, choices, ingest, sequences, training
-from din_assets.resources import StoreResource
+from din_assets.assets import catalogue, ingest, sequences, training
+from din_assets.making import artifact_assets
+from din_assets.runs import choices
+from din_assets.runs.resources import StoreResource
 from din_core.errors import DinError, RefusedOptionsError
 
 RunConfig = Mapping[str, Any]

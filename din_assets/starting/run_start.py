@@ -8,10 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from din_assets import choices, paths, refresh_config
-from din_assets.failures import as_dagster_failures
-from din_assets.last_run import Settled, Source
-from din_assets.resources import Log, StoreResource
+from din_assets.runs import choices, paths
+from din_assets.runs.failures import as_dagster_failures
+from din_assets.runs.last_run import Settled, Source
+from din_assets.runs.resources import Log, StoreResource
+from din_assets.starting import refresh_config
 from din_core.sources import SourceError
 from din_core.store import ledger
 

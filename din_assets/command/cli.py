@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from din_assets import config_files, dead_runs, paths
-from din_assets.failures import is_of_the_machine, of_the_disk
-from din_assets.resources import StoreResource
+from din_assets.command import config_files
+from din_assets.runs import dead_runs, paths
+from din_assets.runs.failures import is_of_the_machine, of_the_disk
+from din_assets.runs.resources import StoreResource
 from din_core import store
 from din_core.errors import DinError
 from din_core.evaluation import metrics_table
 from din_core.store import artifacts, ledger
 
 if TYPE_CHECKING:
-    from din_assets.refresh import Decision
+    from din_assets.command.refresh import Decision
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,8 +107,8 @@ def _say(sentence: str) -> None:
 
 
 def _run(asked: config_files.Asked, named: str | None, *, everything: bool, dry_run: bool) -> int:
-    from din_assets import refresh_config
-    from din_assets.refresh import refresh
+    from din_assets.command.refresh import refresh
+    from din_assets.starting import refresh_config
 
     decisions: list[Decision] = []
     try:

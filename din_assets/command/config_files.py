@@ -10,7 +10,7 @@ import yaml
 
 from din_core.errors import DinError
 
-_PRESETS = Path(__file__).parent / "presets"
+_PRESETS = Path(__file__).parent.parent / "presets"
 
 
 class ConfigFileError(DinError, ValueError):

@@ -11,9 +11,9 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from din_assets import checks, facts
-from din_assets.failures import as_dagster_failures
-from din_assets.resources import StoreResource
+from din_assets.making import checks, facts
+from din_assets.runs.failures import as_dagster_failures
+from din_assets.runs.resources import StoreResource
 from din_core import store
 from din_core.store import ledger, sql_files
 from din_core.tables.template_context import TemplateContext

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from din_assets import versions
-from din_assets.artifact_assets import Made, Making, artifact_asset, picture
-from din_assets.materialization import OWNERS, as_dagster_failures, record
-from din_assets.resources import StoreResource
+from din_assets.making import versions
+from din_assets.making.artifact_assets import Made, Making, artifact_asset, picture
+from din_assets.making.materialization import OWNERS, as_dagster_failures, record
+from din_assets.runs.resources import StoreResource
 from din_core import store as database
 from din_core.escaping import markdown_code
 from din_core.serving import vocabularies

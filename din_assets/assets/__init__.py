@@ -1,0 +1,1 @@
+"""The assets, a file for each group of the graph. Bodies are thin: they call the library."""

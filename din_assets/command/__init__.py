@@ -1,0 +1,1 @@
+"""The command line `din`: runs that make what changed, and nothing else."""

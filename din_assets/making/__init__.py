@@ -1,0 +1,1 @@
+"""How an asset is made: checked before the commit, versioned by what runs, recorded and shown."""
