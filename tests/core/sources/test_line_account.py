@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from din_core.config import SourceConfig
 from din_core.sources import SourceError, ingest, staging
 from din_core.sources.csv_blocks import read_rows
-from tests.core.slow_reader import read_slowly
+from tests.core.sources.slow_reader import read_slowly
 
 NAMES = ("user_id", "item_id", "time", "title")
 

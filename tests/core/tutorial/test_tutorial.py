@@ -19,9 +19,9 @@ from din_core.tutorial import (
     CTRTrainer,
     DataGenerator,
 )
-from tests.core.tutorial_logs import small_din
+from tests.core.tutorial.tutorial_logs import small_din
 
-DOCUMENT = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[3] / "README.md"
 
 
 def loaders(**options):

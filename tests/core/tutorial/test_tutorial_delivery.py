@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from din_core.tutorial import CTRTrainer, DenseFeature, ONNXExporter, visualize_model
-from tests.core.tutorial_logs import small_din
+from tests.core.tutorial.tutorial_logs import small_din
 
 EXAMPLES = {
     "target_item_id": torch.tensor([1, 4, 2]),

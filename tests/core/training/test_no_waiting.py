@@ -18,7 +18,7 @@ from din_core.inputs.epochs import EpochPlanner
 from din_core.network.models import build_model
 from din_core.training.learner import Learner
 from din_core.training.regularization import occurrences
-from tests.core.no_waiting import NoWaiting
+from tests.core.training.no_waiting import NoWaiting
 from tests.core.training_logs import planted_log
 
 SHARED = {"embed_dim": 4, "mlp_dims": (16,), "embedding_init_std": 0.1, "use_user": True}

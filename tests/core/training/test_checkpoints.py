@@ -222,7 +222,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(data, tmp_pat
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(
-                [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+                [str(Path(__file__).parents[3]), str(Path(__file__).parent)]
             ),
         },
     )

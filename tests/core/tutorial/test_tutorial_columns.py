@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tests.core.tutorial_logs import EXPECTED, LOG, SECONDS, generate, positives
+from tests.core.tutorial.tutorial_logs import EXPECTED, LOG, SECONDS, generate, positives
 
 IDS = {
     "int": [10, 10, 30, 10, 10, 20, 30, 30],

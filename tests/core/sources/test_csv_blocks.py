@@ -14,7 +14,7 @@ from din_core.sources.csv_header import Header, read_header
 from din_core.sources.raw_lines import raw_text
 from din_core.sources.record_rows import BadRow, RecordReader
 from din_core.sources.records import RecordRules
-from tests.core.slow_reader import read_slowly
+from tests.core.sources.slow_reader import read_slowly
 
 HEADER = Header(",", ("a", "b", "c"), 0, 2)
 WITHOUT_QUOTING = Header("\t", ("a", "b", "c"), 0, 2, quoting=False)

@@ -256,6 +256,6 @@ def test_training_and_export_load_no_compiler(tmp_path):
     # Importing it takes longer than all steps on a small log.
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_A_COMPILER, str(tmp_path / "din.onnx")],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr

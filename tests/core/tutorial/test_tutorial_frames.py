@@ -20,7 +20,7 @@ from din_core.tutorial import (
     pad_sequences,
     vocabulary_sizes,
 )
-from tests.core.tutorial_logs import COLUMNS, EXPECTED, LOG, SECONDS, generate, positives
+from tests.core.tutorial.tutorial_logs import COLUMNS, EXPECTED, LOG, SECONDS, generate, positives
 
 
 def test_positives_by_hand():

@@ -15,7 +15,7 @@ import pytest
 
 from din_core import tutorial
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 _OPTIMIZATION = (
     "optimizer_fn=Adam, optimizer_params=None, regularization_params=None, scheduler_fn=None, "

@@ -64,7 +64,7 @@ def test_two_processes_equal_one_on_the_doubled_batch(tmp_path):
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here)]),
+            "PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here)]),
         },
     )
     first, second = (load_file(tmp_path / name) for name in "01")
