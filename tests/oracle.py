@@ -41,14 +41,14 @@ def build(rows, source, config):
         for value, number in vocabularies[column].items()
     )
 
-    def decided(key, value, column):
+    def winner(key, value, column):
         votes = Counter(
             row[column] for row in rows if row[key] == value and row[column] is not None
         )
-        if not votes:
-            return 0
-        winner = sorted(votes, key=lambda candidate: (-votes[candidate], candidate))[0]
-        return vocabularies[column][winner]
+        return min(votes, key=lambda candidate: (-votes[candidate], candidate), default=None)
+
+    def decided(key, value, column):
+        return vocabularies[column].get(winner(key, value, column), 0)
 
     def is_kept(user):
         return sum(row["user_id"] == user for row in positives) >= config.min_interactions
@@ -59,7 +59,14 @@ def build(rows, source, config):
         number: tuple(decided("user_id", user, column) for column in source.user_attribute_cols)
         for user, number in users.items()
     }
-    tables["users"] = [(number, user, *user_attributes[number]) for user, number in users.items()]
+    user_numbers = {
+        number: tuple(winner("user_id", user, column) for column in source.user_dense_cols)
+        for user, number in users.items()
+    }
+    tables["users"] = [
+        (number, user, *user_attributes[number], *user_numbers[number])
+        for user, number in users.items()
+    ]
 
     item_ids = sorted({row["item_id"] for row in rows})
     items = {item: number for number, item in enumerate(item_ids, start=1)}
@@ -67,7 +74,14 @@ def build(rows, source, config):
         number: tuple(decided("item_id", item, column) for column in source.item_attribute_cols)
         for item, number in items.items()
     }
-    tables["items"] = [(number, item, *item_attributes[number]) for item, number in items.items()]
+    item_numbers = {
+        number: tuple(winner("item_id", item, column) for column in source.item_dense_cols)
+        for item, number in items.items()
+    }
+    tables["items"] = [
+        (number, item, *item_attributes[number], *item_numbers[number])
+        for item, number in items.items()
+    ]
 
     def in_order(some_rows, user):
         mine = [row for row in some_rows if row["user_id"] == user]
@@ -75,6 +89,14 @@ def build(rows, source, config):
 
     sequences = {
         number: [(items[row["item_id"]], row["time"]) for row in in_order(positives, user)]
+        for user, number in users.items()
+    }
+
+    def context(row):
+        return tuple(row[column] for column in source.context_dense_cols)
+
+    contexts = {
+        number: [context(row) for row in in_order(positives, user)]
         for user, number in users.items()
     }
 
@@ -96,6 +118,7 @@ def build(rows, source, config):
             position,
             item,
             *item_attributes[item],
+            *contexts[user][position - 1],
             *([history_end(user, position, time)] if labelled else []),
             time,
         )
@@ -117,21 +140,24 @@ def build(rows, source, config):
     ]
 
     if labelled:
-        negatives = logged_negatives(rows, users, items, in_order, sequences)
+        negatives = logged_negatives(rows, users, items, in_order, sequences, context)
     else:
-        negatives = sampled_negatives(sequences, item_attributes, config)
+        negatives = [
+            (user, position, *others, contexts[user][position - 1])
+            for user, position, *others in sampled_negatives(sequences, item_attributes, config)
+        ]
     tables["negatives"] = [
-        (user, position, k, item, *item_attributes[item], time)
-        for user, position, k, item, time in negatives
+        (user, position, k, item, *item_attributes[item], *(own if labelled else []), time)
+        for user, position, k, item, time, own in negatives
     ]
 
     val_from, test_from = moments(sequences, config)
     examples = [
-        (user, position, 0, 1, item, time)
+        (user, position, 0, 1, item, time, contexts[user][position - 1])
         for user, sequence in sequences.items()
         for position, (item, time) in enumerate(sequence, start=1)
         if history_end(user, position, time) >= 1
-    ] + [(user, position, k, 0, item, time) for user, position, k, item, time in negatives]
+    ] + [(user, position, k, 0, *others) for user, position, k, *others in negatives]
     id_of_user = {number: user for user, number in users.items()}
     id_of_item = {number: item for item, number in items.items()}
 
@@ -155,7 +181,8 @@ def build(rows, source, config):
         if sequence
     ]
     tables["samples"], tables["encoded_samples"], tables["sample_bounds"] = [], [], []
-    for user, position, k, label, item, time in sorted(examples):
+    for user, position, k, label, item, time, own in sorted(examples, key=lambda each: each[:3]):
+        numbers = (*item_numbers[item], *user_numbers[user], *own)
         sequence = sequences[user]
         if config.split == "temporal":
             split = "train" if time < val_from else "val" if time < test_from else "test"
@@ -183,6 +210,7 @@ def build(rows, source, config):
                 history,
                 *histories,
                 *user_attributes[user],
+                *numbers,
                 position,
                 end,
                 time,
@@ -198,6 +226,7 @@ def build(rows, source, config):
                 [id_of_item[past] for past in history],
                 *items_values(history),
                 *map(value, source.user_attribute_cols, user_attributes[user]),
+                *numbers,
                 len(history),
                 position,
                 datetime.fromisoformat("1970-01-01")
@@ -205,7 +234,7 @@ def build(rows, source, config):
             )
         )
         tables["sample_bounds"].append(
-            (user, position, k, label, item, split, end - len(history) + 1, end)
+            (user, position, k, label, item, split, *own, end - len(history) + 1, end)
         )
     return tables
 
@@ -215,7 +244,7 @@ def last_two(times):
     return [latest[0], latest[1] if len(latest) > 1 else None]
 
 
-def logged_negatives(rows, users, items, in_order, sequences):
+def logged_negatives(rows, users, items, in_order, sequences, context):
     found = []
     for user, number in users.items():
         taken = Counter()
@@ -223,9 +252,8 @@ def logged_negatives(rows, users, items, in_order, sequences):
             position = 1 + sum(earlier < row["time"] for _, earlier in sequences[number])
             if row["label"] == 0 and position >= 2:
                 taken[position] += 1
-                found.append(
-                    (number, position, taken[position], items[row["item_id"]], row["time"])
-                )
+                item, k = items[row["item_id"]], taken[position]
+                found.append((number, position, k, item, row["time"], context(row)))
     return found
 
 

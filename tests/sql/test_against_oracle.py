@@ -23,6 +23,7 @@ ORDER = {
     "behaviour_sequences": "1",
     "sample_bounds": "user_idx, position, k",
 }
+NUMBERS = ("price", "weight", "height", "hour")
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,9 @@ def create_interactions(con, rows, columns):
     if any(isinstance(row["time"], Decimal) for row in rows):
         con.execute("alter table interactions alter time type decimal(18, 6)")
     for column in columns:
+        if column in NUMBERS:
+            con.execute(f"alter table interactions alter {column} type double")
+            continue
         if column == "time" and isinstance(rows[0]["time"], Decimal):
             continue
         if isinstance(rows[0][column], int) or (rows[0][column] is None and column == "cate_id"):
@@ -81,6 +85,7 @@ def logs(draw, *, always_labelled=False, n_users=4, latest=(0, 3, 30)):
         "cate_id": st.one_of(st.integers(1, 3), st.none()),
         "brand": st.sampled_from(["x", "y", "z", None]),
         "age": st.sampled_from(["young", "old", None]),
+        **dict.fromkeys(NUMBERS, st.sampled_from([None, -1.5, 0.0, 0.1, 1e-300])),
     }
     if labelled:
         row["label"] = st.integers(0, 1)
@@ -91,6 +96,9 @@ def logs(draw, *, always_labelled=False, n_users=4, latest=(0, 3, 30)):
         path="",
         item_attribute_cols=item_attributes,
         user_attribute_cols=draw(st.sampled_from([(), ("age",)])),
+        item_dense_cols=draw(st.sampled_from([(), ("price",), ("weight", "price")])),
+        user_dense_cols=draw(st.sampled_from([(), ("height",)])),
+        context_dense_cols=draw(st.sampled_from([(), ("hour",)])),
     )
     moments = sorted(
         draw(
