@@ -20,7 +20,7 @@ def test_column_and_ids_of_any_spelling_go_all_the_way(pipeline, tmp_path, monke
     found = pipeline.query("select user_id from users order by user_idx")
     assert sorted(user for (user,) in found) == sorted(users)
     [svg] = (pipeline.home / "artifacts" / "architecture_graph").glob("*/din.svg")
-    assert "target_a%22b|&lt;i&gt;_table" in svg.read_text()
+    assert "target_a%22b|&lt;i&gt;_idx_table" in svg.read_text()
 
 
 def test_examples_of_a_check_are_text():
