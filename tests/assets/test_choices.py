@@ -213,7 +213,10 @@ def test_options_that_a_step_refuses_are_given_back_for_those_it_had(pipeline, l
         "interactions", "rejected_rows", "attributes", "users", "items", "cates", "events",
         "user_sequences", "negatives",
     )  # fmt: skip
-    good = {"interactions": {"config": NO_ATTRIBUTES}, "negatives": {"config": {"sampling_seed": 3}}}
+    good = {
+        "interactions": {"config": NO_ATTRIBUTES},
+        "negatives": {"config": {"sampling_seed": 3}},
+    }
     assert pipeline.start(*until_negatives, config={"ops": good}).success
     wrong = {"ops": {**good, "negatives": {"config": BY_CATEGORY}}}
     assert not pipeline.start(*until_negatives, config=wrong).success
