@@ -16,6 +16,7 @@ from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.resources import StoreResource
 from din_core import store
 from din_core.store import ledger, sql_files
+from din_core.tables.lineage import lineage
 from din_core.tables.template_context import TemplateContext
 
 OWNERS = ["team:recommendations"]
@@ -70,6 +71,7 @@ def materialize_tables(
     with as_dagster_failures(), resource.settled.unless_refused(step):
         try:
             with resource.transaction() as con:
+                _require_inputs(con, names)
                 built = build(con)
                 for name in names:
                     of_table = checks.run_checks(
@@ -87,6 +89,17 @@ def materialize_tables(
                 allow_retries=False,
             ) from blocked
     yield from outputs
+
+
+def _require_inputs(con: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
+    """Name the assets that have to be made first; DuckDB would name a table and no way out."""
+    made = {*ledger.entries(con), *names}
+    for name in names:
+        if missing := [asset for asset in lineage().inputs_of(name) if asset not in made]:
+            raise ledger.NotMaterializedError(
+                f"'{name}' is made from {', '.join(missing)}, not materialized yet; `din run` "
+                "makes them all in their order"
+            )
 
 
 def _refuse_if_blocked(results: list[dg.AssetCheckResult]) -> None:

@@ -264,3 +264,8 @@ def test_published_file_stays_as_it_is_until_a_run_has_succeeded(
     assert not result.success
     assert {"din_model", "test_auc"} <= set(materializations(result))
     assert (pipeline.home / "warehouse.duckdb").read_bytes() == before
+
+
+def test_a_step_before_its_inputs_says_what_to_make_first(pipeline):
+    message = failure_of(pipeline.run("users"))
+    assert message.startswith("'users' is made from attributes, interactions, not materialized yet")
