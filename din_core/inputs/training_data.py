@@ -19,7 +19,7 @@ import numpy.typing as npt
 from din_core.config import NegativeSampling, SequenceConfig
 from din_core.errors import DinError
 from din_core.inputs import normalization
-from din_core.network.features import Vocabulary
+from din_core.network.vocabulary import Vocabulary
 from din_core.store.sql_files import literal, quote
 from din_core.tables import recorded_choices
 from din_core.tables.attributes import Attribute

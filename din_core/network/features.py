@@ -2,15 +2,15 @@
 
 A feature is a frozen description and never holds an embedding: the tables live in the model, so
 two models built from the same features share nothing. Names and argument order are those of
-torch-rechub. Also here: the pairing of a history with its target, and a log's vocabulary sizes.
+torch-rechub. Also here: the pairing of a history with its target.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -319,59 +319,3 @@ def _require_same_shape(history: SequenceFeature, target: SparseFeature) -> None
             f"{both} have vocab_size {history.vocab_size} and {target.vocab_size}; they share one "
             "embedding table, so give both the larger one"
         )
-
-
-def _no_sizes() -> dict[str, int]:
-    return {}
-
-
-def _no_numbers() -> dict[str, Normalization]:
-    return {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Vocabulary:
-    """What a model must know of its log: how many ids there are, and by what numbers are measured.
-
-    Indices run 1…n and 0 is padding or unknown.
-
-    Attributes:
-        n_users: Known users.
-        n_items: Known items.
-        item_attributes: Known values by index column of an item attribute: ``{"cate_idx": 50}``.
-        user_attributes: Known values by index column of a user attribute.
-        item_dense: Normalization by column of numbers that describe the item.
-        user_dense: Likewise, the user.
-        context_dense: Likewise, the interaction.
-    """
-
-    n_users: int
-    n_items: int
-    item_attributes: Mapping[str, int] = field(default_factory=_no_sizes)
-    user_attributes: Mapping[str, int] = field(default_factory=_no_sizes)
-    item_dense: Mapping[str, Normalization] = field(default_factory=_no_numbers)
-    user_dense: Mapping[str, Normalization] = field(default_factory=_no_numbers)
-    context_dense: Mapping[str, Normalization] = field(default_factory=_no_numbers)
-
-    @property
-    def describes_users(self) -> bool:
-        """Whether attributes or numbers of the users are known."""
-        return bool(self.user_attributes or self.user_dense)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as they go into JSON; kinds of numbers that the log lacks are left out."""
-        values = asdict(self)
-        return {name: of for name, of in values.items() if of or name not in _DENSE_FIELDS}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
-        """The inverse of :meth:`to_dict`."""
-        numbers: dict[str, Any] = {
-            kind: {name: Normalization(**by) for name, by in values[kind].items()}
-            for kind in _DENSE_FIELDS
-            if kind in values
-        }
-        return cls(**{**values, **numbers})
-
-
-_DENSE_FIELDS = ("item_dense", "user_dense", "context_dense")

@@ -20,9 +20,9 @@ from safetensors.torch import load_file, save_file
 from din_core.atomic_files import replacing
 from din_core.config import MODEL_CONFIGS, ModelConfig
 from din_core.errors import DinError
-from din_core.network.features import Vocabulary
 from din_core.network.models import ClickModel, build_model
 from din_core.network.tensor_hash import tensors_hash
+from din_core.network.vocabulary import Vocabulary
 
 WEIGHTS_FILE = "model.safetensors"
 DESCRIPTION_FILE = "model.json"

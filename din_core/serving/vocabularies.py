@@ -2,7 +2,7 @@
 
 An index means something only together with the vocabulary it comes from, and a log that grows gets
 another one. Whoever serves a model looks ids up in these files (see ``docs/serving.md``). How large
-the vocabularies are is :class:`din_core.network.features.Vocabulary`'s.
+the vocabularies are is :class:`din_core.network.vocabulary.Vocabulary`'s.
 """
 
 from __future__ import annotations

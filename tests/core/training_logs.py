@@ -3,7 +3,7 @@
 import numpy as np
 
 from din_core.inputs.training_data import Samples, TrainingData
-from din_core.network.features import Vocabulary
+from din_core.network.vocabulary import Vocabulary
 
 
 def samples(rows, offsets):

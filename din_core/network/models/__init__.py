@@ -6,17 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from din_core.config import BaseModelConfig, DINConfig, ModelConfig, PNNConfig, validate
-from din_core.network.features import (
-    DenseFeature,
-    SequenceFeature,
-    SparseFeature,
-    VectorFeature,
-    Vocabulary,
-)
+from din_core.network.features import DenseFeature, SequenceFeature, SparseFeature, VectorFeature
 from din_core.network.models.base_model import BaseModel
 from din_core.network.models.click_model import ClickModel, ModelInputs
 from din_core.network.models.din import DIN
 from din_core.network.models.pnn import PNN
+from din_core.network.vocabulary import Vocabulary
 
 __all__ = ["BUILDERS", "DIN", "PNN", "BaseModel", "ClickModel", "ModelInputs", "build_model"]
 

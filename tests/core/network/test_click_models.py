@@ -22,9 +22,9 @@ from din_core.config import (
 )
 from din_core.config.options import config_class, option
 from din_core.network import models
-from din_core.network.features import Vocabulary
 from din_core.network.models import ClickModel, build_model
 from din_core.network.tensor_hash import tensors_hash
+from din_core.network.vocabulary import Vocabulary
 from din_core.serving import export, pictures
 from din_core.serving.saved_models import SavedModelError, load_model, save_model
 from din_core.training.checkpoints import fingerprint

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from din_core.config import BaseModelConfig, DINConfig, PNNConfig
-from din_core.network.features import DenseFeature, Normalization, Vocabulary
+from din_core.network.features import DenseFeature, Normalization
 from din_core.network.layers.dense import DenseInputs
 from din_core.network.models import build_model
+from din_core.network.vocabulary import Vocabulary
 from din_core.serving import export
 
 MEASURED = Normalization(mean=10.0, std=4.0, has_missing=True)

@@ -9,8 +9,9 @@ import torch
 
 from din_core.config import DINConfig
 from din_core.network.batch import Batch, batch_from_padded
-from din_core.network.features import DenseFeature, SequenceFeature, SparseFeature, Vocabulary
+from din_core.network.features import DenseFeature, SequenceFeature, SparseFeature
 from din_core.network.models import DIN, build_model
+from din_core.network.vocabulary import Vocabulary
 
 VARIANTS = {
     "din": {},

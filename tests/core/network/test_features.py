@@ -10,10 +10,10 @@ from din_core.network.features import (
     DenseFeature,
     SequenceFeature,
     SparseFeature,
-    Vocabulary,
     auto_embed_dim,
     pair_histories,
 )
+from din_core.network.vocabulary import Vocabulary
 
 
 def target(name="target_item_id", vocab_size=10, embed_dim=4, **options):

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from din_core.config import DINConfig
-from din_core.network.features import Vocabulary
 from din_core.network.models import build_model
+from din_core.network.vocabulary import Vocabulary
 from din_core.serving import export
 from din_core.serving.export import export_onnx, parity
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from din_core.config import DINConfig
-from din_core.network.features import Vocabulary
 from din_core.network.models import build_model
+from din_core.network.vocabulary import Vocabulary
 from din_core.serving import pictures
 from din_core.training.reports import EpochReport
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from din_core.config import DINConfig
-from din_core.network.features import Vocabulary
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
+from din_core.network.vocabulary import Vocabulary
 from din_core.serving.saved_models import SavedModelError, load_model, save_model
 
 CONFIG = DINConfig(embed_dim=2, mlp_dims=(4,), attention_dims=(3,), embedding_init_std=0.5)
