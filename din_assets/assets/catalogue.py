@@ -3,6 +3,7 @@
 import dagster as dg
 
 from din_assets.assets import delivery, evaluation, ingest, sequences, training
+from din_core.tables.lineage import lineage
 
 _MADE = dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery])
 _KEYS = [
@@ -17,3 +18,5 @@ ASSETS = [*_MADE, delivery.published_warehouse(_KEYS)]
 
 #: The steps of the job: each an asset, or assets that are made together.
 STEPS = [asset.op.name for asset in ASSETS if isinstance(asset, dg.AssetsDefinition)]
+
+lineage().require_assets([*_KEYS, "warehouse"])

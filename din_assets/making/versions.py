@@ -8,10 +8,13 @@ themselves.
 
 import functools
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 import din_core
 from din_core import code_versions
@@ -63,7 +66,8 @@ def _of_asset(asset: str, module: Path, function: str, described: bool) -> str:
         parts += [path.name, *code_versions.native_tokens(path.read_text(encoding="utf-8"))]
     parts += code_versions.versions_of(found.libraries, engines=bool(files))
     if described:
-        parts.append((sql_files.SQL_ROOT / "schema.yml").read_text(encoding="utf-8"))
+        described_as = yaml.safe_load((sql_files.SQL_ROOT / "schema.yml").read_text("utf-8"))
+        parts.append(json.dumps(described_as, sort_keys=True))  # without comments and layout
     return _digest(parts)
 
 

@@ -18,7 +18,6 @@ import pandas as pd
 
 from din_core.config import SyntheticConfig, validate
 from din_core.config.synthetic import LEAST_EVENTS
-from din_core.metrics import auc
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -114,27 +113,6 @@ class SyntheticLog:
         items = _checked(item_ids, self.config.n_items, "item_id")
         focus = _focus(self.config, self._world, users, self._lengths[users] - 1)
         return _mixture(self.config, self._world, users, focus, items)
-
-    def oracle_auc(
-        self, user_ids: npt.ArrayLike, target_item_ids: npt.ArrayLike, labels: npt.ArrayLike
-    ) -> float:
-        """Return the AUC of the true propensities: what the best possible model would reach.
-
-        Args:
-            user_ids: [samples], ids as in ``frame``.
-            target_item_ids: [samples], ids as in ``frame``.
-            labels: [samples], 1 for the user's last event, 0 for an item never interacted with.
-
-        Returns:
-            AUC in [0, 1].
-
-        Raises:
-            ValueError: An id is none of the log's, or there is only one kind of label.
-        """
-        area = auc(labels, self.propensity(user_ids, target_item_ids))
-        if area is None:
-            raise ValueError("labels are all the same: an AUC needs positives and negatives")
-        return area
 
     def held_out(self, seed: int = 0) -> tuple[Ints, Ints, Ints]:
         """Return each user's last event and one uniform free item beside it.

@@ -114,6 +114,47 @@ def test_allowance_that_no_check_knows_is_refused(copied_sql):
         lineage()
 
 
+def test_name_that_no_head_has_is_refused_and_prose_below_is_not(copied_sql):
+    _edit(copied_sql / "analytics/split_summary.sql", "-- asset: warehouse", "-- aset: warehouse")
+    with pytest.raises(sql_files.SqlFileError, match=r"split_summary\.sql: .*'-- aset: warehouse'"):
+        lineage()
+
+
+def test_name_below_the_prose_of_a_head_is_refused(copied_sql):
+    _edit(copied_sql / "sequences/users.sql", "-- ", "-- One row a user.\n-- kind: view\n-- ")
+    with pytest.raises(sql_files.SqlFileError, match=r"'-- kind: view' stands below the prose"):
+        lineage()
+
+
+def test_file_of_an_asset_that_there_is_not_is_refused(copied_sql, graph):
+    assets = [key.to_user_string() for key in graph.materializable_asset_keys]
+    lineage().require_assets(assets)
+    (copied_sql / "sequences" / "pairs.sql").write_text("select user_idx from users\n")
+    with pytest.raises(LineageError, match=r"pairs\.sql belongs to the asset 'pairs'"):
+        lineage().require_assets(assets)
+
+
+def test_variants_of_different_assets_are_refused(copied_sql):
+    _edit(copied_sql / "sequences/negatives.logged.sql", "-- ", "-- asset: samples\n-- ")
+    with pytest.raises(LineageError, match=r"negatives\.logged\.sql.* name different assets"):
+        lineage()
+
+
+def test_relation_that_is_named_by_a_text_is_refused(copied_sql):
+    _edit(
+        copied_sql / "sequences/users.sql", "from interactions", "from query_table('interactions')"
+    )
+    with pytest.raises(LineageError, match=r"users\.sql: query_table\(\) reads a table whose name"):
+        lineage()
+
+
+def test_file_in_a_folder_below_is_refused(copied_sql):
+    (copied_sql / "analytics" / "deep").mkdir()
+    (copied_sql / "analytics" / "deep" / "more.sql").write_text("select 1 as one\n")
+    with pytest.raises(LineageError, match=r"more\.sql: files of sql/ lie in its folders"):
+        lineage()
+
+
 def test_files_that_read_each_other_are_refused(copied_sql):
     _edit(copied_sql / "sequences/attributes.sql", "from interactions", "from interactions, items")
     every = lineage()

@@ -1,6 +1,6 @@
 """The head of a SQL file: the comment it begins with, and what is said there by ``-- name: value``.
 
-A file's name says what its table is called. The head says what the name does not:
+A file's name says what its table is called. The head says what the name does not, before any prose:
 
 ``asset``
     The asset that the file belongs to, where that is not the file's own name; several with commas.
@@ -30,7 +30,9 @@ from din_core.store import sql_files
 
 Kind = Literal["table", "view", "figure", "query", "check"]
 
-_FIELD = re.compile(r"^-- (asset|kind|given|needs|allows|severity|users): (\S.*?)\s*$")
+_FIELD = re.compile(r"^-- ([a-z_]+): (\S.*?)\s*$")
+_NAMES = ("asset", "kind", "given", "needs", "allows", "severity", "users")
+_OF_OTHERS = ("noqa",)  # the linter's
 _KINDS = ("table", "view", "figure", "query")
 _ALLOWANCES = ("interacted_items", "any_number")
 
@@ -64,7 +66,7 @@ def head_of(path: Path) -> Head:
     """Read the head of a SQL file.
 
     Raises:
-        SqlFileError: A kind, or something to allow, that there is not.
+        SqlFileError: A name, a kind, or something to allow, that there is not.
     """
     fields: dict[str, str] = {}
     prose: list[str] = []
@@ -72,9 +74,20 @@ def head_of(path: Path) -> Head:
         for line in lines:
             if not line.startswith("--"):
                 break
-            if found := _FIELD.match(line):
+            found = _FIELD.match(line)
+            if found and found[1] in _NAMES and not prose:
                 fields[found[1]] = found[2]
-            else:
+            elif found and found[1] in _NAMES:
+                raise sql_files.SqlFileError(
+                    f"{path.name}: '-- {found[1]}: {found[2]}' stands below the prose of the head; "
+                    "put it above"
+                )
+            elif found and not prose and found[1] not in _OF_OTHERS:
+                raise sql_files.SqlFileError(
+                    f"{path.name}: the head says '-- {found[1]}: {found[2]}', and there is no such "
+                    f"name: write one of {', '.join(_NAMES)}, or prose"
+                )
+            elif not (found and found[1] in _OF_OTHERS):
                 prose.append(line.removeprefix("--").strip())
     name = path.name.partition(".")[0]
     kind = "check" if path.parent.name == "checks" else fields.get("kind", "table")

@@ -15,6 +15,10 @@ import duckdb
 Node = Mapping[str, Any]
 
 
+# Table functions that read a relation named by a text: what they read could not be told.
+_BY_NAME = ("query", "query_table")
+
+
 class UnreadableQueryError(ValueError):
     """The text is not a ``select`` that DuckDB can parse."""
 
@@ -31,7 +35,8 @@ def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
         query: One ``select`` statement.
 
     Raises:
-        UnreadableQueryError: The text does not parse, or is not a ``select``.
+        UnreadableQueryError: The text does not parse, is not a ``select``, or names a relation by a
+            text.
     """
     answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
     parsed = json.loads(answer)
@@ -47,6 +52,12 @@ def _read(node: object, in_scope: frozenset[str]) -> Iterator[str]:
             yield from _read(each, in_scope)
     elif isinstance(node, dict):
         fields = cast("dict[str, Any]", node)
+        if fields.get("type") == "TABLE_FUNCTION":
+            called = str(fields["function"].get("function_name", "")).lower()
+            if called in _BY_NAME:
+                raise UnreadableQueryError(
+                    f"{called}() reads a table whose name is a text; name the table after 'from'"
+                )
         if fields.get("type") == "BASE_TABLE":
             path = [str(part).lower() for part in fields["qualified_name"]["path"]]
             if len(path) > 1 or path[0] not in in_scope:

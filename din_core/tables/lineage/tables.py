@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import graphlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -98,6 +98,23 @@ class Lineage:
         read = {name for file in self.files_of(asset) for name in file.reads}
         return sorted(self.owners_of(read) - {asset})
 
+    def require_assets(self, assets: Collection[str]) -> None:
+        """Refuse a file that belongs to no asset: nothing would make what it says.
+
+        Args:
+            assets: The names of all that there are.
+
+        Raises:
+            LineageError: A head names another asset, or a file without a word on it is called so.
+        """
+        for name, file in self.files.items():
+            for asset in file.head.assets:
+                if asset not in assets:
+                    raise LineageError(
+                        f"{file.paths[0].name} belongs to the asset {asset!r}, which there is not: "
+                        f"correct '-- asset:' in its head, or make an asset of {name}"
+                    )
+
     def in_order(self, names: Iterable[str]) -> tuple[str, ...]:
         """Order files so that each comes after those that it reads, else by name.
 
@@ -123,7 +140,11 @@ def lineage() -> Lineage:
         LineageError: A file reads what no file makes, or does not parse.
         SqlFileError: A head that says something wrong, or a name that stands in two folders.
     """
-    paths = sorted(sql_files.SQL_ROOT.glob("*/*"))
+    paths = sorted(path for path in sql_files.SQL_ROOT.glob("*/*") if path.is_file())
+    if below := sorted(sql_files.SQL_ROOT.glob("*/*/*")):
+        raise LineageError(
+            f"{below[0]}: files of sql/ lie in its folders, and no deeper; move it up"
+        )
     return _read(tuple((path, path.stat().st_mtime_ns) for path in paths))
 
 
@@ -146,6 +167,12 @@ def _read(stamped: Sequence[tuple[Path, int]]) -> Lineage:
         name: SqlFile(heads[name][0], tuple(paths), frozenset(read[name]))
         for name, paths in variants.items()
     }
+    for name, of_variants in heads.items():
+        if len({head.assets for head in of_variants}) > 1:
+            raise LineageError(
+                f"{' and '.join(path.name for path in variants[name])} name different assets in "
+                "their heads; variants of a table belong to the same ones"
+            )
     for name, file in files.items():
         for read in sorted(file.reads):
             if read not in files or files[read].head.kind not in ("table", "view"):

@@ -114,7 +114,7 @@ def test_oracle_beats_popularity_by_the_designed_distance(default_log):
     counts = default_log.frame["item_id"].value_counts()
     popularity = counts.reindex(items).fillna(0).to_numpy()
     assert 0.65 <= auc(labels, popularity) <= 0.70
-    assert 0.88 <= default_log.oracle_auc(users, items, labels) <= 0.92
+    assert 0.88 <= auc(labels, default_log.propensity(users, items)) <= 0.92
 
 
 def test_held_out_negatives_were_never_interacted_with(default_log):
@@ -154,7 +154,8 @@ def test_other_shapes_are_learnable_too(config):
     log = generate(config)
     mean = len(log.frame) / config.n_users
     assert mean == pytest.approx(config.mean_interactions, rel=0.2)
-    assert log.oracle_auc(*log.held_out()) > 0.85
+    users, items, labels = log.held_out()
+    assert auc(labels, log.propensity(users, items)) > 0.85
 
 
 def test_user_who_exhausts_the_interests_goes_on_with_what_is_free():
@@ -182,8 +183,3 @@ def test_field_out_of_range_is_named(change, named):
 def test_ids_that_are_no_ids_of_the_log_are_refused(default_log):
     with pytest.raises(ValueError, match="user_id from 0 to 0: the log has 1 to 2000"):
         default_log.propensity([0], [1])
-
-
-def test_oracle_needs_both_labels(default_log):
-    with pytest.raises(ValueError, match="labels are all the same"):
-        default_log.oracle_auc([1, 2], [1, 2], [1, 1])
