@@ -4,7 +4,8 @@ Every table goes through here, so that the order (the checks before the commit),
 the metadata are the same for all of them. Artifacts go through :mod:`artifact_assets`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +72,8 @@ def materialize_tables(
     with as_dagster_failures(), resource.settled.unless_refused(step):
         try:
             with resource.transaction() as con:
-                _require_inputs(con, names)
-                built = build(con)
+                with _inputs_named(con, names):
+                    built = build(con)
                 for name in names:
                     of_table = checks.run_checks(
                         con, name, built.check_context, warn=context.log.warning
@@ -91,15 +92,23 @@ def materialize_tables(
     yield from outputs
 
 
-def _require_inputs(con: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
-    """Name the assets that have to be made first; DuckDB would name a table and no way out."""
+@contextlib.contextmanager
+def _inputs_named(con: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> Generator[None]:
+    """Name the assets that have to be made first, where DuckDB names a table and no way out.
+
+    Which of its inputs a table reads depends on the log, so that none is asked for beforehand.
+    """
     made = {*ledger.entries(con), *names}
-    for name in names:
-        if missing := [asset for asset in lineage().inputs_of(name) if asset not in made]:
-            raise ledger.NotMaterializedError(
-                f"'{name}' is made from {', '.join(missing)}, not materialized yet; `din run` "
-                "makes them all in their order"
-            )
+    try:
+        yield
+    except duckdb.CatalogException as error:
+        for name in names:
+            if missing := [asset for asset in lineage().inputs_of(name) if asset not in made]:
+                raise ledger.NotMaterializedError(
+                    f"'{name}' is made from {', '.join(missing)}, not materialized yet; `din run` "
+                    "makes them all in their order"
+                ) from error
+        raise
 
 
 def _refuse_if_blocked(results: list[dg.AssetCheckResult]) -> None:
