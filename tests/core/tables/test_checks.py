@@ -161,6 +161,22 @@ LEAKS_WITHIN_A_MOMENT = {
 }
 
 
+def test_lists_without_a_click_at_the_end_of_a_labelled_log_are_no_fault(con):
+    # Clicks at 1, 2, 3, 4; then two lists that nobody clicked in: both positions of test and val.
+    rows = [(1, item, item, int(item < 5)) for item in range(1, 7)]
+    rows += [(2, item, item, item % 2) for item in range(1, 9)]
+    con.execute(
+        "create table interactions as select *, 'log.csv' as file, time as line from ("
+        f"values {', '.join(map(str, rows))}) as log (user_id, item_id, time, label)"
+    )
+    source = SourceConfig(path="log.csv", item_attribute_cols=())
+    sequences.build(con, source, CONFIG)
+    context = sequences.template_context(con, source, CONFIG)
+    assert checks.run_check(con, "samples_every_split", context).passed
+    con.execute("update user_sequences set last_moment = 4 where user_idx = 1")
+    assert not checks.run_check(con, "samples_every_split", context).passed
+
+
 @pytest.mark.parametrize("leak", LEAKS_WITHIN_A_MOMENT)
 def test_knowledge_from_the_same_moment_is_found(con, leak):
     context = build_lists(con)
