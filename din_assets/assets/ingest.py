@@ -21,6 +21,7 @@ from din_core.config import SourceConfig, SyntheticConfig, config_from_mapping
 from din_core.datasets import named_logs
 from din_core.datasets.amazon import reviews as amazon_reviews
 from din_core.store import sql_files
+from din_core.tables.sequences import refuse_clashing_names
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
@@ -81,10 +82,12 @@ def _interactions(
     """Read the source once: usable rows to one table, the others with their reason to the other."""
     with as_dagster_failures():
         config = _chosen_source(context, store)
+        recorded = ledger_options(config)
+        # Here, since a later step would find it when the log has been read and replaced.
+        refuse_clashing_names(config_from_mapping(SourceConfig, {**recorded, "path": ""}))
         file = named_logs.provide(
             _named_log(config), store.folder, on_progress=_DownloadLog(context)
         )
-    recorded = ledger_options(config)
     source = config_from_mapping(SourceConfig, {**recorded, "path": file})
     report_progress = _ReadingLog(context)
 

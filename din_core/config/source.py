@@ -71,16 +71,32 @@ class SourceConfig:
     )
 
     def contradiction(self) -> str | None:
-        """Say whether too many columns are named."""
+        """Say whether too many columns are named, or one of them twice."""
         described = self.described_columns()
         n_columns = sum(map(len, described.values()))
-        if n_columns <= _MOST_COLUMNS:
-            return None
-        named = " and ".join(name for name, columns in described.items() if columns)
-        return (
-            f"{named} name {n_columns} columns, and at most {_MOST_COLUMNS} are read: name those "
-            "that tell items or users apart"
-        )
+        if n_columns > _MOST_COLUMNS:
+            named = " and ".join(name for name, columns in described.items() if columns)
+            return (
+                f"{named} name {n_columns} columns, and at most {_MOST_COLUMNS} are read: name "
+                "those that tell items or users apart"
+            )
+        roles = {
+            "user_col": (self.user_col,),
+            "item_col": (self.item_col,),
+            "time_col": (self.time_col,),
+            **described,
+        }
+        named_by: dict[str, str] = {}
+        for role, columns in roles.items():
+            for column in columns:
+                if before := named_by.get(column.casefold()):
+                    both = role if before == role else f"{before} and {role}"
+                    return (
+                        f"{both} name the column {column!r} twice: a column has one role, leave "
+                        "it out of one of them"
+                    )
+                named_by[column.casefold()] = role
+        return None
 
     def described_columns(self) -> dict[str, tuple[str, ...]]:
         """Return the columns beside user, item, time and label, by the option that names them."""

@@ -57,6 +57,14 @@ def _ordered(wanted: Callable[[Head], bool]) -> tuple[str, ...]:
 # What training takes of the samples. All else that the asset `samples` holds is for people.
 _ENCODED = ("encoded_samples", "sample_bounds", "column_roles")
 
+# What the tables have beside the columns of a log.
+_OWN_COLUMNS = {
+    "index": ("user_idx", "item_idx"),
+    "list": ("items", "n_events"),
+    "sample": ("target_item_id", "hist_item_id"),
+    "encoded sample": ("target_item_idx", "hist_item_idx"),
+}
+
 
 def template_context(
     con: duckdb.DuckDBPyConnection,
@@ -102,7 +110,7 @@ def template_context(
         sampling_seed=sequences.sampling_seed,
         split=sequences.split,
     )
-    _check_names(context)
+    refuse_clashing_names(source)
     for option, names in source.described_columns().items():
         if missing := [name for name in names if name not in types]:
             raise OptionsError(
@@ -258,43 +266,42 @@ def _has_several_files(con: duckdb.DuckDBPyConnection) -> bool:
     return first != last
 
 
-def _check_names(context: TemplateContext) -> None:
-    item_attributes, user_attributes = context.item_attributes, context.user_attributes
-    attributes = [attribute.name for attribute in (*item_attributes, *user_attributes)]
-    of_samples = [number.name for number in (*context.user_dense, *context.context_dense)]
-    numbers = [*(number.name for number in context.item_dense), *of_samples]
-    every = [*attributes, *numbers]
-    indices = [str(Attribute(name).index) for name in attributes]
-    sample_numbers = [*(str(number.target) for number in context.item_dense), *of_samples]
-    clashes = [name for name in every if is_reserved(name, number=name in numbers)]
-    if clashes:
+def refuse_clashing_names(source: SourceConfig) -> None:
+    """Refuse columns whose names in the tables would be one: the options alone decide it.
+
+    Raises:
+        OptionsError: Two columns would get one name, or one that the tables have themselves.
+    """
+    items = [Attribute(name) for name in source.item_attribute_cols]
+    users = [Attribute(name) for name in source.user_attribute_cols]
+    of_samples = [*source.user_dense_cols, *source.context_dense_cols]
+    numbers = [*source.item_dense_cols, *of_samples]
+    every = [*(attribute.name for attribute in (*items, *users)), *numbers]
+    if clashes := [name for name in every if is_reserved(name, number=name in numbers)]:
         raise OptionsError(
             f"column {clashes[0]!r} has the name of one of the tables' own columns; rename it in "
             "the source, or take it out of the options of attributes and dense columns"
         )
-    for kind, names in (
-        ("index", ["user_idx", "item_idx", *indices, *numbers]),
-        ("list", ["items", "n_events", *(a.stem + "s" for a in item_attributes), *numbers]),
-        (
-            "sample",
-            [
-                *("target_item_id", "hist_item_id", *(a.name for a in user_attributes)),
-                *(str(name) for a in item_attributes for name in (a.target, a.history)),
-                *sample_numbers,
-            ],
-        ),
-        (
-            "sample",
-            [
-                *("target_item_idx", "hist_item_idx", *(str(a.index) for a in user_attributes)),
-                *(str(name) for a in item_attributes for name in (a.target_index, a.history_index)),
-                *sample_numbers,
-            ],
-        ),
-    ):
-        lowered = [name.strip('"').lower() for name in names]
-        if double := next((name for name in lowered if lowered.count(name) > 1), None):
-            raise OptionsError(
-                f"two columns would become the {kind} column {double!r}: rename one of {every} "
-                "in the source, or leave it out"
-            )
+    as_they_are = [(name, name) for name in numbers]
+    in_samples = [(name, str(DenseColumn(name).target)) for name in source.item_dense_cols]
+    in_samples += [(name, name) for name in of_samples]
+    tables: dict[str, list[tuple[str, str]]] = {
+        "index": [(each.name, each.index) for each in (*items, *users)] + as_they_are,
+        "list": [(each.name, f"{each.stem}s") for each in items] + as_they_are,
+        "sample": [(each.name, each.name) for each in users]
+        + [(each.name, name) for each in items for name in (each.target, each.history)]
+        + in_samples,
+        "encoded sample": [(each.name, each.index) for each in users]
+        + [(each.name, name) for each in items for name in (each.target_index, each.history_index)]
+        + in_samples,
+    }
+    for kind, columns in tables.items():
+        taken = dict.fromkeys(_OWN_COLUMNS[kind], "the tables themselves")
+        for column, becomes in columns:
+            name = str(becomes).strip('"').lower()
+            if before := taken.get(name):
+                raise OptionsError(
+                    f"the {kind} column {name!r} would be that of {before} and of {column!r}: "
+                    "rename one in the source, or leave it out"
+                )
+            taken[name] = repr(column)

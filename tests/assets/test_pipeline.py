@@ -6,11 +6,12 @@ import shutil
 import duckdb
 import pytest
 
+from din_assets.runs import last_run
 from din_core import store
 from din_core.store import ledger, sql_files
 from din_core.tables import recorded_choices
 from din_core.training.checkpoints import CHECKPOINT_FILE
-from tests.assets.conftest import failure_of
+from tests.assets.conftest import failure_of, write_rows
 
 ABOVE_NEGATIVES = {
     "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
@@ -270,3 +271,14 @@ def test_a_step_before_its_inputs_says_what_to_make_first(pipeline):
     assert pipeline.run("interactions", "rejected_rows").success
     message = failure_of(pipeline.run("cates"))
     assert message.startswith("'cates' is made from attributes, not materialized yet; `din run`")
+
+
+def test_columns_that_would_become_one_are_refused_before_the_log_is_read(pipeline, tmp_path):
+    header = "user_id,item_id,time,cate_id,price,target_price"
+    log = write_rows(tmp_path / "log.csv", "u1,i1,1,c1,5,6", header=header)
+    columns = {"item_dense_cols": ["price"], "user_dense_cols": ["target_price"]}
+    pipeline.config["ops"]["interactions"] = {"config": {"path": str(log), **columns}}
+    message = failure_of(pipeline.run())
+    assert "sample column 'target_price' would be that of 'price' and of 'target_price'" in message
+    assert not (pipeline.home / "pipeline.duckdb").exists()
+    assert not (pipeline.home / last_run.FILE).exists()

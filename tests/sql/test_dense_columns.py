@@ -5,7 +5,6 @@ import pytest
 
 from din_core import store
 from din_core.config import OptionsError, SequenceConfig, SourceConfig
-from din_core.sources import SourceError
 from din_core.tables import checks, sequences
 from tests.core.ingested_logs import ingested, refused, rows, write
 
@@ -87,7 +86,8 @@ def test_a_dense_column_needs_a_name_of_its_own(con, tmp_path):
     path = write(tmp_path / "log.csv", "user_id,item_id,time,cate_id,split\n1,1,1,c,5\n")
     message = refused(con, path, item_dense_cols=("split",))
     assert "item_dense_cols: the column 'split' cannot be a dense feature" in message
-    with pytest.raises(SourceError, match="context_dense_cols: the column 'cate_id'"):
+    twice = "item_attribute_cols and context_dense_cols name the column 'cate_id' twice"
+    with pytest.raises(OptionsError, match=twice):
         ingested(con, path, context_dense_cols=("cate_id",))
 
 

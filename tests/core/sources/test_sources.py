@@ -6,7 +6,7 @@ import random
 import duckdb
 import pytest
 
-from din_core.config import SourceConfig
+from din_core.config import OptionsError, SourceConfig
 from din_core.errors import DinError
 from din_core.sources import SourceError, fingerprint, stage
 from tests.core.ingested_logs import ingested, refused, rejected, rows, write
@@ -130,7 +130,10 @@ def test_log_without_one_usable_row_is_refused_with_its_reasons(con, tmp_path):
 
 def test_attribute_with_the_name_of_another_column_is_refused(con, tmp_path):
     path = write(tmp_path / "log.csv", HEADER + "1,2,3,4\n")
-    for name in ("User_ID", "line", "file_number", "number_of_file"):
+    twice = "user_col and item_attribute_cols name the column 'User_ID' twice"
+    with pytest.raises(OptionsError, match=twice):
+        ingested(con, path, item_attribute_cols=("User_ID",))
+    for name in ("line", "file_number", "number_of_file"):
         assert f"'{name}' cannot be an attribute" in refused(con, path, item_attribute_cols=(name,))
 
 

@@ -47,7 +47,11 @@ def test_a_field_out_of_range_is_named_with_its_value(con, field, value):
     ("columns", "message"),
     [
         ({"item_attribute_cols": ("cate_id", "cate")}, "index column 'cate_idx'"),
-        ({"item_attribute_cols": ("item_id",)}, "one of the tables' own columns"),
+        (
+            {"item_attribute_cols": ("item_id",)},
+            "item_col and item_attribute_cols name .*'item_id'",
+        ),
+        ({"item_attribute_cols": ("item_idx",)}, "one of the tables' own columns"),
         ({"item_attribute_cols": ("item",)}, "index column 'item_idx'"),
         ({"user_attribute_cols": ("hist_cate_id",)}, "sample column 'hist_cate_id'"),
         ({"item_attribute_cols": ("n_event",)}, "list column 'n_events'"),
