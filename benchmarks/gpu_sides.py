@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.clock import Clock
+    from din_core.inputs.training_data import TrainingData
 
 
 def gpu_there(clock: Clock) -> dict[str, Any]:
@@ -50,14 +51,12 @@ def gpu_agreement(
         training: Fields of ``TrainingConfig``.
         epochs: Epochs.
     """
-    from din_core import metrics, store
+    from din_core import metrics
     from din_core.config import DINConfig, TrainingConfig, config_from_mapping
-    from din_core.inputs import training_data
     from din_core.training.loop import train
     from din_core.training.prediction import predict
 
-    with store.connect(database, read_only=True) as con:
-        data = training_data.load(con)
+    data = _log(database)
     figures: dict[str, Any] = {}
     clock.start()
     for side in ("cpu", _device()):
@@ -92,13 +91,10 @@ def gpu_training(
         training: Fields of ``TrainingConfig``.
         epochs: Epochs, at least 2; the first is not counted.
     """
-    from din_core import store
     from din_core.config import DINConfig, TrainingConfig, config_from_mapping
-    from din_core.inputs import training_data
     from din_core.training.loop import train
 
-    with store.connect(database, read_only=True) as con:
-        data = training_data.load(con)
+    data = _log(database)
     device = _device()
     network = config_from_mapping(DINConfig, model)
     clock.start()
@@ -128,6 +124,14 @@ def gpu_training(
 def theirs_on_gpu(clock: Clock, **options: Any) -> dict[str, Any]:
     """Train torch-rechub's DIN on the GPU for some steps; see ``theirs_training``."""
     return theirs_training(clock, **options, device=_device())
+
+
+def _log(database: str) -> TrainingData:
+    from din_core import store
+    from din_core.inputs import training_data
+
+    with store.connect(database, read_only=True) as con:
+        return training_data.load(con)
 
 
 def _device() -> str:

@@ -62,7 +62,7 @@ class MLPModelConfig(ModelConfig):
     """What the models that end in a multi-layer perceptron have in common."""
 
     mlp_dims: tuple[int, ...] = option(
-        (256, 128), "Widths of the hidden layers of the final MLP.", ge=1, min_length=1
+        (256, 128), "Widths of the hidden layers of the final MLP.", ge=1, le=65_536, min_length=1
     )
     activation: Activation = option(
         "dice", "'dice', 'prelu', 'relu' or 'sigmoid', in every hidden layer."
@@ -78,7 +78,11 @@ class DINConfig(MLPModelConfig):
 
     model: Literal["din"] = option("din", _MODEL)
     attention_dims: tuple[int, ...] = option(
-        (256, 128), "Widths of the hidden layers of the activation unit.", ge=1, min_length=1
+        (256, 128),
+        "Widths of the hidden layers of the activation unit.",
+        ge=1,
+        le=65_536,
+        min_length=1,
     )
     use_softmax: bool = option(False, "Normalise the attention weights over the history.")
     attention: Attention = option(

@@ -19,9 +19,9 @@ RedrawnSampling = Literal["as_table", NegativeSampling]
 class TrainingConfig:
     """The training loop (defaults: the tutorial's)."""
 
-    n_epoch: int = option(5, "Passes over the training samples.", ge=1)
-    batch_size: int = option(4096, "Samples in a step.", ge=1)
-    learning_rate: float = option(1e-3, "Adam's step size.", gt=0)
+    n_epoch: int = option(5, "Passes over the training samples.", ge=1, le=1_000_000)
+    batch_size: int = option(4096, "Samples in a step.", ge=1, lt=2**31)
+    learning_rate: float = option(1e-3, "Adam's step size.", gt=0, lt=1e38)
     learning_rate_schedule: LearningRateSchedule = option(
         "constant",
         "'constant', or 'cosine' from the step size down to zero over the planned epochs. An "

@@ -234,8 +234,7 @@ def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
     for option, names in source.described_columns().items():
         for name in names:
             number = option.endswith("_dense_cols")
-            taken = {each.casefold() for each in wanted}
-            if is_reserved(name, number=number) or name.casefold() in taken:
+            if is_reserved(name, number=number):
                 kind = "a dense feature" if number else "an attribute"
                 raise SourceError(
                     f"{option}: the column '{name}' cannot be {kind}: its name is taken by "
