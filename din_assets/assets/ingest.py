@@ -21,7 +21,7 @@ from din_core.config import SourceConfig, SyntheticConfig, config_from_mapping
 from din_core.datasets import named_logs
 from din_core.datasets.amazon import reviews as amazon_reviews
 from din_core.store import sql_files
-from din_core.tables.sequences import refuse_clashing_names
+from din_core.tables.column_names import refuse_clashing_names
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
