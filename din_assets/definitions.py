@@ -8,6 +8,7 @@ import dagster as dg
 from din_assets import jobs
 from din_assets.assets.catalogue import ASSETS
 from din_assets.runs import console
+from din_assets.starting import uncaught
 from din_assets.starting.run_start import RunStore
 
 
@@ -22,6 +23,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         and torch is imported once.
     """
     console.use_by_default()
+    uncaught.explain_uncaught()
     return dg.Definitions(
         assets=ASSETS,
         jobs=[jobs.all_assets],

@@ -10,7 +10,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from din_assets.making import versions
+from din_assets.making import acceptance, versions
 from din_assets.making.checks import check_specs
 from din_assets.making.materialization import OWNERS, Built, as_dagster_failures, materialize_tables
 from din_assets.making.run_config import mirror
@@ -97,7 +97,7 @@ def _interactions(
         return Built(
             metadata=_metadata(report),
             inputs={SOURCE: report.source.sha256},
-            before_commit=store.settled.remember,
+            before_commit=lambda: acceptance.accept(con, store.settled, context.log.warning),
         )
 
     yield from materialize_tables(

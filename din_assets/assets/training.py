@@ -1,6 +1,6 @@
 """The asset ``din_model``: the trained network, its curve, its figures on validation."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -41,13 +41,17 @@ class DinModelConfig(_Options):
     """
 
 
-def chosen_model(options: Mapping[str, Any]) -> ModelConfig:
+def chosen_model(options: Mapping[str, Any], typed: Collection[str] = ()) -> ModelConfig:
     """Return the configuration of the model that was chosen.
+
+    Args:
+        options: Those of :class:`DinModelConfig`.
+        typed: Those of them that somebody wrote down.
 
     Raises:
         OptionsError: An option is set that the model does not have.
     """
-    return model_config(options, _DEFAULTS)
+    return model_config(options, _DEFAULTS, typed)
 
 
 @artifact_asset(

@@ -1,6 +1,7 @@
 """Run configurations as files: the one that ``-c`` names, and the presets."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from din_core.config import MODEL_CONFIGS, options_of_others
 from din_core.errors import DinError
 
 _PRESETS = Path(__file__).parent.parent / "presets"
@@ -53,10 +55,10 @@ def asked_for(file: Path | None, preset: str | None, *, defaults: bool = False) 
     if defaults:
         # The step that reads the source is named, so that its columns have their defaults, too.
         parts.append({"ops": {"interactions": {"config": {}}}})
+    own = {} if file is None else _read(file)
     if preset is not None:
-        parts.append(_read(_path_of(preset)))
-    if file is not None:
-        parts.append(_read(file))
+        parts.append(_for_the_model_of(own, _read(_path_of(preset))))
+    parts.append(own)
     whole: Any = {}
     for part in parts:
         whole = _merged(whole, part)
@@ -75,17 +77,31 @@ def _path_of(preset: str) -> Path:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigFileError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigFileError(f"{path} is not valid YAML: {reason}") from error
-    if not isinstance(config, dict):
+    if not isinstance(config, dict | None):
         raise ConfigFileError(
-            f"{path} holds a {type(config).__name__}; a run configuration has keys, as 'ops:'"
+            f"{path} holds {json.dumps(config, default=str)[:80]}; a run configuration has keys, such "
+            "as 'ops:'"
         )
-    return config
+    return config or {}
+
+
+def _for_the_model_of(own: Mapping[str, Any], preset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out of a preset what only its own model has, where a file names another one."""
+    model: Any = own
+    for name in ("ops", "din_model", "config", "model"):
+        model = model.get(name) if isinstance(model, Mapping) else None
+    if model not in MODEL_CONFIGS:
+        return preset
+    foreign = options_of_others(str(model))
+    given = preset["ops"]["din_model"]["config"]
+    kept = {name: value for name, value in given.items() if name not in foreign}
+    return {**preset, "ops": {**preset["ops"], "din_model": {"config": kept}}}
 
 
 def _merged(below: Any, above: Any) -> Any:

@@ -23,8 +23,9 @@ from din_assets.command.changes import (
     reasons_of_made_inputs,
 )
 from din_assets.definitions import build_defs
+from din_assets.making import acceptance
 from din_assets.runs import choices, paths
-from din_assets.runs.last_run import Settled
+from din_assets.runs.last_run import Options, Settled
 from din_assets.runs.resources import HeldStore, StoreResource
 from din_assets.starting import refresh_config, run_start
 from din_assets.starting.refresh_config import RunConfig
@@ -86,6 +87,7 @@ def refresh(
     Raises:
         refresh_config.RunConfigError: The configuration is wrong.
         choices.ChoicesError: It is unclear what is to be read.
+        OptionsError: An option does not go with the log that was read before.
         SourceError: What is to be read is not there, or cannot be.
         RefreshFailedError: A step failed.
     """
@@ -107,18 +109,16 @@ def refresh(
         for note in notes:
             on_note(note)
         one_pass = _Pass(
-            _job_going_by(settled),
-            instance,
-            resource,
-            _spelled_out(run_config, settled),
-            everything,
+            _job_going_by(settled), instance, resource, run_config, settled, everything
         )
-        if dry_run:
-            yield from one_pass.plan(steps, state)
-            return
-        for decision in one_pass.carry_out(steps, state):
+        decisions = one_pass.plan(steps, state) if dry_run else one_pass.carry_out(steps, state)
+        for decision in decisions:
             if choices.SOURCE_STEP in decision.assets and not decision.reasons:
-                settled.remember()  # otherwise the step that reads the source has
+                # Otherwise the step that reads the source does.
+                with resource.connection(read_only=True) as con:
+                    acceptance.hold_against_log(con, settled, on_note)
+                if not dry_run:
+                    settled.remember()
             yield decision
 
 
@@ -146,11 +146,6 @@ def _job_going_by(settled: Settled) -> dg.JobDefinition:
     return definitions.resolve_job_def("all_assets")
 
 
-def _spelled_out(run_config: RunConfig, settled: Settled) -> RunConfig:
-    ops = {step: {"config": dict(config)} for step, config in settled.options.items()}
-    return {**run_config, "ops": ops}
-
-
 @dataclass(frozen=True)
 class _Pass:
     """One pass over the steps, from the source down."""
@@ -158,9 +153,18 @@ class _Pass:
     job: dg.JobDefinition
     instance: dg.DagsterInstance | None
     resource: StoreResource
-    run_config: RunConfig
+    asked: RunConfig
+    settled: Settled
     everything: bool
-    _own: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    _own: dict[str, tuple[Options, list[str]]] = field(
+        default_factory=dict[str, "tuple[Options, list[str]]"]
+    )
+
+    @property
+    def run_config(self) -> RunConfig:
+        """The run configuration with the source and all options spelled out, as they are by now."""
+        ops = {step: {"config": dict(config)} for step, config in self.settled.options.items()}
+        return {**self.asked, "ops": ops}
 
     def plan(self, steps: Sequence[dg.AssetsDefinition], state: State) -> Iterator[Decision]:
         """Decide, and make nothing."""
@@ -213,17 +217,21 @@ class _Pass:
     def _certain(self, step: dg.AssetsDefinition, state: State) -> list[str]:
         """Reasons that no other step can give or take away.
 
-        Looked for once: every byte of an artifact is read for them.
+        Looked for once, since every byte of an artifact is read for them, and again where options
+        were forgotten since.
         """
         if self.everything:
             return ["asked for"]
-        if step.op.name not in self._own:
-            self._own[step.op.name] = [
+        name = step.op.name
+        options = self.settled.options.get(name, {})
+        if name not in self._own or self._own[name][0] != options:
+            reasons = [
                 reason
                 for asset in _assets(step)
                 for reason in own_reasons(step, asset, state, self.run_config, self.resource)
             ]
-        return self._own[step.op.name]
+            self._own[name] = options, reasons
+        return self._own[name][1]
 
     def _certain_beside(
         self, batch: Sequence[dg.AssetsDefinition], step: dg.AssetsDefinition, state: State

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pydantic
 from pydantic import Field, create_model, field_validator, model_validator
 
 from din_core.config import (
@@ -63,6 +64,21 @@ def mirror(
     return create_model(name, __base__=dg.Config, __doc__=doc, __validators__=validators, **fields)
 
 
+def typed_options(chosen: pydantic.BaseModel) -> frozenset[str]:
+    """Return the options that somebody wrote down: those count as chosen at their default, too.
+
+    Args:
+        chosen: An object of a class of :func:`mirror`, or of one below it.
+
+    Returns:
+        Their names; none where every option stands there, as the launchpad of the UI writes them
+        all down with their defaults, and Dagster hands them to a step.
+    """
+    written = {name for name in chosen.model_fields_set if getattr(chosen, name) is not None}
+    every = {name for name, each in type(chosen).model_fields.items() if each.default is not None}
+    return frozenset() if every <= written else frozenset(written)
+
+
 def _field(option: Option) -> Any:
     if option.default is dataclasses.MISSING:
         return Field(description=option.text)
@@ -93,7 +109,8 @@ def _refusing_contradictions(
         values = {name: getattr(chosen, name) for name in names}
         # One that this class does not take was chosen for another one, such as another model.
         if all(known[name].takes(value) for name, value in values.items()):
-            refuse_contradiction(config_from_mapping(cls, {**rest, **values}))
+            typed = typed_options(chosen) & names
+            refuse_contradiction(config_from_mapping(cls, {**rest, **values}), typed)
         return chosen
 
     return refuse

@@ -131,7 +131,14 @@ class Choices:
         }
         if source is not None:
             options[SOURCE_STEP] = source.options
-        return Settled(options, source, self.remembered, self.place)
+        return Settled(
+            options,
+            source,
+            self.remembered,
+            self.place,
+            runs=frozenset(step for step in options if runs(step)),
+            given=frozenset(step for step in self.given if runs(step)),
+        )
 
 
 def of_run(run_config: Mapping[str, Any], folder: Path, *, keeps_others: bool = False) -> Choices:

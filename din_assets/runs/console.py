@@ -14,6 +14,16 @@ from typing import Any
 import dagster as dg
 from dagster._core.execution import context_creation_job
 
+from din_core.errors import DinError
+
+#: What a configuration may set ``log_level`` to, in any case.
+LEVELS = ("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL")
+
+
+class LogLevelError(DinError, ValueError):
+    """There is no such level of the log."""
+
+
 # By run: Dagster makes one logger for the run and another for its steps.
 _explained: dict[str | None, dict[str, str]] = {}
 _WAITS_FOR_A_FAILED_STEP = "Dependencies for step "
@@ -21,6 +31,7 @@ _WAITS_FOR_A_FAILED_STEP = "Dependencies for step "
 
 def _console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """Make Dagster's console logger and let its handlers write the shorter form."""
+    refuse_unknown_level(init_context.logger_config)
     logger = dg.colored_console_logger.logger_fn(init_context)
     explained = _explained.setdefault(init_context.run_id, {})
     for handler in logger.handlers:
@@ -34,6 +45,22 @@ console_logger = dg.LoggerDefinition(
     config_schema=dg.colored_console_logger.config_schema,
     description="Dagster's coloured console logger; failures that explain themselves are sentences",
 )
+
+
+def refuse_unknown_level(config: Mapping[Any, Any]) -> None:
+    """Refuse a level that there is not; Dagster takes any text until it makes the logger.
+
+    Args:
+        config: Configuration of the logger.
+
+    Raises:
+        LogLevelError: ``log_level`` is none of :data:`LEVELS`.
+    """
+    level = config.get("log_level", LEVELS[0])
+    if not isinstance(level, str) or level.upper() not in LEVELS:
+        raise LogLevelError(
+            f"loggers: console: log_level is {level!r}, must be one of {', '.join(LEVELS)}"
+        )
 
 
 def use_by_default() -> None:

@@ -1,16 +1,16 @@
 """What is remembered of the last run: the only place that reads or writes its file.
 
 What a run goes by is decided once, before its first step (:class:`Settled`), and remembered once:
-when its source is accepted. A run that reads the source has accepted it when its rows have passed
-their checks, just before they are committed, so that a file that cannot be used takes nobody's
-place. A run that does not read it has nothing to wait for. A step that refuses its options, when
-it comes to them, gives them back for those that it had.
+when its source is accepted (:mod:`din_assets.making.acceptance`). A run that reads the source has
+accepted it when its rows have passed their checks, just before they are committed, so that a file
+that cannot be used takes nobody's place. A run that does not read it has nothing to wait for. A
+step that refuses its options, when it comes to them, gives them back for those that it had.
 
 So a run that is killed after its source was accepted is taken up by the next one, which needs to be
 told nothing. One that is killed while it reads leaves what was remembered before.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +62,21 @@ class Settled:
         source: What it reads; None where it reads nothing.
         before: What was remembered when this was decided.
         place: The file to remember it in.
+        runs: Steps of the run that have options, given or remembered.
+        given: Those of them whose options the run's configuration gives.
     """
 
-    options: Mapping[str, Options]
+    options: dict[str, Options]
     source: Source | None
     before: Mapping[str, Options]
     place: Path
+    runs: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
+
+    def forget(self, step: str, names: Collection[str]) -> None:
+        """Take options of a step out: it goes by their defaults, and so does the next run."""
+        kept = {name: value for name, value in self.options[step].items() if name not in names}
+        self.options[step] = kept
 
     def remember(self) -> None:
         """Let the next run go by this; called when the source is accepted."""

@@ -23,6 +23,10 @@ class Log(Protocol):
         """Say it at level INFO."""
         ...
 
+    def warning(self, msg: object) -> object:
+        """Say it at level WARNING."""
+        ...
+
 
 class StoreResource(dg.ConfigurableResource):
     """The pipeline's own database (``pipeline.duckdb``) and all that lies beside it.
@@ -103,16 +107,14 @@ class StoreResource(dg.ConfigurableResource):
                 if asked is not None:
                     self.check(asked, log)
                 stack.enter_context(self.locked(owner, on_wait=log.warning, on_note=log.info))
-                if asked is not None and (settled := self.settle(asked)) is not None:
-                    self._settled = settled
-                    if settled.source is None:
-                        settled.remember()
+                if asked is not None:
+                    self._settled = self.settle(asked, log)
             yield self
 
     def check(self, run: dg.DagsterRun, log: Log) -> None:
         """Refuse a run before it waits for the lock; here nothing is refused."""
 
-    def settle(self, run: dg.DagsterRun) -> Settled | None:
+    def settle(self, run: dg.DagsterRun, log: Log) -> Settled | None:
         """Decide what a run goes by, once it has the lock; here nothing is known of steps."""
 
     @contextlib.contextmanager

@@ -6,6 +6,7 @@ over options of steps that it does not run; and where nothing is run it looks at
 
 import difflib
 import json
+import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,8 +15,10 @@ import pydantic
 
 from din_assets.assets import catalogue, ingest, sequences, training
 from din_assets.making import artifact_assets
-from din_assets.runs import choices
+from din_assets.making.run_config import typed_options
+from din_assets.runs import choices, console
 from din_assets.runs.resources import StoreResource
+from din_assets.starting import config_errors, former_names
 from din_core.errors import DinError, RefusedOptionsError
 
 RunConfig = Mapping[str, Any]
@@ -41,7 +44,7 @@ def check(run_config: RunConfig, job: dg.JobDefinition) -> None:
     try:
         dg.validate_run_config(job, dict(run_config))
     except dg.DagsterInvalidConfigError as error:
-        raise RunConfigError(error.errors[0].message.split(" Expected")[0]) from error
+        raise RunConfigError(config_errors.sentence(error)) from error
 
 
 def check_names(run_config: RunConfig) -> None:
@@ -55,15 +58,17 @@ def check_names(run_config: RunConfig) -> None:
     Raises:
         RunConfigError: Something is wrong; the first such thing is named.
     """
+    run_config = _section("the run configuration", run_config)
     _refuse_unknown("the run configuration: there is no section", run_config, _SECTIONS)
     ops = _section("ops", run_config.get("ops"))
     _refuse_unknown("ops: there is no step", ops, catalogue.STEPS)
     for name, given in ops.items():
         _check_options(f"ops: {name}", given, _config_class(name))
     resources = _section("resources", run_config.get("resources"))
-    _refuse_unknown("resources: there is no resource", resources, ["store"])
+    _refuse_unknown("resources: there is no resource", resources, ["store"], former_names.RESOURCES)
     if "store" in resources:
         _check_options("resources: store", resources["store"], StoreResource)
+    _check_loggers(_section("loggers", run_config.get("loggers")))
 
 
 def check_remembered(asked: choices.Choices) -> None:
@@ -127,7 +132,7 @@ def _check_options(where: str, given: Any, config_class: type[pydantic.BaseModel
     try:
         config = config_class(**chosen)
         if isinstance(config, training.DinModelConfig):
-            training.chosen_model(config.model_dump())
+            training.chosen_model(config.model_dump(), typed_options(config))
     except RefusedOptionsError as error:
         raise RunConfigError(f"{where}: {error}") from error
     except pydantic.ValidationError as error:
@@ -145,12 +150,33 @@ def _refusal(error: Any) -> str:
     return ": ".join([*filter(None, section), sentence])
 
 
+def _check_loggers(loggers: Mapping[Any, Any]) -> None:
+    """Refuse what a run would find out when it is under way: Dagster takes any text for a level."""
+    _refuse_unknown("loggers: there is no logger", loggers, ["console"])
+    given = _section("loggers: console", loggers.get("console"))
+    _refuse_unknown("loggers: console: there is no section", given, ["config"])
+    config = _section("loggers: console: config", given.get("config"))
+    _refuse_unknown("loggers: console: there is no option", config, ["log_level", "name"])
+    try:
+        console.refuse_unknown_level(config)
+    except console.LogLevelError as error:
+        raise RunConfigError(str(error)) from error
+
+
 def _refuse_unknown_options(
     where: str, chosen: Mapping[Any, Any], config_class: type[pydantic.BaseModel] | None
 ) -> None:
     """Compare names, also one level down: pydantic drops a name that it does not know."""
     fields = {} if config_class is None else config_class.model_fields
-    _refuse_unknown(f"{where}: there is no option", chosen, fields)
+    elsewhere = {
+        name: f"{step} has it"
+        for step in catalogue.STEPS
+        if (other := _config_class(step)) is not None
+        for name in other.model_fields
+    }
+    former = {name: said for (place, name), said in former_names.OPTIONS.items() if place == where}
+    what = f"{where}: there is no option"
+    _refuse_unknown(what, chosen, fields, {**elsewhere, **former})
     for name, value in chosen.items():
         kind: Any = fields[name].annotation
         inner = isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
@@ -164,14 +190,20 @@ def _section(where: str, given: Any) -> Mapping[Any, Any]:
     return given or {}
 
 
-def _refuse_unknown(what: str, given: Iterable[Any], known: Iterable[str]) -> None:
+def _refuse_unknown(
+    what: str,
+    given: Iterable[Any],
+    known: Iterable[str],
+    hints: Mapping[str, str] = types.MappingProxyType({}),
+) -> None:
+    """Refuse a name that is not known, with what is said of it, or else what it is close to."""
     names = list(known)
     for name in given:
         if name not in names:
             close = difflib.get_close_matches(str(name), names, n=1)
-            hint = (
-                f"; is '{close[0]}' meant?"
-                if close
-                else f" (there are {', '.join(names) or 'none'})"
-            )
+            hint = f" (there are {', '.join(names) or 'none'})"
+            if name in hints:
+                hint = f"; {hints[name]}"
+            elif close:
+                hint = f"; is '{close[0]}' meant?"
             raise RunConfigError(f"{what} '{name}'{hint}")

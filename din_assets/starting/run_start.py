@@ -4,10 +4,12 @@
 run would go by the defaults. Here it fails, before anything is read.
 """
 
+import contextlib
 from pathlib import Path
 
 import dagster as dg
 
+from din_assets.making import acceptance
 from din_assets.runs import choices, paths
 from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.last_run import Settled, Source
@@ -24,9 +26,9 @@ class RunStore(StoreResource):
         """Refuse a run that names what there is not; see :func:`check`."""
         check(run, self.folder, log)
 
-    def settle(self, run: dg.DagsterRun) -> Settled:
+    def settle(self, run: dg.DagsterRun, log: Log) -> Settled:
         """Decide what a run goes by; see :func:`settle`."""
-        return settle(run, self)
+        return settle(run, self, log)
 
 
 def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
@@ -51,23 +53,30 @@ def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
             refuse_missing(asked.source(paths.source_csv(), None))
 
 
-def settle(run: dg.DagsterRun, store: StoreResource) -> Settled:
+def settle(run: dg.DagsterRun, store: StoreResource, log: Log) -> Settled:
     """Decide what a run goes by. Its lock is held, so that nothing changes any more.
+
+    A run that reads no source goes by the log that was read: its options are remembered.
 
     Raises:
         ChoicesError: It is unclear what is to be read.
+        OptionsError: The run reads no source, and an option does not go with the log that was read.
         StoreError: The pipeline's database is damaged.
     """
     asked = choices.of_run(run.run_config, store.folder)
-    source = None
-    if choices.runs(run, choices.SOURCE_STEP):
-        recorded = None
+    with contextlib.ExitStack() as stack:
+        con = None
         if store.pipeline_path.is_file():
-            with store.connection(read_only=True) as con:
-                entry = ledger.entries(con).get(choices.SOURCE_STEP)
-                recorded = entry and entry.options
-        source = asked.source(paths.source_csv(), recorded)
-    return asked.settled(source, lambda step: choices.runs(run, step))
+            con = stack.enter_context(store.connection(read_only=True))
+        if choices.runs(run, choices.SOURCE_STEP):
+            entry = con and ledger.entries(con).get(choices.SOURCE_STEP)
+            source = asked.source(paths.source_csv(), entry and entry.options)
+            return asked.settled(source, lambda step: choices.runs(run, step))
+        settled = asked.settled(None, lambda step: choices.runs(run, step))
+        if con is not None:
+            acceptance.hold_against_log(con, settled, log.warning)
+        settled.remember()
+        return settled
 
 
 def refuse_missing(source: Source) -> None:

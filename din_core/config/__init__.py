@@ -18,6 +18,7 @@ from din_core.config.model import (
     PNNConfig,
     ProductLayer,
     model_config,
+    options_of_others,
 )
 from din_core.config.options import (
     OptionsError,
@@ -65,6 +66,7 @@ __all__ = [
     "config_from_mapping",
     "described_options",
     "model_config",
+    "options_of_others",
     "refuse_contradiction",
     "validate",
 ]

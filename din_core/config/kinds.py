@@ -142,10 +142,49 @@ class Option:
         if self.takes(value):
             return None
         way_out = "" if self.default is MISSING else f"; the default is {self.default!r}"
+        if (meant := self._as_meant(value)) is not None and self.takes(meant):
+            way_out = f"; YAML reads it as another type: write {_in_yaml(meant)}"
         if isinstance(value, str) and get_origin(self.kind) is Literal:
             for close in difflib.get_close_matches(value, get_args(self.kind), n=1):
                 way_out = f"; is {close!r} meant?"
         return f"{called or self.name} is {value!r}, must be {self.allowed()}{way_out}"
+
+    def _as_meant(self, value: object) -> object:
+        """What a YAML file meant by a text for a number or a number for a text, else None."""
+        for kind in _alternatives(self.kind):
+            item = _items_of(kind)
+            if item is not None and isinstance(value, (list, tuple)):
+                values = cast("list[object]", list(cast("Any", value)))
+                return [_read_as(item, each) for each in values]
+            if (meant := _read_as(kind, value)) != value:
+                return meant
+        return None
+
+
+def _read_as(kind: Any, value: object) -> object:
+    """A text as the number or truth value that it spells, a number as a text; else as it is."""
+    if isinstance(value, str) and kind in (int, float):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return int(number) if number.is_integer() and kind is int else number
+    if isinstance(value, str) and kind is bool:
+        return {"true": True, "false": False}.get(value.lower(), value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and kind is str:
+        return str(value)
+    return value
+
+
+def _in_yaml(value: object) -> str:
+    """Write a value as a YAML file takes it: a number without a dot before its e is text there."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_yaml, cast('list[object]', value)))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and "." not in (said := repr(value)):
+        return said.replace("e", ".0e")
+    return repr(value)
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from din_core.config.options import (
@@ -19,9 +19,7 @@ Activation = Literal["dice", "prelu", "relu", "sigmoid"]
 Attention = Literal["per_feature", "joint"]
 ProductLayer = Literal["inner", "elementwise"]
 
-_MODEL = (
-    "Which model is trained. An option that only another model has must be left at its default."
-)
+_MODEL = "Which model is trained. An option that only another model has must be left out."
 
 
 @config_class
@@ -116,8 +114,29 @@ class PNNConfig(MLPModelConfig):
     )
 
 
+def options_of_others(model: str) -> dict[str, str]:
+    """Return the options that a model lacks, each with a model that has it.
+
+    Args:
+        model: Name of the model, one of :data:`MODEL_CONFIGS`.
+
+    Example:
+        >>> options_of_others("din")
+        {'product_layer': 'pnn'}
+    """
+    has = {each.name for each in dataclasses.fields(MODEL_CONFIGS[model])}
+    owners: dict[str, str] = {}
+    for owner, cls in MODEL_CONFIGS.items():
+        for each in dataclasses.fields(cls):
+            if each.name not in has:
+                owners.setdefault(each.name, owner)
+    return owners
+
+
 def model_config(
-    options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+    options: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+    typed: Collection[str] = (),
 ) -> ModelConfig:
     """Build the configuration of the model that the options name.
 
@@ -126,6 +145,7 @@ def model_config(
             else ``din``), and any others. An option that only other models have must be left out or
             be at a default, its class's or one of ``defaults``.
         defaults: Values of options that are not given; the classes' own where left out.
+        typed: Options that somebody wrote down: of those that only other models have, none may be.
 
     Raises:
         OptionsError: A model that does not exist, or an option that the model does not have.
@@ -140,15 +160,13 @@ def model_config(
         raise OptionsError(
             f"model is {name!r}, must be one of {', '.join(map(repr, MODEL_CONFIGS))}"
         )
-    chosen = MODEL_CONFIGS[name]
-    has = {each.name for each in dataclasses.fields(chosen)}
-    for owner, cls in MODEL_CONFIGS.items():
-        for each in dataclasses.fields(cls):
-            unset = (each.default, (defaults or {}).get(each.name, each.default))
-            value = as_tuple(given.get(each.name, each.default))
-            if each.name not in has and value not in unset:
-                raise OptionsError(
-                    f"{each.name} is {given[each.name]!r}, and the model {name} has no such option "
-                    f"({owner} has): leave it out, or choose model: {owner}"
-                )
-    return config_from_mapping(chosen, given)
+    for foreign, owner in options_of_others(name).items():
+        default = MODEL_CONFIGS[owner].__dataclass_fields__[foreign].default
+        unset = (default, (defaults or {}).get(foreign, default))
+        value = given.get(foreign, default)
+        if foreign in typed or as_tuple(value) not in unset:
+            raise OptionsError(
+                f"{foreign} is {value!r}, and the model {name} has no such option "
+                f"({owner} has): leave it out, or choose model: {owner}"
+            )
+    return config_from_mapping(MODEL_CONFIGS[name], given)

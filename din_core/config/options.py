@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import textwrap
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
@@ -47,6 +47,15 @@ class _Contradictory(Protocol):
 
     def contradiction(self) -> str | None:
         """Say which options, each of them in its range, do not go together; None where all do."""
+        ...
+
+
+@runtime_checkable
+class _Conditional(Protocol):
+    """A configuration with options that only some values of others give an effect."""
+
+    def without_effect(self) -> Mapping[str, str]:
+        """Return the options that the others' values leave without effect, each with why."""
         ...
 
 
@@ -177,17 +186,26 @@ def validate(config: DataclassInstance) -> None:
     refuse_contradiction(config)
 
 
-def refuse_contradiction(config: DataclassInstance) -> None:
+def refuse_contradiction(config: DataclassInstance, typed: Collection[str] = ()) -> None:
     """Refuse values that do not go together, each of them in its range.
 
     Args:
-        config: An object of a :func:`config_class`; without a method ``contradiction`` it has none.
+        config: An object of a :func:`config_class`; without a method ``contradiction`` or
+            ``without_effect`` it has none.
+        typed: Options that somebody wrote down: those are refused at their default, too, where they
+            have no effect.
 
     Raises:
-        OptionsError: The message is what ``contradiction`` says.
+        OptionsError: The message is what ``contradiction`` says, or names an option that has no
+            effect, and why.
     """
     if isinstance(config, _Contradictory) and (sentence := config.contradiction()):
         raise OptionsError(sentence)
+    if isinstance(config, _Conditional):
+        for name, why in config.without_effect().items():
+            value = getattr(config, name)
+            if name in typed or value != described_options(type(config))[name].default:
+                raise OptionsError(f"{name} is {value!r}, but {why}")
 
 
 def config_from_mapping(cls: type[D], values: Mapping[str, Any]) -> D:

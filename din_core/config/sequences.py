@@ -64,3 +64,10 @@ class SequenceConfig:
             if value < 1 and not 1 <= round(value * _MILLIONTHS) < _MILLIONTHS:
                 return f"{name} is {value}: a quantile is from 0.000001 to 0.999999, in millionths"
         return None
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the moments of a temporal split where the split is another one."""
+        if self.split == "temporal":
+            return {}
+        why = f"split is {self.split!r}: choose split: temporal, or leave {{}} out"
+        return {name: why.format(name) for name in ("val_from", "test_from")}

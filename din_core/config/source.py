@@ -98,6 +98,15 @@ class SourceConfig:
                 named_by[column.casefold()] = role
         return None
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the values that mean taken where no column says what was taken."""
+        if self.label_col != "":
+            return {}
+        return {
+            "positive_labels": "label_col is '', so no column says what was taken: name the "
+            "column, or leave positive_labels out"
+        }
+
     def described_columns(self) -> dict[str, tuple[str, ...]]:
         """Return the columns beside user, item, time and label, by the option that names them."""
         return {

@@ -108,12 +108,17 @@ class TrainingConfig:
             choices["redrawn_per_positive"] = self.redrawn_per_positive
         return choices
 
-    def contradiction(self) -> str | None:
-        """Say whether something is chosen of redrawn negatives, and none are redrawn."""
-        if self.negatives != "fixed" or not (choices := self.redrawn_choices()):
-            return None
-        name, value = next(iter(choices.items()))
-        return (
-            f"{name} is {value!r}, but negatives is 'fixed', so none are redrawn: set negatives: "
-            f"redrawn, or leave {' and '.join(choices)} out"
-        )
+    def without_effect(self) -> dict[str, str]:
+        """Return what is chosen of redrawn negatives where none are, and of an L2 of strength 0."""
+        unused: dict[str, str] = {}
+        if self.negatives == "fixed":
+            for name in ("redrawn_sampling", "redrawn_per_positive"):
+                unused[name] = (
+                    "negatives is 'fixed', so none are redrawn: set negatives: redrawn, or leave "
+                    f"{name} out"
+                )
+        if not self.embedding_l2:
+            unused["regularization"] = (
+                "embedding_l2, its strength, is 0: give it one, or leave regularization out"
+            )
+        return unused

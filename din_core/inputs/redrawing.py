@@ -26,6 +26,10 @@ class Redrawing:
     per_positive: int
 
 
+#: What says how negatives are redrawn; a labelled log has its own.
+OF_REDRAWING = ("negatives", "redrawn_sampling", "redrawn_per_positive")
+
+
 def redrawing(data: TrainingData, config: TrainingConfig) -> Redrawing | None:
     """Decide whether and how negatives are redrawn.
 
@@ -41,14 +45,9 @@ def redrawing(data: TrainingData, config: TrainingConfig) -> Redrawing | None:
         SamplingError: An option asks for what this log cannot give.
     """
     refuse_contradiction(config)
-    chosen = config.redrawn_choices()
-    first = next((f"{name} is {value!r}" for name, value in chosen.items()), None)
-    wish = "negatives is 'redrawn'" if config.negatives == "redrawn" else first
+    wish = wish_of(config)
     if data.labelled and wish:
-        raise SamplingError(
-            f"{wish}, but the log is labelled: its logged negatives are taken, and none are "
-            "sampled. Leave that out, or read the log without its labels (label_col: '')"
-        )
+        raise SamplingError(of_labelled_log(wish))
     if config.negatives == "fixed" or data.labelled:
         return None
     sampling = data.negative_sampling
@@ -64,4 +63,24 @@ def redrawing(data: TrainingData, config: TrainingConfig) -> Redrawing | None:
     per_positive = config.redrawn_per_positive
     return Redrawing(
         sampling, data.negatives_per_positive if per_positive is None else per_positive
+    )
+
+
+def wish_of(config: TrainingConfig) -> str | None:
+    """Say which option asks for redrawn negatives, with its value; None where none does."""
+    if config.negatives == "redrawn":
+        return "negatives is 'redrawn'"
+    choices = config.redrawn_choices()
+    return next((f"{name} is {value!r}" for name, value in choices.items()), None)
+
+
+def of_labelled_log(wish: str) -> str:
+    """Say that a labelled log cannot give what is wished, and the way out.
+
+    Args:
+        wish: From :func:`wish_of`.
+    """
+    return (
+        f"{wish}, but the log is labelled: its logged negatives are taken, and none are sampled. "
+        "Leave that out, or read the log without its labels (label_col: '')"
     )

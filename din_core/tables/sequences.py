@@ -14,7 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 import duckdb
 
 from din_core import store
-from din_core.config import OptionsError, SequenceConfig, SourceConfig, validate
+from din_core.config import (
+    OptionsError,
+    RedrawnSampling,
+    SequenceConfig,
+    SourceConfig,
+    validate,
+)
 from din_core.store import sql_files
 from din_core.tables import split_moments, unused_options
 from din_core.tables.attributes import Attribute, DenseColumn
@@ -120,11 +126,12 @@ def template_context(
     return context
 
 
-def negatives_variant(context: TemplateContext) -> str:
+def negatives_variant(context: TemplateContext, *, called: str = "negative_sampling") -> str:
     """Choose the file of the table ``negatives``: ``negatives.<variant>.sql``.
 
     Args:
         context: From :func:`template_context`.
+        called: The option that names the sampler.
 
     Returns:
         ``logged`` for a labelled log, else the sampler ``negative_sampling``.
@@ -135,10 +142,36 @@ def negatives_variant(context: TemplateContext) -> str:
     variant, head = _negatives_file(context)
     if lacking := [need for need in head.needs if not getattr(context, need)]:
         raise OptionsError(
-            f"negative_sampling is {variant!r}, but {lacking[0].removesuffix('s')}_cols is empty: "
+            f"{called} is {variant!r}, but {lacking[0].removesuffix('s')}_cols is empty: "
             "name the columns there, the first of which it goes by, or sample 'uniform'"
         )
     return variant
+
+
+def refuse_unfit(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    sequences: SequenceConfig,
+    redrawn_sampling: RedrawnSampling = "as_table",
+) -> None:
+    """Refuse options that do not go with a log, before anything is built from it.
+
+    Args:
+        con: Connection with the table ``interactions``.
+        source: Where the interactions came from.
+        sequences: How events are to become samples.
+        redrawn_sampling: How training is to redraw negatives.
+
+    Raises:
+        OptionsError: As :func:`build`, or the sampler needs an attribute that the log lacks.
+    """
+    context = template_context(con, source, sequences, for_table="negatives")
+    unused_options.refuse("negatives", context, sequences)
+    negatives_variant(context)
+    if redrawn_sampling != "as_table" and not context.labelled:
+        redrawn = dataclasses.replace(context, negative_sampling=redrawn_sampling)
+        negatives_variant(redrawn, called="redrawn_sampling")
+    split_moments.refuse_other_units(con, sequences)
 
 
 def _negatives_file(context: TemplateContext) -> tuple[str, Head]:

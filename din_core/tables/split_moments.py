@@ -7,7 +7,6 @@ than the log's would make one part of everything: it is recognised by its size a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from decimal import Decimal
 
 import duckdb
@@ -34,8 +33,7 @@ def resolve(
     Raises:
         OptionsError: A moment is in another unit than the log's times.
     """
-    given = {"val_from": sequences.val_from, "test_from": sequences.test_from}
-    _refuse_other_units(con, given)
+    refuse_other_units(con, sequences)
     return _moment(con, context, sequences.val_from), _moment(con, context, sequences.test_from)
 
 
@@ -49,7 +47,19 @@ def _moment(con: duckdb.DuckDBPyConnection, context: TemplateContext, value: flo
     return int(moment) if moment == int(moment) else sql_files.number(moment)
 
 
-def _refuse_other_units(con: duckdb.DuckDBPyConnection, given: Mapping[str, float]) -> None:
+def refuse_other_units(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig) -> None:
+    """Refuse a moment of a temporal split that is in another unit than the log's times.
+
+    Args:
+        con: Connection with the table ``interactions``.
+        sequences: ``split``, ``val_from`` and ``test_from`` are read.
+
+    Raises:
+        OptionsError: A moment is in another unit than the log's times.
+    """
+    if sequences.split != "temporal":
+        return
+    given = {"val_from": sequences.val_from, "test_from": sequences.test_from}
     first, last = con.execute("select min(time), max(time) from interactions").fetchall()[0]
     if first is None or first < _LEAST_DATE:
         return

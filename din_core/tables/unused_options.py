@@ -1,12 +1,16 @@
 """Options that were chosen and have no effect on this log: nothing is ignored silently.
 
-A choice is told from a default by its value: what equals the default changes nothing anyway.
+Its class knows what has none whatever the log (``without_effect``). A choice is told from a default
+by its value: what equals the default changes nothing anyway.
 """
 
 from __future__ import annotations
 
 from din_core.config import OptionsError, SequenceConfig
 from din_core.tables.template_context import TemplateContext
+
+#: What says how negatives are sampled; a labelled log has its own.
+OF_SAMPLING = ("negative_sampling", "negatives_per_positive", "sampling_seed")
 
 _DEFAULTS = SequenceConfig()
 
@@ -23,15 +27,20 @@ def refuse(table: str, context: TemplateContext, sequences: SequenceConfig) -> N
     Raises:
         OptionsError: Sampling is asked for, and the log is labelled.
     """
-    if table != "negatives" or not context.labelled:
-        return
-    names = ("negative_sampling", "negatives_per_positive", "sampling_seed")
-    if chosen := _chosen(sequences, names):
-        raise OptionsError(
-            f"{chosen[0]} has no effect: the log is labelled, so its logged negatives are taken "
-            "and none are sampled. Leave it out, or read the log without its labels (label_col: "
-            "'')"
-        )
+    if table == "negatives" and context.labelled and (chosen := _chosen(sequences, OF_SAMPLING)):
+        raise OptionsError(of_labelled_log(chosen[0]))
+
+
+def of_labelled_log(chosen: str) -> str:
+    """Say that a choice has no effect on a labelled log, and the way out.
+
+    Args:
+        chosen: The option with its value.
+    """
+    return (
+        f"{chosen} has no effect: the log is labelled, so its logged negatives are taken and none "
+        "are sampled. Leave it out, or read the log without its labels (label_col: '')"
+    )
 
 
 def sentences(table: str, context: TemplateContext, sequences: SequenceConfig) -> tuple[str, ...]:
@@ -42,15 +51,12 @@ def sentences(table: str, context: TemplateContext, sequences: SequenceConfig) -
         context: As of :func:`refuse`.
         sequences: As of :func:`refuse`.
     """
-    if table == "negatives" and not context.labelled and not sequences.negatives_per_positive:
-        names = ("negative_sampling", "sampling_seed")
-        what = "has no effect on the table: negatives_per_positive is 0"
-    elif table == "samples" and sequences.split == "leave_one_out":
-        names = ("val_from", "test_from")
-        what = "has no effect: split is 'leave_one_out'; choose split: temporal, or leave them out"
-    else:
+    if table != "negatives" or context.labelled or sequences.negatives_per_positive:
         return ()
-    return tuple(f"{each} {what}" for each in _chosen(sequences, names))
+    what = "has no effect on the table: negatives_per_positive is 0"
+    return tuple(
+        f"{each} {what}" for each in _chosen(sequences, ("negative_sampling", "sampling_seed"))
+    )
 
 
 def _chosen(sequences: SequenceConfig, names: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,8 @@ from din_assets.command import cli
 from din_assets.command.refresh import RefreshFailedError, refresh
 from din_assets.runs import choices, last_run, paths
 from din_assets.runs.last_run import ChoicesError
-from tests.assets.conftest import write_rows
+from din_core.config import OptionsError
+from tests.assets.conftest import failure_of, write_rows
 
 FILE_OPTIONS = {"user_col": "user_id"}  # as the ledger keeps them where a file was read
 ROWS = [f"u{user},i{item},{10 * item + user},c{item % 2}" for user in range(4) for item in range(5)]
@@ -40,7 +41,6 @@ def source(home, run_config, named=None, recorded=None):
     return choices.of_run(run_config, home).source(named, recorded)
 
 
-# Each may be chosen; that the strategy needs a category is known by the step alone.
 NO_ATTRIBUTES = {"item_attribute_cols": []}
 BY_CATEGORY = {"negative_sampling": "same_category"}
 
@@ -207,37 +207,143 @@ def test_source_that_cannot_be_used_is_not_remembered(pipeline, log, tmp_path, m
     assert remembered(pipeline.home) == {"interactions": {"config": {"path": str(log)}}}
 
 
+UNTIL_NEGATIVES = (
+    "interactions", "rejected_rows", "attributes", "users", "items", "cates", "events",
+    "user_sequences", "negatives",
+)  # fmt: skip
+
+
+def refusing(monkeypatch, table):
+    """Let a step refuse its options when it comes to them."""
+
+    def refuse(name, *_):
+        if name == table:
+            raise OptionsError("the step's own reason")
+
+    monkeypatch.setattr("din_core.tables.sequences.unused_options.refuse", refuse)
+
+
 def test_options_that_a_step_refuses_are_given_back_for_those_it_had(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
-    until_negatives = (
-        "interactions", "rejected_rows", "attributes", "users", "items", "cates", "events",
-        "user_sequences", "negatives",
-    )  # fmt: skip
-    good = {
-        "interactions": {"config": NO_ATTRIBUTES},
-        "negatives": {"config": {"sampling_seed": 3}},
-    }
-    assert pipeline.start(*until_negatives, config={"ops": good}).success
-    wrong = {"ops": {**good, "negatives": {"config": BY_CATEGORY}}}
-    assert not pipeline.start(*until_negatives, config=wrong).success
+    until = UNTIL_NEGATIVES[:4]
+    good = {"interactions": {"config": {}}, "users": {"config": {"min_interactions": 3}}}
+    assert pipeline.start(*until, config={"ops": good}).success
+    refusing(monkeypatch, "users")
+    wrong = {"ops": {**good, "users": {"config": {"min_interactions": 4}}}}
+    assert not pipeline.start(*until, config=wrong).success
     assert remembered(pipeline.home) == {
-        "interactions": {"config": {"path": str(log), **NO_ATTRIBUTES}},
-        "negatives": {"config": {"sampling_seed": 3}},
+        "interactions": {"config": {"path": str(log)}},
+        "users": {"config": {"min_interactions": 3}},
     }
 
 
 def test_options_of_steps_that_were_not_reached_are_remembered(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
+    refusing(monkeypatch, "users")
     asked = {
-        "interactions": {"config": NO_ATTRIBUTES},
-        "negatives": {"config": BY_CATEGORY},
+        "users": {"config": {"min_interactions": 3}},
         "din_model": {"config": {"n_epoch": 7}},
     }
     assert not pipeline.start(config={"ops": asked}).success
     assert remembered(pipeline.home) == {
-        "interactions": {"config": {"path": str(log), **NO_ATTRIBUTES}},
+        "interactions": {"config": {"path": str(log)}},
         "din_model": {"config": {"n_epoch": 7}},
     }
+
+
+# Options that a log cannot take
+
+
+@pytest.fixture
+def labelled(tmp_path) -> Path:
+    header = "user_id,item_id,time,cate_id,label"
+    rows = [f"{row},{number % 2}" for number, row in enumerate(ROWS)]
+    return write_rows(tmp_path / "labelled.csv", *rows, header=header)
+
+
+@pytest.mark.parametrize(
+    ("is_labelled", "asked", "says"),
+    [
+        (True, {"negatives": {"sampling_seed": 3}}, "ops: negatives: sampling_seed=3 has no effe"),
+        (True, {"din_model": {"negatives": "redrawn"}}, "negatives is 'redrawn', but the log is"),
+        (
+            True,
+            {"din_model": {"redrawn_per_positive": 3}},
+            "ops: din_model: redrawn_per_positive is 3, but the log is labelled",
+        ),
+        (
+            False,
+            {"interactions": NO_ATTRIBUTES, "negatives": BY_CATEGORY},
+            "negative_sampling is 'same_category', but item_attribute_cols is empty",
+        ),
+        (
+            False,
+            {"interactions": NO_ATTRIBUTES, "din_model": {"redrawn_sampling": "same_category"}},
+            "redrawn_sampling is 'same_category', but item_attribute_cols is empty",
+        ),
+        (
+            False,
+            {"samples": {"split": "temporal", "val_from": 1.7e12, "test_from": 1.8e12}},
+            "as milliseconds it would be among them",
+        ),
+    ],
+)
+def test_options_that_a_log_cannot_take_are_refused_before_it_replaces_another(
+    pipeline, log, labelled, tmp_path, monkeypatch, is_labelled, asked, says
+):
+    monkeypatch.setenv("DIN_CSV", str(log))
+    assert pipeline.start("interactions", "rejected_rows", config={"ops": {}}).success
+    before = pipeline.versions()
+    dated = [row.replace(",", f",i{n}-", 1) for n, row in enumerate(ROWS)]
+    dated = [",".join([*row.split(",")[:2], f"{1.6e9 + 1e7 * n:.0f}", "c1"])
+             for n, row in enumerate(dated)]  # fmt: skip
+    other = labelled if is_labelled else write_rows(tmp_path / "other.csv", *dated)
+    monkeypatch.setenv("DIN_CSV", str(other))
+
+    result = pipeline.start(config={"ops": config(**asked)["ops"]})
+
+    assert says in failure_of(result)
+    assert pipeline.versions() == before
+    assert remembered(pipeline.home) == {"interactions": {"config": {"path": str(log)}}}
+
+
+def test_options_of_another_log_that_this_one_leaves_without_effect_are_forgotten(
+    pipeline, log, labelled, monkeypatch, caplog
+):
+    monkeypatch.setenv("DIN_CSV", str(log))
+    asked = config(
+        negatives={"sampling_seed": 3, "negative_sampling": "popularity"},
+        din_model={"negatives": "redrawn", "redrawn_per_positive": 2, "n_epoch": 7},
+        samples={"max_history": 4},
+    )
+    pipeline.home.mkdir()
+    last_run.write(pipeline.home / last_run.FILE, choices.options_by_step(asked))
+    monkeypatch.setenv("DIN_CSV", str(labelled))
+
+    assert pipeline.start(*UNTIL_NEGATIVES, config={"ops": {}}).success
+
+    assert remembered(pipeline.home) == {
+        "interactions": {"config": {"path": str(labelled)}},
+        "samples": {"config": {"max_history": 4}},
+        "din_model": {"config": {"n_epoch": 7}},
+    }
+    [(made_with,)] = pipeline.query("select options from ledger where asset = 'negatives'")
+    assert '"sampling_seed": 2022' in made_with
+
+
+def test_run_that_reads_no_source_goes_by_the_log_that_was_read(pipeline, labelled, monkeypatch):
+    monkeypatch.setenv("DIN_CSV", str(labelled))
+    assert pipeline.start(*UNTIL_NEGATIVES, config={"ops": {}}).success
+    before = pipeline.versions()
+    asked = config(users={"min_interactions": 5}, negatives={"sampling_seed": 3})
+
+    result = pipeline.start("users", "negatives", config=asked)
+
+    assert "sampling_seed=3 has no effect: the log is labelled" in refusal_of(result)
+    assert pipeline.versions() == before
+    assert remembered(pipeline.home) == {"interactions": {"config": {"path": str(labelled)}}}
+    # What is asked of a step that the run does not have is not taken, so it is not looked at.
+    assert pipeline.start("users", config=asked).success
 
 
 def test_options_out_of_their_range_are_refused_before_anything_is_read(pipeline, log, monkeypatch):
@@ -318,6 +424,16 @@ class TestDinRun:
             "interactions": {"config": {"path": str(same)}},
             "samples": {"config": {"max_history": 7}},
         }
+
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_options_that_the_log_cannot_take_are_refused_although_nothing_is_read(
+        self, run, home, labelled, pipeline, dry_run
+    ):
+        run(config(), named=str(labelled))
+        asked = config(negatives={"sampling_seed": 3})
+        with pytest.raises(OptionsError, match="sampling_seed=3 has no effect: the log is label"):
+            list(refresh(pipeline.instance, run_config=asked, dry_run=dry_run))
+        assert remembered(home) == {"interactions": {"config": {"path": str(labelled)}}}
 
     def test_file_that_cannot_be_used_takes_nobodys_place(self, run, home, log, tmp_path):
         run(config(), named=str(log))

@@ -363,10 +363,10 @@ def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
         ("ops: {sampels: {config: {max_history: 3}}}", "no step 'sampels'; is 'samples' meant?"),
         ("ops: {users: {config: {min_interaction: 9}}}", "is 'min_interactions' meant?"),
         ("ops: {users: {min_interactions: 9}}", "users: its options belong below 'config:'"),
-        ("ops: {events: {config: {seed: 1}}}", "no option 'seed' (there are none)"),
+        ("ops: {events: {config: {seed: 1}}}", "no option 'seed'; din_model has it"),
         ("ops: {negatives: {config: {sampling_seed: -1}}}", "negatives: sampling_seed is -1"),
         ("ops: [", "is not valid YAML"),
-        ("- ops", "holds a list"),
+        ("- ops", 'holds ["ops"]; a run configuration has keys'),
         ("op: {}", "no section 'op'; is 'ops' meant?"),
         ("ops: [users]", "ops: ['users'] is not a mapping"),
         ("ops: {users: {config: [1]}}", "users: config: [1] is not a mapping"),
@@ -374,7 +374,7 @@ def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
         ("ops: {interactions: {config: {synthetic: {n_user: 3}}}}", "is 'n_users' meant?"),
         ("resources: {store: {config: {hom: x}}}", "no option 'hom'; is 'home' meant?"),
         ("resources: {store: {config: {threads: 0}}}", "store: threads is 0"),
-        ("loggers: {consol: {}}", 'unexpected config entry "consol"'),
+        ("loggers: {consol: {}}", "no logger 'consol'; is 'console' meant?"),
     ],
 )
 def test_wrong_configuration_ends_in_a_sentence(csv, tmp_path, capsys, text, says):

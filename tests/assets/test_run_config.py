@@ -1,6 +1,7 @@
 """Run configuration: derived from the library's options, described, bounded, typo-proof."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -10,9 +11,10 @@ from pydantic import ValidationError
 
 import din_assets
 from din_assets.assets import ingest, sequences, training
+from din_assets.command import config_files
 from din_assets.definitions import build_defs
 from din_assets.making.run_config import mirror
-from din_assets.starting import refresh_config
+from din_assets.starting import former_names, refresh_config
 from din_core import config, presets
 from din_core.config import described_options
 from din_core.errors import DinError
@@ -140,24 +142,148 @@ def test_any_model_may_be_chosen_and_has_the_shared_options_of_the_preset():
         training.DinModelConfig(model="dien")
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("preset", [path.stem for path in PRESETS])
 @pytest.mark.parametrize("model", config.MODEL_CONFIGS)
-def test_any_model_goes_with_any_preset(preset, model):
-    spelled = yaml.safe_load(preset.read_text())["ops"].get("din_model", {}).get("config", {})
-    options = training.DinModelConfig(**{**spelled, "model": model}).model_dump()
+def test_any_model_goes_with_any_preset(preset, model, tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text(yaml.safe_dump({"ops": {"din_model": {"config": {"model": model}}}}))
+    asked = config_files.asked_for(file, preset).run_config
+    refresh_config.check_names(asked)
+    options = training.DinModelConfig(**asked["ops"]["din_model"]["config"]).model_dump()
     assert training.chosen_model(options).model == model
 
 
-def test_option_of_another_model_is_refused_before_the_run():
-    chosen = {"model": "base_model", "attention_dims": [64, 32], "product_inputs": True}
-    refresh_config.check_names({"ops": {"din_model": {"config": chosen}}})
-    with pytest.raises(
-        refresh_config.RunConfigError,
-        match=r"ops: din_model: attention_dims is \[5\], and the model base_model has no",
-    ):
-        refresh_config.check_names(
-            {"ops": {"din_model": {"config": {**chosen, "attention_dims": [5]}}}}
-        )
+@pytest.mark.parametrize(
+    ("step", "chosen", "sentence"),
+    [
+        (
+            "din_model",
+            {"model": "base_model", "attention_dims": [5]},
+            "attention_dims is [5], and the model base_model has no such option (din has)",
+        ),
+        ("din_model", {"model": "base_model", "use_softmax": False}, "use_softmax is False, and"),
+        ("din_model", {"product_layer": "inner"}, "product_layer is 'inner', and the model din"),
+        ("din_model", {"negatives": "fixed", "redrawn_sampling": "as_table"}, "redrawn_sampling"),
+        ("samples", {"val_from": 0.8}, "val_from is 0.8, but split is 'leave_one_out': choose"),
+        (
+            "interactions",
+            {"label_col": "", "positive_labels": ["1"]},
+            "positive_labels is ('1',), but label_col is ''",
+        ),
+    ],
+)
+def test_option_without_effect_is_refused_before_the_run(step, chosen, sentence):
+    with pytest.raises(refresh_config.RunConfigError) as caught:
+        refresh_config.check_names({"ops": {step: {"config": chosen}}})
+    assert str(caught.value).startswith(f"ops: {step}: {sentence}")
+
+
+@pytest.mark.parametrize("model", config.MODEL_CONFIGS)
+def test_launchpad_that_writes_every_default_down_is_taken(model):
+    ops = {
+        "din_model": {**training.DinModelConfig().model_dump(exclude_none=True), "model": model},
+        "samples": sequences.CONFIG_CLASSES["samples"]().model_dump(),
+        "interactions": ingest.InteractionsConfig().model_dump(exclude_none=True),
+    }
+    refresh_config.check_names({"ops": {step: {"config": each} for step, each in ops.items()}})
+
+
+@pytest.mark.parametrize(
+    ("run_config", "sentence"),
+    [
+        (
+            {"ops": {"negatives": {"config": {"seed": 3}}}},
+            "ops: negatives: there is no option 'seed'; it is called sampling_seed now",
+        ),
+        (
+            {"ops": {"din_model": {"config": {"negatives_per_positive": 3}}}},
+            "ops: din_model: there is no option 'negatives_per_positive'; it is called redrawn_per",
+        ),
+        (
+            {"ops": {"din_model": {"config": {"pooling": "sum"}}}},
+            "ops: din_model: there is no option 'pooling'; model: din attends to the history",
+        ),
+        (
+            {"resources": {"warehouse": {"config": {"threads": 1}}}},
+            "resources: there is no resource 'warehouse'; it is called store now",
+        ),
+        (
+            {"ops": {"samples": {"config": {"min_interactions": 3}}}},
+            "ops: samples: there is no option 'min_interactions'; users has it",
+        ),
+    ],
+)
+def test_name_of_earlier_or_of_elsewhere_is_refused_with_its_successor(run_config, sentence):
+    with pytest.raises(refresh_config.RunConfigError) as caught:
+        refresh_config.check_names(run_config)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_successors_of_former_options_exist_and_the_former_do_not():
+    classes = {**sequences.CONFIG_CLASSES, "din_model": training.DinModelConfig}
+    for (where, name), said in former_names.OPTIONS.items():
+        fields = classes[where.removeprefix("ops: ")].model_fields
+        assert name not in fields
+        assert any(each in said for each in fields if len(each) > 4), said
+
+
+@pytest.mark.parametrize(
+    ("run_config", "sentence"),
+    [
+        ([], "the run configuration: [] is not a mapping of names to values"),
+        (["ops"], "the run configuration: ['ops'] is not a mapping of names to values"),
+        (3, "the run configuration: 3 is not a mapping of names to values"),
+        ({"loggers": {"consol": {}}}, "loggers: there is no logger 'consol'; is 'console' meant?"),
+        (
+            {"loggers": {"console": {"config": {"log_level": "LOUD"}}}},
+            "loggers: console: log_level is 'LOUD', must be one of DEBUG, INFO, WARNING",
+        ),
+        ({"loggers": {"console": {"config": {"level": 1}}}}, "loggers: console: there is no opt"),
+        ({"execution": 5}, "execution is 5, which Dagster does not take there; correct it, or"),
+        (
+            {"execution": {"multiprocess": {}}},
+            "execution: there is no 'multiprocess'; correct it, or leave it out",
+        ),
+        (
+            {"execution": {"config": {"marker_to_close": 5}}},
+            "execution: config: marker_to_close is 5, which Dagster does not take",
+        ),
+    ],
+)
+def test_what_is_no_run_configuration_is_refused_in_a_sentence(run_config, sentence):
+    job = build_defs().resolve_job_def("all_assets")
+    with pytest.raises(refresh_config.RunConfigError) as caught:
+        refresh_config.check(run_config, job)
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("text", ["[]", "[ops]", "5", "'ops'", "false"])
+def test_file_without_keys_is_refused(tmp_path, text):
+    file = tmp_path / "my.yaml"
+    file.write_text(text)
+    with pytest.raises(config_files.ConfigFileError, match=r"my\.yaml holds .*; a run configura"):
+        config_files.asked_for(file, None)
+    file.write_text("# nothing\n")
+    assert config_files.asked_for(file, None).run_config == {}
+
+
+@pytest.mark.parametrize(
+    ("ops", "sentence"),
+    [
+        (
+            {"din_model": {"learning_rate": "1e-3"}},
+            "ops: din_model: learning_rate is '1e-3', must be a number above 0 and below 1e+38; Y",
+        ),
+        ({"samples": {"max_histori": 3}}, "ops: samples: there is no option 'max_histori'; is 'm"),
+    ],
+)
+def test_program_of_dagsters_that_is_refused_ends_in_the_sentence(capsys, ops, sentence):
+    job = build_defs().resolve_job_def("all_assets")
+    given = {"ops": {step: {"config": options} for step, options in ops.items()}}
+    with pytest.raises(dg.DagsterInvalidConfigError) as caught:
+        dg.validate_run_config(job, given)
+    sys.excepthook(caught.type, caught.value, caught.tb)
+    assert capsys.readouterr().err.startswith(f"Error: {sentence}")
 
 
 def test_mirrored_class_takes_only_what_it_is_told():

@@ -75,6 +75,7 @@ def test_a_number_outside_its_range_is_refused_by_name_value_and_range(cls, each
         assert str(caught.value) == f"{each.name} is {value!r}, must be {each.allowed()}{way_out}"
 
 
+YAML = "YAML reads it as another type:"
 MINUTES = "a list of 1 or more integers, each of at least 1"
 
 
@@ -101,17 +102,41 @@ class Dish:
         ("kind", "sup", "one of 'soup', 'pasta'", "is 'soup' meant?"),
         ("kind", 3, "one of 'soup', 'pasta'", "the default is 'soup'"),
         ("salted", 1, "true or false", "the default is True"),
-        ("name", 7, "text or None", "the default is None"),
+        ("name", 7, "text or None", f"{YAML} write '7'"),
         ("spoons", 9, "an integer from 1 to 8", "the default is 2"),
         ("spoons", 2.0, "an integer from 1 to 8", "the default is 2"),
         ("spoons", True, "an integer from 1 to 8", "the default is 2"),
-        ("spoons", "3", "an integer from 1 to 8", "the default is 2"),
+        ("spoons", "3", "an integer from 1 to 8", f"{YAML} write 3"),
+        ("spoons", "1e1", "an integer from 1 to 8", "the default is 2"),
+        ("spoons", "few", "an integer from 1 to 8", "the default is 2"),
+        ("salted", "True", "true or false", f"{YAML} write true"),
+        (
+            "litres",
+            "1e-3",
+            "a number above 0 and of at most 3",
+            f"{YAML} write 0.001",
+        ),
+        (
+            "litres",
+            "2e-7",
+            "a number above 0 and of at most 3",
+            f"{YAML} write 2.0e-07",
+        ),
+        ("litres", "nan", "a number above 0 and of at most 3", "the default is 0.5"),
         ("litres", 0, "a number above 0 and of at most 3", "the default is 0.5"),
         ("share", 1, "a number of at least 0 and below 1", "the default is 0.0"),
         ("minutes", (), MINUTES, "the default is (5,)"),
         ("minutes", (3, 0), MINUTES, "the default is (5,)"),
         ("minutes", 3, MINUTES, "the default is (5,)"),
+        ("minutes", ["5", 1e1], MINUTES, "the default is (5,)"),
+        ("minutes", ["5", "1e1"], MINUTES, f"{YAML} write [5, 10]"),
         ("spices", "salt", "a list of texts", "the default is ()"),
+        (
+            "spices",
+            [4, "salt"],
+            "a list of texts",
+            f"{YAML} write ['4', 'salt']",
+        ),
     ],
 )
 def test_what_must_not_be_is_refused_in_a_sentence(name, value, allowed, way_out):
@@ -163,8 +188,40 @@ def test_values_that_do_not_go_together_are_refused(settings, sentence):
         validate(settings)
 
 
-def test_moments_are_compared_only_where_they_are_used():
-    validate(config.SequenceConfig(split="leave_one_out", val_from=0.9, test_from=0.8))
+@pytest.mark.parametrize(
+    ("cls", "beside", "gives_effect", "name", "value"),
+    [
+        (config.SequenceConfig, {}, {"split": "temporal"}, "val_from", 0.7),
+        (config.SequenceConfig, {}, {"split": "temporal"}, "test_from", 0.95),
+        (
+            config.SourceConfig,
+            {"path": "log.csv", "label_col": ""},
+            {"label_col": "rating"},
+            "positive_labels",
+            ("4", "5"),
+        ),
+        (config.TrainingConfig, {}, {"negatives": "redrawn"}, "redrawn_per_positive", 3),
+        (config.TrainingConfig, {}, {"negatives": "auto"}, "redrawn_sampling", "popularity"),
+        (
+            config.TrainingConfig,
+            {},
+            {"embedding_l2": 0.1},
+            "regularization",
+            "mini_batch_aware",
+        ),
+    ],
+)
+def test_an_option_that_others_leave_without_effect_is_refused(
+    cls, beside, gives_effect, name, value
+):
+    validate(cls(**{**beside, **gives_effect, name: value}))
+    validate(cls(**beside))
+    with pytest.raises(config.OptionsError, match=rf"^{name} is .*, but .*leave {name} out$"):
+        validate(cls(**{**beside, name: value}))
+    # At its default it changes nothing; somebody who wrote it down believes that it does.
+    config.refuse_contradiction(cls(**beside))
+    with pytest.raises(config.OptionsError, match=rf"^{name} is "):
+        config.refuse_contradiction(cls(**beside), typed=[name])
 
 
 def test_a_field_that_was_not_declared_as_an_option_is_refused():

@@ -46,6 +46,13 @@ def test_an_option_of_another_model_is_refused_unless_it_is_at_a_default():
         model_config({"product_layer": "elementwise"})
 
 
+def test_an_option_of_another_model_that_somebody_wrote_down_is_refused_at_its_default():
+    options = {"model": "pnn", "attention_dims": [256, 128], "embed_dim": 4}
+    assert model_config(options, typed=["model", "embed_dim"]) == PNNConfig(embed_dim=4)
+    with pytest.raises(RefusedOptionsError, match=r"attention_dims is \[256, 128\], and the model"):
+        model_config(options, typed=["attention_dims"])
+
+
 def test_a_model_that_does_not_exist_is_refused():
     with pytest.raises(RefusedOptionsError, match="model is 'dien', must be one of 'din', 'base_m"):
         model_config({"model": "dien"})

@@ -201,8 +201,6 @@ def test_moments_of_a_log_that_counts_from_nothing_are_taken_as_they_are(con):
             {"negative_sampling": "popularity", "negatives_per_positive": 0},
             ["negative_sampling=popularity"],
         ),
-        ("samples", {"val_from": 0.7}, ["val_from=0.7"]),
-        ("samples", {"val_from": 0.7, "split": "temporal"}, []),
     ],
 )
 def test_an_option_without_effect_is_said(con, caplog, table, config, names):
