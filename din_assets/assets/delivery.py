@@ -22,6 +22,7 @@ from din_core.tables import analytics, recorded_choices
     deps=["din_model"],
     kinds={"pytorch", "graphviz"},
     description="The network's computation graph as PNG (300 dpi) and SVG, drawn by torchviz.",
+    one_model=True,
 )
 def architecture_graph(making: Making) -> Made:
     """Draw the graph of the current model."""
@@ -42,6 +43,7 @@ def architecture_graph(making: Making) -> Made:
     description="The model for serving, beside the vocabularies of its indices: free batch and "
     "sequence length, index 0 is padding or unknown, and so is what no table holds; equal to "
     "PyTorch within 1e-5 at batch 1, 7, 512 and lengths 0, 1, 50, or it fails.",
+    one_model=True,
 )
 def onnx_model(making: Making) -> Made:
     """Export the current model and check that it answers as PyTorch does."""

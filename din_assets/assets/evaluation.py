@@ -51,7 +51,7 @@ test_predictions = dg.asset(
     ),
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
-    code_version=versions.of_asset("test_predictions", _test_predictions),
+    code_version=versions.of_asset("test_predictions", _test_predictions, one_model=True),
     check_specs=check_specs("test_predictions"),
     description="The model's probability of a click for each test sample.",
 )(_test_predictions)

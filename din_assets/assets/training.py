@@ -62,6 +62,7 @@ def chosen_model(options: Mapping[str, Any], typed: Collection[str] = ()) -> Mod
     "stopping on the validation AUC; the best weights are kept, the vocabularies and TensorBoard's "
     "event files beside them.",
     config_class=DinModelConfig,
+    one_model=True,
 )
 def din_model(making: Making) -> Made:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""

@@ -8,7 +8,8 @@ import dagster as dg
 import duckdb
 
 from din_assets.assets import ingest
-from din_assets.making import facts
+from din_assets.making import facts, versions
+from din_assets.making.materialization import model_of
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import refresh_config
 from din_assets.starting.refresh_config import RunConfig
@@ -66,9 +67,9 @@ def own_reasons(
     if entry is None:
         yield "never made"
         return
-    if entry.code_version != definition.code_versions_by_key[dg.AssetKey(asset)]:
-        yield "code changed"
     current = refresh_config.options(definition.op.name, run_config)
+    if entry.code_version != versions.with_model(asset, model_of(asset, current, state.made)):
+        yield "code changed"
     for name in sorted({*current, *entry.options}):
         was, now = entry.options.get(name), current.get(name)
         if was != now:

@@ -85,8 +85,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigFileError(f"{path} is not valid YAML: {reason}") from error
     if not isinstance(config, dict | None):
         raise ConfigFileError(
-            f"{path} holds {json.dumps(config, default=str)[:80]}; a run configuration has keys, such "
-            "as 'ops:'"
+            f"{path} holds {json.dumps(config, default=str)[:80]}; a run configuration has keys, "
+            "such as 'ops:'"
         )
     return config or {}
 

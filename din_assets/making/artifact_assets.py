@@ -77,6 +77,7 @@ def artifact_asset(
     kinds: set[str],
     description: str,
     config_class: type[dg.Config] | None = None,
+    one_model: bool = False,
 ) -> Callable[[Callable[[Making], Made]], dg.AssetsDefinition]:
     """Make an asset of a function that fills a folder; the asset has the function's name.
 
@@ -86,6 +87,7 @@ def artifact_asset(
         kinds: What the UI shows it as made with.
         description: What it is.
         config_class: What can be chosen about it; by default nothing.
+        one_model: As of :func:`versions.of_asset`.
     """
 
     def define(make: Callable[[Making], Made]) -> dg.AssetsDefinition:
@@ -115,7 +117,7 @@ def artifact_asset(
             deps=sorted(deps),
             kinds=kinds,
             owners=OWNERS,
-            code_version=versions.of_asset(name, make),
+            code_version=versions.of_asset(name, make, one_model=one_model),
             description=description,
         )(materialize)
 

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from din_assets.making import checks, facts
+from din_assets.making import checks, facts, versions
 from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.resources import StoreResource
 from din_core import store
@@ -129,6 +129,21 @@ def code_version(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:
     return context.assets_def.code_versions_by_key[key] or ""
 
 
+def model_of(
+    asset: str, options: Mapping[str, Any], made: Mapping[str, ledger.Entry]
+) -> str | None:
+    """Return the model that an asset is made of: `din_model`'s own choice, or the one it made.
+
+    Args:
+        asset: The asset.
+        options: Its options.
+        made: The ledger.
+    """
+    if asset == "din_model":
+        return options.get("model")
+    return made["din_model"].options.get("model") if "din_model" in made else None
+
+
 def record(
     context: dg.AssetExecutionContext,
     con: duckdb.DuckDBPyConnection,
@@ -148,7 +163,7 @@ def record(
         ledger.Entry(
             asset=asset,
             data_version=version,
-            code_version=code_version(context, key),
+            code_version=versions.with_model(asset, model_of(asset, options or {}, known)),
             options=options or {},
             inputs={
                 **{name: known[name].data_version for name in upstream if name in known},

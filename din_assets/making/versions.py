@@ -3,7 +3,7 @@
 Of the SQL count the tokens, of the Python what the asset's function reaches in ``din_core``, of C++
 the tokens, and of libraries the versions of those that compute. Comments, docstrings and layout do
 not count, nor does how the asset layer keeps and shows a result: options are compared for
-themselves.
+themselves, their defaults included.
 """
 
 import functools
@@ -11,6 +11,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import yaml
 
 import din_core
 from din_core import code_versions
+from din_core.config import MODEL_CONFIGS
 from din_core.store import sql_files
 from din_core.store.computed_once import computed_once
 from din_core.tables.lineage import head_of, lineage
@@ -25,10 +27,17 @@ from din_core.tables.lineage import head_of, lineage
 _LENGTH = 16
 _ROOT = Path(din_core.__file__).parent
 _CONNECT = ("din_core.store.database", "connect")
+_MODELS = ("din_core.network.models", "BUILDERS")
 _RUN_CHECK = ("din_core.tables.checks", "run_check")
 
 
-def of_asset(asset: str, function: Callable[..., Any], *, described: bool = False) -> str:
+def of_asset(
+    asset: str,
+    function: Callable[..., Any],
+    *,
+    described: bool = False,
+    one_model: bool = False,
+) -> str:
     """Return the code version of an asset.
 
     Args:
@@ -36,11 +45,45 @@ def of_asset(asset: str, function: Callable[..., Any], *, described: bool = Fals
             a check that became stricter has to be run.
         function: What makes it, undecorated. What it names in its own module counts too.
         described: Whether the descriptions of ``sql/schema.yml`` are part of the result.
+        one_model: Whether it is made of the model of ``din_model`` and of no other one, so that
+            :func:`with_model` need not look at those.
     """
+    _MAKERS[asset] = Maker(function, described, one_model)
+    return _version(asset, None)
+
+
+def with_model(asset: str, model: str | None) -> str:
+    """Return the code version of an asset that is made with one of the models.
+
+    Dagster is told one version of an asset, in which all models take part. What is made with one of
+    them does not change when another one does, so this is what is kept with a result and compared.
+
+    Args:
+        asset: Its name; :func:`of_asset` was asked for it before.
+        model: Name of the model; None where none has been chosen yet.
+    """
+    return _version(asset, model if _MAKERS[asset].one_model else None)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What makes an asset, as :func:`of_asset` takes it."""
+
+    function: Callable[..., Any]
+    described: bool
+    one_model: bool
+
+
+_MAKERS: dict[str, Maker] = {}
+
+
+def _version(asset: str, model: str | None) -> str:
+    function, described = _MAKERS[asset].function, _MAKERS[asset].described
     module = Path(function.__code__.co_filename)
+    used = MODEL_CONFIGS[model].__name__ if model in MODEL_CONFIGS else ""
     basis = [
         sys.version.encode(),
-        f"{asset} {function.__qualname__} {described}".encode(),
+        f"{asset} {function.__qualname__} {described} {used}".encode(),
         *(
             each.encode()
             for each in code_versions.versions_of(code_versions.COMPUTING, engines=True)
@@ -50,16 +93,20 @@ def of_asset(asset: str, function: Callable[..., Any], *, described: bool = Fals
         _all_sources(_stamped(_ROOT, sql_files.SQL_ROOT)),
     ]
     return computed_once(
-        f"code-{asset}", basis, lambda: _of_asset(asset, module, function.__qualname__, described)
+        f"code-{asset}{used and '-of-'}{used}",
+        basis,
+        lambda: _of_asset(asset, module, function.__qualname__, described, used),
     )
 
 
-def _of_asset(asset: str, module: Path, function: str, described: bool) -> str:
+def _of_asset(asset: str, module: Path, function: str, described: bool, used: str) -> str:
     files = lineage().files_of(asset)
     # How the pipeline's database is opened and how a check is run decide rows and verdicts, too.
     also = [_CONNECT] if files else []
     also += [_RUN_CHECK] if any(file.head.kind == "check" for file in files) else []
-    found = code_versions.reached(_ROOT, din_core.__name__, module, function, also)
+    found = code_versions.reached(
+        _ROOT, din_core.__name__, module, function, also, {_MODELS: used} if used else {}
+    )
     parts = [*_sql_parts(path for file in files for path in file.paths)]
     parts += [f"{name} {code}" for name, code in sorted(found.code.items())]
     for path in sorted(found.files):

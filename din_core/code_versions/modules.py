@@ -23,14 +23,16 @@ Name = tuple[str, tuple[str, ...]]
 Target = tuple[str, str | None]
 
 
-#: Calls that declare a field of a class, and how many of their first arguments are its default.
-#: The others describe and bound it: a value that is taken gives the same result whatever they say.
+#: Calls that declare a field of a class, and how many of their first arguments count. Those that
+#: describe and bound it do not: a value that is taken gives the same result whatever they say. Nor
+#: does the default of an option: each is one of a step's, and is compared with what the step was
+#: made with, as a chosen value is.
 _DECLARATIONS: Mapping[Target, int] = {
-    ("din_core.config.options", "option"): 1,
+    ("din_core.config.options", "option"): 0,
     ("din_core.config.options", "required"): 0,
     ("pydantic", "Field"): 1,
 }
-_DEFAULTS = ("default", "default_factory")
+_COUNTED = {("pydantic", "Field"): ("default", "default_factory")}
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,13 @@ class Statement:
     """What counts of a piece of code.
 
     Attributes:
-        code: Hash of it, without comments, docstrings and layout, nor the words and ranges of
-            options.
+        code: Hash of it, without comments, docstrings and layout, nor the words, ranges and
+            defaults of options.
         names: Names in it with the attributes behind them, as ``np`` and ``("zeros",)``.
         imports: What it imports itself, as :attr:`Module.imports`.
         modules: Modules that it imports by their whole name.
         decorators: The names above it.
+        entries: Of a dictionary whose keys are names, what each entry names.
     """
 
     code: str
@@ -51,6 +54,7 @@ class Statement:
     imports: Mapping[str, Target]
     modules: tuple[str, ...]
     decorators: tuple[Name, ...] = ()
+    entries: Mapping[str, tuple[Name, ...]] = field(default_factory=dict[str, "tuple[Name, ...]"])
 
 
 @dataclass
@@ -107,7 +111,7 @@ def statement_of(module: Module, node: ast.AST) -> Statement:
     modules: list[str] = []
     for each in ast.walk(node):
         if isinstance(each, ast.ClassDef):
-            _keep_defaults(module, each)
+            _strip_declarations(module, each)
         if isinstance(each, (ast.Import, ast.ImportFrom)):
             imports |= imported(module, each)
             if isinstance(each, ast.Import):
@@ -119,18 +123,30 @@ def statement_of(module: Module, node: ast.AST) -> Statement:
         imports=imports,
         modules=tuple(modules),
         decorators=tuple(name for each in decorators for name in _names(each)),
+        entries=_entries(getattr(node, "value", None)),
     )
 
 
-def _keep_defaults(module: Module, node: ast.ClassDef) -> None:
-    """Leave of each declared field its default alone."""
+def _entries(value: ast.AST | None) -> dict[str, tuple[Name, ...]]:
+    if not isinstance(value, ast.Dict):
+        return {}
+    return {
+        key.id: (*_names(key), *_names(each))
+        for key, each in zip(value.keys, value.values, strict=True)
+        if isinstance(key, ast.Name)
+    }
+
+
+def _strip_declarations(module: Module, node: ast.ClassDef) -> None:
+    """Leave of each declared field what counts."""
     for each in node.body:
         call = each.value if isinstance(each, ast.AnnAssign) else None
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             declared = module.imports.get(call.func.id, ("", None))
             if declared in _DECLARATIONS:
                 call.args = call.args[: _DECLARATIONS[declared]]
-                call.keywords = [each for each in call.keywords if each.arg in _DEFAULTS]
+                kept = _COUNTED.get(declared, ())
+                call.keywords = [each for each in call.keywords if each.arg in kept]
 
 
 def _take(module: Module, statement: ast.stmt) -> None:

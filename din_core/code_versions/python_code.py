@@ -8,6 +8,7 @@ is taken whole. Files in another language that lie beside reached code belong to
 from __future__ import annotations
 
 import ast
+import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ def reached(
     module: Path,
     function: str,
     also: Iterable[tuple[str, str]] = (),
+    entries: Mapping[tuple[str, str], str] = types.MappingProxyType({}),
 ) -> Reached:
     """Follow a function.
 
@@ -50,8 +52,10 @@ def reached(
             if it lies in the package.
         function: Its qualified name, as ``outer.<locals>.inner``; its decorators do not count.
         also: What else takes part, as (module of the package, name in it).
+        entries: Dictionaries, likewise, of which one entry alone is used: the name that is its key.
+            What only other entries name is not followed.
     """
-    walk = _Walk(root, package)
+    walk = _Walk(root, package, entries)
     start = modules.parse("<start>", module)
     walk.modules[start.name] = start
     node = _find(modules.read_tree(module), function)
@@ -82,8 +86,8 @@ def _find(tree: ast.Module, qualified: str) -> ast.FunctionDef | ast.AsyncFuncti
 class _Walk:
     """What is reached so far, and what is waiting."""
 
-    def __init__(self, root: Path, package: str) -> None:
-        self.root, self.package = root, package
+    def __init__(self, root: Path, package: str, entries: Mapping[tuple[str, str], str]) -> None:
+        self.root, self.package, self.entries = root, package, entries
         self.modules: dict[str, Module] = {}
         self.code: dict[str, str] = {}
         self.files: set[Path] = set()
@@ -116,8 +120,19 @@ class _Walk:
             self.code[key] = self.code.get(key, "") + statement.code
             for imported in statement.modules:
                 self._module(imported)
-            for root, chain in statement.names:
+            for root, chain in self._used_names(module, symbol, statement):
                 self._name(module, statement.imports, root, chain)
+
+    def _used_names(
+        self, module: Module, symbol: str, statement: Statement
+    ) -> Iterable[tuple[str, tuple[str, ...]]]:
+        used = self.entries.get((module.name, symbol))
+        if used not in statement.entries:
+            return statement.names
+        others = {
+            name for key, names in statement.entries.items() if key != used for name in names
+        } - {*statement.entries[used]}
+        return [name for name in statement.names if name not in others]
 
     def _name(
         self,

@@ -26,6 +26,20 @@ OPTIONS = [
 ]  # fmt: skip
 
 
+def test_every_option_of_the_library_is_one_of_a_steps():
+    # Code versions leave defaults out, since they are compared as options of a step.
+    declared = {
+        each
+        for each in vars(config).values()
+        if dataclasses.is_dataclass(each) and dataclasses.fields(each) and each is not config.Option
+    }
+    abstract = {config.ModelConfig, config.MLPModelConfig}
+    assert declared - abstract == {*OPTIONS}
+    for cls in OPTIONS:
+        found = {name for _, _, names in mirrored(cls) for name in names}
+        assert found == set(described_options(cls))
+
+
 def mirrored(cls):
     """Each run-config class with the names that it has of a dataclass, and where it stands."""
     known = set(described_options(cls))

@@ -40,9 +40,13 @@ def versions(library):
     from din_core.store import sql_files
     sql_files.private_folder = lambda: None
     from din_assets.assets.catalogue import ASSETS
-    return {key.to_user_string(): version for asset in ASSETS
+    from din_assets.making.versions import with_model
+    whole = {key.to_user_string(): version for asset in ASSETS
         if isinstance(asset, dg.AssetsDefinition)
         for key, version in asset.code_versions_by_key.items()}
+    of_one = {f"{asset} of {model}": with_model(asset, model)
+        for asset in whole for model in ("din", "pnn")}
+    return {**whole, **of_one}
 
 for line in sys.stdin:
     if os.fork() == 0:
@@ -124,6 +128,7 @@ WORDS = {
     "description of a step's own option": (
         "din_assets/assets/ingest.py", "A category of", "Which part",
     ),
+    "default of an option": ("din_core/config/model.py", "option(8, ", "option(9, "),
     "words of an option without default": ("din_core/config/source.py", "A file or", "One file or"),
 }  # fmt: skip
 
@@ -158,10 +163,6 @@ BEHAVIOUR = {
         {"test_predictions"},
     ),
     "C++": (("din_core/network/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
-    "default of an option": (
-        ("din_core/config/model.py", "option(8, ", "option(9, "),
-        {"din_model", "test_predictions", "architecture_graph", "onnx_model"},
-    ),
     "how the database is opened": (
         ("din_core/store/database.py", '"threads": threads', '"threads": 2 * threads'),
         MADE_BY_SQL,
@@ -191,6 +192,27 @@ BEHAVIOUR = {
 def test_behaviour_changes_the_versions_of_what_uses_it(changed_by, kind):
     edit, assets = BEHAVIOUR[kind]
     assert changed_by(*edit) & KNOWN == assets
+
+
+OF_A_MODEL = {"din_model", "test_predictions", "architecture_graph", "onnx_model"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "models"),
+    [
+        (("din_core/network/models/pnn.py", " * ", " + "), {"pnn"}),
+        (("din_core/network/models/din.py", " * ", " + "), {"din"}),
+        (("din_core/network/models/click_model.py", "index >= 0", "index > 0"), {"din", "pnn"}),
+        (("din_core/network/models/__init__.py", "DINConfig: DIN.fr", "DINConfig: BaseModel.fr"),
+         {"din", "pnn"}),
+    ],
+)  # fmt: skip
+def test_what_is_made_of_one_model_does_not_change_with_another(changed_by, edit, models):
+    changed = changed_by(*edit)
+    assert changed >= OF_A_MODEL  # Dagster is told one version, in which all models take part
+    for model in ("din", "pnn"):
+        of_model = {asset for asset in OF_A_MODEL if f"{asset} of {model}" in changed}
+        assert of_model == (OF_A_MODEL if model in models else set())
 
 
 @pytest.mark.parametrize(
