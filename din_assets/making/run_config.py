@@ -8,7 +8,7 @@ soon as such an object is made.
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -52,7 +52,7 @@ def mirror(
                 kind = _either(taken.get(option.name, option).kind, option.kind)
                 taken[option.name] = dataclasses.replace(option, kind=kind, default=_list(default))
         validators[f"refuse_{cls.__name__}"] = model_validator(mode="after")(
-            _refusing_contradictions(cls, set(taken))
+            _refusing_contradictions(cls, frozenset(taken))
         )
     for option in taken.values():
         validators[f"refuse_{option.name}"] = field_validator(option.name, mode="before")(
@@ -61,18 +61,43 @@ def mirror(
     fields: dict[str, Any] = {
         each.name: (_plain(each.kind), _field(each)) for each in taken.values()
     }
-    return create_model(name, __base__=dg.Config, __doc__=doc, __validators__=validators, **fields)
+    made = create_model(name, __base__=dg.Config, __doc__=doc, __validators__=validators, **fields)
+    _MIRRORED[made] = classes, frozenset(taken)
+    return made
+
+
+#: The dataclasses behind each class, and the names it has of them.
+_MIRRORED: dict[type[Any], "tuple[tuple[type[DataclassInstance], ...], frozenset[str]]"] = {}
+
+
+def refuse_without_effect(chosen: pydantic.BaseModel) -> None:
+    """Refuse options that somebody wrote down and that the others leave without effect.
+
+    Those that are at their default are refused, too, which a class by itself cannot do: Dagster
+    writes some defaults down before it hands them to a step.
+
+    Args:
+        chosen: Made of what stands in a run configuration, and of nothing else.
+
+    Raises:
+        OptionsError: The first such option is named, and why it has no effect.
+    """
+    typed = typed_options(chosen)
+    for made in type(chosen).__mro__:
+        classes, names = _MIRRORED.get(made, ((), frozenset[str]()))
+        for cls in classes:
+            _refuse_contradiction(cls, chosen, names, typed)
 
 
 def typed_options(chosen: pydantic.BaseModel) -> frozenset[str]:
     """Return the options that somebody wrote down: those count as chosen at their default, too.
 
     Args:
-        chosen: An object of a class of :func:`mirror`, or of one below it.
+        chosen: As of :func:`refuse_without_effect`.
 
     Returns:
         Their names; none where every option stands there, as the launchpad of the UI writes them
-        all down with their defaults, and Dagster hands them to a step.
+        all down with their defaults.
     """
     written = {name for name in chosen.model_fields_set if getattr(chosen, name) is not None}
     every = {name for name, each in type(chosen).model_fields.items() if each.default is not None}
@@ -97,23 +122,30 @@ def _refusing(option: Option) -> Callable[[Any], Any]:
 
 
 def _refusing_contradictions(
-    cls: "type[DataclassInstance]", names: set[str]
+    cls: "type[DataclassInstance]", names: frozenset[str]
 ) -> Callable[[Any], Any]:
     """Return what pydantic asks of all values of a class together."""
-    known = described_options(cls)
-    names = names & set(known)
-    # What is not mirrored and has no default is empty: no rule over several options asks.
-    rest = {each.name: "" for each in known.values() if each.default is dataclasses.MISSING}
 
     def refuse(chosen: Any) -> Any:
-        values = {name: getattr(chosen, name) for name in names}
-        # One that this class does not take was chosen for another one, such as another model.
-        if all(known[name].takes(value) for name, value in values.items()):
-            typed = typed_options(chosen) & names
-            refuse_contradiction(config_from_mapping(cls, {**rest, **values}), typed)
+        _refuse_contradiction(cls, chosen, names)
         return chosen
 
     return refuse
+
+
+def _refuse_contradiction(
+    cls: "type[DataclassInstance]",
+    chosen: pydantic.BaseModel,
+    names: frozenset[str],
+    typed: Collection[str] = (),
+) -> None:
+    known = described_options(cls)
+    values = {name: getattr(chosen, name) for name in names & set(known)}
+    # What is not mirrored and has no default is empty: no rule over several options asks.
+    rest = {each.name: "" for each in known.values() if each.default is dataclasses.MISSING}
+    # One that this class does not take was chosen for another one, such as another model.
+    if all(known[name].takes(value) for name, value in values.items()):
+        refuse_contradiction(config_from_mapping(cls, {**rest, **values}), typed)
 
 
 def _plain(hint: Any) -> Any:

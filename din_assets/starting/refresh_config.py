@@ -15,7 +15,7 @@ import pydantic
 
 from din_assets.assets import catalogue, ingest, sequences, training
 from din_assets.making import artifact_assets
-from din_assets.making.run_config import typed_options
+from din_assets.making.run_config import refuse_without_effect, typed_options
 from din_assets.runs import choices, console
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import config_errors, former_names
@@ -131,6 +131,7 @@ def _check_options(where: str, given: Any, config_class: type[pydantic.BaseModel
         return
     try:
         config = config_class(**chosen)
+        refuse_without_effect(config)
         if isinstance(config, training.DinModelConfig):
             training.chosen_model(config.model_dump(), typed_options(config))
     except RefusedOptionsError as error:

@@ -192,6 +192,12 @@ def test_option_without_effect_is_refused_before_the_run(step, chosen, sentence)
     assert str(caught.value).startswith(f"ops: {step}: {sentence}")
 
 
+def test_step_takes_what_dagster_writes_down_of_defaults_by_itself():
+    # Dagster fills in the default of each choice, and of nothing else.
+    training.DinModelConfig(embedding_l2=0.0, regularization="l2", product_layer="inner")
+    training.DinModelConfig(negatives="fixed", redrawn_sampling="as_table")
+
+
 @pytest.mark.parametrize("model", config.MODEL_CONFIGS)
 def test_launchpad_that_writes_every_default_down_is_taken(model):
     ops = {
