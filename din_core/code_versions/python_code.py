@@ -127,7 +127,7 @@ class _Walk:
         self, module: Module, symbol: str, statement: Statement
     ) -> Iterable[tuple[str, tuple[str, ...]]]:
         used = self.entries.get((module.name, symbol))
-        if used not in statement.entries:
+        if used is None or used not in statement.entries:
             return statement.names
         others = {
             name for key, names in statement.entries.items() if key != used for name in names
