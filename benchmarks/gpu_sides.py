@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.clock import Clock
-    from din_core.inputs.training_data import TrainingData
+    from din_core.inputs.flat_log import TrainingData
 
 
 def gpu_there(clock: Clock) -> dict[str, Any]:

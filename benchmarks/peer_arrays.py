@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from din_core.inputs.training_data import SPLITS, Samples, TrainingData
+from din_core.inputs.flat_log import SPLITS, Samples, TrainingData
 
 Padding = Literal["left", "right"]
 

@@ -34,7 +34,7 @@ from din_core import metrics, presets, sources, store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.datasets.synthetic import LONG_DRIFTING, SHORT_LARGE_CATALOGUE, generate, write_csv
 from din_core.inputs import training_data
-from din_core.inputs.training_data import TrainingData
+from din_core.inputs.flat_log import TrainingData
 from din_core.tables import sequences
 from din_core.training import loop
 from din_core.training.prediction import predict

@@ -26,6 +26,7 @@ from din_core.config import (
     config_from_mapping,
 )
 from din_core.inputs import training_data
+from din_core.inputs.flat_log import TrainingData
 from din_core.tables import sequences
 from din_core.training import loop
 from din_core.training.prediction import predict
@@ -80,7 +81,7 @@ def main() -> None:
     report(data, options)
 
 
-def load(log: str) -> training_data.TrainingData:
+def load(log: str) -> TrainingData:
     """From the CSV to training data, through the pipeline's own tables."""
     source = SourceConfig(path=log)
     with (
@@ -96,7 +97,7 @@ def load(log: str) -> training_data.TrainingData:
 class Trials:
     """Trials made so far, on disk."""
 
-    def __init__(self, data: training_data.TrainingData, out: Path) -> None:
+    def __init__(self, data: TrainingData, out: Path) -> None:
         self.data = data
         self.out = out
         self.known = {}
@@ -141,7 +142,7 @@ def descend(trials: Trials, options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def report(data: training_data.TrainingData, options: dict[str, Any]) -> None:
+def report(data: TrainingData, options: dict[str, Any]) -> None:
     """The test AUC, over three seeds."""
     aucs = []
     for seed in (2022, 2023, 2024):
@@ -152,7 +153,7 @@ def report(data: training_data.TrainingData, options: dict[str, Any]) -> None:
     print(f"test AUC {statistics.mean(aucs):.4f} ± {statistics.stdev(aucs):.4f}")
 
 
-def train(data: training_data.TrainingData, options: dict[str, Any]) -> loop.TrainedModel:
+def train(data: TrainingData, options: dict[str, Any]) -> loop.TrainedModel:
     """Train once."""
     return loop.train(
         config_from_mapping(DINConfig, options),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.clock import Clock
-    from din_core.inputs.training_data import TrainingData
+    from din_core.inputs.flat_log import TrainingData
 
 
 class _EnoughStepsError(Exception):

@@ -14,7 +14,7 @@ from torch import Tensor
 from din_core.network.batch import Batch
 
 if TYPE_CHECKING:
-    from din_core.inputs.training_data import TrainingData
+    from din_core.inputs.flat_log import TrainingData
 
 
 class BatchGatherer:

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from din_core.config import TrainingConfig
+from din_core.inputs.flat_log import Int32, Rows, Samples, TrainingData, row_type
 from din_core.inputs.redrawing import redrawing
 from din_core.inputs.samplers import SAMPLERS, draw_negatives, epoch_seed, seen_in_training
-from din_core.inputs.training_data import Int32, Rows, Samples, TrainingData, row_type
 
 # Positives that are looked at first to see whether there is any negative to draw.
 _FIRST_ROWS = 1 << 12

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from din_core.config import TrainingConfig, refuse_contradiction
+from din_core.inputs.flat_log import TrainingData
 from din_core.inputs.samplers import SAMPLERS, SamplingError
-from din_core.inputs.training_data import TrainingData
 
 
 @dataclass(frozen=True)

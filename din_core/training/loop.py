@@ -23,7 +23,7 @@ from din_core.config import ModelConfig, TrainingConfig, validate
 from din_core.errors import DinError, RefusedOptionsError
 from din_core.inputs.batches import BatchGatherer
 from din_core.inputs.epochs import EpochPlan, EpochPlanner
-from din_core.inputs.training_data import TrainingData
+from din_core.inputs.flat_log import TrainingData
 from din_core.machine.spinning import say_if_too_late
 from din_core.network.hardware import seeded
 from din_core.network.layers.attention import drop_kernels

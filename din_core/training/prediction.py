@@ -14,7 +14,7 @@ from din_core.network.hardware import default_threads
 from din_core.training.lanes import lanes, number_of_lanes
 
 if TYPE_CHECKING:
-    from din_core.inputs.training_data import Samples, SplitName, TrainingData
+    from din_core.inputs.flat_log import Samples, SplitName, TrainingData
     from din_core.network.models import ClickModel
 
 #: Bounds the memory of a step: positions are at most this times max_history.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from din_core.inputs.epochs import EpochPlan
-    from din_core.inputs.training_data import TrainingData
+    from din_core.inputs.flat_log import TrainingData
 
 Counts = npt.NDArray[np.int64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from din_core.network.layers.attention import ActivationUnit
 
 if TYPE_CHECKING:
-    from din_core.inputs.training_data import TrainingData
+    from din_core.inputs.flat_log import TrainingData
     from din_core.network.hardware import ChosenPrecision
     from din_core.network.models import ClickModel
 

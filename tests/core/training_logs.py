@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from din_core.inputs.training_data import Samples, TrainingData
+from din_core.inputs.flat_log import Samples, TrainingData
 from din_core.network.vocabulary import Vocabulary
 
 

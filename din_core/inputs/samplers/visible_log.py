@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from din_core.inputs.training_data import Int32, Int64, TrainingData
+from din_core.inputs.flat_log import Int32, Int64, TrainingData
 
 # Users whose events are sorted at a time.
 _CHUNK_USERS = 1 << 16
