@@ -32,7 +32,7 @@ _DECLARATIONS: Mapping[Target, int] = {
     ("din_core.config.options", "required"): 0,
     ("pydantic", "Field"): 1,
 }
-_COUNTED = {("pydantic", "Field"): ("default", "default_factory")}
+_COUNTED: Mapping[Target, tuple[str, ...]] = {("pydantic", "Field"): ("default", "default_factory")}
 
 
 @dataclass(frozen=True)
