@@ -14,7 +14,8 @@ from pathlib import Path
 from benchmarks.busy_cases import BUSY
 from benchmarks.cases import DEFAULT, EVERY, SCALE, STEPS, Settings, run_case
 from benchmarks.gpu_cases import GPU
-from benchmarks.report import PAGE, RESULTS, add_entries, read_results, render, write_page
+from benchmarks.page import render
+from benchmarks.report import PAGE, RESULTS, add_entries, read_results, write_page
 
 _GROUPS = {
     "default": DEFAULT,

@@ -12,6 +12,7 @@ from benchmarks import (
     busy_cases,
     entries,
     gpu_cases,
+    page,
     proof_of_value,
     report,
     step_cases,
@@ -98,12 +99,12 @@ def test_page_tells_every_outcome():
         told.append({"case": case, "log": generated, **extra, **compared})
     compared = entries.compare([trained(8000.0)], [gave_up("out_of_memory", 9.0)], rate=True)
     told.append({"case": "training_best_float32", "preset": "best", **compared})
-    page = report.render({"cases": told})
-    assert "**30.0 x**" in page
-    assert "stopped after 1,200 s" in page
-    assert "**≥ 1,200.0 x**" in page
-    assert "out of memory after 9 s" in page
-    assert "8,000 / s" in page
+    said = page.render({"cases": told})
+    assert "**30.0 x**" in said
+    assert "stopped after 1,200 s" in said
+    assert "**≥ 1,200.0 x**" in said
+    assert "out of memory after 9 s" in said
+    assert "8,000 / s" in said
 
 
 def test_partial_run_replaces_its_own_cases_only(tmp_path):
@@ -126,16 +127,16 @@ def test_figures_of_two_machines_are_told_apart():
         {"case": "scale_1m", "machine": machine, **scale},
         {"case": "scale_10m", "machine": {**machine, "cpu": "New", "isa": []}, **scale},
     ]
-    assert report._machines(cases).splitlines() == [
+    assert page._machines(cases).splitlines() == [
         "- `scale_1m`: measured on Old, 2 cores, 8 GiB, avx2, 2026-11-26.",
         "- `scale_10m`: measured on New, 2 cores, 8 GiB, no vector extensions, 2026-11-26.",
     ]
-    together = report._machines(cases[:1])
+    together = page._machines(cases[:1])
     assert together == "Measured on Old, 2 cores, 8 GiB, avx2, 2026-11-26."
 
 
 def test_committed_figures_are_those_of_the_page():
-    assert report.PAGE.read_text() == report.render(report.read_results())
+    assert report.PAGE.read_text() == page.render(report.read_results())
 
 
 def test_generated_log_has_exactly_its_shape(tmp_path):
@@ -228,8 +229,8 @@ def test_larger_vocabulary_is_compared_with_its_own():
         "steps_vocabulary_best", 11.0, 11.0,
     )  # fmt: skip
     assert entry["ratio"] == 1.0
-    page = report.render({"cases": [entry]})
-    assert "| best | 5,000 | 9 | 11.0 ms | 2.0% | **1.00 x** | 100 MB |" in page
+    said = page.render({"cases": [entry]})
+    assert "| best | 5,000 | 9 | 11.0 ms | 2.0% | **1.00 x** | 100 MB |" in said
 
 
 @pytest.mark.parametrize(("peak_mb", "within"), [(16_384.0, True), (16_385.0, False)])
@@ -241,7 +242,7 @@ def test_memory_of_the_largest_log_is_judged(peak_mb, within):
 
 def test_steps_that_failed_are_told():
     [entry] = step_cases.entries_of("steps_100m", {"tutorial_1": [gave_up("out_of_memory", 9.0)]})
-    assert "| tutorial | out_of_memory |" in report.render({"cases": [entry]})
+    assert "| tutorial | out_of_memory |" in page.render({"cases": [entry]})
 
 
 def test_spread_log_is_the_same_log_with_other_numbers():
@@ -275,7 +276,7 @@ def test_the_page_tells_what_busy_neighbours_leave(monkeypatch):
         ("best", "0", "40,000 / s", "38,000 / s", "**1.05 x**", "100%"),
         ("best", "2", "17,000 / s", "-", "-", "85%"),
     ]
-    assert "| best | 0 | 40,000 / s |" in report.render({"cases": [entry]})
+    assert "| best | 0 | 40,000 / s |" in page.render({"cases": [entry]})
 
 
 def test_proof_of_value_finds_what_differs_and_what_one_side_lacks():
@@ -300,9 +301,9 @@ def test_the_gpu_agrees_as_far_as_its_worst_epoch():
     (entry,) = gpu_cases.agreement_entries({"tutorial": [replace(finished(1.0), report=figures)]})
     assert entry["loss_apart"] == pytest.approx(0.1)
     assert (entry["val_auc_apart"], entry["test_auc_apart"]) == (0.0, 0.25)
-    page = report.render({"cases": [{**entry, "card": "NVIDIA X"}]})
-    assert "Card: NVIDIA X." in page
-    assert "| tutorial | 0.7500 | 1.0000 | 1.0e-01 | 0.0e+00 |" in page
+    said = page.render({"cases": [{**entry, "card": "NVIDIA X"}]})
+    assert "Card: NVIDIA X." in said
+    assert "| tutorial | 0.7500 | 1.0000 | 1.0e-01 | 0.0e+00 |" in said
 
 
 def test_a_gpu_side_that_did_not_finish_is_told():
