@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from din_assets.runs.last_run import Options, Settled
-from din_core import presets
+from din_core import presets, store
 from din_core.config import (
     OptionsError,
     SequenceConfig,
@@ -57,8 +57,11 @@ def hold_against_log(
     """
     if "interactions" not in ledger.entries(con):
         return
-    types = {row[0] for row in con.execute("describe interactions").fetchall()}
-    if "label" in types:
+    try:
+        columns = store.column_types(con, "interactions")
+    except duckdb.CatalogException:
+        return  # gone: the step that reads it says so
+    if "label" in columns:
         for step, name, sentence in list(_of_labelled_log(settled)):
             if step in settled.given:
                 raise OptionsError(f"ops: {step}: {sentence}")
