@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 import sqlalchemy.exc
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
 from din_assets.runs import dead_runs
+from din_assets.runs.kept_connections import EventLog, RunRecords
 from din_core import store
 from din_core.errors import DinError
 
@@ -40,8 +41,8 @@ class RunHistoryError(DinError):
     """The folder of the run history cannot be used; the message says the way out."""
 
 
-class _Events(SqliteEventLogStorage):
-    """Dagster's own event log; from its first event to its last a run shows that it is alive."""
+class _Events(EventLog):
+    """The event log; from its first event to its last a run shows that it is alive."""
 
     def store_event(self, event: dg.EventLogEntry) -> None:
         """Store an event, and show the run's sign of life, or take it away."""
@@ -60,7 +61,10 @@ class RunHistory(DagsterSqliteStorage):
         """Open it, as Dagster does; :meth:`from_config_value` is what guards this."""
         super().__init__(base_dir, inst_data)
         self._event_log_storage.dispose()
-        self._event_log_storage = _Events(str(Path(base_dir) / "history" / "runs"))
+        self._run_storage.dispose()
+        history = Path(base_dir) / "history"
+        self._event_log_storage = _Events(str(history / "runs"))
+        self._run_storage = RunRecords(create_db_conn_string(str(history), "runs"))
 
     @classmethod
     def from_config_value(

@@ -132,12 +132,12 @@ def _to_words(column: Any) -> list[tuple[Words, Nulls]]:
     """Bring a column to words of 64 bits: one for numbers, two for text."""
     nulls = None
     if column.null_count:
-        nulls = column.is_null().to_numpy(zero_copy_only=False)
+        nulls = _as_numpy(column.is_null().cast(pa.uint8())).view(np.bool_)
     if pa.types.is_string(column.type):
         return [(words, nulls) for words in _text_words(column)]
     if nulls is not None:
         column = pc.fill_null(column, 0)
-    values = column.to_numpy(zero_copy_only=False)
+    values = _as_numpy(column)
     if values.dtype.kind == "f" or values.dtype == np.uint64:
         return [(values.view(np.uint64), nulls)]
     # Through int64, so that a negative number has the same bits at every width.
@@ -149,8 +149,12 @@ def _text_words(column: Any) -> tuple[Words, Words]:
     encoded = column.dictionary_encode()
     digests = [_md5(text) for text in encoded.dictionary.to_pylist()] or [bytes(16)]
     halves = np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, 2)
-    chosen = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
+    chosen = _as_numpy(pc.fill_null(encoded.indices, 0))
     return halves[chosen, 0], halves[chosen, 1]
+
+
+def _as_numpy(numbers: Any) -> npt.NDArray[Any]:
+    return np.from_dlpack(numbers)  # not to_numpy(), which imports pandas
 
 
 @functools.lru_cache(maxsize=1 << 18)

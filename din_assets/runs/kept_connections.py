@@ -1,0 +1,130 @@
+"""Dagster's storage in SQLite, with engines and connections that are kept.
+
+Dagster makes an engine, which compiles every statement again, and a connection for each event: a
+sixth of the time of a small run. Here each file keeps its engine, and the two files that all runs
+share keep their connection. A run's own file is closed after each event, as Dagster does: the UI
+follows a run by the changes of that file, and SQLite writes to it when the last connection closes.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Generator
+
+import sqlalchemy as sa
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from sqlalchemy import event
+from sqlalchemy.pool import NullPool, QueuePool
+
+_KEPT_RUNS = 8
+
+
+class Engines:
+    """The engines of this process, one for each database file."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._shared: dict[str, sa.Engine] = {}
+        self._of_runs: dict[str, sa.Engine] = {}
+
+    def shared(self, url: str) -> sa.Engine:
+        """Return the engine of a file that all runs share; its connection stays open.
+
+        A commit is not forced to the disk: a power cut may take the last events from the history,
+        a killed process takes none, and the file stays whole either way.
+
+        Args:
+            url: The file, as SQLAlchemy names it.
+        """
+        self._leave_to_parent()
+        if url not in self._shared:
+            engine = sa.create_engine(
+                url,
+                poolclass=QueuePool,
+                pool_size=1,
+                max_overflow=-1,
+                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+            )
+            event.listen(engine, "connect", _without_waiting_for_the_disk)
+            self._shared[url] = engine
+        return self._shared[url]
+
+    def of_run(self, url: str) -> sa.Engine:
+        """Return the engine of one run's file, which is closed after each use.
+
+        Args:
+            url: The file, as SQLAlchemy names it.
+        """
+        self._leave_to_parent()
+        engine = self._of_runs.pop(url, None) or sa.create_engine(
+            url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+        )
+        self._of_runs[url] = engine
+        if len(self._of_runs) > _KEPT_RUNS:
+            del self._of_runs[next(iter(self._of_runs))]
+        return engine
+
+    def dispose(self) -> None:
+        """Close what is open; what is asked for afterwards is opened again."""
+        self._leave_to_parent()
+        for engine in self._shared.values():
+            engine.dispose()
+        self._shared.clear()
+        self._of_runs.clear()
+
+    def _leave_to_parent(self) -> None:
+        # SQLite forbids to use a connection on the other side of a fork, and to close it there.
+        if self._process != os.getpid():
+            for engine in self._shared.values():
+                engine.dispose(close=False)
+            self._shared, self._of_runs, self._process = {}, {}, os.getpid()
+
+
+def _without_waiting_for_the_disk(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("pragma synchronous = normal")
+
+
+class EventLog(sqlite_event_log.SqliteEventLogStorage):
+    """Dagster's own event log, on kept engines."""
+
+    def __init__(self, base_dir: str) -> None:
+        self._engines = Engines()
+        super().__init__(base_dir)
+
+    @contextlib.contextmanager
+    def _connect(self, shard: str) -> Generator[sa.Connection]:
+        url = self.conn_string_for_shard(shard)
+        with self._db_lock:
+            is_shared = shard == sqlite_event_log.INDEX_SHARD_NAME
+            engine = self._engines.shared(url) if is_shared else self._engines.of_run(url)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.begin() as connection:
+                yield connection
+
+    def dispose(self) -> None:
+        """Close the log."""
+        super().dispose()
+        self._engines.dispose()
+
+
+class RunRecords(SqliteRunStorage):
+    """Dagster's own record of runs, on a kept connection."""
+
+    def __init__(self, conn_string: str) -> None:
+        self._engines = Engines()
+        super().__init__(conn_string)
+
+    @contextlib.contextmanager
+    def connect(self) -> Generator[sa.Connection]:
+        """Open a transaction."""
+        with self._engines.shared(self._conn_string).begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the record."""
+        super().dispose()
+        self._engines.dispose()

@@ -1,0 +1,99 @@
+"""The run history keeps its connections, and others see what is written all the same."""
+
+import os
+import sqlite3
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from din_assets.runs import kept_connections
+from din_assets.runs.kept_connections import Engines
+from din_assets.runs.run_history import RunHistory
+
+
+@pytest.fixture
+def history(tmp_path):
+    storage = RunHistory.from_config_value(None, {"base_dir": str(tmp_path)})
+    with dg.DagsterInstance.ephemeral() as instance:
+        storage.register_instance(instance)
+        yield storage.event_log_storage
+    storage.dispose()
+
+
+def event(number, run_id="a-run"):
+    return dg.EventLogEntry(
+        error_info=None,
+        level=10,
+        user_message=f"event {number}",
+        run_id=run_id,
+        timestamp=float(number),
+    )
+
+
+def test_no_engine_is_made_for_a_further_event_of_a_run(history, monkeypatch):
+    history.store_event(event(0))
+    made = []
+    create = sa.create_engine
+    monkeypatch.setattr(sa, "create_engine", lambda *a, **k: made.append(a) or create(*a, **k))
+    for number in range(1, 5):
+        history.store_event(event(number))
+    assert made == []
+    assert len(history.get_logs_for_run("a-run")) == 5
+
+
+def test_the_file_of_a_run_changes_with_each_event_as_whoever_follows_it_waits_for(
+    history, tmp_path
+):
+    file = tmp_path / "history" / "runs" / "a-run.db"
+    history.store_event(event(0))
+    for number in range(1, 4):
+        os.utime(file, (0, 0))
+        history.store_event(event(number))
+        assert file.stat().st_mtime > 0
+
+
+def test_engines_of_earlier_runs_are_let_go(history, monkeypatch):
+    monkeypatch.setattr(kept_connections, "_KEPT_RUNS", 1)
+    for number in range(2):
+        history.store_event(event(number, f"run-{number}"))
+    assert len(history._engines._of_runs) == 1
+    assert [each.user_message for each in history.get_logs_for_run("run-0")] == ["event 0"]
+
+
+def test_another_connection_sees_what_is_written_at_once(tmp_path):
+    engines = Engines()
+    with engines.shared(f"sqlite:///{tmp_path}/a.db").begin() as connection:
+        connection.execute(sa.text("pragma journal_mode = wal"))
+        connection.execute(sa.text("create table t (x integer)"))
+    with engines.shared(f"sqlite:///{tmp_path}/a.db").begin() as connection:
+        connection.execute(sa.text("insert into t values (7)"))
+    with sqlite3.connect(tmp_path / "a.db") as other:
+        assert other.execute("select x from t").fetchall() == [(7,)]
+    other.close()
+    engines.dispose()
+
+
+def test_a_connection_stays_on_its_side_of_a_fork(tmp_path, monkeypatch):
+    engines = Engines()
+    url = f"sqlite:///{tmp_path}/a.db"
+    of_parent = engines.shared(url)
+    monkeypatch.setattr(kept_connections.os, "getpid", lambda: -1)
+    of_child = engines.shared(url)
+    assert of_child is not of_parent
+    assert engines.shared(url) is of_child
+    engines.dispose()
+
+
+def test_what_is_disposed_of_is_closed_and_opens_again(tmp_path):
+    engines = Engines()
+    url = f"sqlite:///{tmp_path}/a.db"
+    with engines.shared(url).begin() as connection:
+        connection.execute(sa.text("pragma journal_mode = wal"))
+        connection.execute(sa.text("create table t (x integer)"))
+    assert (tmp_path / "a.db-wal").exists()
+    engines.dispose()
+    assert not (tmp_path / "a.db-wal").exists()
+    with engines.shared(url).begin() as connection:
+        assert connection.execute(sa.text("select count(*) from t")).scalar() == 0
+    engines.dispose()
