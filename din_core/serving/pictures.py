@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 import struct
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING, Any, cast
 import graphviz
 import numpy as np
 import torch
-import torchviz
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -29,6 +27,7 @@ from din_core.atomic_files import replacing
 from din_core.errors import DinError
 from din_core.escaping import dot_label
 from din_core.network.layers.attention import plain_formula
+from din_core.serving.autograd_graph import make_dot
 from din_core.serving.export import random_inputs
 
 if TYPE_CHECKING:
@@ -119,14 +118,12 @@ def graph_source(
     device = next(model.parameters()).device
     was_training = model.training
     try:
-        with plain_formula(model), warnings.catch_warnings():
-            # torchviz 0.0.3 compares torch's version by means that Python has deprecated.
-            warnings.filterwarnings("ignore", "distutils Version classes", DeprecationWarning)
+        with plain_formula(model):
             x = {feature: each.to(device) for feature, each in inputs.items()}
             # Numbers go through torchviz's labels unchanged; names may hold anything.
             names = {f"p{i}": each for i, (each, _) in enumerate(model.named_parameters())}
             parameters = dict(zip(names, model.parameters(), strict=True))
-            drawn = torchviz.make_dot(model.eval()(x), params=parameters)
+            drawn = make_dot(model.eval()(x), params=parameters)
     finally:
         model.train(was_training)
     return _digraph(cast("list[str]", drawn.body), names, model.title, graphviz.quoting.quote(name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -161,3 +163,17 @@ def test_curve_is_small_and_the_same_for_the_same_history():
 def test_curve_of_little_or_nothing_is_still_a_picture(history):
     with Image.open(io.BytesIO(pictures.training_curve(history))) as picture:
         assert picture.format == "PNG"
+
+
+def test_the_graph_is_drawn_without_setuptools_and_distutils():
+    code = (
+        "import sys, torch\n"
+        "before = set(sys.modules)\n"
+        "from din_core.serving.autograd_graph import make_dot\n"
+        "weight = torch.ones(2, requires_grad=True)\n"
+        "assert 'weight' in make_dot(weight.sum(), {'weight': weight}).source\n"
+        "print({name.partition('.')[0] for name in set(sys.modules) - before}"
+        " & {'setuptools', 'distutils'})\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (answer.stdout, answer.stderr) == ("set()\n", "")
