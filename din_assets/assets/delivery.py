@@ -47,12 +47,13 @@ def architecture_graph(making: Making) -> Made:
 )
 def onnx_model(making: Making) -> Made:
     """Export the current model and check that it answers as PyTorch does."""
-    from din_core.serving import export, saved_models
+    from din_core.serving import saved_models
+    from din_core.serving.graphs import index_graph, parity
 
     source, file = making.artifact("din_model"), making.folder / "din.onnx"
     saved = saved_models.load_model(source)
-    export.export_onnx(saved.model, file)
-    difference = export.require_parity(saved.model, file)
+    index_graph.export_onnx(saved.model, file)
+    difference = parity.require_parity(saved.model, file)
     shutil.copytree(source / vocabularies.FOLDER, making.folder / vocabularies.FOLDER)
     return Made(
         version=artifacts.digest(file.read_bytes() + saved.metadata["vocabulary"].encode()),

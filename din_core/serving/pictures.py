@@ -28,7 +28,7 @@ from din_core.errors import DinError
 from din_core.escaping import dot_label
 from din_core.network.layers.attention import plain_formula
 from din_core.serving.autograd_graph import make_dot
-from din_core.serving.export import random_inputs
+from din_core.serving.graphs.random_inputs import random_inputs
 
 if TYPE_CHECKING:
     from din_core.network.models import ClickModel

@@ -1,7 +1,7 @@
 """The names of torch-rechub's DIN tutorial, with its parameters and defaults, on this library.
 
 For people who port a script. Thin: the sequences are built by the project's SQL, the network is
-:class:`din_core.network.models.DIN`, files are written by :mod:`din_core.serving.export` and
+:class:`din_core.network.models.DIN`, files are written by :mod:`din_core.serving.graphs` and
 :mod:`din_core.serving.pictures`. Where the original is known to be wrong, these are right, and
 their docstrings say what differs. The pipeline itself uses none of this: it trains on flat
 histories (:mod:`din_core.training.loop`), which is faster.

@@ -18,16 +18,10 @@ from torch import Tensor
 from din_core.network.features import DenseFeature, SequenceFeature
 from din_core.network.models import ClickModel
 from din_core.serving import pictures
-from din_core.serving.export import (
-    OPSET,
-    OPSETS,
-    PARITY_TOLERANCE,
-    ExportError,
-    difference_on,
-    export_onnx,
-    parity,
-    random_inputs,
-)
+from din_core.serving.graphs.index_graph import export_onnx
+from din_core.serving.graphs.parity import PARITY_TOLERANCE, difference_on, parity
+from din_core.serving.graphs.random_inputs import random_inputs
+from din_core.serving.graphs.tracing import OPSET, OPSETS, ExportError
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +140,7 @@ class ONNXExporter:
             opset_version: From 18 to 25; torch-rechub's 14 cannot be written.
             dynamic_batch: Leave B and L free; otherwise they are those of the examples.
             verbose: Log the inputs, the opset and the difference at level INFO.
-            onnx_export_kwargs: Only empty: :func:`din_core.serving.export.export_onnx` decides
+            onnx_export_kwargs: Only empty: :func:`~din_core.serving.graphs.export_onnx` decides
             these.
             device: A device's name, as in the constructor.
 
@@ -156,7 +150,7 @@ class ONNXExporter:
         Raises:
             ValueError: An argument that cannot be honoured.
             KeyError: ``dummy_input`` lacks a feature.
-            ExportError: As :func:`din_core.serving.export.export_onnx`, or the file predicts
+            ExportError: As :func:`~din_core.serving.graphs.export_onnx`, or the file predicts
             otherwise.
         """
         _check_mode(mode)
@@ -168,8 +162,8 @@ class ONNXExporter:
         if onnx_export_kwargs:
             raise ValueError(
                 f"onnx_export_kwargs {sorted(onnx_export_kwargs)}: how torch exports is decided in "
-                "din_core.serving.export; leave them out, or call torch.onnx.export on "
-                "din_core.serving.export.PaddedModel(model)"
+                "din_core.serving.graphs; leave them out, or call torch.onnx.export on "
+                "din_core.serving.graphs.index_graph.PaddedModel(model)"
             )
         _check_device(device or self.device)
         _check_inputs("dummy_input", dummy_input)

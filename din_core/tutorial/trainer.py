@@ -19,7 +19,7 @@ from din_core.machine.spinning import say_if_too_late
 from din_core.metrics import auc
 from din_core.network.hardware import threads_for_a_while
 from din_core.network.models import ClickModel
-from din_core.serving.export import OPSET
+from din_core.serving.graphs.tracing import OPSET
 from din_core.tutorial.delivery import ONNXExporter, visualize_model
 
 _log = logging.getLogger(__name__)

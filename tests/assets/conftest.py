@@ -113,7 +113,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 @pytest.fixture
 def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins for the pictures and the export, which take seconds each, where nobody looks."""
-    from din_core.serving import export, pictures, saved_models
+    from din_core.serving import pictures, saved_models
+    from din_core.serving.graphs import index_graph, parity
 
     def write(model: Any, target: Path) -> None:
         target.write_text(saved_models.tensors_hash(model.state_dict()))
@@ -128,8 +129,8 @@ def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "canonical_graph", lambda svg: svg)
     monkeypatch.setattr(pictures, "thumbnail", lambda png: b"")
     monkeypatch.setattr(pictures, "training_curve", lambda history: b"")
-    monkeypatch.setattr(export, "export_onnx", write)
-    monkeypatch.setattr(export, "require_parity", lambda model, file: 0.0)
+    monkeypatch.setattr(index_graph, "export_onnx", write)
+    monkeypatch.setattr(parity, "require_parity", lambda model, file: 0.0)
 
 
 def write_rows(path: Path, *lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:

@@ -58,7 +58,8 @@ CONFIG: dict[str, Any] = {
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """Stand-ins for what takes long and decides nothing here."""
-    from din_core.serving import export, pictures, saved_models
+    from din_core.serving import pictures, saved_models
+    from din_core.serving.graphs import index_graph, parity
 
     def files_of(model, target):
         text = saved_models.tensors_hash(model.state_dict())
@@ -72,11 +73,11 @@ def quick() -> Iterator[None]:
         patch.setattr(pictures, "thumbnail", lambda png: b"")
         patch.setattr(pictures, "training_curve", lambda history: b"")
         patch.setattr(
-            export,
+            index_graph,
             "export_onnx",
             lambda model, to: to.write_text(saved_models.tensors_hash(model.state_dict())),
         )
-        patch.setattr(export, "require_parity", lambda model, file: 0.0)
+        patch.setattr(parity, "require_parity", lambda model, file: 0.0)
         yield
 
 

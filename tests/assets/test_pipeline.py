@@ -250,7 +250,9 @@ def test_published_tables_have_no_index_which_clients_of_duckdb_1_0_could_not_op
         assert con.execute("select index_name from duckdb_indexes()").fetchall() == []
 
 
-@pytest.mark.parametrize("failing", ["pictures.architecture_graph", "export.export_onnx"])
+@pytest.mark.parametrize(
+    "failing", ["pictures.architecture_graph", "graphs.index_graph.export_onnx"]
+)
 def test_published_file_stays_as_it_is_until_a_run_has_succeeded(
     finished, pipeline, monkeypatch, failing
 ):

@@ -103,7 +103,7 @@ def test_a_graph_that_predicts_otherwise_is_not_published(finished, pipeline, mo
 
     shutil.copytree(finished.home, pipeline.home)
     before = pipeline.versions()
-    monkeypatch.setattr("din_core.serving.export.parity", lambda *_: 0.73)
+    monkeypatch.setattr("din_core.serving.graphs.parity.parity", lambda *_: 0.73)
     message = failure_of(pipeline.run("onnx_model"))
     assert "din.onnx: a probability of the exported graph differs from PyTorch's by 0.73" in message
     assert pipeline.versions() == before

@@ -20,7 +20,7 @@ _PROGRAMS = {"dagster": "dagster._cli:main", "din": "din_assets.command.cli:main
 # Not the definitions: they look at the environment when they are imported.
 _IMPORTED = [
     "torch.onnx", "matplotlib.pyplot", "onnx", "onnxruntime", "dagster._cli.asset",
-    "din_assets.assets.catalogue", "din_assets.command.cli", "din_core.serving.export",
+    "din_assets.assets.catalogue", "din_assets.command.cli", "din_core.serving.graphs",
     "din_core.training.loop",
 ]  # fmt: skip
 

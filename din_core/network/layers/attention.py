@@ -146,11 +146,59 @@ class ActivationUnit(nn.Module):
         x_BL2D = torch.cat([history, t_B1D * history], dim=2)
         s_BLH = nn.functional.linear(x_BL2D, of_position_H2D) + target_term_B1H
         weights_BL = self.mlp.from_first_layer(s_BLH.flatten(0, 1)).view(is_position.shape)
-        mask_BL = is_position.to(history.dtype)
+        return (self.weights_of(weights_BL, is_position).unsqueeze(2) * history).sum(1)
+
+    def pool_shared(self, target: Tensor, history: Tensor) -> Tensor:
+        """The same where all samples have one history, for exported graphs; evaluation only.
+
+        Args:
+            target: ``[B, D]``.
+            history: ``[L, D]``, without padding.
+
+        Returns:
+            Interest vectors ``[B, D]``.
+        """
+        return self.weights_of(self.shared_scores(target, history)) @ history
+
+    def shared_scores(self, target: Tensor, history: Tensor) -> Tensor:
+        """Weights before any softmax ``[B, L]`` of one history that all samples have.
+
+        ``Wp (t * h)`` is ``(Wp diag(h)) t``. So what a position does to its sample's candidate is
+        a matrix of its own, made once, and the first layer of all positions one product with the
+        candidates: ``(Wt + Wd + Wp diag(h)) t + (Wh - Wd) h + b1``.
+
+        Args:
+            target: ``[B, D]``.
+            history: ``[L, D]``.
+        """
+        of_target_HD, of_position_H2D = self._first_layer()
+        w_h_HD, w_p_HD = of_position_H2D.split(self.embed_dim, dim=1)
+        matrix_DLH = history.t().unsqueeze(2) * w_p_HD.t().unsqueeze(
+            1
+        ) + of_target_HD.t().unsqueeze(1)
+        term_LH = nn.functional.linear(history, w_h_HD, self.mlp.first_layer.bias)
+        s_BLH = torch.addmm(term_LH.flatten(), target, matrix_DLH.flatten(1))
+        shape = (target.shape[0], history.shape[0])
+        rows = shape[0] * shape[1]
+        return self.mlp.from_first_layer(s_BLH.view(rows, term_LH.shape[1])).view(shape)
+
+    def weights_of(self, scores: Tensor, is_position: Tensor | None = None) -> Tensor:
+        """What positions are weighed with, given their scores.
+
+        Args:
+            scores: ``[B, L]``.
+            is_position: bool ``[B, L]``, false where there is padding; ``None`` where there is
+                none.
+
+        Returns:
+            ``[B, L]``, 0 where there is padding.
+        """
+        if is_position is None:
+            return torch.softmax(scores, dim=1) if self.use_softmax else scores
         if self.use_softmax:
             # Far below every score, yet finite: a row of padding alone must not become NaN.
-            weights_BL = torch.softmax(weights_BL.masked_fill(~is_position, -1e30), dim=1)
-        return ((weights_BL * mask_BL).unsqueeze(2) * history).sum(1)
+            scores = torch.softmax(scores.masked_fill(~is_position, -1e30), dim=1)
+        return scores * is_position.to(scores.dtype)
 
     def _first_layer(self) -> tuple[Tensor, Tensor]:
         """Weights on the target ``[H, D]``, and on ``[h, t * h]`` of a position ``[H, 2 D]``."""

@@ -1,13 +1,13 @@
 """What a network does across the positions of a history, whatever way they lie in memory.
 
-A network is written once, on :class:`Positions`: training hands it flat histories, and an exported
-graph rectangles, because servers send those. Shapes: B samples, P history positions of all of them
-together, D embedding width, L padded length.
+A network is written once, on :class:`Positions`: training hands it flat histories, and exported
+graphs rectangles, because servers send those, or one history for many candidates. Shapes: B
+samples, P history positions of all of them together, D embedding width, L padded length.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from din_core.network.layers.attention import segment_sum
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from din_core.network.layers.attention import ActivationUnit
 
 
+def _no_weights() -> list[Tensor]:
+    return []
+
+
 class Positions(Protocol):
     """Pools embeddings of positions into one vector a sample, zero without any position."""
 
@@ -25,7 +29,8 @@ class Positions(Protocol):
         """Add up the positions of each sample.
 
         Args:
-            history: Embeddings of all positions, ``[P, D]`` or ``[B, L, D]``.
+            history: Embeddings of all positions, ``[P, D]`` or ``[B, L, D]``; of a history that
+                all samples share ``[L, D]``.
 
         Returns:
             ``[B, D]``.
@@ -84,3 +89,48 @@ class PaddedPositions:
     def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
         """As :meth:`Positions.attend`, of ``[B, L, D]``."""
         return unit.pool_padded(target, history, self.is_position)
+
+
+@dataclass(frozen=True)
+class SharedPositions:
+    """One history for all samples, which differ in their candidates: a ranking. Evaluation only.
+
+    What depends on the history alone is computed once, whatever the number of candidates.
+
+    Attributes:
+        like: Any tensor with B rows: how many samples there are.
+    """
+
+    like: Tensor
+
+    def sum(self, history: Tensor) -> Tensor:
+        """As :meth:`Positions.sum`, of ``[L, D]``."""
+        return history.sum(0, keepdim=True).expand(self.like.shape[0], -1)
+
+    def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
+        """As :meth:`Positions.attend`, of ``[L, D]``."""
+        return unit.pool_shared(target, history)
+
+
+@dataclass(frozen=True)
+class PartsOfOne:
+    """One history and one candidate; a sample sees some of the positions. Evaluation only.
+
+    Attributes:
+        is_position: False where a sample does not see a position, bool ``[B, L]``.
+        weights: The weights of all positions, ``[L]``, of each unit that attended, in that order:
+            as they are where all positions are seen.
+    """
+
+    is_position: Tensor
+    weights: list[Tensor] = field(default_factory=_no_weights)
+
+    def sum(self, history: Tensor) -> Tensor:
+        """As :meth:`Positions.sum`, of ``[L, D]``."""
+        return self.is_position.to(history.dtype) @ history
+
+    def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
+        """As :meth:`Positions.attend`, of ``[L, D]``; all rows of the target are equal."""
+        scores_1L = unit.shared_scores(target[:1], history)
+        self.weights.append(unit.weights_of(scores_1L)[0])
+        return unit.weights_of(scores_1L, self.is_position) @ history

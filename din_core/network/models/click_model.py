@@ -208,7 +208,20 @@ class ClickModel(nn.Module, ABC):
         is_position = known[self.history_features[0].name] != 0
         for history in self.history_features[1:]:
             is_position = is_position | (known[history.name] != 0)
-        return self.interact(self._look_up(known, known, PaddedPositions(is_position)))
+        return self.logits_at(known, PaddedPositions(is_position))
+
+    def logits_at(self, inputs: Mapping[str, Tensor], positions: Positions) -> Tensor:
+        """The same, whatever way positions lie in memory. Every index is in its table.
+
+        Args:
+            inputs: Feature name to what it is looked up by: ``[B]`` (a dense feature ``[B]`` or
+                ``[B, D]``), and for a history as ``positions`` takes it.
+            positions: Pools the histories.
+
+        Returns:
+            Logits ``[B]``.
+        """
+        return self.interact(self._look_up(inputs, inputs, positions))
 
     def as_batch(self, x: Batch | Mapping[str, Tensor]) -> Batch:
         """Flatten padded inputs; a batch is passed through.

@@ -25,7 +25,8 @@ from din_core.network import models
 from din_core.network.models import ClickModel, build_model
 from din_core.network.tensor_hash import tensors_hash
 from din_core.network.vocabulary import Vocabulary
-from din_core.serving import export, pictures
+from din_core.serving import pictures
+from din_core.serving.graphs import index_graph, parity
 from din_core.serving.saved_models import SavedModelError, load_model, save_model
 from din_core.training.checkpoints import fingerprint
 from din_core.training.loop import train
@@ -184,8 +185,8 @@ def goes_all_the_way(config, data, folder):
     assert type(read.model) is type(result.model)
     assert predict(read.model, data, "test") == scores
 
-    path = export.export_onnx(result.model, folder / "model.onnx")
-    assert export.require_parity(result.model, path) < 1e-6
+    path = index_graph.export_onnx(result.model, folder / "model.onnx")
+    assert parity.require_parity(result.model, path) < 1e-6
     inputs = [each.name for each in result.model.input_features]
     assert [each.name for each in onnx.load(path).graph.input] == inputs
     assert result.model.title in pictures.graph_source(result.model)

@@ -10,7 +10,8 @@ from din_core.network.features import DenseFeature, Normalization
 from din_core.network.layers.dense import DenseInputs
 from din_core.network.models import build_model
 from din_core.network.vocabulary import Vocabulary
-from din_core.serving import export
+from din_core.serving.graphs import index_graph, parity
+from din_core.serving.graphs.tracing import ExportError
 
 MEASURED = Normalization(mean=10.0, std=4.0, has_missing=True)
 NOT_THERE = [math.nan, math.inf, -math.inf]
@@ -142,8 +143,8 @@ def test_a_missing_number_is_not_the_mean_where_training_lacked_some(config):
 @EVERY_MODEL
 def test_the_exported_graph_takes_raw_numbers_and_missing_ones(tmp_path, config):
     model = small_model(config, **NUMBERS)
-    path = export.export_onnx(model, tmp_path / "din.onnx")
-    assert export.require_parity(model, path) < 1e-6
+    path = index_graph.export_onnx(model, tmp_path / "din.onnx")
+    assert parity.require_parity(model, path) < 1e-6
     values = [*NOT_THERE, 10.0, 1e4, -3e38]
     inputs = {
         feature.name: torch.ones(
@@ -153,7 +154,7 @@ def test_the_exported_graph_takes_raw_numbers_and_missing_ones(tmp_path, config)
     }
     for name in ("target_price", "a.b", "target_hour"):
         inputs[name] = torch.tensor(values)
-    assert export.difference_on(model, path, inputs) < 1e-6
+    assert parity.difference_on(model, path, inputs) < 1e-6
 
 
 def test_parity_looks_at_missing_numbers(tmp_path):
@@ -166,6 +167,6 @@ def test_parity_looks_at_missing_numbers(tmp_path):
             for name, value in model.state_dict().items()
         }
     )
-    path = export.export_onnx(scaled, tmp_path / "din.onnx")
-    with pytest.raises(export.ExportError, match="differs from PyTorch's"):
-        export.require_parity(model, path)
+    path = index_graph.export_onnx(scaled, tmp_path / "din.onnx")
+    with pytest.raises(ExportError, match="differs from PyTorch's"):
+        parity.require_parity(model, path)

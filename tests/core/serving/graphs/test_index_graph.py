@@ -15,8 +15,10 @@ import torch
 from din_core.config import DINConfig
 from din_core.network.models import build_model
 from din_core.network.vocabulary import Vocabulary
-from din_core.serving import export
-from din_core.serving.export import export_onnx, parity
+from din_core.serving.graphs import tracing
+from din_core.serving.graphs.index_graph import export_onnx
+from din_core.serving.graphs.parity import parity, require_parity
+from din_core.serving.graphs.random_inputs import random_inputs
 
 VOCABULARY = Vocabulary(
     n_users=7, n_items=9, item_attributes={"cate_idx": 3}, user_attributes={"gender_idx": 2}
@@ -28,7 +30,7 @@ def make_model(**options):
     config = DINConfig(mlp_dims=(6, 5), attention_dims=(5, 4), embedding_init_std=1.0, **options)
     model = build_model(config, VOCABULARY)
     random = np.random.default_rng(1)
-    inputs = export.random_inputs(model, 20, 6, random)
+    inputs = random_inputs(model, 20, 6, random)
     for _ in range(3):  # running statistics and slopes that are not the initial ones
         model({name: torch.from_numpy(each) for name, each in inputs.items()})
     with torch.no_grad():
@@ -186,22 +188,24 @@ def test_parity_asks_for_indices_that_the_tables_lack(exported, monkeypatch):
 
 def test_a_graph_that_predicts_otherwise_is_refused(exported):
     model, path = exported
-    assert export.require_parity(model, path) < 1e-6
+    assert require_parity(model, path) < 1e-6
     other = make_model()
     with torch.no_grad():
         other.mlp.output.bias += 0.001
-    with pytest.raises(export.ExportError, match=r"differs from PyTorch's by 0\.000\d+, and 1e-05"):
-        export.require_parity(other, path)
+    with pytest.raises(
+        tracing.ExportError, match=r"differs from PyTorch's by 0\.000\d+, and 1e-05"
+    ):
+        require_parity(other, path)
     with torch.no_grad():
         other.mlp.output.bias.fill_(float("nan"))
-    with pytest.raises(export.ExportError, match="by nan"):
-        export.require_parity(other, path)
+    with pytest.raises(tracing.ExportError, match="by nan"):
+        require_parity(other, path)
 
 
 def test_file_carries_no_path_and_no_trace(exported):
     _, path = exported
     content = path.read_bytes()
-    assert str(Path(export.__file__).parent).encode() not in content
+    assert str(Path(tracing.__file__).parent).encode() not in content
     assert b".py" not in content
     assert [each.name for each in path.parent.iterdir()] == ["model.onnx"]
 
@@ -232,8 +236,8 @@ def test_export_leaves_the_model_as_it_was(exported_again):
 
 
 def test_weights_beyond_the_format_are_refused_in_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "LARGEST_FILE", 100)
-    with pytest.raises(export.ExportError, match="ONNX file holds 2 GiB; train with"):
+    monkeypatch.setattr(tracing, "LARGEST_FILE", 100)
+    with pytest.raises(tracing.ExportError, match="ONNX file holds 2 GiB; train with"):
         export_onnx(make_model(), tmp_path / "model.onnx")
 
 
@@ -241,7 +245,7 @@ WITHOUT_A_COMPILER = """
 import pathlib, sys
 sys.modules["onnxscript"] = None  # as where it is not installed
 from din_core.config import DINConfig, TrainingConfig
-from din_core.serving.export import export_onnx
+from din_core.serving.graphs.index_graph import export_onnx
 from din_core.training.loop import train
 from tests.core.training_logs import planted_log
 
@@ -256,6 +260,6 @@ def test_training_and_export_load_no_compiler(tmp_path):
     # Importing it takes longer than all steps on a small log.
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_A_COMPILER, str(tmp_path / "din.onnx")],
-        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[4], capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
