@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
+from din_core.network.layers.folded import from_first_layer, gate_of
 from din_core.network.layers.mlp import MLP
 
 if TYPE_CHECKING:
@@ -172,15 +173,19 @@ class ActivationUnit(nn.Module):
             history: ``[L, D]``.
         """
         of_target_HD, of_position_H2D = self._first_layer()
+        bias_H = self.mlp.first_layer.bias
+        gate = gate_of(self.mlp.activations[0])
+        if gate.before is not None and gate.shift is not None:
+            before_H1 = gate.before.unsqueeze(1)
+            of_target_HD, of_position_H2D = of_target_HD * before_H1, of_position_H2D * before_H1
+            bias_H = bias_H * gate.before + gate.shift
         w_h_HD, w_p_HD = of_position_H2D.split(self.embed_dim, dim=1)
-        matrix_DLH = history.t().unsqueeze(2) * w_p_HD.t().unsqueeze(
-            1
-        ) + of_target_HD.t().unsqueeze(1)
-        term_LH = nn.functional.linear(history, w_h_HD, self.mlp.first_layer.bias)
-        s_BLH = torch.addmm(term_LH.flatten(), target, matrix_DLH.flatten(1))
-        shape = (target.shape[0], history.shape[0])
-        rows = shape[0] * shape[1]
-        return self.mlp.from_first_layer(s_BLH.view(rows, term_LH.shape[1])).view(shape)
+        # For each d, [h_d, 1] [w_p; w_t]: a product of matrices where two passes would do it, too.
+        h_DL2 = torch.stack([history.t(), torch.ones_like(history).t()], dim=2)
+        matrix_DLH = h_DL2 @ torch.stack([w_p_HD.t(), of_target_HD.t()], dim=1)
+        term_LH = nn.functional.linear(history, w_h_HD, bias_H)
+        u_BLH = torch.addmm(term_LH.flatten(), target, matrix_DLH.flatten(1))
+        return from_first_layer(self.mlp, gate, u_BLH, history.shape[0])
 
     def weights_of(self, scores: Tensor, is_position: Tensor | None = None) -> Tensor:
         """What positions are weighed with, given their scores.

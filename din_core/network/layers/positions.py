@@ -98,14 +98,14 @@ class SharedPositions:
     What depends on the history alone is computed once, whatever the number of candidates.
 
     Attributes:
-        like: Any tensor with B rows: how many samples there are.
+        rows: As many zeros as there are samples, int64 ``[B]``: every sample takes row 0.
     """
 
-    like: Tensor
+    rows: Tensor
 
     def sum(self, history: Tensor) -> Tensor:
         """As :meth:`Positions.sum`, of ``[L, D]``."""
-        return history.sum(0, keepdim=True).expand(self.like.shape[0], -1)
+        return history.sum(0, keepdim=True)[self.rows]
 
     def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
         """As :meth:`Positions.attend`, of ``[L, D]``."""

@@ -54,7 +54,6 @@ class ExplainModel(nn.Module):
         """
         *user, history, candidate = arguments[: 2 + self.source.takes_user]
         numbers = arguments[2 + self.source.takes_user :]
-        history = self.tables.known_item(history)
         places = latest_positions(history, self.source.max_history)
         counted = history[places]
         # The first row sees every position, each further one all but one.
@@ -62,11 +61,11 @@ class ExplainModel(nn.Module):
         row = torch.arange(counted.shape[0] + 1).unsqueeze(1)
         positions = PartsOfOne(row != numbered)
         of_one = {
-            **self.tables.of_candidates(self.tables.known_item(candidate)),
+            **self.tables.of_candidates(candidate),
             **dict(zip(self.source.context, numbers, strict=True)),
         }
         if user:
-            of_one |= self.tables.of_users(self.tables.known_user(user[0]))
+            of_one |= self.tables.of_users(user[0])
         inputs = {name: each.expand(row.shape[0]) for name, each in of_one.items()}
         inputs |= self.tables.of_history(counted)
         probabilities = torch.sigmoid(self.model.logits_at(inputs, positions))

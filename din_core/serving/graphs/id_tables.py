@@ -54,18 +54,12 @@ class IdTables(nn.Module):
         vocabulary: The model's.
         items: Columns of ``items.parquet`` by name.
         users: Columns of ``users.parquet``; empty where the model takes nothing of the user.
-
-    Attributes:
-        n_items: Known items.
-        n_users: Known users.
     """
 
     def __init__(
         self, vocabulary: Vocabulary, items: Mapping[str, Array], users: Mapping[str, Array]
     ) -> None:
         super().__init__()
-        self.n_items = vocabulary.n_items
-        self.n_users = vocabulary.n_users
         self._columns: dict[str, tuple[list[str], list[str]]] = {}
         for kind, columns, attributes, numbers in (
             ("item", items, vocabulary.item_attributes, vocabulary.item_dense),
@@ -78,14 +72,6 @@ class IdTables(nn.Module):
                 rows = np.concatenate([[unknown], columns[name]]).astype(dtype)
                 # By place, since a column may be called anything.
                 self.register_buffer(f"{kind}_{place}", torch.from_numpy(rows), persistent=False)
-
-    def known_item(self, index: Tensor) -> Tensor:
-        """The index, 0 where there is no such item."""
-        return torch.where((index >= 0) & (index <= self.n_items), index, 0)
-
-    def known_user(self, index: Tensor) -> Tensor:
-        """The index, 0 where there is no such user."""
-        return torch.where((index >= 0) & (index <= self.n_users), index, 0)
 
     def of_candidates(self, index: Tensor) -> dict[str, Tensor]:
         """A candidate's features by name: index, attributes, numbers."""

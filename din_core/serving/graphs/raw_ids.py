@@ -1,6 +1,7 @@
-"""Ids in place of indices: ONNX-ML's ``LabelEncoder`` before a graph that takes indices.
+"""What stands before a graph that takes the indices of a vocabulary, and trusts them.
 
-One encoder for all inputs of a kind, so that a file holds each id once. An id that the vocabulary
+Either ONNX-ML's ``LabelEncoder``, so that the graph takes ids: one encoder for all inputs of a
+kind, so that a file holds each id once. Or a comparison with the size of the vocabulary. What it
 lacks is index 0, unknown.
 """
 
@@ -41,6 +42,34 @@ def take_ids(graph: onnx.ModelProto, inputs: Mapping[str, str], ids: Ids) -> Non
     graph.graph.node.extend([*nodes, *kept])
     if all(each.domain != "ai.onnx.ml" for each in graph.opset_import):
         graph.opset_import.append(helper.make_opsetid("ai.onnx.ml", _ML_OPSET))
+
+
+def take_indices(graph: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
+    """Let a graph take any index: one below 0 or beyond the vocabulary is 0.
+
+    Args:
+        graph: Changed in place.
+        sizes: Name of an input of indices to the largest index there is; inputs that the graph
+            lacks are left out.
+    """
+    names = [each.name for each in graph.graph.input if each.name in sizes]
+    nodes = [_constant("known/zero", np.array(0))]
+    for name in names:
+        trusted = f"known/{name}"
+        nodes += [
+            _constant(f"{trusted}/size", np.array(sizes[name])),
+            helper.make_node("GreaterOrEqual", [name, "known/zero"], [f"{trusted}/from"]),
+            helper.make_node("LessOrEqual", [name, f"{trusted}/size"], [f"{trusted}/to"]),
+            helper.make_node("And", [f"{trusted}/from", f"{trusted}/to"], [f"{trusted}/is"]),
+            helper.make_node("Where", [f"{trusted}/is", name, "known/zero"], [trusted]),
+        ]
+    for node in graph.graph.node:
+        for place, name in enumerate(node.input):
+            if name in names:
+                node.input[place] = f"known/{name}"
+    kept = list(graph.graph.node)
+    del graph.graph.node[:]
+    graph.graph.node.extend([*nodes, *kept])
 
 
 def _encoded(inputs: Sequence[tuple[str, str, int]], ids: Ids) -> list[onnx.NodeProto]:

@@ -32,18 +32,17 @@ class ScoreModel(nn.Module):
         """Probabilities ``[B]`` of user ``[B]``, candidate ``[B]``, history ``[B, L]``, context."""
         *user, candidates, history = arguments[: 2 + self.source.takes_user]
         numbers = arguments[2 + self.source.takes_user :]
-        history = self.tables.known_item(history)
         is_known = history != 0
         # Counted from the end, and not a slice: padding may stand on either side.
         n_later = is_known.sum(1, keepdim=True) - is_known.long().cumsum(1)
         is_position = is_known & (n_later < self.source.max_history)
         inputs = {
             **self.tables.of_history(history),
-            **self.tables.of_candidates(self.tables.known_item(candidates)),
+            **self.tables.of_candidates(candidates),
             **dict(zip(self.source.context, numbers, strict=True)),
         }
         if user:
-            inputs |= self.tables.of_users(self.tables.known_user(user[0]))
+            inputs |= self.tables.of_users(user[0])
         return torch.sigmoid(self.model.logits_at(inputs, PaddedPositions(is_position)))
 
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 import onnx
 import onnx.version_converter
+import onnxruntime
 import torch
 from torch import nn
 
@@ -115,6 +116,15 @@ def require_writable(
             f"{path}: the weights take {n_bytes / 2**30:.1f} GiB and an ONNX file holds 2 GiB; "
             "train with a smaller embed_dim or without the user's embedding"
         )
+
+
+def session_on(graph: Path | str | bytes) -> onnxruntime.InferenceSession:
+    """A session that lives shortly, on a file or its content: one thread, sums in one order."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    source = str(graph) if isinstance(graph, Path) else graph
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def weight_bytes(model: ClickModel) -> int:

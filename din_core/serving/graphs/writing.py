@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,39 +11,28 @@ from onnx import helper
 from din_core.serving.graphs.explain_graph import explain_graph
 from din_core.serving.graphs.id_tables import Source, read
 from din_core.serving.graphs.index_graph import index_graph
-from din_core.serving.graphs.rank_graph import rank_graph
-from din_core.serving.graphs.raw_ids import take_ids
+from din_core.serving.graphs.parity import require_parity, require_parity_of_all
+from din_core.serving.graphs.rank_graph import rank_graph, ranked_in_blocks
+from din_core.serving.graphs.raw_ids import take_ids, take_indices
 from din_core.serving.graphs.score_graph import score_graph
-from din_core.serving.graphs.tracing import OPSET, require_writable, write_graph
+from din_core.serving.graphs.tracing import OPSET, ExportError, require_writable, write_graph
 from din_core.serving.saved_models import SavedModel
 
 FORMAT = 1
-#: What a graph of each name is traced from, and how its inputs of indices are called as ids.
-_IN_IDS: dict[str, tuple[Callable[[Source], onnx.ModelProto], dict[str, str]]] = {
-    "rank.onnx": (
-        rank_graph,
-        {
-            "history_item_idx": "history_item_id",
-            "candidate_item_idx": "candidate_item_id",
-            "user_idx": "user_id",
-        },
-    ),
-    "score.onnx": (
-        score_graph,
-        {
-            "target_item_idx": "target_item_id",
-            "hist_item_idx": "hist_item_id",
-            "user_idx": "user_id",
-        },
-    ),
-    "explain.onnx": (
-        explain_graph,
-        {
-            "history_item_idx": "history_item_id",
-            "candidate_item_idx": "candidate_item_id",
-            "user_idx": "user_id",
-        },
-    ),
+_OF_ONE_USER = {
+    "user_idx": "user_id",
+    "history_item_idx": "history_item_id",
+    "candidate_item_idx": "candidate_item_id",
+}
+#: Graphs that take ids, and what their inputs of indices are called then.
+_IN_IDS = {
+    "rank.onnx": _OF_ONE_USER,
+    "score.onnx": {
+        "user_idx": "user_id",
+        "target_item_idx": "target_item_id",
+        "hist_item_idx": "hist_item_id",
+    },
+    "explain.onnx": _OF_ONE_USER,
 }
 #: Most ids of items and users together that a graph holds, and their most bytes. At the limit of
 #: ids onnxruntime takes some 0.3 s and 150 MB for numbers and 1.1 s and 600 MB for texts, in each
@@ -103,6 +91,7 @@ def write_all(
     with_users = saved.config.use_user or vocabulary.describes_users
     tables, ids = read(vocabulary, vocabularies, with_users=with_users)
     source = Source(model, tables, ids, list(vocabulary.context_dense), max_history)
+    _refuse_clashes(list(vocabulary.context_dense))
     folder.mkdir(parents=True, exist_ok=True)
     require_writable(model, folder / "din.onnx")
     metadata = {
@@ -112,26 +101,24 @@ def write_all(
         "max_history": str(max_history),
         "opset": str(OPSET),
     }
-    graphs = {"din.onnx": index_graph(model)}
-    in_indices = {name: trace(source) for name, (trace, _) in _IN_IDS.items()}
-    graphs["rank_indices.onnx"] = onnx.ModelProto.FromString(
-        in_indices["rank.onnx"].SerializeToString()
-    )
-    for graph in graphs.values():
-        _describe(graph, {**metadata, "padding": "0"})
+    graphs = _traced_twice(source)
     why_not = _why_not(source)
-    if why_not is None:
-        padding = {f"padding_of_{each.kind}_id": str(each.padding) for each in ids}
-        for name, graph in in_indices.items():
-            for each in ids:
-                take_ids(graph, _IN_IDS[name][1], each)
-            _describe(graph, {**metadata, **padding, "padding": str(ids[0].padding)})
-            graphs[name] = graph
+    for name, renamed in _IN_IDS.items():
+        if why_not is not None:
+            del graphs[name]
+            continue
+        for each in ids:
+            take_ids(graphs[name], renamed, each)
     for name, graph in graphs.items():
+        padding = str(ids[0].padding) if name in _IN_IDS else "0"
+        helper.set_model_props(graph, dict(sorted({**metadata, "padding": padding}.items())))
         write_graph(graph, folder / name)
     return GraphReport(
         sizes={name: (folder / name).stat().st_size for name in graphs},
-        differences={},
+        differences={
+            "din.onnx": require_parity(model, folder / "din.onnx"),
+            **require_parity_of_all(source, folder),
+        },
         left_out={} if why_not is None else dict.fromkeys(_IN_IDS, why_not),
         padding={f"{each.kind}_id": each.padding for each in ids},
         id_types={f"{each.kind}_id": "string" if each.are_strings else "int64" for each in ids},
@@ -139,8 +126,44 @@ def write_all(
     )
 
 
-def _describe(graph: onnx.ModelProto, metadata: dict[str, str]) -> None:
-    helper.set_model_props(graph, dict(sorted(metadata.items())))
+def _refuse_clashes(context: list[str]) -> None:
+    taken = {name for renamed in _IN_IDS.values() for pair in renamed.items() for name in pair}
+    if clashes := [name for name in context if name in taken]:
+        raise ExportError(
+            f"the number '{clashes[0]}' of the context has the name of an input of the graphs in "
+            "ids; rename the column"
+        )
+
+
+def _traced_twice(source: Source) -> dict[str, onnx.ModelProto]:
+    """All graphs in indices by file name, the same bytes twice."""
+    graphs, again = _traced(source), _traced(source)
+    for name, graph in graphs.items():
+        content, other = (
+            each.SerializeToString(deterministic=True) for each in (graph, again[name])
+        )
+        if content != other:
+            raise ExportError(
+                f"{name}: made twice from the same weights, it has other bytes; nothing is "
+                "published. Please report it with the versions of torch and onnx"
+            )
+    return graphs
+
+
+def _traced(source: Source) -> dict[str, onnx.ModelProto]:
+    in_indices = onnx.ModelProto()
+    ranking = rank_graph(source)
+    in_indices.CopyFrom(ranking)
+    items = len(source.ids[0].keys)
+    sizes = {f"{each.kind}_idx": len(each.keys) for each in source.ids}
+    take_indices(in_indices, {**sizes, "history_item_idx": items, "candidate_item_idx": items})
+    return {
+        "din.onnx": index_graph(source.model),
+        "rank.onnx": ranked_in_blocks(ranking, source),
+        "rank_indices.onnx": ranked_in_blocks(in_indices, source),
+        "score.onnx": score_graph(source),
+        "explain.onnx": explain_graph(source),
+    }
 
 
 def _why_not(source: Source) -> str | None:
