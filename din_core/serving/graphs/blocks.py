@@ -8,6 +8,7 @@ rows of a block, K blocks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -91,7 +92,7 @@ def _blocks(graph: onnx.GraphProto, rows: Mapping[str, float], most: int) -> lis
         full = f"{_PREFIX}{name}"
         return helper.make_node("Constant", [], [full], value=numpy_helper.from_array(array, full))
 
-    def node(op: str, inputs: list[str], output: str, **attributes: object) -> onnx.NodeProto:
+    def node(op: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
         full = [name if name in rows else f"{_PREFIX}{name}" for name in inputs]
         return helper.make_node(op, full, [f"{_PREFIX}{output}"], **attributes)
 

@@ -73,5 +73,5 @@ def _computed(
     alone = helper.make_model(
         graph, opset_imports=list(model.opset_import), ir_version=model.ir_version
     )
-    values: list[Any] = session_on(alone.SerializeToString()).run(names, {})
+    values: Any = session_on(alone.SerializeToString()).run(names, {})
     return [numpy_helper.from_array(value, name) for name, value in zip(names, values, strict=True)]

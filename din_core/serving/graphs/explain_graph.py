@@ -96,4 +96,7 @@ def explain_graph(source: Source) -> onnx.ModelProto:
     outputs |= dict.fromkeys(weight_names(source.model), free)
     with ready_for_export(source.model):
         explaining = ExplainModel(source).eval()
-        return traced(explaining, example, {"history_item_idx": free}, outputs)
+        graph = traced(explaining, example, {"history_item_idx": free}, outputs)
+    # Traced, it is a slice of a free size.
+    graph.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
+    return graph

@@ -147,9 +147,9 @@ def read(vocabulary: Vocabulary, folder: Path, *, with_users: bool) -> tuple[IdT
                 f"{folder / table}.parquet: no column '{missing[0]}', which the model takes; these "
                 "are not the vocabularies that it was trained with"
             )
-    ids = [Ids("item", items["item_id"], _padding(items["item_id"]))]
+    ids = [Ids("item", items["item_id"], padding_of(items["item_id"]))]
     if with_users:
-        ids.append(Ids("user", users["user_id"], _padding(users["user_id"])))
+        ids.append(Ids("user", users["user_id"], padding_of(users["user_id"])))
     return IdTables(vocabulary, items, users), ids
 
 
@@ -171,12 +171,17 @@ def _columns(path: Path, kind: str, n_rows: int) -> dict[str, Any]:
         name: table.column(name).to_numpy() for name in table.column_names if name != key
     }
     keys = table.column(key)
-    columns[key] = keys.to_numpy() if str(keys.type) == "int64" else keys.to_pylist()
+    is_text = str(keys.type) in ("string", "large_string")
+    columns[key] = keys.to_pylist() if is_text else keys.to_numpy().astype(np.int64)
     return columns
 
 
-def _padding(keys: Array | list[str]) -> int | str:
-    """An id that is none of them: -1 or "" where that is none, else the first that comes."""
+def padding_of(keys: Array | list[str]) -> int | str:
+    """An id that is none of them: -1 or "" where that is none, else the first that is none.
+
+    Args:
+        keys: int64 ``[n]``, tried from the smallest after -1, or strings.
+    """
     if isinstance(keys, list):
         strings = set(keys)
         return next(text for text in _texts() if text not in strings)

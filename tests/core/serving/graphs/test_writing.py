@@ -1,0 +1,176 @@
+"""What is written, what is left out and why, and what a file says of itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from din_core.network.features import Normalization
+from din_core.serving.graphs import writing
+from din_core.serving.graphs.id_tables import padding_of
+from din_core.serving.graphs.tracing import ExportError
+from tests.core.serving.graphs.tiny_bundles import CONFIGS, DESCRIBED, PLAIN, make_bundle
+
+INT64 = np.iinfo(np.int64)
+EVERY = {"din.onnx", "rank.onnx", "rank_indices.onnx", "score.onnx", "explain.onnx"}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return make_bundle(tmp_path_factory.mktemp("bundle"), CONFIGS["din"], DESCRIBED, strings=True)
+
+
+def test_graphs_name_their_inputs_outputs_and_free_sizes(bundle):
+    def signature(name):
+        graph = onnx.load(bundle.folder / name).graph
+        return [
+            {
+                each.name: [
+                    axis.dim_param or axis.dim_value for axis in each.type.tensor_type.shape.dim
+                ]
+                for each in values
+            }
+            for values in (graph.input, graph.output)
+        ]
+
+    assert set(bundle.report.sizes) == EVERY == {each.name for each in bundle.folder.iterdir()}
+    ranked = {
+        "user_id": [1], "history_item_id": ["length"], "candidate_item_id": ["candidates"],
+        "hour": ["candidates"],
+    }  # fmt: skip
+    assert signature("rank.onnx") == [ranked, {"probability": ["candidates"]}]
+    in_indices = {name.replace("_id", "_idx"): sizes for name, sizes in ranked.items()}
+    assert signature("rank_indices.onnx") == [in_indices, {"probability": ["candidates"]}]
+    scored = {
+        "user_id": ["rows"], "target_item_id": ["rows"], "hist_item_id": ["rows", "length"],
+        "hour": ["rows"],
+    }  # fmt: skip
+    assert signature("score.onnx") == [scored, {"probability": ["rows"]}]
+    explained = {
+        "user_id": [1], "history_item_id": ["length"], "candidate_item_id": [1], "hour": [1],
+    }  # fmt: skip
+    of_each_event = {
+        "probability_without": ["length"],
+        "attention_weight_hist_item_idx": ["length"],
+        "attention_weight_hist_cate_idx": ["length"],
+    }
+    assert signature("explain.onnx") == [explained, {"probability": [1], **of_each_event}]
+
+
+def test_a_model_without_attention_has_no_weights(tmp_path):
+    made = make_bundle(tmp_path, CONFIGS["base_model"], PLAIN)
+    outputs = [each.name for each in onnx.load(made.folder / "explain.onnx").graph.output]
+    assert outputs == ["probability", "probability_without"]
+
+
+def test_graphs_say_how_they_are_to_be_asked(bundle):
+    for name in EVERY:
+        said = {each.key: each.value for each in onnx.load(bundle.folder / name).metadata_props}
+        assert said == {
+            "data_version": "v7",
+            "format": "1",
+            "history_order": "oldest first",
+            "max_history": "4",
+            "opset": "20",
+            "padding": "0" if name in ("din.onnx", "rank_indices.onnx") else "",
+        }
+
+
+def test_graphs_carry_no_trace_of_the_machine_and_are_the_same_bytes_twice(bundle, tmp_path):
+    again = make_bundle(tmp_path, CONFIGS["din"], DESCRIBED, strings=True)
+    for name in EVERY:
+        content = (bundle.folder / name).read_bytes()
+        assert content == (again.folder / name).read_bytes()
+        assert b".py" not in content
+        assert str(Path(writing.__file__).parent).encode() not in content
+
+
+def test_every_id_is_in_a_file_once(bundle):
+    for name in ("rank.onnx", "score.onnx", "explain.onnx"):
+        content = (bundle.folder / name).read_bytes()
+        assert content.count("日本".encode()) == 1
+
+
+def test_what_holds_too_many_ids_is_left_out_and_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "MOST_IDS", 15)
+    made = make_bundle(tmp_path / "ids", CONFIGS["din"], DESCRIBED)
+    assert (
+        set(made.report.sizes) == set(made.report.differences) == {"din.onnx", "rank_indices.onnx"}
+    )
+    assert set(made.report.left_out) == {"rank.onnx", "score.onnx", "explain.onnx"}
+    assert made.report.left_out["rank.onnx"].startswith("16 ids, and a graph holds up to 15: map")
+    assert {each.name for each in made.folder.iterdir()} == set(made.report.sizes)
+    # Of a model that takes nothing of the user, the items alone count.
+    assert make_bundle(tmp_path / "items", CONFIGS["din_products"], PLAIN).report.left_out == {}
+
+
+def test_what_holds_ids_of_too_many_bytes_is_left_out_and_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "MOST_ID_BYTES", 71)
+    made = make_bundle(tmp_path, CONFIGS["din_products"], PLAIN)  # 9 items of 8 bytes
+    assert "map ids to indices by the vocabularies" in made.report.left_out["score.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "padding"),
+    [
+        ([1, 2], -1),
+        ([-1, 5], int(INT64.min)),
+        ([-1, INT64.min, INT64.max], int(INT64.min) + 1),
+        (["a", "-1"], ""),
+        (["", "a"], "<padding 0>"),
+        (["<padding 0>", ""], "<padding 1>"),
+    ],
+)
+def test_padding_is_an_id_that_no_item_has(keys, padding):
+    of = keys if isinstance(keys[0], str) else np.array(keys, dtype=np.int64)
+    assert padding_of(of) == padding
+
+
+def test_vocabularies_of_another_model_are_refused(tmp_path):
+    with pytest.raises(ExportError, match=r"items\.parquet: 9 rows, and the model knows 8 items"):
+        make_bundle(tmp_path / "fewer", CONFIGS["din_products"], replace(PLAIN, n_items=8))
+    other = replace(PLAIN, item_attributes={"brand_idx": 2})
+    with pytest.raises(ExportError, match=r"items\.parquet: no column 'brand_idx'"):
+        make_bundle(tmp_path / "other", CONFIGS["din_products"], other)
+
+
+def test_a_number_that_is_called_as_an_input_is_refused(tmp_path):
+    clash = replace(PLAIN, context_dense={"user_id": Normalization()})
+    with pytest.raises(ExportError, match="the number 'user_id' of the context"):
+        make_bundle(tmp_path, CONFIGS["din_products"], clash)
+
+
+LOADED = """
+import sys, onnxruntime
+for path in sys.argv[1:]:
+    onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+"""
+
+
+def test_onnxruntime_has_nothing_to_warn_of(bundle):
+    # It did, of constants that were equal inside and outside of the blocks.
+    paths = [str(bundle.folder / name) for name in sorted(EVERY)]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *paths], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_ids_of_other_integers_are_int64(tmp_path):
+    folder = tmp_path / "vocabulary"
+    folder.mkdir()
+    columns = {"item_idx": [1, 2], "item_id": pa.array([7, 9], pa.int32())}
+    pq.write_table(pa.table(columns), folder / "items.parquet")
+    from din_core.serving.graphs.id_tables import read
+
+    _, [ids] = read(replace(PLAIN, n_items=2, item_attributes={}), folder, with_users=False)
+    assert not ids.are_strings
+    assert ids.keys.dtype == np.int64
