@@ -1,197 +1,71 @@
-"""The command line ``din``: make what changed, prune what is old."""
+"""The command line ``din``: its commands, and how each ends.
+
+Each command is a module of its own with ``add_parser(commands)`` and ``run(arguments)``. Only the
+module of the command that is called is imported, and it imports what takes long in its ``run``, so
+that a command which needs neither Dagster nor torch starts without them.
+"""
 
 import argparse
-import contextlib
 import gc
-import os
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
 
-import dagster as dg
+from din_assets.command.saying import say
+from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
+from din_core.errors import DinError, WrongRequestError
 
-from din_assets.command import config_files
-from din_assets.runs import dead_runs, paths
-from din_assets.runs.failures import is_of_the_machine, of_the_disk
-from din_assets.runs.resources import StoreResource
-from din_core import store
-from din_core.errors import DinError
-from din_core.evaluation import metrics_table
-from din_core.store import artifacts, ledger
-
-if TYPE_CHECKING:
-    from din_assets.command.refresh import Decision
+#: Module of each command, in the order in which they are listed.
+_MODULES = {
+    "run": "run",
+    "refresh": "run",
+    "prune": "prune",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command of ``din`` and return its exit status."""
+    """Run a command of ``din`` and return its exit status.
+
+    It is 0 where the command did what it was asked to, 2 where what was asked cannot be answered,
+    and 1 where something else went wrong.
+    """
     # What the imports of Dagster and torch make stays: looking through it for garbage again and
     # again took a seventh of a short run.
     gc.set_threshold(50_000, 20, 100)
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(words).parse_args(words)
     try:
-        if options.command == "prune":
-            os.chdir(paths.project_root())
-            return _prune()
-        asked = config_files.asked_for(options.config, options.preset, defaults=options.defaults)
-        named = paths.SYNTHETIC if options.synthetic else options.csv or None
-        if named is not None:
-            named = paths.resolve_source(named, Path.cwd())
-        # Dagster resolves the instance's folders from the working directory.
-        os.chdir(paths.project_root())
-        return _run(asked, named, everything=options.all, dry_run=options.dry_run)
+        return _module(_MODULES[options.command]).run(options)
     except DinError as error:
-        _say(str(error))
-        return 1
+        say(str(error))
+        return 2 if isinstance(error, WrongRequestError) else 1
     except OSError as error:
         if not is_of_the_machine(error):
             raise
-        _say(of_the_disk(error))
+        say(of_the_disk(error))
         return 1
     except KeyboardInterrupt:
-        _say("interrupted; what was made before it stays")
+        say("interrupted; what was made before it stays")
         return 128 + signal.SIGINT
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="din", description=__doc__)
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="din",
+        description="From a log of interactions to a served Deep Interest Network: make what "
+        "changed, ask the model, prune what is old.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser(
-        "run",
-        aliases=["refresh"],
-        help="make what changed, and only that",
-        description="Make what changed, and only that. Source and options are those of the last "
-        "run where none are named.",
-    )
-    run.add_argument("--all", action="store_true", help="make everything, changed or not")
-    run.add_argument(
-        "--dry-run", action="store_true", help="say what would be made, and change nothing"
-    )
-    source = run.add_mutually_exclusive_group()
-    source.add_argument(
-        "--csv",
-        metavar="PATH",
-        help="the log: a file or a glob, relative to the working directory ('synthetic' is the "
-        "synthetic log)",
-    )
-    source.add_argument("--synthetic", action="store_true", help="read the synthetic log")
-    run.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        type=Path,
-        help="run configuration (YAML); where it names steps, what it does not say is default",
-    )
-    run.add_argument(
-        "--preset",
-        metavar="NAME",
-        help=f"the steps' options of a preset ({', '.join(config_files.presets())}); other steps "
-        "keep theirs, and those of -c come on top",
-    )
-    run.add_argument(
-        "--defaults", action="store_true", help="leave the options of the last run for the defaults"
-    )
-    commands.add_parser("prune", help="remove artifact versions that are not current")
+    called = [_MODULES[word] for word in words[:1] if word in _MODULES]
+    for module in called or dict.fromkeys(_MODULES.values()):
+        _module(module).add_parser(commands)
     return parser
 
 
-def _instance() -> dg.DagsterInstance:
-    """Return the instance that ``dagster dev`` shows: DAGSTER_HOME's, or the project's."""
-    return (
-        dg.DagsterInstance.get()
-        if os.environ.get("DAGSTER_HOME")
-        else dg.DagsterInstance.from_config(str(paths.project_root()))
-    )
-
-
-def _say(sentence: str) -> None:
-    print(f"din: {sentence}", file=sys.stderr, flush=True)
-
-
-def _run(asked: config_files.Asked, named: str | None, *, everything: bool, dry_run: bool) -> int:
-    from din_assets.command.refresh import refresh
-    from din_assets.starting import refresh_config
-
-    decisions: list[Decision] = []
-    try:
-        # A dry run leaves the run history alone, which opening alone may create.
-        with contextlib.nullcontext() if dry_run else _instance() as instance:
-            if instance is not None:
-                # Here, since a call that finds nothing to do starts no run that would.
-                dead_runs.mark_failed(instance)
-            for decision in refresh(
-                instance,
-                run_config=asked.run_config,
-                keeps_others=asked.keeps_others,
-                named=named,
-                everything=everything,
-                dry_run=dry_run,
-                on_wait=_say,
-                on_note=_say,
-            ):
-                decisions.append(decision)  # noqa: PERF402  (those before a failure are shown)
-    finally:
-        _show(decisions)
-    made = sum(1 for decision in decisions if decision.outcome != "up to date")
-    print(f"{made} of {len(decisions)} steps {'would be made' if dry_run else 'were made'}.")
-    if not dry_run:
-        options = refresh_config.config_of(asked.run_config, "resources", "store")
-        _show_results(StoreResource(**options))
-    return 0
-
-
-def _show(decisions: "Sequence[Decision]") -> None:
-    rows = [
-        (
-            ", ".join(decision.assets),
-            decision.outcome,
-            f"{decision.seconds:.1f} s" if decision.seconds else "",
-            "; ".join(decision.reasons),
-        )
-        for decision in decisions
-    ]
-    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
-    for row in rows:
-        print("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]).rstrip())
-
-
-def _show_results(resource: StoreResource) -> None:
-    """Say how good the model is and where it lies.
-
-    Read from the published file, which is closed: the next run may have the pipeline's own by now.
-    """
-    with store.connect(resource.published_path, read_only=True) as con:
-        made = ledger.entries(con)
-        figures = metrics_table.read_test(con, made["din_model"].data_version)
-    print(figures.summary())
-    for warning in figures.warnings():
-        print(f"Mind: {warning}.")
-    model = resource.artifacts_root / (made["onnx_model"].artifact or "") / "din.onnx"
-    print(f"For analysts: {resource.published_path}")
-    print(f"For serving: {model}")
-
-
-def _prune() -> int:
-    resource = StoreResource()
-    if not resource.pipeline_path.is_file():
-        print(f"{resource.folder} holds no results: nothing to remove.")
-        return 0
-    with (
-        resource.locked("din prune", on_wait=_say, on_note=_say),
-        resource.connection(read_only=True) as con,
-    ):
-        current = {
-            entry.asset: Path(entry.artifact).name
-            for entry in ledger.entries(con).values()
-            if entry.artifact
-        }
-        removed = artifacts.prune(resource.artifacts_root, current)
-    for folder in removed:
-        print(f"removed {folder.relative_to(resource.folder)}")
-    print(f"{len(removed)} old versions removed, {len(current)} current ones kept.")
-    return 0
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"din_assets.command.{name}")
 
 
 if __name__ == "__main__":

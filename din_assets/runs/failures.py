@@ -1,26 +1,12 @@
 """Errors that explain themselves, as Dagster shows them: the sentence, and no stack."""
 
 import contextlib
-import errno
 from collections.abc import Generator
 
 import dagster as dg
 
+from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
 from din_core.errors import DinError
-
-_OF_THE_MACHINE = frozenset(
-    (
-        errno.EACCES,
-        errno.EDQUOT,
-        errno.EEXIST,
-        errno.EFBIG,
-        errno.EIO,
-        errno.ENOSPC,
-        errno.ENOTDIR,
-        errno.EPERM,
-        errno.EROFS,
-    )
-)
 
 
 @contextlib.contextmanager
@@ -39,16 +25,3 @@ def as_dagster_failures() -> Generator[None]:
         if not is_of_the_machine(error):
             raise
         raise dg.Failure(description=of_the_disk(error), allow_retries=False) from None
-
-
-def is_of_the_machine(error: OSError) -> bool:
-    """Whether an error says that a file or folder cannot be written, and not that code is wrong."""
-    return error.errno in _OF_THE_MACHINE
-
-
-def of_the_disk(error: OSError) -> str:
-    """Say in a sentence what the system says of a file or folder."""
-    return (
-        f"{error.filename or 'a file'}: {error.strerror}; results go to the folder that DIN_HOME "
-        "names, which must be writable and have room"
-    )

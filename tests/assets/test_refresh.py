@@ -14,7 +14,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from din_assets.command import changes, cli
+from din_assets.command import changes, cli, run
 from din_assets.command.refresh import RefreshFailedError, refresh
 from din_assets.runs.resources import StoreResource
 from din_core.store import StoreError
@@ -408,7 +408,7 @@ def test_interrupted_command_ends_in_a_sentence(csv, monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_instance", dg.instance_for_test)
+    monkeypatch.setattr(run, "_instance", dg.instance_for_test)
     monkeypatch.setattr("din_assets.command.refresh.refresh", interrupted)
     assert cli.main(["run"]) == 130
     said = capsys.readouterr().err.splitlines()
@@ -417,7 +417,7 @@ def test_interrupted_command_ends_in_a_sentence(csv, monkeypatch, capsys):
 
 def test_home_that_is_a_file_ends_in_a_sentence(csv, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(cli, "_instance", dg.instance_for_test)
+    monkeypatch.setattr(run, "_instance", dg.instance_for_test)
     monkeypatch.setenv("DIN_HOME", str(tmp_path / "file"))
     assert cli.main(["run"]) == 1
     said = capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,51 @@
+"""How the command line starts and ends, whatever the command."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from din_assets.command import cli
+from din_core.errors import DinError, WrongRequestError
+
+HEAVY = {"dagster", "torch", "duckdb", "pandas"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["prune", "--help"]])
+def test_command_line_says_what_it_knows_without_what_takes_long(words):
+    code = (
+        "import sys\n"
+        "from din_assets.command import cli\n"
+        "try:\n"
+        f"    cli.main({words!r})\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0, end\n"
+        f"print(*sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "usage: din" in done.stdout
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(DinError("the disk is full"), 1), (WrongRequestError("k is 0; it is at least 1"), 2)],
+)
+def test_error_ends_in_its_sentence_and_a_status_that_says_whose_it_is(
+    monkeypatch, capsys, error, status
+):
+    def failing(_):
+        raise error
+
+    monkeypatch.setattr("din_assets.command.prune.run", failing)
+    assert cli.main(["prune"]) == status
+    assert capsys.readouterr().err == f"din: {error}\n"
+
+
+def test_unknown_command_names_those_that_there_are(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["prun"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err.partition("choose from")[2]
+    assert {"run", "refresh", "prune"} <= set(re.findall(r"\w+", said))
