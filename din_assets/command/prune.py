@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 
 from din_assets.command.saying import say
+from din_assets.command.subcommand import Commands
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command to those of ``din``."""
     commands.add_parser("prune", help="remove artifact versions that are not current")
 

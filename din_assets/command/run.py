@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from din_assets.command import config_files
 from din_assets.command.saying import say
+from din_assets.command.subcommand import Commands
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from din_assets.runs.resources import StoreResource
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command to those of ``din``."""
     parser = commands.add_parser(
         "run",
