@@ -9,11 +9,12 @@ import duckdb
 
 from din_assets.assets import ingest
 from din_assets.making import facts, versions
+from din_assets.making.artifact_assets import POINTED_TO
 from din_assets.making.materialization import model_of
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import refresh_config
 from din_assets.starting.refresh_config import RunConfig
-from din_core import store
+from din_core import manifests, store
 from din_core.datasets.named_logs import NotFetchedError
 from din_core.store import StoreError, artifacts, ledger
 
@@ -74,8 +75,11 @@ def own_reasons(
         was, now = entry.options.get(name), current.get(name)
         if was != now:
             yield f"{name}: {json.dumps(was)} → {json.dumps(now)}"
-    if entry.artifact and (damage := artifacts.damage_of(resource.artifacts_root / entry.artifact)):
+    if entry.artifact and (damage := manifests.damage_of(resource.artifacts_root / entry.artifact)):
         yield damage
+    elif entry.artifact and asset in POINTED_TO:
+        if artifacts.pointed_to(resource.artifacts_root, asset) != entry.data_version:
+            yield f"{asset}/{artifacts.CURRENT} does not lead to the latest version"
     if definition.op.name == "interactions":
         yield from _of_source(entry, run_config, resource)
     if asset == "warehouse":

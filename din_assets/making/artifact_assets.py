@@ -6,7 +6,7 @@ staged, versioned, recorded and shown alike.
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from din_core.store import artifacts, ledger
 
 #: What can be chosen about each artifact that has options.
 CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
+
+#: The artifacts that other programs open: ``current`` beside their versions leads to the latest.
+POINTED_TO: set[str] = set()
 
 
 class _NoOptions(dg.Config):
@@ -62,11 +65,13 @@ class Made:
     Attributes:
         version: Hash of the content: equal content has an equal version, wherever it was made.
         metadata: What the UI shows, beyond the path and the options.
+        about: What the manifest says of the content beside its files; JSON types.
         after_commit: Called when the artifact is committed and recorded.
     """
 
     version: str
     metadata: Mapping[str, Any]
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
     after_commit: Callable[[], object] = lambda: None
 
 
@@ -78,6 +83,7 @@ def artifact_asset(
     description: str,
     config_class: type[dg.Config] | None = None,
     one_model: bool = False,
+    pointed_to: bool = False,
 ) -> Callable[[Callable[[Making], Made]], dg.AssetsDefinition]:
     """Make an asset of a function that fills a folder; the asset has the function's name.
 
@@ -88,12 +94,15 @@ def artifact_asset(
         description: What it is.
         config_class: What can be chosen about it; by default nothing.
         one_model: As of :func:`versions.of_asset`.
+        pointed_to: Whether ``current`` beside its versions leads to the latest.
     """
 
     def define(make: Callable[[Making], Made]) -> dg.AssetsDefinition:
         name = make.__name__
         if config_class is not None:
             CONFIG_CLASSES[name] = config_class
+        if pointed_to:
+            POINTED_TO.add(name)
 
         def materialize(
             context: dg.AssetExecutionContext, store: StoreResource, config: dg.Config
@@ -126,7 +135,10 @@ def artifact_asset(
 
 def _commit(making: Making, made: Made) -> dg.MaterializeResult:
     asset = making.context.asset_key.to_user_string()
-    final = artifacts.commit(making.folder, made.version)
+    final = artifacts.commit(making.folder, made.version, made.about)
+    if asset in POINTED_TO:
+        # Before it is recorded: what the ledger holds is what `current` leads to.
+        artifacts.point_to(final)
     with making.store.transaction() as con:
         record(
             making.context,

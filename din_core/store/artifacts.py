@@ -3,28 +3,32 @@
 A folder is written under a temporary name and renamed when it is complete and on the disk, so that
 a reader never sees half of one and a killed writer leaves nothing but a temporary folder, which
 :func:`sweep` removes. Its manifest lists every file with size and SHA-256: what happens to a file
-afterwards is found by :func:`damage_of` and never served. The same content has the same version and
-is kept once. Old versions stay until :func:`prune`.
+afterwards is found (:func:`din_core.manifests.damage_of`) and never served. The same content has the
+same version and is kept once. Old versions stay until :func:`prune`.
+
+Beside the versions of an asset that other programs open, ``current`` leads to the latest
+(:func:`point_to`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from din_core import manifests
 from din_core.atomic_files import sync, sync_tree
 from din_core.errors import DinError
+from din_core.manifests import damage_of
 
-MANIFEST = "manifest.json"
+#: Beside an asset's versions: a link to the latest, or a file of one line with its name.
+CURRENT = "current"
 
-_FORMAT = 1
 _STAGING_PREFIX = ".staging-"
 
 
@@ -49,16 +53,21 @@ def staging(root: Path, asset: str) -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def commit(folder: Path, version: str) -> Path:
+def commit(folder: Path, version: str, about: Mapping[str, Any] | None = None) -> Path:
     """Make a staged folder the asset's ``version``, with a manifest, and return its final place.
 
     Where that version exists already and is whole, its content is the same, and the staged copy is
     dropped. A damaged one is replaced.
+
+    Args:
+        folder: From :func:`staging`, complete.
+        version: Hash of the content.
+        about: What the manifest says of the content beside its files; JSON types.
     """
     target = folder.parent / version
     if os.path.lexists(target) and damage_of(target) is None:
         return target
-    (folder / MANIFEST).write_bytes(_manifest(version, _files_in(folder)))
+    manifests.write(folder, version, about)
     folder.chmod(0o755)
     sync_tree(folder)
     if os.path.lexists(target):
@@ -74,51 +83,6 @@ def commit(folder: Path, version: str) -> Path:
     return target
 
 
-def damage_of(folder: Path) -> str | None:
-    """Compare an artifact with its manifest, every byte of it.
-
-    Args:
-        folder: As :func:`commit` returned it.
-
-    Returns:
-        What is wrong, as a sentence that begins with the artifact's name and the file's; None where
-        every file is what was committed and there is no other.
-    """
-    name = f"{folder.parent.name}/{folder.name}"
-    if not folder.is_dir():
-        return f"{name} is gone"
-    try:
-        content = (folder / MANIFEST).read_bytes()
-        listed = cast("dict[str, dict[str, Any]]", json.loads(content)["files"])
-        expected = {file: {**entry} for file, entry in listed.items()}
-        is_sound = content == _manifest(folder.name, expected)
-    except FileNotFoundError:
-        return f"{name} has no {MANIFEST}, so nobody can tell whether it is whole"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        is_sound, expected = False, {}
-    if not is_sound:
-        return f"{name}: {MANIFEST} is damaged"
-    try:
-        found = _files_in(folder)
-    except OSError as error:
-        return f"{name} cannot be read ({error.strerror or error})"
-    for file in sorted(expected.keys() | found.keys()):
-        if file not in found:
-            return f"{name}: {file} is missing"
-        if file not in expected:
-            return f"{name}: {file} does not belong there"
-        was, now = expected[file], found[file]
-        if was == now:
-            continue
-        if "link" in now:
-            return f"{name}: {file} is a link and no file"
-        size = was.get("bytes")
-        if isinstance(size, int) and size != now["bytes"]:
-            return f"{name}: {file} has {now['bytes']:,} bytes instead of {size:,}"
-        return f"{name}: {file} has other content than was committed"
-    return None
-
-
 def require_whole(folder: Path) -> Path:
     """Return an artifact's folder, or refuse it.
 
@@ -131,6 +95,39 @@ def require_whole(folder: Path) -> Path:
             "does that by itself)"
         )
     return folder
+
+
+def point_to(version: Path) -> None:
+    """Let ``current``, beside an asset's versions, lead to one of them; at once, for every reader.
+
+    It is a relative link, so that the whole may be moved, and where links are not to be had a file
+    with the version's name.
+
+    Args:
+        version: As :func:`commit` returned it.
+    """
+    temporary = _temporary(version.parent)
+    try:
+        link = temporary / CURRENT
+        try:
+            link.symlink_to(version.name, target_is_directory=True)
+        except (OSError, NotImplementedError):
+            link.write_text(version.name + "\n", encoding="utf-8")
+        link.replace(version.parent / CURRENT)
+        sync(version.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def pointed_to(root: Path, asset: str) -> str | None:
+    """Return the version that an asset's ``current`` leads to; None where there is none."""
+    pointer = root / asset / CURRENT
+    try:
+        if pointer.is_symlink():
+            return pointer.readlink().as_posix()
+        return pointer.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def sweep(root: Path) -> list[Path]:
@@ -153,7 +150,10 @@ def prune(root: Path, keep: Mapping[str, str]) -> list[Path]:
         version
         for asset, current in sorted(keep.items())
         for version in sorted((root / asset).glob("*"))
-        if version.is_dir() and version.name != current and not version.name.startswith(".")
+        if version.is_dir()
+        and not version.is_symlink()
+        and version.name != current
+        and not version.name.startswith(".")
     ]
     for folder in removed:
         shutil.rmtree(folder)
@@ -162,26 +162,3 @@ def prune(root: Path, keep: Mapping[str, str]) -> list[Path]:
 
 def _temporary(parent: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=parent))
-
-
-def _manifest(version: str, files: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """The manifest's bytes: one spelling only, so that damage to it shows as well."""
-    content = {"format": _FORMAT, "version": version, "files": files}
-    return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _files_in(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and hash of every file by its path in the folder; the manifest has no entry.
-
-    A link is described as a link, not by what it points to.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            found[name] = {"link": str(path.readlink())}
-        elif path.is_file() and name != MANIFEST:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            found[name] = {"bytes": path.stat().st_size, "sha256": sha256}
-    return found

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from din_core.manifests import MANIFEST, damage_of, read
 from din_core.store import artifacts
-from din_core.store.artifacts import (
-    MANIFEST,
-    DamagedArtifactError,
-    commit,
-    damage_of,
-    require_whole,
-)
+from din_core.store.artifacts import DamagedArtifactError, commit, require_whole
 
 
 def make(root, weights=b"0123456789"):
@@ -105,8 +100,8 @@ DAMAGES = {
     remove_file: "din_model/v1: model.safetensors is missing",
     add_file: "din_model/v1: tensorboard/more does not belong there",
     remove_manifest: "din_model/v1 has no manifest.json, so nobody can tell whether it is whole",
-    manifest_of_something_else: "din_model/v1: manifest.json is damaged",
-    empty_manifest: "din_model/v1: manifest.json is damaged",
+    manifest_of_something_else: "din_model/v1 has a damaged manifest.json",
+    empty_manifest: "din_model/v1 has a damaged manifest.json",
     link_instead_of_file: "din_model/v1: model.safetensors is a link and no file",
     file_instead_of_folder: "din_model/v1 is gone",
     nothing_at_all: "din_model/v1 is gone",
@@ -169,3 +164,56 @@ def test_prune_keeps_the_named_version_and_unnamed_assets(tmp_path, folder):
     assert removed == [tmp_path / "din_model" / "v0"]
     assert (tmp_path / "onnx_model" / "v0").is_dir()
     assert damage_of(folder) is None
+
+
+ABOUT = {"max_history": 50, "ids": {"item_id": "string"}, "note": "zwei Öre"}
+
+
+def test_what_is_said_of_the_content_stands_in_the_manifest_and_is_held_to_its_hash(tmp_path):
+    with artifacts.staging(tmp_path, "bundle") as folder:
+        (folder / "a").write_bytes(b"a")
+        made = commit(folder, "v1", ABOUT)
+    assert damage_of(made) is None
+    assert read(made).about == ABOUT
+    manifest = made / MANIFEST
+    manifest.write_bytes(manifest.read_bytes().replace(b'"max_history": 50', b'"max_history": 51'))
+    assert damage_of(made) == "bundle/v1 has a damaged manifest.json"
+
+
+def make_version(root, version):
+    with artifacts.staging(root, "bundle") as folder:
+        (folder / "a").write_text(version)
+        return commit(folder, version)
+
+
+def test_current_leads_to_the_version_that_was_made_last(tmp_path):
+    for version in ("v1", "v2", "v1"):
+        artifacts.point_to(make_version(tmp_path, version))
+        assert (tmp_path / "bundle" / "current" / "a").read_text() == version
+        assert artifacts.pointed_to(tmp_path, "bundle") == version
+    assert sorted(path.name for path in (tmp_path / "bundle").iterdir()) == ["current", "v1", "v2"]
+
+
+def test_current_is_a_file_with_the_versions_name_where_links_are_not_to_be_had(
+    tmp_path, monkeypatch
+):
+    def refused(*_, **__):
+        raise OSError("links need a privilege here")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    for version in ("v1", "v2"):
+        artifacts.point_to(make_version(tmp_path, version))
+        assert (tmp_path / "bundle" / "current").read_text() == f"{version}\n"
+        assert artifacts.pointed_to(tmp_path, "bundle") == version
+
+
+def test_current_is_no_version_to_prune_and_still_leads_to_the_one_that_is_kept(tmp_path):
+    for version in ("v1", "v2"):
+        artifacts.point_to(make_version(tmp_path, version))
+    removed = artifacts.prune(tmp_path, {"bundle": "v2"})
+    assert [path.name for path in removed] == ["v1"]
+    assert (tmp_path / "bundle" / "current" / "a").read_text() == "v2"
+
+
+def test_nothing_is_pointed_to_before_the_first_version(tmp_path):
+    assert artifacts.pointed_to(tmp_path, "bundle") is None
