@@ -75,11 +75,14 @@ def own_reasons(
         was, now = entry.options.get(name), current.get(name)
         if was != now:
             yield f"{name}: {json.dumps(was)} → {json.dumps(now)}"
-    if entry.artifact and (damage := manifests.damage_of(resource.artifacts_root / entry.artifact)):
+    folder = entry.artifact and resource.artifacts_root / entry.artifact
+    if folder and (damage := manifests.damage_of(folder)):
         yield damage
-    elif entry.artifact and asset in POINTED_TO:
-        if artifacts.pointed_to(resource.artifacts_root, asset) != entry.data_version:
-            yield f"{asset}/{artifacts.CURRENT} does not lead to the latest version"
+    elif (
+        asset in POINTED_TO
+        and artifacts.pointed_to(resource.artifacts_root, asset) != entry.data_version
+    ):
+        yield f"{asset}/{artifacts.CURRENT} does not lead to the latest version"
     if definition.op.name == "interactions":
         yield from _of_source(entry, run_config, resource)
     if asset == "warehouse":

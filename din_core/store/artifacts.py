@@ -3,8 +3,8 @@
 A folder is written under a temporary name and renamed when it is complete and on the disk, so that
 a reader never sees half of one and a killed writer leaves nothing but a temporary folder, which
 :func:`sweep` removes. Its manifest lists every file with size and SHA-256: what happens to a file
-afterwards is found (:func:`din_core.manifests.damage_of`) and never served. The same content has the
-same version and is kept once. Old versions stay until :func:`prune`.
+afterwards is found (:func:`din_core.manifests.damage_of`) and never served. The same content has
+the same version and is kept once. Old versions stay until :func:`prune`.
 
 Beside the versions of an asset that other programs open, ``current`` leads to the latest
 (:func:`point_to`).

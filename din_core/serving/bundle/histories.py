@@ -1,0 +1,71 @@
+"""The default histories of a bundle: each known user's latest events, from ``histories.parquet``.
+
+A single user is found without reading the others: the file is in the order of the ids, in row
+groups of a few thousand users.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from din_core.serving.bundle.contents import IdKind
+from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array
+
+#: Users of a row group: one user's costs a read of so many.
+USERS_OF_A_GROUP = 4096
+_GROUPS_KEPT = 64
+_parquet: Any = parquet  # pyarrow has no types
+
+
+class Histories:
+    """Each known user's latest events, oldest first.
+
+    Args:
+        path: The file: ``user_id`` and ``hist_item_id``.
+        user_ids: Type of the users' ids.
+        item_ids: Type of the items' ids.
+    """
+
+    def __init__(self, path: Path, user_ids: IdKind, item_ids: IdKind) -> None:
+        self._path, self._item_ids = path, item_ids
+        with _parquet.ParquetFile(path) as file:
+            self.users = SortedIds(file.read(["user_id"])["user_id"], user_ids)
+        self._group: Callable[[int], Any] = functools.lru_cache(_GROUPS_KEPT)(self._read_group)
+        self._whole: Any = None
+
+    def of(self, user: Id) -> Ids | None:
+        """Return a user's items as a graph takes them ``[L]``; None for a user who is not known."""
+        [position] = self.users.positions(as_array([user], self.users.kind))
+        if position < 0:
+            return None
+        group, row = divmod(int(position), USERS_OF_A_GROUP)
+        items = self._group(group)[row].values
+        return _as_array(items, self._item_ids)
+
+    def of_several(self, users: Ids) -> Any:
+        """Return the items of N users as an Arrow array of N lists, empty for who is not known.
+
+        All histories are read the first time, and kept.
+        """
+        if self._whole is None:
+            with _parquet.ParquetFile(self._path) as file:
+                column = file.read(["hist_item_id"])["hist_item_id"].combine_chunks()
+            empty = pa.array([[]], type=column.type)
+            self._whole = pa.concat_arrays([column, empty])
+        positions = self.users.positions(users)
+        return self._whole.take(pa.array(np.where(positions < 0, len(self.users), positions)))
+
+    def _read_group(self, group: int) -> Any:
+        with _parquet.ParquetFile(self._path) as file:
+            return file.read_row_group(group, ["hist_item_id"])["hist_item_id"].combine_chunks()
+
+
+def _as_array(items: Any, kind: IdKind) -> Ids:
+    return items.to_numpy(zero_copy_only=False) if kind == "string" else items.to_numpy()

@@ -1,0 +1,151 @@
+"""Ids as a caller gives them: of the right type, and found in the vocabulary or not.
+
+Ids are int64 or text, as in the source's column. An id of the other type is refused and never
+converted: ``5`` is not the item ``'5'``.
+Shapes: N ids that are asked for, V ids of a vocabulary.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+
+from din_core.errors import WrongRequestError
+from din_core.serving.bundle.contents import IdKind
+
+Id = int | str
+Ids = npt.NDArray[Any]
+Positions = npt.NDArray[np.int64]
+
+_compute: Any = pyarrow.compute  # pyarrow has no types
+_RANGE = np.iinfo(np.int64)
+# A binary search costs so many steps in Python as a pass over the vocabulary takes of its ids.
+_STEPS_OF_A_SEARCH = 256
+
+
+def one_id(value: object, kind: IdKind, name: str) -> Id:
+    """Return one id in plain Python.
+
+    Args:
+        value: What was given.
+        kind: Type of the ids.
+        name: What to call it in an error.
+
+    Raises:
+        WrongRequestError: It is of another type, or no 64-bit integer.
+    """
+    if kind == "string":
+        if isinstance(value, str):
+            return str(value)
+        hint = f"; write {str(value)!r}" if isinstance(value, numbers.Integral) else ""
+        raise WrongRequestError(
+            f"{name} is {value!r} ({type(value).__name__}), and ids are text here{hint}"
+        )
+    if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+        number = int(value)
+        if _RANGE.min <= number <= _RANGE.max:
+            return number
+        raise WrongRequestError(f"{name} is {value}, which is no 64-bit integer")
+    raise WrongRequestError(
+        f"{name} is {value!r} ({type(value).__name__}), and ids are integers here"
+    )
+
+
+def parsed_id(text: str, kind: IdKind, name: str) -> Id:
+    """Return the id that a text on a command line stands for.
+
+    Raises:
+        WrongRequestError: Ids are integers, and this is none.
+    """
+    if kind == "string":
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        raise WrongRequestError(f"{name} is {text!r}, and ids are integers here") from None
+    return one_id(number, kind, name)
+
+
+def several_ids(values: Iterable[object], kind: IdKind, name: str) -> Ids:
+    """Return ids as a graph takes them: int64 ``[N]``, or ``[N]`` objects that are text.
+
+    Args:
+        values: A sequence, a NumPy or Arrow array; not one text, which would be its letters.
+        kind: Type of the ids.
+        name: What to call them in an error.
+
+    Raises:
+        WrongRequestError: No sequence, or one of the ids is of another type.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise WrongRequestError(f"{name} is {values!r}; give a list of ids")
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        values = values.to_pylist()
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1:
+            raise WrongRequestError(f"{name} has {values.ndim} dimensions; give a list of ids")
+        if kind == "int64" and values.dtype.kind in "iu" and values.dtype != np.uint64:
+            return values.astype(np.int64)
+    plain = [one_id(each, kind, f"{name}[{place}]") for place, each in enumerate(values)]
+    return as_array(plain, kind)
+
+
+def as_array(ids: Sequence[Id], kind: IdKind) -> Ids:
+    """Return plain ids as a graph takes them."""
+    return np.array(ids, dtype=np.int64 if kind == "int64" else object)
+
+
+class SortedIds:
+    """The ids of a vocabulary, in ascending order: where each stands.
+
+    Args:
+        ids: Arrow array of V ids, as the vocabulary's file has them.
+        kind: Their type.
+    """
+
+    def __init__(self, ids: Any, kind: IdKind) -> None:
+        self._ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+        self._numbers = self._ids.to_numpy() if kind == "int64" else None
+        self.kind: IdKind = kind
+
+    def __len__(self) -> int:
+        """V."""
+        return len(self._ids)
+
+    def to_numpy(self) -> Ids:
+        """Return all ids as a graph takes them ``[V]``."""
+        if self._numbers is not None:
+            return self._numbers
+        return self._ids.to_numpy(zero_copy_only=False)
+
+    def positions(self, ids: Ids) -> Positions:
+        """Return where ids stand, from 0, and -1 for those that are not there; int64 ``[N]``."""
+        if self._numbers is not None:
+            places = np.searchsorted(self._numbers, ids)
+            found = np.zeros(len(ids), dtype=bool)
+            inside = places < len(self._numbers)
+            found[inside] = self._numbers[places[inside]] == ids[inside]
+            return np.where(found, places, -1).astype(np.int64)
+        if len(ids) * _STEPS_OF_A_SEARCH < len(self._ids):
+            return np.array([self._search(each) for each in ids], dtype=np.int64)
+        asked = pa.array(ids, type=self._ids.type)
+        found = _compute.index_in(asked, value_set=self._ids).fill_null(-1)
+        return found.to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def _search(self, wanted: str) -> int:
+        # Texts are in the order of their UTF-8 bytes, which is that of their code points.
+        low, high = 0, len(self._ids)
+        while low < high:
+            middle = (low + high) // 2
+            if self._ids[middle].as_py() < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        is_there = low < len(self._ids) and self._ids[low].as_py() == wanted
+        return low if is_there else -1

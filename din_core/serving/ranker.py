@@ -1,0 +1,338 @@
+"""Ranking, scoring and explaining with a bundle alone: no database, no torch, no orchestrator.
+
+Shapes: N candidates, B rows, L events of a history.
+
+Example::
+
+    ranker = Ranker("data/artifacts/bundle/current")
+    for item, score in ranker.rank(user_id=42, k=5):
+        ...
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pyarrow import parquet
+
+from din_core.errors import WrongRequestError
+from din_core.serving.answers import Event, Explanation, Ranking
+from din_core.serving.bundle import contents
+from din_core.serving.bundle.contents import Bundle
+from din_core.serving.bundle.graphs import Graphs, IndexGraphs, Numbers, RawGraphs, Sessions
+from din_core.serving.bundle.histories import Histories
+from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, one_id, several_ids
+from din_core.serving.bundle.rows import Rows
+
+_parquet: Any = parquet  # pyarrow has no types
+Float32 = npt.NDArray[np.float32]
+#: A number of the context: one for all candidates, or one each.
+Context = Mapping[str, float | Iterable[float]]
+
+_WITHOUT, _WEIGHT = "probability_without", "attention_weight"
+#: Pairs of one user in a row from which on they are ranked together, the history read once.
+_PAIRS_OF_ONE_USER = 16
+#: Where a k-th part of the candidates is asked for, only that part is sorted.
+_SORTED_SHARE = 8
+
+
+class Ranker:
+    """A bundle at work. Calls may come from several threads.
+
+    Args:
+        folder: A bundle's folder, or ``current`` beside its versions.
+        threads: Threads that work on one call.
+
+    Attributes:
+        bundle: The bundle.
+
+    Raises:
+        BundleError: The folder holds no bundle, or a file of it is damaged. A graph is looked at
+            when it is first used.
+    """
+
+    def __init__(self, folder: Path | str, *, threads: int = 1) -> None:
+        if isinstance(threads, bool) or threads < 1:
+            raise WrongRequestError(f"threads is {threads}; it is at least 1")
+        self.bundle = Bundle.open(folder)
+        ids = _parquet.read_table(self.bundle.path(contents.ITEMS), columns=["item_id"])
+        self._items = SortedIds(ids["item_id"], self.bundle.item_ids)
+        self._catalogue: Ids | None = None
+        self._histories = Histories(
+            self.bundle.path(contents.HISTORIES), self.bundle.user_ids, self.bundle.item_ids
+        )
+        self._sessions = Sessions(self.bundle, threads)
+        self._graphs: Graphs = (
+            RawGraphs(self.bundle, self._sessions)
+            if contents.RANK in self.bundle
+            else IndexGraphs(self.bundle, self._sessions, self._items)
+        )
+
+    @property
+    def version(self) -> str:
+        """The bundle's version."""
+        return self.bundle.version
+
+    def rank(
+        self,
+        *,
+        user_id: Id | None = None,
+        history: Iterable[Id] | None = None,
+        candidates: Iterable[Id] | None = None,
+        k: int = 10,
+        exclude_history: bool = True,
+        context: Context | None = None,
+    ) -> Ranking:
+        """Find the best candidates for a user.
+
+        Args:
+            user_id: The user, of the type of the log's column. A user who is not known is a user
+                of whom nothing is known; None is nobody in particular.
+            history: Items that the user touched, oldest first. By default the user's latest events
+                in the log that the bundle was made from.
+            candidates: Items to choose from; by default all that the model knows.
+            k: How many to return; fewer where there are fewer candidates.
+            exclude_history: Whether items of the history are no candidates.
+            context: The numbers of the moment by name, for a model that takes some: one number, or
+                one for each candidate. What is left out or NaN is missing, as in training.
+
+        Returns:
+            The best, best first. Candidates with equal scores keep the order that they came in;
+            the whole catalogue comes in the order of the ids.
+
+        Raises:
+            WrongRequestError: An argument cannot be used; the message names it.
+            BundleError: A file of the bundle is damaged.
+        """
+        if isinstance(k, bool) or not isinstance(k, numbers.Integral) or k < 1:
+            raise WrongRequestError(f"k is {k!r}; it is a whole number of at least 1")
+        user = self._user(user_id)
+        seen, notes, is_known = self._history(user, history)
+        asked, unknown = self._candidates(candidates)
+        numbers_asked = self._context(context, len(asked))
+        kept = self._outside(asked, seen) if exclude_history else np.ones(len(asked), dtype=bool)
+        excluded = list(dict.fromkeys(asked[~kept].tolist()))
+        asked = asked[kept]
+        numbers_asked = {name: values[kept] for name, values in numbers_asked.items()}
+        scores = self._graphs.rank(self._or_nobody(user), seen, asked, numbers_asked)
+        best = _best(scores, int(k))
+        unknown_history = self._unknown(seen)
+        if unknown_history:
+            notes.append(f"{len(unknown_history)} items of the history are unknown to the model")
+        if unknown:
+            notes.append(
+                f"{len(unknown)} candidates are unknown to the model: all have an unknown item's "
+                "score"
+            )
+        return Ranking(
+            user_id=user,
+            item_id=asked[best],
+            probability=scores[best],
+            user_is_known=is_known,
+            history=seen.tolist(),
+            unknown_candidates=unknown,
+            unknown_history=unknown_history,
+            excluded=excluded,
+            n_candidates=len(asked),
+            notes=notes,
+            version=self.version,
+        )
+
+    def score(self, table: Any) -> Float32:
+        """Score rows, each a user, a candidate and a history: rows of the table ``samples``.
+
+        Args:
+            table: Arrow table, dictionary of columns, data frame, or what else has an Arrow stream.
+                Of the columns of ``samples`` it needs ``target_item_id``, ``hist_item_id``,
+                ``user_id`` where the model takes the user, and the numbers of the context; others
+                are left alone. A missing id or history is NULL, a missing number NULL or NaN.
+
+        Returns:
+            float32 ``[B]``, in [0, 1].
+
+        Raises:
+            WrongRequestError: A column is missing or of another type.
+            BundleError: A file of the bundle is damaged.
+        """
+        rows = Rows(table, self.bundle)
+        blocks = [
+            self._graphs.score(block.users, block.targets, block.histories, block.context)
+            for block in rows.blocks()
+        ]
+        return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+    def score_pairs(
+        self, user_ids: Iterable[Id], item_ids: Iterable[Id], context: Context | None = None
+    ) -> Float32:
+        """Score pairs of a user and an item, with the users' histories of the bundle.
+
+        Args:
+            user_ids: B users.
+            item_ids: B items.
+            context: As in :meth:`rank`.
+
+        Returns:
+            float32 ``[B]``, in [0, 1].
+
+        Raises:
+            WrongRequestError: An argument cannot be used; the message names it.
+            BundleError: A file of the bundle is damaged.
+        """
+        users = several_ids(user_ids, self.bundle.user_ids, "user_ids")
+        items = several_ids(item_ids, self.bundle.item_ids, "item_ids")
+        if len(users) != len(items):
+            raise WrongRequestError(f"{len(users)} user_ids and {len(items)} item_ids; give pairs")
+        given = self._context(context, len(users))
+        starts = np.flatnonzero(np.r_[len(users) > 0, users[1:] != users[:-1]])
+        if len(users) < _PAIRS_OF_ONE_USER * len(starts):
+            histories = self._histories.of_several(users)
+            table = {"user_id": users, "target_item_id": items, "hist_item_id": histories, **given}
+            return self.score(table)
+        scores = np.empty(len(users), np.float32)
+        for start, end in zip(starts, [*starts[1:], len(users)], strict=True):
+            of_user = slice(start, end)
+            user = users[start].item() if self.bundle.user_ids == "int64" else users[start]
+            numbers_of_user = {name: values[of_user] for name, values in given.items()}
+            history, _, _ = self._history(user, None)
+            scores[of_user] = self._graphs.rank(user, history, items[of_user], numbers_of_user)
+        return scores
+
+    def explain(
+        self,
+        *,
+        item_id: Id,
+        user_id: Id | None = None,
+        history: Iterable[Id] | None = None,
+        context: Context | None = None,
+    ) -> Explanation:
+        """Say what each event of a history does to a candidate's score.
+
+        Args:
+            item_id: The candidate.
+            user_id: As in :meth:`rank`.
+            history: As in :meth:`rank`.
+            context: As in :meth:`rank`, one number each.
+
+        Raises:
+            WrongRequestError: An argument cannot be used; the message names it.
+            BundleError: A file of the bundle is damaged, or it has no ``explain.onnx``.
+        """
+        user = self._user(user_id)
+        seen, notes, _ = self._history(user, history)
+        item = one_id(item_id, self.bundle.item_ids, "item_id")
+        candidate = as_array([item], self.bundle.item_ids)
+        if self._unknown(candidate):
+            notes.append(f"item {item!r} is unknown to the model")
+        feeds = {
+            "user_id": as_array([self._or_nobody(user)], self.bundle.user_ids),
+            "history_item_id": seen,
+            "candidate_item_id": candidate,
+            **self._context(context, 1),
+        }
+        answer = self._sessions.run(contents.EXPLAIN, feeds)
+        probability = float(answer["probability"][0])
+        weights = {name: each for name, each in answer.items() if name.startswith(_WEIGHT)}
+        known = self._items.positions(seen) >= 0
+        events = [
+            Event(
+                item_id=event,
+                change=probability - float(without),
+                attention_weight={name: float(each[place]) for name, each in weights.items()},
+                is_known=bool(known[place]),
+            )
+            for place, (event, without) in enumerate(
+                zip(seen.tolist(), answer[_WITHOUT], strict=True)
+            )
+        ]
+        return Explanation(
+            user_id=user,
+            item_id=item,
+            probability=probability,
+            events=events,
+            notes=notes,
+            version=self.version,
+        )
+
+    def _user(self, user_id: Id | None) -> Id | None:
+        return None if user_id is None else one_id(user_id, self.bundle.user_ids, "user_id")
+
+    def _or_nobody(self, user: Id | None) -> Id:
+        """The user, or an id that nobody has."""
+        return self.bundle.user_padding if user is None else user
+
+    def _history(
+        self, user: Id | None, history: Iterable[Id] | None
+    ) -> tuple[Ids, list[str], bool]:
+        """Return the history to go by, what is to be said of it, and whether the user is known."""
+        notes: list[str] = []
+        found = None if user is None else self._histories.of(user)
+        if user is not None and found is None:
+            notes.append(f"user {user!r} is not known: nothing but the history tells of the user")
+        kind = self.bundle.item_ids
+        if history is not None:
+            seen = several_ids(history, kind, "history")
+        else:
+            seen = as_array([], kind) if found is None else found
+        if len(seen) == 0:
+            notes.append(
+                "the history is empty: the order is the one for somebody of whom nothing is known"
+            )
+        return seen, notes, found is not None
+
+    def _candidates(self, candidates: Iterable[Id] | None) -> tuple[Ids, list[Id]]:
+        """Return the candidates, and those that the model does not know."""
+        if candidates is not None:
+            asked = several_ids(candidates, self.bundle.item_ids, "candidates")
+            return asked, self._unknown(asked)
+        if self._catalogue is None:
+            self._catalogue = self._items.to_numpy()
+        return self._catalogue, []
+
+    def _unknown(self, items: Ids) -> list[Id]:
+        return list(dict.fromkeys(items[self._items.positions(items) < 0].tolist()))
+
+    def _outside(self, candidates: Ids, history: Ids) -> npt.NDArray[np.bool_]:
+        """Return which candidates are not in the history."""
+        if candidates is self._catalogue:
+            outside = np.ones(len(candidates), dtype=bool)
+            positions = self._items.positions(history)
+            outside[positions[positions >= 0]] = False
+            return outside
+        seen = set(history.tolist())
+        return np.array([each not in seen for each in candidates.tolist()], dtype=bool)
+
+    def _context(self, context: Context | None, n_rows: int) -> Numbers:
+        """Return the numbers of the context, one for each row; NaN is a missing one."""
+        given = {} if context is None else dict(context)
+        if unknown := [name for name in given if name not in self.bundle.context]:
+            known = ", ".join(self.bundle.context) or "none"
+            raise WrongRequestError(
+                f"context has {unknown[0]!r}, and the model takes no such number (it takes {known})"
+            )
+        return {
+            name: _numbers(given.get(name, np.nan), n_rows, name) for name in self.bundle.context
+        }
+
+
+def _numbers(value: object, n_rows: int, name: str) -> Float32:
+    try:
+        values = np.asarray(value, dtype=np.float32)
+        return np.ascontiguousarray(np.broadcast_to(values, n_rows))
+    except (TypeError, ValueError):
+        raise WrongRequestError(
+            f"context {name!r} is {value!r}; give a number, or one for each of {n_rows} candidates"
+        ) from None
+
+
+def _best(scores: Float32, k: int) -> npt.NDArray[np.int64]:
+    """Return where the k highest scores stand, the highest first, equal ones in their order."""
+    below = -scores
+    places = np.arange(len(scores))
+    if k * _SORTED_SHARE < len(scores):
+        places = np.flatnonzero(below <= np.partition(below, k - 1)[k - 1])
+    return places[np.argsort(below[places], kind="stable")][:k]

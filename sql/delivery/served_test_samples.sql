@@ -1,0 +1,71 @@
+-- asset: bundle
+-- kind: query
+-- Rows of `samples` beside what the model answered, to ask a bundle the same: the first 10,000 of
+-- the test split.
+-- Grain: one row per row of test_predictions, as `samples` shows it, with its score.
+{% from "macros/history.jinja" import history_of with context %}
+with
+
+asked as (
+    select
+        user_idx,
+        position,
+        k,
+        target_item_idx,
+        history_end,
+        score
+    from test_predictions
+    order by user_idx, position, k
+    limit 10000
+),
+
+examples as (
+    select
+        asked.user_idx,
+        asked.position,
+        asked.k,
+        asked.history_end,
+        asked.score,
+        behaviour_sequences.user_id,
+        behaviour_sequences.items,
+        {% for number in context_dense %}
+        sample_bounds.{{ number.column }},
+        {% endfor %}
+        items.item_id as target_item_id
+    from asked
+    inner join behaviour_sequences on asked.user_idx = behaviour_sequences.user_idx
+    inner join items on asked.target_item_idx = items.item_idx
+    {% if context_dense %}
+    inner join sample_bounds
+        on
+            asked.user_idx = sample_bounds.user_idx
+            and asked.position = sample_bounds.position
+            and asked.k = sample_bounds.k
+    {% endif %}
+),
+
+final as (
+    select
+        examples.user_idx,
+        examples.position,
+        examples.k,
+        examples.user_id,
+        examples.target_item_id,
+        {{ history_of("examples." ~ quote("items")) }} as hist_item_id,
+        {% for number in context_dense %}
+        examples.{{ number.column }},
+        {% endfor %}
+        examples.score
+    from examples
+)
+
+select
+    user_id,
+    target_item_id,
+    hist_item_id,
+    {% for number in context_dense %}
+    {{ number.column }},
+    {% endfor %}
+    score
+from final
+order by user_idx, position, k
