@@ -49,6 +49,12 @@ def write(folder: Path, version: str, about: Mapping[str, Any] | None = None) ->
     (folder / MANIFEST).write_bytes(_render(version, files_in(folder), about or {}))
 
 
+def content_version(folder: Path, about: Mapping[str, Any]) -> str:
+    """Return a hash of all that a folder will consist of: its files, and what is said of them."""
+    content = json.dumps([files_in(folder), about], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
 def read(folder: Path) -> Manifest:
     """Read a folder's manifest.
 

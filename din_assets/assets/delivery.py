@@ -13,8 +13,10 @@ from din_assets.runs.resources import StoreResource
 from din_core import store as database
 from din_core.escaping import markdown_code
 from din_core.serving import vocabularies
+from din_core.serving.bundle import manifest
 from din_core.store import artifacts, ledger
 from din_core.tables import analytics, recorded_choices
+from din_core.tables.lineage import lineage
 
 
 @artifact_asset(
@@ -60,6 +62,37 @@ def onnx_model(making: Making) -> Made:
         metadata={
             "largest_difference_to_torch": difference,
             "size_kb": file.stat().st_size / 1000,
+        },
+    )
+
+
+@artifact_asset(
+    group="delivery",
+    deps={*lineage().inputs_of("bundle"), *manifest.MADE_FROM},
+    kinds={"onnx", "pytorch", "duckdb"},
+    description="All that a server needs, in one folder, and nothing else: graphs that take raw "
+    "ids, vocabularies, default histories, a manifest, a model card, an example. `current` beside "
+    "the versions leads to the latest. It answers as the table `predictions` does, or it fails.",
+    pointed_to=True,
+)
+def bundle(making: Making) -> Made:
+    """Write the bundle of the current model."""
+    from din_core.serving import agreement, saved_models
+    from din_core.serving.bundle import building
+
+    source = making.artifact("din_model")
+    saved = saved_models.load_model(source)
+    with making.store.connection() as con:
+        built = building.build(con, source, saved, making.folder)
+        difference, n_compared = agreement.require_agreement(con, making.folder)
+    return Made(
+        version=built.version,
+        about=built.about,
+        metadata={
+            "largest_difference_to_predictions": difference,
+            "compared_samples": n_compared,
+            "model_card": dg.MetadataValue.md(built.model_card),
+            "how_to_rank": dg.MetadataValue.md(markdown_code("din rank --user U --top 10")),
         },
     )
 

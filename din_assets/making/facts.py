@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import duckdb
 
 from din_core.inputs import training_data
+from din_core.serving.bundle import manifest
 from din_core.store import artifacts, ledger
 
 
@@ -33,6 +34,11 @@ def _negatives(con: duckdb.DuckDBPyConnection) -> str:
     return json.dumps(training_data.recorded_negatives(con), sort_keys=True)
 
 
+def _upstream(con: duckdb.DuckDBPyConnection) -> str:
+    made = [vars(entry) for entry in manifest.upstream(con).values()]
+    return artifacts.digest(json.dumps(made, sort_keys=True).encode())
+
+
 def _record(con: duckdb.DuckDBPyConnection) -> str:
     entries = [vars(entry) for entry in ledger.entries(con).values() if entry.asset != "warehouse"]
     content = json.dumps(sorted(entries, key=lambda entry: entry["asset"]), sort_keys=True)
@@ -40,6 +46,7 @@ def _record(con: duckdb.DuckDBPyConnection) -> str:
 
 
 _FACTS: Mapping[str, Mapping[str, Callable[[duckdb.DuckDBPyConnection], str]]] = {
+    "bundle": {"the record of what it is made from": _upstream},
     "din_model": {"how negatives were made": _negatives},
     "test_auc": {"the shape of the synthetic log": _synthetic_log},
     "warehouse": {"the record of what was made": _record},

@@ -73,7 +73,9 @@ class Bundle:
             manifest = manifests.read(place)
         except manifests.ManifestError as error:
             kind = BundleError if (place / manifests.MANIFEST).is_file() else NotABundleError
-            raise kind(f"{folder} {error}; name the folder of a bundle that 'din run' made") from None
+            raise kind(
+                f"{folder} {error}; name the folder of a bundle that 'din run' made"
+            ) from None
         found = manifest.about.get("bundle_format")
         if found is None:
             raise NotABundleError(

@@ -1,0 +1,95 @@
+"""Writing a bundle: everything a server needs, from a saved model and the pipeline's tables."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from din_core import manifests
+from din_core.serving import vocabularies
+from din_core.serving.bundle import contents, example, manifest, model_card
+from din_core.serving.bundle.histories import USERS_OF_A_GROUP
+from din_core.store import sql_files
+from din_core.tables import recorded_choices, sequences
+from din_core.tables.lineage import lineage
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from din_core.serving.saved_models import SavedModel
+    from din_core.tables.template_context import TemplateContext
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle that was written.
+
+    Attributes:
+        about: What its manifest is to say; see :mod:`din_core.serving.bundle.manifest`.
+        version: Hash of all that it consists of.
+        model_card: Its model card, Markdown without the front matter.
+    """
+
+    about: dict[str, Any]
+    version: str
+    model_card: str
+
+
+def build(
+    con: duckdb.DuckDBPyConnection, model_folder: Path, saved: SavedModel, folder: Path
+) -> Built:
+    """Write a bundle, the manifest included.
+
+    Args:
+        con: Connection to the pipeline's database.
+        model_folder: The folder of the saved model, with its vocabularies.
+        saved: The model.
+        folder: Where the files go; empty.
+
+    Raises:
+        ExportError: A graph cannot be written, or answers otherwise than the model.
+    """
+    from din_core.serving import graphs
+
+    context = recorded_choices.recorded_context(con)
+    source = model_folder / vocabularies.FOLDER
+    shutil.copytree(source, folder / contents.VOCABULARIES)
+    report = graphs.write_all(
+        saved,
+        source,
+        folder,
+        max_history=context.max_history,
+        data_version=manifest.data_version_of(con, "din_model"),
+    )
+    _write_histories(con, context, folder / contents.HISTORIES)
+    _write_sql(context, folder / contents.SQL)
+    about = manifest.about(con, context, saved, report, folder)
+    (folder / contents.EXAMPLE).write_text(example.write(folder, about), encoding="utf-8")
+    (folder / contents.MODEL_CARD).write_text(model_card.write(about), encoding="utf-8")
+    version = manifests.content_version(folder, about)
+    manifests.write(folder, version, about)
+    return Built(about, version, model_card.body(about))
+
+
+def _write_histories(con: duckdb.DuckDBPyConnection, context: TemplateContext, path: Path) -> None:
+    from pyarrow import parquet
+
+    writer: Any = parquet  # pyarrow has no types
+    query = sql_files.render("default_histories", **context.variables())
+    rows = con.sql(query).to_arrow_table()
+    writer.write_table(rows, path, row_group_size=USERS_OF_A_GROUP, compression="zstd")
+
+
+def _write_sql(context: TemplateContext, folder: Path) -> None:
+    """Write the SQL that made the samples from the table ``interactions``, in order."""
+    folder.mkdir()
+    files = lineage().files
+    names = (*sequences.tables(), *sequences.samples_relations())
+    for number, name in enumerate(names, start=1):
+        variant = sequences.negatives_variant(context) if name == "negatives" else None
+        query = sql_files.render(name, variant=variant, **context.variables())
+        kind = "view" if files[name].head.kind == "view" else "table"
+        statement = f"create or replace {kind} {sql_files.quote(name)} as\n{query.strip()};\n"
+        (folder / f"{number:02}_{name}.sql").write_text(statement, encoding="utf-8")

@@ -1,0 +1,230 @@
+"""``README.md`` of a bundle: a model card, with the front matter that Hugging Face reads."""
+
+from __future__ import annotations
+
+import datetime
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from din_core.escaping import markdown_code, markdown_text
+from din_core.serving.bundle import contents
+
+_FILES = {
+    contents.RANK: "one user and many candidates, in the ids of the log",
+    contents.SCORE: "rows of the table `samples`, in ids",
+    contents.EXPLAIN: "one candidate, and what each event of the history does to its score",
+    contents.RANK_INDICES: "as `rank.onnx`, on the indices of the vocabularies",
+    contents.SCORE_INDICES: "rows of the table `encoded_samples`, on indices",
+    f"{contents.VOCABULARIES}/": "the index of each id, and what describes it",
+    contents.HISTORIES: "each user's latest events: the default history of a request",
+    "manifest.json": "inputs, types, versions, options and figures, for programs; each file's hash",
+    f"{contents.SQL}/": "what made the samples from the table `interactions`, in order",
+    contents.EXAMPLE: "the shortest program that ranks: numpy and onnxruntime alone",
+}
+#: Samples under which a slice says little.
+_LEAST_SAMPLES = 100
+_WEAKEST = 5
+
+
+def write(about: Mapping[str, Any]) -> str:
+    """Return the model card of a bundle.
+
+    Args:
+        about: What its manifest says; see :mod:`din_core.serving.bundle.manifest`.
+    """
+    front = yaml.safe_dump(_front_matter(about), sort_keys=False, allow_unicode=True)
+    return f"---\n{front}---\n\n{body(about)}"
+
+
+def body(about: Mapping[str, Any]) -> str:
+    """Return the model card without the front matter; arguments as :func:`write`."""
+    return "\n".join(_body(about)) + "\n"
+
+
+def _front_matter(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What Hugging Face's hub shows and searches."""
+    figures = [
+        {"type": each["metric"], "value": round(each["value"], 6)}
+        for each in _whole_test(about["metrics"])
+    ]
+    results = {
+        "task": {"type": "tabular-classification", "name": "click-through-rate prediction"},
+        "dataset": {"type": "private", "name": "the log that it was trained on", "split": "test"},
+        "metrics": figures,
+    }
+    front: dict[str, Any] = {
+        "library_name": "onnx",
+        "license": "other",
+        "license_name": "as-the-training-data",
+        "pipeline_tag": "tabular-classification",
+        "tags": ["recommendation", "ranking", "click-through-rate", about["model"], "onnx"],
+    }
+    if figures:
+        front["model-index"] = [{"name": about["model"], "results": [results]}]
+    return front
+
+
+def _body(about: Mapping[str, Any]) -> Iterator[str]:
+    yield f"# {about['model']}: which item a user takes next"
+    yield ""
+    yield "A network for click-through-rate prediction (Zhou et al., KDD 2018), with all that a"
+    yield "server needs: ids in, scores out. It was made by din-assets, which says in"
+    yield "`docs/serving.md` how it is served in Python, JavaScript and Java."
+    yield ""
+    yield "## What the score is"
+    yield ""
+    yield textwrap.fill(about["score"]["meaning"], 90)
+    yield ""
+    yield from _use(about)
+    yield from _training(about)
+    yield from _figures(about["metrics"])
+    yield from _weak_slices(about["metrics"])
+    yield from _limits(about)
+    yield "## Licence"
+    yield ""
+    yield "The weights, the vocabularies and the histories come from the log: what its owner allows"
+    yield "holds for them. Its personal data is in here, too: the ids, and `histories.parquet`. The"
+    yield "program that made them is under the MIT licence."
+
+
+def _use(about: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Use"
+    yield ""
+    yield "`python example.py`, after `pip install numpy onnxruntime`, ranks three items."
+    yield ""
+    yield "| file | what it is |"
+    yield "|---|---|"
+    for file, what in _FILES.items():
+        if not file.endswith(".onnx") or file in about["graphs"]:
+            yield f"| `{file}` | {what} |"
+    yield ""
+    for file, why in about["left_out"].items():
+        yield f"There is no `{file}`: {markdown_text(why)}."
+        yield ""
+    for file in (contents.RANK, contents.RANK_INDICES):
+        if file in about["graphs"]:
+            yield from _inputs(file, about["graphs"][file])
+            break
+    padding = "the empty text" if about["padding"] == "" else f"`{about['padding']}`"
+    yield f"A history runs oldest first; the latest {about['max_history']} events of known items"
+    yield "count. An id that the model does not know is *unknown*; in a history it counts for"
+    yield f"nothing. Where rows need histories of one length, fill up with {padding}."
+    yield ""
+
+
+def _inputs(file: str, graph: Mapping[str, Any]) -> Iterator[str]:
+    yield f"`{file}`:"
+    yield ""
+    yield "| input or output | type | shape |"
+    yield "|---|---|---|"
+    for each in (*graph["inputs"], *graph["outputs"]):
+        shape = ", ".join(map(str, each["shape"]))
+        yield f"| {markdown_text(each['name'])} | {each['type']} | [{shape}] |"
+    yield ""
+
+
+def _training(about: Mapping[str, Any]) -> Iterator[str]:
+    log = about["log"]
+    yield "## Training data"
+    yield ""
+    yield f"{log['users']:,} users, {log['items']:,} items and {log['events']:,} events" + _span(
+        log
+    )
+    yield ""
+    yield "| split | samples | positive |"
+    yield "|---|---|---|"
+    for each in about["splits"]:
+        yield f"| {each['split']} | {each['samples']:,} | {each['positives']:,} |"
+    yield ""
+    described = {"items": about["item_columns"], "users": about["user_columns"]}
+    described["the moment"] = about["context"]
+    for what, columns in described.items():
+        if columns:
+            yield f"What describes {what}: {', '.join(map(markdown_code, columns))}."
+            yield ""
+
+
+def _span(log: Mapping[str, Any]) -> str:
+    first, last = (_date(log[name]) for name in ("first_time", "last_time"))
+    return f", from {first} to {last}" if first and last else ""
+
+
+def _date(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    try:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
+    except (OverflowError, ValueError, OSError):
+        return None  # beyond the year 9999
+
+
+def _figures(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    figures = _whole_test(metrics)
+    if not figures:
+        return
+    yield "## Figures"
+    yield ""
+    yield "On the test split; the interval is one of 95%, where there is one."
+    yield ""
+    yield "| figure | value | interval |"
+    yield "|---|---|---|"
+    for each in figures:
+        yield f"| {each['metric']} | {each['value']:.4f} | {_interval(each)} |"
+    yield ""
+
+
+def _weak_slices(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The slices whose AUC is the lowest, where the table of figures has slices."""
+    whole = next((each["value"] for each in _whole_test(metrics) if each["metric"] == "auc"), None)
+    slices = [
+        each
+        for each in metrics
+        if each["split"] == "test"
+        and each["metric"] == "auc"
+        and each.get("slice", "all") != "all"
+        and each["value"] is not None
+        and (each.get("n_samples") or 0) >= _LEAST_SAMPLES
+        and whole is not None
+        and each["value"] < whole
+    ]
+    if not slices:
+        return
+    yield "## Where it is weak"
+    yield ""
+    yield "| slice | AUC | interval | samples |"
+    yield "|---|---|---|---|"
+    for each in sorted(slices, key=lambda each: each["value"])[:_WEAKEST]:
+        name = markdown_text(f"{each['slice']}: {each['slice_value']}")
+        yield f"| {name} | {each['value']:.4f} | {_interval(each)} | {each['n_samples']:,} |"
+    yield ""
+
+
+def _limits(about: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Limits"
+    yield ""
+    yield "- It knows the items and users of the log alone: every new item has the score of an"
+    yield "  unknown one, until the model is trained again."
+    if about["score"]["kind"] == "relative":
+        yield "- Negatives were sampled: what was never shown counts as not wanted."
+    if not about["uses_user"]:
+        yield "- Of the user it reads the history alone: without one, all users are alike."
+    yield "- It learned from what an earlier system showed and people did; it repeats their bias."
+    yield ""
+
+
+def _whole_test(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [
+        each
+        for each in metrics
+        if each["split"] == "test"
+        and each.get("slice", "all") == "all"
+        and each["value"] is not None
+    ]
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    low, high = figure.get("low"), figure.get("high")
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
