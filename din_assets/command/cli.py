@@ -22,6 +22,8 @@ _MODULES = {
     "run": "run",
     "refresh": "run",
     "prune": "prune",
+    "rank": "rank",
+    "score": "score",
 }
 
 

@@ -1,31 +1,14 @@
-"""Where things are at run time: the project's root, ``DIN_HOME`` and the source.
-
-Paths resolve from the project's root, never from the working directory, so that the same command
-finds the same files wherever it is typed.
-"""
+"""Where things are at run time: the folders, and the source."""
 
 import glob
 import os
 from pathlib import Path
 
+from din_assets.runs.folders import home, project_root, resolve
 from din_core.datasets.named_logs import SYNTHETIC
 from din_core.sources.files import exists
 
-
-def project_root() -> Path:
-    """Return the checkout's root, or the working directory where the package is installed."""
-    checkout = Path(__file__).resolve().parents[2]
-    return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
-
-
-def resolve(path: str) -> Path:
-    """Return an absolute path; a relative one starts at the project's root."""
-    return project_root() / Path(path).expanduser()
-
-
-def home() -> Path:
-    """Return the folder of all results: ``DIN_HOME``, by default ``data`` in the root."""
-    return resolve(os.environ.get("DIN_HOME") or "data")
+__all__ = ["SYNTHETIC", "home", "project_root", "resolve", "resolve_source", "source_csv"]
 
 
 def source_csv() -> str | None:

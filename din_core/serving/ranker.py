@@ -37,6 +37,7 @@ Context = Mapping[str, float | Iterable[float]]
 _WITHOUT, _WEIGHT = "probability_without", "attention_weight"
 #: Pairs of one user in a row from which on they are ranked together, the history read once.
 _PAIRS_OF_ONE_USER = 16
+_NAMED = 5
 #: Where a k-th part of the candidates is asked for, only that part is sorted.
 _SORTED_SHARE = 8
 
@@ -123,11 +124,14 @@ class Ranker:
         best = _best(scores, int(k))
         unknown_history = self._unknown(seen)
         if unknown_history:
-            notes.append(f"{len(unknown_history)} items of the history are unknown to the model")
+            notes.append(
+                "the model does not know items of the history, and they count for nothing: "
+                f"{_some(unknown_history)}"
+            )
         if unknown:
             notes.append(
-                f"{len(unknown)} candidates are unknown to the model: all have an unknown item's "
-                "score"
+                "the model does not know candidates, and all of them have an unknown item's score: "
+                f"{_some(unknown)}"
             )
         return Ranking(
             user_id=user,
@@ -317,6 +321,12 @@ class Ranker:
         return {
             name: _numbers(given.get(name, np.nan), n_rows, name) for name in self.bundle.context
         }
+
+
+def _some(ids: list[Id]) -> str:
+    """The first of some ids, and how many more there are."""
+    shown = ", ".join(map(str, ids[:_NAMED]))
+    return shown + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
 
 
 def _numbers(value: object, n_rows: int, name: str) -> Float32:

@@ -131,6 +131,25 @@ def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "training_curve", lambda history: b"")
     monkeypatch.setattr(index_graph, "export_onnx", write)
     monkeypatch.setattr(parity, "require_parity", lambda model, file: 0.0)
+    stand_in_for_the_graphs(monkeypatch)
+
+
+def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle without graphs, and without asking it anything."""
+    from din_core.serving import agreement, graphs
+
+    def write_all(saved: Any, *_: Any, max_history: int, **__: Any) -> graphs.GraphReport:
+        return graphs.GraphReport(
+            sizes={},
+            differences={},
+            left_out={"rank.onnx": saved.tensors_hash},
+            padding={"item_id": -1},
+            id_types={"item_id": "int64"},
+            max_history=max_history,
+        )
+
+    monkeypatch.setattr(graphs, "write_all", write_all)
+    monkeypatch.setattr(agreement, "require_agreement", lambda *_: (0.0, 0))
 
 
 def write_rows(path: Path, *lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:

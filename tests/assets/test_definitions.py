@@ -12,7 +12,7 @@ from din_core.store.sql_files import SQL_ROOT
 PUBLISHED_NAMES = {
     "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
     "user_sequences", "negatives", "samples", "din_model", "test_predictions", "test_auc",
-    "architecture_graph", "onnx_model", "warehouse",
+    "architecture_graph", "onnx_model", "bundle", "warehouse",
 }  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def test_dependencies_follow_the_flow(graph):
     assert {"negatives", "user_sequences"} <= parents("samples")
     assert "samples" in parents("din_model")
     assert "test_auc" in parents("warehouse")
+    assert {"din_model", "samples", "test_auc", "test_predictions"} <= parents("bundle")
 
 
 def test_importing_the_definitions_does_not_import_torch():

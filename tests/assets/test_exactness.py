@@ -24,7 +24,7 @@ from din_assets.command.refresh import refresh
 from din_assets.runs import last_run
 from din_core import store
 from din_core.store import ledger
-from tests.assets.conftest import write_rows
+from tests.assets.conftest import stand_in_for_the_graphs, write_rows
 
 HEADER = "user_id,item_id,time,cate_id,brand,country"
 ROWS = [
@@ -78,6 +78,7 @@ def quick() -> Iterator[None]:
             lambda model, to: to.write_text(saved_models.tensors_hash(model.state_dict())),
         )
         patch.setattr(parity, "require_parity", lambda model, file: 0.0)
+        stand_in_for_the_graphs(patch)
         yield
 
 

@@ -19,7 +19,7 @@ ABOVE_NEGATIVES = {
 }  # fmt: skip
 
 BELOW_THE_MODEL = (
-    "architecture_graph", "onnx_model", "test_predictions", "test_auc", "warehouse",
+    "architecture_graph", "onnx_model", "test_predictions", "test_auc", "bundle", "warehouse",
 )  # fmt: skip
 
 

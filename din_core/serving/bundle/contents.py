@@ -69,12 +69,16 @@ class Bundle:
                 f"{folder}: no such folder; make the bundle ('din run'), or name the folder of "
                 "one, as data/artifacts/bundle/current"
             )
+        if not (place / manifests.MANIFEST).is_file():
+            raise NotABundleError(
+                f"{folder} holds no bundle (there is no {manifests.MANIFEST}); name the folder of "
+                "one, as data/artifacts/bundle/current"
+            )
         try:
             manifest = manifests.read(place)
         except manifests.ManifestError as error:
-            kind = BundleError if (place / manifests.MANIFEST).is_file() else NotABundleError
-            raise kind(
-                f"{folder} {error}; name the folder of a bundle that 'din run' made"
+            raise BundleError(
+                f"{folder} {error}; copy the bundle again, or make it with 'din run'"
             ) from None
         found = manifest.about.get("bundle_format")
         if found is None:

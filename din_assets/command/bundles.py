@@ -1,0 +1,43 @@
+"""Which bundle a command asks, and how its answers' ids are read and written."""
+
+import argparse
+import csv
+from pathlib import Path
+
+from din_assets.runs.folders import home
+from din_core.errors import WrongRequestError
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the bundle."""
+    parser.add_argument(
+        "--bundle",
+        metavar="DIR",
+        type=Path,
+        help="the bundle's folder; by default the one that the last run made",
+    )
+
+
+def bundle_folder(named: Path | None) -> Path:
+    """Return the folder of the bundle: the one that is named, or that of the last run."""
+    return named if named is not None else home() / "artifacts" / "bundle" / "current"
+
+
+def split_ids(text: str) -> list[str]:
+    """Split ids that are separated by commas; one with a comma in it stands in double quotes."""
+    return next(csv.reader([text], skipinitialspace=True), [])
+
+
+def read_ids(path: Path) -> list[str]:
+    """Read ids from a text file, one a line.
+
+    Raises:
+        WrongRequestError: The file cannot be read, or is no text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise WrongRequestError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise WrongRequestError(f"{path} is not UTF-8 text; write one item id a line") from error
+    return [line.strip() for line in lines if line.strip()]
