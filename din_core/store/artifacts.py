@@ -113,7 +113,10 @@ def point_to(version: Path) -> None:
             link.symlink_to(version.name, target_is_directory=True)
         except (OSError, NotImplementedError):
             link.write_text(version.name + "\n", encoding="utf-8")
-        link.replace(version.parent / CURRENT)
+        pointer = version.parent / CURRENT
+        if pointer.is_dir() and not pointer.is_symlink():
+            pointer.rename(temporary / "copied")  # of a link, by a copy that followed it
+        link.replace(pointer)
         sync(version.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -152,7 +155,7 @@ def prune(root: Path, keep: Mapping[str, str]) -> list[Path]:
         for version in sorted((root / asset).glob("*"))
         if version.is_dir()
         and not version.is_symlink()
-        and version.name != current
+        and version.name not in (current, CURRENT)
         and not version.name.startswith(".")
     ]
     for folder in removed:

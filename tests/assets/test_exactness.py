@@ -150,7 +150,7 @@ def first(tmp_path_factory, instance) -> Place:
 @pytest.fixture
 def place(first, tmp_path) -> Place:
     """A copy of the first place, to change something in."""
-    shutil.copytree(first.folder, tmp_path / "place")
+    shutil.copytree(first.folder, tmp_path / "place", symlinks=True)
     return Place(tmp_path / "place", first.instance, copy.deepcopy(CONFIG))
 
 

@@ -62,7 +62,7 @@ def place(tmp_path: Path, finished: Pipeline) -> Iterator[Place]:
     Readers and runs that a failed test left running would slow every test after it.
     """
     place = Place(tmp_path)
-    shutil.copytree(finished.home, place.data)
+    shutil.copytree(finished.home, place.data, symlinks=True)
     try:
         yield place
     finally:

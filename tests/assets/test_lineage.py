@@ -280,7 +280,7 @@ def bare(finished, pipeline, graph):
     """The results of a run, without the tables that an asset does not declare."""
 
     def copy_for(asset) -> Pipeline:
-        shutil.copytree(finished.home, pipeline.home)
+        shutil.copytree(finished.home, pipeline.home, symlinks=True)
         needed = declared(graph, asset)
         with duckdb.connect(str(pipeline.home / "pipeline.duckdb")) as con:
             tables = {

@@ -12,7 +12,7 @@ BELOW = ("din_model", "test_predictions", "test_auc", "architecture_graph", "onn
 
 
 def test_another_model_is_trained_judged_drawn_and_exported(finished, pipeline):
-    shutil.copytree(finished.home, pipeline.home)
+    shutil.copytree(finished.home, pipeline.home, symlinks=True)
     pipeline.config["ops"]["din_model"]["config"].update(model="pnn", product_layer="elementwise")
 
     # The options of the run before name the activation unit, which this model does not have.

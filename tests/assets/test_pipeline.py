@@ -259,7 +259,7 @@ def test_published_file_stays_as_it_is_until_a_run_has_succeeded(
     def broken(*_, **__):
         raise RuntimeError("no picture, no model for serving")
 
-    shutil.copytree(finished.home, pipeline.home)
+    shutil.copytree(finished.home, pipeline.home, symlinks=True)
     before = (pipeline.home / "warehouse.duckdb").read_bytes()
     pipeline.config["ops"]["din_model"]["config"]["seed"] = 1
     monkeypatch.setattr(f"din_core.serving.{failing}", broken)

@@ -72,7 +72,7 @@ def never_refreshed(pipeline, csv):
 
 @pytest.fixture
 def refreshed(never_refreshed, pipeline, first_refresh):
-    shutil.copytree(first_refresh[1], pipeline.home)
+    shutil.copytree(first_refresh[1], pipeline.home, symlinks=True)
     return never_refreshed
 
 

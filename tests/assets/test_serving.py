@@ -101,7 +101,7 @@ def test_same_weights_of_other_ids_are_another_version(finished, pipeline, tmp_p
 def test_a_graph_that_predicts_otherwise_is_not_published(finished, pipeline, monkeypatch):
     import shutil
 
-    shutil.copytree(finished.home, pipeline.home)
+    shutil.copytree(finished.home, pipeline.home, symlinks=True)
     before = pipeline.versions()
     monkeypatch.setattr("din_core.serving.graphs.parity.parity", lambda *_: 0.73)
     message = failure_of(pipeline.run("onnx_model"))

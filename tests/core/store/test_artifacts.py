@@ -215,5 +215,19 @@ def test_current_is_no_version_to_prune_and_still_leads_to_the_one_that_is_kept(
     assert (tmp_path / "bundle" / "current" / "a").read_text() == "v2"
 
 
+def test_copy_of_a_folder_that_followed_the_link_is_put_right(tmp_path):
+    artifacts.point_to(make_version(tmp_path / "original", "v1"))
+    shutil.copytree(tmp_path / "original", tmp_path / "copy")
+    assert artifacts.pointed_to(tmp_path / "copy", "bundle") is None
+    assert artifacts.prune(tmp_path / "copy", {"bundle": "v1"}) == []
+    artifacts.point_to(make_version(tmp_path / "copy", "v2"))
+    assert artifacts.pointed_to(tmp_path / "copy", "bundle") == "v2"
+    assert {path.name for path in (tmp_path / "copy" / "bundle").iterdir()} == {
+        "current",
+        "v1",
+        "v2",
+    }
+
+
 def test_nothing_is_pointed_to_before_the_first_version(tmp_path):
     assert artifacts.pointed_to(tmp_path, "bundle") is None
