@@ -18,18 +18,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pyarrow import parquet
 
 from din_core.errors import WrongRequestError
 from din_core.serving.answers import Event, Explanation, Ranking
-from din_core.serving.bundle import contents
+from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
 from din_core.serving.bundle.graphs import Graphs, IndexGraphs, Numbers, RawGraphs, Sessions
 from din_core.serving.bundle.histories import Histories
 from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, one_id, several_ids
 from din_core.serving.bundle.rows import Rows
 
-_parquet: Any = parquet  # pyarrow has no types
 Float32 = npt.NDArray[np.float32]
 #: A number of the context: one for all candidates, or one each.
 Context = Mapping[str, float | Iterable[float]]
@@ -61,7 +59,7 @@ class Ranker:
         if isinstance(threads, bool) or threads < 1:
             raise WrongRequestError(f"threads is {threads}; it is at least 1")
         self.bundle = Bundle.open(folder)
-        ids = _parquet.read_table(self.bundle.path(contents.ITEMS), columns=["item_id"])
+        ids = parquet_files.read(self.bundle.path(contents.ITEMS), ["item_id"])
         self._items = SortedIds(ids["item_id"], self.bundle.item_ids)
         self._catalogue: Ids | None = None
         self._histories = Histories(
@@ -192,7 +190,9 @@ class Ranker:
         if len(users) != len(items):
             raise WrongRequestError(f"{len(users)} user_ids and {len(items)} item_ids; give pairs")
         given = self._context(context, len(users))
-        starts = np.flatnonzero(np.r_[len(users) > 0, users[1:] != users[:-1]])
+        if len(users) == 0:
+            return np.zeros(0, np.float32)
+        starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]])
         if len(users) < _PAIRS_OF_ONE_USER * len(starts):
             histories = self._histories.of_several(users)
             table = {"user_id": users, "target_item_id": items, "hist_item_id": histories, **given}

@@ -9,11 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyarrow import parquet
+from din_core.serving.bundle import contents, parquet_files
 
-from din_core.serving.bundle import contents
-
-_parquet: Any = parquet  # pyarrow has no types
 _SHOWN = 3
 
 _PROGRAM = '''\
@@ -73,7 +70,4 @@ def write(folder: Path, about: Mapping[str, Any]) -> str:
 
 def _first(path: Path, column: str) -> list[Any]:
     """The first ids of a file."""
-    with _parquet.ParquetFile(path) as file:
-        if file.num_row_groups == 0:
-            return []
-        return file.read_row_group(0, [column])[column].slice(0, _SHOWN).to_pylist()
+    return parquet_files.read(path, [column])[column].slice(0, _SHOWN).to_pylist()

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import parquet
 
-from din_core.serving.bundle import contents
+from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
 from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array
 
-_parquet: Any = parquet  # pyarrow has no types
 Column = npt.NDArray[Any]
 
 
@@ -35,7 +33,7 @@ class FeatureTables:
         self._users: SortedIds | None = None
         self._of_user: dict[str, Column] = {}
         if contents.USERS in bundle:
-            ids = _parquet.read_table(bundle.path(contents.USERS), columns=["user_id"])
+            ids = parquet_files.read(bundle.path(contents.USERS), ["user_id"])
             self._users = SortedIds(ids["user_id"], bundle.user_ids)
             self._of_user = _columns(bundle, contents.USERS, "user")
 
@@ -66,7 +64,7 @@ class FeatureTables:
 
 def _columns(bundle: Bundle, file: str, kind: str) -> dict[str, Column]:
     """Read a vocabulary's columns but the ids, each with a first row for what is unknown."""
-    table = _parquet.read_table(bundle.path(file))
+    table = parquet_files.read(bundle.path(file))
     columns: dict[str, Column] = {}
     for name in table.column_names:
         if name == f"{kind}_id":

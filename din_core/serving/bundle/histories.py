@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import parquet
 
+from din_core.serving.bundle import parquet_files
 from din_core.serving.bundle.contents import IdKind
 from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array
 
 #: Users of a row group: one user's costs a read of so many.
 USERS_OF_A_GROUP = 4096
 _GROUPS_KEPT = 64
-_parquet: Any = parquet  # pyarrow has no types
 
 
 class Histories:
@@ -35,8 +34,7 @@ class Histories:
 
     def __init__(self, path: Path, user_ids: IdKind, item_ids: IdKind) -> None:
         self._path, self._item_ids = path, item_ids
-        with _parquet.ParquetFile(path) as file:
-            self.users = SortedIds(file.read(["user_id"])["user_id"], user_ids)
+        self.users = SortedIds(parquet_files.read(path, ["user_id"])["user_id"], user_ids)
         self._group: Callable[[int], Any] = functools.lru_cache(_GROUPS_KEPT)(self._read_group)
         self._whole: Any = None
 
@@ -55,16 +53,15 @@ class Histories:
         All histories are read the first time, and kept.
         """
         if self._whole is None:
-            with _parquet.ParquetFile(self._path) as file:
-                column = file.read(["hist_item_id"])["hist_item_id"].combine_chunks()
+            whole = parquet_files.read(self._path, ["hist_item_id"])
+            column = whole["hist_item_id"].combine_chunks()
             empty = pa.array([[]], type=column.type)
             self._whole = pa.concat_arrays([column, empty])
         positions = self.users.positions(users)
         return self._whole.take(pa.array(np.where(positions < 0, len(self.users), positions)))
 
     def _read_group(self, group: int) -> Any:
-        with _parquet.ParquetFile(self._path) as file:
-            return file.read_row_group(group, ["hist_item_id"])["hist_item_id"].combine_chunks()
+        return parquet_files.read_group(self._path, group, "hist_item_id")
 
 
 def _as_array(items: Any, kind: IdKind) -> Ids:

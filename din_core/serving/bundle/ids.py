@@ -7,6 +7,7 @@ Shapes: N ids that are asked for, V ids of a vocabulary.
 
 from __future__ import annotations
 
+import bisect
 import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute
 
 from din_core.errors import WrongRequestError
 from din_core.serving.bundle.contents import IdKind
@@ -23,10 +23,9 @@ Id = int | str
 Ids = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
 
-_compute: Any = pyarrow.compute  # pyarrow has no types
 _RANGE = np.iinfo(np.int64)
-# A binary search costs so many steps in Python as a pass over the vocabulary takes of its ids.
-_STEPS_OF_A_SEARCH = 256
+# So many ids of a vocabulary are made texts of Python in the time of one search in Arrow's.
+_IDS_READ_IN_A_SEARCH = 128
 
 
 def one_id(value: object, kind: IdKind, name: str) -> Id:
@@ -112,6 +111,7 @@ class SortedIds:
     def __init__(self, ids: Any, kind: IdKind) -> None:
         self._ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
         self._numbers = self._ids.to_numpy() if kind == "int64" else None
+        self._texts: list[str] | None = None
         self.kind: IdKind = kind
 
     def __len__(self) -> int:
@@ -132,11 +132,12 @@ class SortedIds:
             inside = places < len(self._numbers)
             found[inside] = self._numbers[places[inside]] == ids[inside]
             return np.where(found, places, -1).astype(np.int64)
-        if len(ids) * _STEPS_OF_A_SEARCH < len(self._ids):
+        if self._texts is None and len(ids) * _IDS_READ_IN_A_SEARCH < len(self._ids):
             return np.array([self._search(each) for each in ids], dtype=np.int64)
-        asked = pa.array(ids, type=self._ids.type)
-        found = _compute.index_in(asked, value_set=self._ids).fill_null(-1)
-        return found.to_numpy(zero_copy_only=False).astype(np.int64)
+        # Not by Arrow's own index_in: making an array of the ids would import pandas, where it is.
+        if self._texts is None:
+            self._texts = self._ids.to_pylist()
+        return np.array([_place_in(self._texts, each) for each in ids], dtype=np.int64)
 
     def _search(self, wanted: str) -> int:
         # Texts are in the order of their UTF-8 bytes, which is that of their code points.
@@ -149,3 +150,8 @@ class SortedIds:
                 high = middle
         is_there = low < len(self._ids) and self._ids[low].as_py() == wanted
         return low if is_there else -1
+
+
+def _place_in(texts: list[str], wanted: str) -> int:
+    place = bisect.bisect_left(texts, wanted)
+    return place if place < len(texts) and texts[place] == wanted else -1
