@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from din_core.serving.bundle import parquet_files
 from din_core.serving.bundle.contents import IdKind
-from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array
+from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, from_arrow
 
 #: Users of a row group: one user's costs a read of so many.
 USERS_OF_A_GROUP = 4096
@@ -45,7 +45,7 @@ class Histories:
             return None
         group, row = divmod(int(position), USERS_OF_A_GROUP)
         items = self._group(group)[row].values
-        return _as_array(items, self._item_ids)
+        return from_arrow(items, self._item_ids)
 
     def of_several(self, users: Ids) -> Any:
         """Return the items of N users as an Arrow array of N lists, empty for who is not known.
@@ -62,7 +62,3 @@ class Histories:
 
     def _read_group(self, group: int) -> Any:
         return parquet_files.read_group(self._path, group, "hist_item_id")
-
-
-def _as_array(items: Any, kind: IdKind) -> Ids:
-    return items.to_numpy(zero_copy_only=False) if kind == "string" else items.to_numpy()

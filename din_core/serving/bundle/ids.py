@@ -100,6 +100,14 @@ def as_array(ids: Sequence[Id], kind: IdKind) -> Ids:
     return np.array(ids, dtype=np.int64 if kind == "int64" else object)
 
 
+def from_arrow(ids: Any, kind: IdKind) -> Ids:
+    """Return an Arrow array of ids, none of them NULL, as a graph takes it.
+
+    Not by Arrow's own ``to_numpy``, which imports pandas where it is.
+    """
+    return np.from_dlpack(ids) if kind == "int64" else np.array(ids.to_pylist(), dtype=object)
+
+
 class SortedIds:
     """The ids of a vocabulary, in ascending order: where each stands.
 
@@ -110,7 +118,7 @@ class SortedIds:
 
     def __init__(self, ids: Any, kind: IdKind) -> None:
         self._ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
-        self._numbers = self._ids.to_numpy() if kind == "int64" else None
+        self._numbers = from_arrow(self._ids, kind) if kind == "int64" else None
         self._texts: list[str] | None = None
         self.kind: IdKind = kind
 
@@ -122,7 +130,7 @@ class SortedIds:
         """Return all ids as a graph takes them ``[V]``."""
         if self._numbers is not None:
             return self._numbers
-        return self._ids.to_numpy(zero_copy_only=False)
+        return from_arrow(self._ids, self.kind)
 
     def positions(self, ids: Ids) -> Positions:
         """Return where ids stand, from 0, and -1 for those that are not there; int64 ``[N]``."""
@@ -134,7 +142,7 @@ class SortedIds:
             return np.where(found, places, -1).astype(np.int64)
         if self._texts is None and len(ids) * _IDS_READ_IN_A_SEARCH < len(self._ids):
             return np.array([self._search(each) for each in ids], dtype=np.int64)
-        # Not by Arrow's own index_in: making an array of the ids would import pandas, where it is.
+        # Not by Arrow's own index_in: an array made of the ids would import pandas, too.
         if self._texts is None:
             self._texts = self._ids.to_pylist()
         return np.array([_place_in(self._texts, each) for each in ids], dtype=np.int64)

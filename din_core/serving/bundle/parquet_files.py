@@ -1,7 +1,7 @@
 """Reading the Parquet files of a bundle.
 
-By ``ParquetFile`` and not by ``read_table``, which imports pandas where it is, and takes as long for
-that as all the rest of a ranking.
+By ``ParquetFile`` and not by ``read_table``, which imports pandas where it is, and takes as long
+for that as all the rest of a ranking.
 """
 
 from __future__ import annotations
