@@ -63,11 +63,14 @@ def score(
         WrongRequestError: A file cannot be read or written, or a column is missing, of another
             type, or called ``score`` already.
     """
+    if not rows.is_file():
+        raise WrongRequestError(f"{rows}: no such file")
     try:
         file = _parquet.ParquetFile(rows)
-    except (OSError, pa.ArrowException) as error:
-        reason = getattr(error, "strerror", None) or "it is no Parquet file"
-        raise WrongRequestError(f"{rows}: {reason}") from error
+    except pa.ArrowException as error:
+        raise WrongRequestError(f"{rows}: it is no Parquet file") from error
+    except OSError as error:
+        raise WrongRequestError(f"{rows} cannot be read: {error}") from error
     if not out.parent.is_dir():
         raise WrongRequestError(f"{out}: there is no folder {out.parent}")
     if out.is_dir() or not os.access(out.parent, os.W_OK):

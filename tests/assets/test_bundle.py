@@ -1,0 +1,349 @@
+"""The bundle that a run leaves: it answers as the tables say, by whatever way it is asked."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+
+import duckdb
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+from pyarrow import parquet
+
+from din_assets.command import cli
+from din_core import manifests, serving
+from din_core.errors import WrongRequestError
+from din_core.serving.bundle import contents
+from din_core.serving.ranker import Ranker
+from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
+
+HEADER = "user_id,item_id,time,label,cate_id,brand,country,price,age,hour"
+
+
+def labelled_rows(n_users=30):
+    """Lists of three items shown at a time, one of them taken; ids are text, some with a comma."""
+    chance = random.Random(5)
+    for user in range(n_users):
+        for moment in range(6):
+            for place, item in enumerate(chance.sample(range(25), 3)):
+                price = "" if item % 5 == 0 else f"{item}.5"
+                yield (
+                    f'"u,{user}",ä{item},{moment},{int(place == 0)},c{item % 4},b{item % 3},'
+                    f"l{user % 2},{price},{20 + user},{chance.randrange(24)}"
+                )
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A run on labelled rows with text ids, attributes and numbers, and a network with the user."""
+    folder = tmp_path_factory.mktemp("labelled")
+    log = write_rows(folder / "log.csv", *labelled_rows(), header=HEADER)
+    with run_history() as instance:
+        pipeline = Pipeline(folder / "data", instance)
+        pipeline.config["ops"]["interactions"] = {
+            "config": {
+                "path": str(log),
+                "item_attribute_cols": ["cate_id", "brand"],
+                "user_attribute_cols": ["country"],
+                "item_dense_cols": ["price"],
+                "user_dense_cols": ["age"],
+                "context_dense_cols": ["hour"],
+            }
+        }
+        pipeline.config["ops"]["samples"] = {"config": {"max_history": 3}}
+        pipeline.config["ops"]["din_model"]["config"]["use_user"] = True
+        result = pipeline.run()
+        assert result.success, failure_of(result)
+        yield pipeline
+
+
+@pytest.fixture(params=["finished", "labelled"])
+def made(request):
+    return request.getfixturevalue(request.param)
+
+
+def current(pipeline):
+    return pipeline.home / "artifacts" / "bundle" / "current"
+
+
+def rows_of(pipeline, query):
+    with duckdb.connect(str(pipeline.home / "warehouse.duckdb"), read_only=True) as con:
+        return con.sql(query).to_arrow_table()
+
+
+def test_current_leads_to_the_version_of_the_ledger(made):
+    assert Ranker(current(made)).version == made.versions()["bundle"]
+    assert manifests.damage_of(current(made).resolve()) is None
+
+
+def test_rows_of_samples_have_the_score_of_predictions(made):
+    rows = rows_of(
+        made,
+        """
+        select samples.*, predictions.score
+        from samples
+        inner join predictions using (user_id, target_item_id, position, label)
+        where split = 'test'
+        """,
+    )
+    assert len(rows) >= 50
+    scores = Ranker(current(made)).score(rows)
+    assert scores == pytest.approx(rows["score"].to_numpy(), abs=1e-5)
+
+
+def test_ranking_of_a_user_has_the_scores_of_the_same_rows(made):
+    ranker = Ranker(current(made))
+    context = ranker.bundle.context
+    rows = rows_of(
+        made,
+        f"""
+        select user_id, target_item_id, hist_item_id, {", ".join([*context, "1 as one"])}
+        from samples
+        where split = 'val'
+        order by all
+        limit 20
+        """,
+    )
+    scores = ranker.score(rows)
+    for row, expected in zip(rows.to_pylist(), scores, strict=True):
+        ranking = ranker.rank(
+            user_id=row["user_id"],
+            history=row["hist_item_id"],
+            candidates=[row["target_item_id"]],
+            exclude_history=False,
+            context={name: row[name] for name in context},
+        )
+        assert ranking.probability == pytest.approx([expected], abs=1e-6)
+        assert ranking.user_is_known
+
+
+def test_default_history_is_the_users_latest_events(made):
+    longest = Ranker(current(made)).bundle.max_history
+    whole = dict(
+        rows_of(made, "select user_id, items from behaviour_sequences order by user_id")
+        .to_pandas()
+        .itertuples(index=False)
+    )
+    histories = parquet.read_table(current(made) / "histories.parquet").to_pylist()
+    assert any(len(each["hist_item_id"]) == longest for each in histories) or longest == 50
+    assert len(histories) == made.query("select count(*) from users")[0][0]
+    for each in histories:
+        expected = list(whole.get(each["user_id"], []))[-longest:]
+        assert each["hist_item_id"] == expected
+
+
+def test_graphs_are_found_and_used_without_a_guess(made):
+    """As a program in another language would: by the graph's own metadata, on raw ids."""
+    session = onnxruntime.InferenceSession(current(made) / "score.onnx")
+    said = session.get_modelmeta().custom_metadata_map
+    about = manifests.read(current(made)).about
+    assert said["history_order"] == "oldest first"
+    assert said["max_history"] == str(about["max_history"])
+    assert said["padding"] == str(about["padding"])
+    assert said["data_version"] == made.versions()["din_model"]
+    described = {each["name"] for each in about["graphs"]["score.onnx"]["inputs"]}
+    assert {each.name for each in session.get_inputs()} == described
+
+
+def test_example_runs_with_numpy_and_onnxruntime_alone(made, tmp_path):
+    copy = shutil.copytree(current(made), tmp_path / "copy")
+    program = (copy / "example.py").read_text()
+    assert len(program.splitlines()) < 25
+    imported = set(re.findall(r"^(?:import|from) (\w+)", program, flags=re.M))
+    assert imported == {"pathlib", "numpy", "onnxruntime"}
+    done = subprocess.run(
+        [sys.executable, str(copy / "example.py")], capture_output=True, text=True, check=True
+    )
+    printed = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
+    ranker = Ranker(copy)
+    items = parquet.read_table(copy / "vocabularies" / "items.parquet")["item_id"][:3].to_pylist()
+    [user] = parquet.read_table(copy / "histories.parquet")["user_id"][:1].to_pylist()
+    expected = ranker.rank(user_id=user, history=items[:2], candidates=items, exclude_history=False)
+    assert [item for item, _ in printed] == [str(item) for item in expected.item_id]
+    assert [float(score) for _, score in printed] == pytest.approx(
+        expected.probability.tolist(), abs=1e-6
+    )
+
+
+def test_sql_of_the_bundle_makes_the_same_samples_from_the_interactions(made, tmp_path):
+    original = str(made.home / "pipeline.duckdb")
+    with duckdb.connect(str(tmp_path / "again.duckdb")) as con:
+        con.execute(f"attach '{original}' as original (read_only)")
+        con.execute("create table interactions as from original.interactions")
+        for file in sorted((current(made) / "sql").glob("*.sql")):
+            con.execute(file.read_text())
+        columns = "split, label, user_id, target_item_id, hist_item_id, position, time"
+        again = con.sql(f"select {columns} from samples order by all").fetchall()
+    assert again == made.query(f"select {columns} from samples order by all")
+
+
+def test_model_card_says_what_the_score_is_and_has_the_figures(made):
+    about = manifests.read(current(made)).about
+    text = (current(made) / "README.md").read_text()
+    _, front, body = text.split("---\n", 2)
+    said = yaml.safe_load(front)
+    figures = {
+        each["type"]: each["value"] for each in said["model-index"][0]["results"][0]["metrics"]
+    }
+    [(auc,)] = made.query(
+        "select value from metrics where metric = 'auc' and split = 'test' "
+        + ("and slice = 'all'" if "slice" in about["metrics"][0] else "")
+    )
+    assert figures["auc"] == pytest.approx(auc, abs=1e-6)
+    is_labelled = ("label",) in made.query("select column_name from (describe interactions)")
+    kind = "probability" if is_labelled else "relative"
+    assert about["score"]["kind"] == kind
+    assert ("An order, and no rate" in body) == (kind == "relative")
+    assert "## Licence" in body
+    assert str(made.home) not in json.dumps(about) + text
+
+
+def test_nothing_in_a_bundle_is_pickled_or_names_this_machine(made):
+    for path in current(made).rglob("*"):
+        assert path.suffix in {"", ".onnx", ".parquet", ".json", ".md", ".py", ".sql"}
+        if path.is_file():
+            assert str(made.home).encode() not in path.read_bytes()
+
+
+def test_command_ranks_as_the_ranker_does(made, capsys, monkeypatch):
+    monkeypatch.setenv("DIN_HOME", str(made.home))
+    ranker = Ranker(current(made))
+    [user] = parquet.read_table(current(made) / "histories.parquet")["user_id"][:1].to_pylist()
+    assert cli.main(["rank", "--user", str(user), "--top", "4", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    expected = ranker.rank(user_id=user, k=4)
+    assert [each["item_id"] for each in answer["items"]] == expected.item_id.tolist()
+    assert answer["version"] == ranker.version
+
+
+def test_command_takes_a_history_and_a_file_of_candidates(labelled, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("DIN_HOME", str(labelled.home))
+    file = tmp_path / "candidates.txt"
+    file.write_text("ä1\nä2\n\nnew\n", encoding="utf-8")
+    words = ["rank", "--user", "u,3", "--history", '"ä4",ä5', "--candidates", str(file)]
+    assert cli.main([*words, "--context", "hour=3"]) == 0
+    said = capsys.readouterr()
+    expected = Ranker(current(labelled)).rank(
+        user_id="u,3",
+        history=["ä4", "ä5"],
+        candidates=["ä1", "ä2", "new"],
+        context={"hour": 3},
+    )
+    printed = [line.split() for line in said.out.splitlines()]
+    assert [item for item, _ in printed] == expected.item_id.tolist()
+    assert "an unknown item's score: new" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["rank", "--user", "x"], "--user is 'x', and ids are integers here"),
+        (["rank", "--history", "1,b"], "--history is 'b', and ids are integers here"),
+        (["rank", "--top", "0"], "k is 0; it is a whole number of at least 1"),
+        (["rank", "--candidates", "nowhere.txt"], "nowhere.txt: No such file or directory"),
+        (["rank", "--context", "hour"], "--context is 'hour'; write NAME=NUMBER"),
+        (["rank", "--context", "hour=3"], "context has 'hour', and the model takes no such number"),
+        (["rank", "--bundle", "nowhere"], "nowhere: no such folder"),
+        (["score", "nowhere.parquet", "--out", "o"], "nowhere.parquet: no such file"),
+        (["score", "log.csv", "--out", "o"], "log.csv: it is no Parquet file"),
+        (["score", "odd.parquet", "--out", "o"], "the rows have no column 'user_id'"),
+        (["score", "scored.parquet", "--out", "o"], "scored.parquet has a column 'score' already"),
+        (["score", "odd.parquet", "--out", "no/o"], "no/o: there is no folder no"),
+    ],
+)
+def test_what_is_typed_wrong_ends_in_a_sentence_and_status_2(
+    finished, capsys, monkeypatch, tmp_path, words, sentence
+):
+    monkeypatch.setenv("DIN_HOME", str(finished.home))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "log.csv").write_text("user_id,item_id\n1,2\n")
+    duckdb.sql("select 1 as item_id").write_parquet(str(tmp_path / "odd.parquet"))
+    duckdb.sql("select 1 as score").write_parquet(str(tmp_path / "scored.parquet"))
+    assert cli.main(words) == 2
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"din: {sentence}")
+    assert not (tmp_path / "o").exists()
+
+
+def test_command_scores_pairs_and_rows_of_samples(made, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("DIN_HOME", str(made.home))
+    monkeypatch.setattr("din_core.serving.score_files._ROWS_OF_A_BLOCK", 100)
+    pairs, samples = tmp_path / "pairs.parquet", tmp_path / "samples.parquet"
+    parquet.write_table(
+        rows_of(made, "select user_id, item_id, 'kept' as more from users cross join items"), pairs
+    )
+    parquet.write_table(rows_of(made, "from samples limit 250"), samples)
+    ranker = Ranker(current(made))
+    for file in (pairs, samples):
+        out = tmp_path / f"scored_{file.name}"
+        assert cli.main(["score", str(file), "--out", str(out)]) == 0
+        scored, rows = parquet.read_table(out), parquet.read_table(file)
+        assert scored.drop_columns("score").equals(rows)
+        expected = (
+            ranker.score(rows)
+            if file == samples
+            else ranker.score_pairs(rows["user_id"], rows["item_id"])
+        )
+        assert scored["score"].to_numpy() == pytest.approx(expected, abs=1e-6)
+        assert f"{len(rows):,} rows scored" in capsys.readouterr().out
+
+
+def test_score_of_a_pair_is_a_function_of_sql(made):
+    con = serving.attach(current(made), made.home / "warehouse.duckdb")
+    ranker = Ranker(current(made))
+    with con:
+        rows = con.sql(
+            "select user_id, item_id, din_score(user_id, item_id) as score "
+            "from users cross join items order by user_id, item_id limit 300"
+        ).fetchall()
+        user, item, _ = rows[0]
+        nothing = con.execute("select din_score(null, ?), din_score(?, null)", [item, user])
+        assert nothing.fetchall() == [(None, None)]
+        assert con.sql("select count(*) from samples").fetchall()[0][0] > 0
+    users, items, scores = zip(*rows, strict=True)
+    assert scores == pytest.approx(ranker.score_pairs(users, items), abs=1e-6)
+    with pytest.raises(WrongRequestError, match="no such file"):
+        serving.attach(current(made), made.home / "nowhere.duckdb")
+
+
+def test_large_vocabulary_is_served_by_indices_with_the_same_answers(
+    labelled, pipeline, monkeypatch
+):
+    """Beyond the limit a graph holds no ids: the Ranker looks them up itself."""
+    shutil.copytree(labelled.home, pipeline.home, symlinks=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("din_core.serving.graphs.writing.MOST_IDS", 10)
+        result = pipeline.run("bundle")
+        assert result.success, failure_of(result)
+    by_index, by_id = Ranker(current(pipeline)), Ranker(current(labelled))
+    assert contents.RANK not in by_index.bundle
+    assert "ids" in by_index.bundle.about["left_out"][contents.RANK]
+    asked = {"user_id": "u,3", "history": ["ä1", "new", "ä7"], "context": {"hour": 2}, "k": 99}
+    one, other = by_index.rank(**asked), by_id.rank(**asked)
+    assert dict(one) == pytest.approx(dict(other), abs=1e-6)
+    rows = rows_of(labelled, "from samples limit 100")
+    assert by_index.score(rows) == pytest.approx(by_id.score(rows), abs=1e-6)
+    with pytest.raises(contents.BundleError, match=r"has no explain.onnx: \d+ ids, and a graph"):
+        by_index.explain(item_id="ä1")
+    subprocess.run(
+        [sys.executable, str(current(pipeline) / "example.py")], check=True, capture_output=True
+    )
+
+
+def test_bundle_that_answers_otherwise_is_not_published(finished, pipeline, monkeypatch):
+    shutil.copytree(finished.home, pipeline.home, symlinks=True)
+    before = pipeline.versions()
+    leads_to = current(pipeline).resolve()
+    monkeypatch.setattr(
+        Ranker, "score", lambda self, table: np.full(len(table), np.nan, np.float32)
+    )
+    message = failure_of(pipeline.run("bundle"))
+    assert "score of a test sample differs from the table predictions by nan" in message
+    assert pipeline.versions() == before
+    assert current(pipeline).resolve() == leads_to
