@@ -6,14 +6,14 @@ Shapes: N candidates of one user, B rows, L events of a history.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
 from din_core.serving.bundle import contents
-from din_core.serving.bundle.contents import Bundle
+from din_core.serving.bundle.contents import Bundle, IdKind
 from din_core.serving.bundle.feature_tables import FeatureTables
 from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array
 
@@ -58,7 +58,8 @@ class Sessions:
         session = self._session(file)
         taken = {each.name: feeds[each.name] for each in session.get_inputs()}
         names = [each.name for each in session.get_outputs()]
-        return dict(zip(names, session.run(names, taken), strict=True))
+        outputs = cast("list[Float32]", session.run(names, taken))
+        return dict(zip(names, outputs, strict=True))
 
     def _session(self, file: str) -> onnxruntime.InferenceSession:
         if file not in self._opened:
@@ -81,7 +82,7 @@ class RawGraphs:
     """
 
     def __init__(self, bundle: Bundle, sessions: Sessions) -> None:
-        self._user_ids = bundle.user_ids
+        self._user_ids: IdKind = bundle.user_ids
         self._sessions = sessions
 
     def rank(self, user: Id, history: Ids, candidates: Ids, context: Numbers) -> Float32:

@@ -33,7 +33,8 @@ class Histories:
     """
 
     def __init__(self, path: Path, user_ids: IdKind, item_ids: IdKind) -> None:
-        self._path, self._item_ids = path, item_ids
+        self._path = path
+        self._item_ids: IdKind = item_ids
         self.users = SortedIds(parquet_files.read(path, ["user_id"])["user_id"], user_ids)
         self._group: Callable[[int], Any] = functools.lru_cache(_GROUPS_KEPT)(self._read_group)
         self._whole: Any = None

@@ -71,7 +71,7 @@ def parsed_id(text: str, kind: IdKind, name: str) -> Id:
     return one_id(number, kind, name)
 
 
-def several_ids(values: Iterable[object], kind: IdKind, name: str) -> Ids:
+def several_ids(values: object, kind: IdKind, name: str) -> Ids:
     """Return ids as a graph takes them: int64 ``[N]``, or ``[N]`` objects that are text.
 
     Args:
@@ -84,14 +84,15 @@ def several_ids(values: Iterable[object], kind: IdKind, name: str) -> Ids:
     """
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise WrongRequestError(f"{name} is {values!r}; give a list of ids")
-    if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        values = values.to_pylist()
-    if isinstance(values, np.ndarray):
-        if values.ndim != 1:
-            raise WrongRequestError(f"{name} has {values.ndim} dimensions; give a list of ids")
-        if kind == "int64" and values.dtype.kind in "iu" and values.dtype != np.uint64:
-            return values.astype(np.int64)
-    plain = [one_id(each, kind, f"{name}[{place}]") for place, each in enumerate(values)]
+    given: Any = values
+    if isinstance(given, (pa.Array, pa.ChunkedArray)):
+        given = given.to_pylist()
+    if isinstance(given, np.ndarray):
+        if given.ndim != 1:
+            raise WrongRequestError(f"{name} has {given.ndim} dimensions; give a list of ids")
+        if kind == "int64" and given.dtype.kind in "iu" and given.dtype != np.uint64:
+            return given.astype(np.int64)
+    plain = [one_id(each, kind, f"{name}[{place}]") for place, each in enumerate(given)]
     return as_array(plain, kind)
 
 
@@ -143,9 +144,9 @@ class SortedIds:
         if self._texts is None and len(ids) * _IDS_READ_IN_A_SEARCH < len(self._ids):
             return np.array([self._search(each) for each in ids], dtype=np.int64)
         # Not by Arrow's own index_in: an array made of the ids would import pandas, too.
-        if self._texts is None:
-            self._texts = self._ids.to_pylist()
-        return np.array([_place_in(self._texts, each) for each in ids], dtype=np.int64)
+        texts: list[str] = self._ids.to_pylist() if self._texts is None else self._texts
+        self._texts = texts
+        return np.array([_place_in(texts, each) for each in ids], dtype=np.int64)
 
     def _search(self, wanted: str) -> int:
         # Texts are in the order of their UTF-8 bytes, which is that of their code points.

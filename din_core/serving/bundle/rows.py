@@ -53,7 +53,7 @@ class Rows:
     def __init__(self, table: Any, bundle: Bundle) -> None:
         self._bundle = bundle
         rows = _table(table)
-        needed = {"target_item_id": bundle.item_ids}
+        needed: dict[str, IdKind] = {"target_item_id": bundle.item_ids}
         if bundle.uses_user:
             needed["user_id"] = bundle.user_ids
         columns = {name: _ids(_column(rows, name), name, kind) for name, kind in needed.items()}
