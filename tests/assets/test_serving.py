@@ -1,4 +1,4 @@
-"""What a server is handed: the graph, the vocabularies of its indices, and the example in docs."""
+"""What a server is handed: the graphs, the vocabularies, and the example in docs."""
 
 import re
 
@@ -16,11 +16,14 @@ def folder_of(pipeline, asset):
 
 
 def example_for(pipeline):
-    """The functions of the page on serving, run as they stand there."""
+    """The page's example with onnxruntime alone, run as it stands there."""
     page = (paths.project_root() / "docs" / "serving.md").read_text(encoding="utf-8")
-    [code] = re.findall(r"```python\n(.*?)```", page, flags=re.S)
-    version = pipeline.versions()["onnx_model"]
-    names = {"folder": pipeline.home / "artifacts" / "onnx_model" / version}
+    [code] = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", page, flags=re.S)
+        if "import onnxruntime" in block
+    ]
+    names = {"folder": pipeline.home / "artifacts" / "bundle" / "current"}
     exec(code, names)
     return names
 
@@ -59,7 +62,8 @@ def test_example_scores_as_the_pipeline_does(finished):
 
 def test_example_takes_what_nobody_knows_for_unknown(finished):
     example = example_for(finished)
-    some = list(example["items"].index[:3])
+    vocabulary = pd.read_parquet(example["folder"] / "vocabularies" / "items.parquet")
+    some = list(vocabulary["item_id"][:3])
     score = example["probabilities"]
     assert score(-7, [], [-5]).shape == (1,)
     unknown = score(-7, some, [some[0], -5])
