@@ -143,7 +143,7 @@ def _show_results(resource: "StoreResource") -> None:
     """
     from din_core import store
     from din_core.evaluation import metrics_table
-    from din_core.store import ledger
+    from din_core.store import artifacts, ledger
 
     with store.connect(resource.published_path, read_only=True) as con:
         made = ledger.entries(con)
@@ -151,6 +151,5 @@ def _show_results(resource: "StoreResource") -> None:
     print(figures.summary())
     for warning in figures.warnings():
         print(f"Mind: {warning}.")
-    model = resource.artifacts_root / (made["onnx_model"].artifact or "") / "din.onnx"
     print(f"For analysts: {resource.published_path}")
-    print(f"For serving: {model}")
+    print(f"For serving: {resource.artifacts_root / 'bundle' / artifacts.CURRENT}")
