@@ -140,7 +140,8 @@ def test_words_change_no_version(changed_by, kind):
 
 MADE_BY_SQL = {
     "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
-    "user_sequences", "negatives", "samples", "test_predictions", "test_auc", "warehouse",
+    "user_sequences", "negatives", "samples", "test_predictions", "test_auc", "bundle",
+    "warehouse",
 }  # fmt: skip
 
 BEHAVIOUR = {
@@ -177,8 +178,8 @@ BEHAVIOUR = {
     "what reads lineage": (
         ("din_core/tables/lineage/plausible_contexts.py", "sampling_seed=1,", "sampling_seed=2,"),
         {
-            "attributes", "cates", "events", "items", "negatives", "samples", "user_sequences",
-            "users", "warehouse",
+            "attributes", "bundle", "cates", "events", "items", "negatives", "samples",
+            "user_sequences", "users", "warehouse",
         },
     ),
     "descriptions of columns": (
@@ -218,8 +219,8 @@ def test_what_is_made_of_one_model_does_not_change_with_another(changed_by, edit
 @pytest.mark.parametrize(
     ("library", "assets"),
     [
-        ("torch", {"din_model", "test_predictions", "architecture_graph", "onnx_model"}),
-        ("onnx", {"onnx_model"}),
+        ("torch", {"din_model", "test_predictions", "architecture_graph", "onnx_model", "bundle"}),
+        ("onnx", {"onnx_model", "bundle"}),
         ("duckdb", MADE_BY_SQL),
     ],
 )  # fmt: skip
