@@ -7,6 +7,7 @@ must not be. Nothing here does any work.
 Presets (a named set of choices) are the run-config files in ``din_assets/presets``.
 """
 
+from din_core.config.explanations import ExplanationConfig
 from din_core.config.kinds import Option
 from din_core.config.model import (
     MODEL_CONFIGS,
@@ -45,6 +46,7 @@ __all__ = [
     "BaseModelConfig",
     "DINConfig",
     "Device",
+    "ExplanationConfig",
     "LearningRateSchedule",
     "MLPModelConfig",
     "ModelConfig",

@@ -109,10 +109,15 @@ class ActivationUnit(nn.Module):
 
     def by_formula(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
         """The same, whatever the kernel: what runs without one, and its tested reference."""
-        weights_P = self.scores(target, history, segment_ids)
-        if self.use_softmax:
-            weights_P = segment_softmax(weights_P, segment_ids, target.shape[0])
+        weights_P = self.weights(target, history, segment_ids)
         return segment_sum(weights_P.unsqueeze(1) * history, segment_ids, target.shape[0])
+
+    def weights(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
+        """What each position is multiplied by, ``[P]``: with softmax shares of 1, else anything."""
+        scores_P = self.scores(target, history, segment_ids)
+        if self.use_softmax:
+            return segment_softmax(scores_P, segment_ids, target.shape[0])
+        return scores_P
 
     def scores(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
         """Weights before any softmax, ``[P]``, by the split formula."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from torch import Tensor
+
 from din_core.network.layers.attention import segment_sum
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from din_core.network.layers.attention import ActivationUnit
 
 
@@ -70,6 +70,23 @@ class FlatPositions:
     def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
         """As :meth:`Positions.attend`, of ``[P, D]``."""
         return unit(target, history, self.segment_ids, self.offsets)
+
+
+@dataclass(frozen=True)
+class RecordingPositions(FlatPositions):
+    """The same, and keeps the weights that the units give: to explain an answer.
+
+    Attributes:
+        weights: Those of each unit, ``[P]``, in the order in which the network asked the units.
+    """
+
+    weights: list[Tensor] = field(default_factory=list[Tensor])
+
+    def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
+        """As :meth:`Positions.attend`, of ``[P, D]``, by the plain formula."""
+        weights_P = unit.weights(target, history, self.segment_ids)
+        self.weights.append(weights_P)
+        return self.sum(weights_P.unsqueeze(1) * history)
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,11 @@ from din_core.network.features import (
     check_kinds,
     pair_histories,
 )
+from din_core.network.layers.attention import ActivationUnit
 from din_core.network.layers.dense import DenseInputs
 from din_core.network.layers.dice import Dice
 from din_core.network.layers.embedding import EmbeddingTables
-from din_core.network.layers.positions import FlatPositions, PaddedPositions
+from din_core.network.layers.positions import FlatPositions, PaddedPositions, RecordingPositions
 
 if TYPE_CHECKING:
     from din_core.network.layers.positions import Positions
@@ -147,6 +148,12 @@ class ClickModel(nn.Module, ABC):
             for module in self.modules()
         )
 
+    @property
+    def weights_are_shares(self) -> bool:
+        """Whether the attention weights of a history add up to 1, as those of a softmax do."""
+        units = [module for module in self.modules() if isinstance(module, ActivationUnit)]
+        return bool(units) and all(unit.use_softmax for unit in units)
+
     @abstractmethod
     def interact(self, x: Embedded) -> Tensor:
         """The dense half of the network: from embeddings to the log-odds of a click.
@@ -178,6 +185,26 @@ class ClickModel(nn.Module, ABC):
     def logits(self, batch: Batch) -> Tensor:
         """Log-odds of a click, ``[B]``."""
         return self.interact(self.embed(batch))
+
+    def attention_weights(self, batch: Batch) -> dict[str, Tensor]:
+        """What the candidate's attention multiplies each history position by.
+
+        Args:
+            batch: Samples.
+
+        Returns:
+            By history feature, ``[P]``: the weights of the unit that reads it, so that the
+            features of one unit have the same ones. Nothing for a model without attention.
+        """
+        positions = RecordingPositions(batch.segment_ids, batch.offsets)
+        self.interact(self._look_up(batch.sparse, batch.sequences, positions))
+        if not positions.weights:
+            return {}
+        return {
+            history.name: weights_P
+            for (histories, _), weights_P in zip(self.groups, positions.weights, strict=True)
+            for history in histories
+        }
 
     def loss(self, batch: Batch) -> Tensor:
         """What training makes small: by default the log loss.
