@@ -62,3 +62,14 @@ def dot_label(*lines: str) -> str:
     escaped = (html.escape(printable(each), quote=False) for each in lines)
     quoted = (each.replace("\\", r"\\").replace('"', r"\"") for each in escaped)
     return '"' + r"\n".join(quoted) + '"'
+
+
+def dot_heading(heading: str, *lines: str) -> str:
+    """A heading in bold above lines, as the label of a Graphviz node.
+
+    Example:
+        >>> print(dot_heading("a<b", "(8, 4)"))
+        <<b>a&lt;b</b><br/>(8, 4)>
+    """
+    bold, *others = (html.escape(printable(each)) for each in (heading, *lines))
+    return f"<{'<br/>'.join([f'<b>{bold}</b>', *others])}>"

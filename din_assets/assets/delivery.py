@@ -23,18 +23,29 @@ from din_core.tables.lineage import lineage
     group="delivery",
     deps=["din_model"],
     kinds={"pytorch", "graphviz"},
-    description="The network's computation graph as PNG (300 dpi) and SVG, drawn by torchviz.",
+    description="The network as PNG (300 dpi) and SVG: its modules with their shapes "
+    "(din_overview), and its computation graph, drawn by torchviz (din).",
     one_model=True,
 )
 def architecture_graph(making: Making) -> Made:
-    """Draw the graph of the current model."""
+    """Draw the modules and the graph of the current model."""
     from din_core.serving import pictures, saved_models
+    from din_core.serving.architecture import overview
 
     model = saved_models.load_model(making.artifact("din_model")).model
+    of_modules, drawn = overview.save_overview(model, making.folder / "din_overview", dpi=300)
     png, svg = pictures.architecture_graph(model, making.folder / "din", dpi=300)
     return Made(
-        version=artifacts.digest(pictures.canonical_graph(svg.read_bytes())),
-        metadata={"graph": picture(pictures.thumbnail(png), "computation graph of the network")},
+        version=artifacts.digest(
+            pictures.canonical_graph(svg.read_bytes())
+            + pictures.canonical_graph(drawn.read_bytes())
+        ),
+        metadata={
+            "overview": picture(
+                pictures.thumbnail(of_modules, 1000, 1000, colours=128), "modules of the network"
+            ),
+            "graph": picture(pictures.thumbnail(png), "computation graph of the network"),
+        },
     )
 
 

@@ -94,7 +94,7 @@ def save_graph(
         raise ValueError(f"{path}: pictures are .png, .svg or .pdf, not '{path.suffix}'")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_bytes(_rendered(source or graph_source(model), ending, dpi))
+        temporary.write_bytes(rendered(source or graph_source(model), ending, dpi))
 
 
 def graph_source(
@@ -179,7 +179,17 @@ def _digraph(statements: Sequence[str], names: Mapping[str, str], title: str, na
     return "\n".join([*lines, "}", ""])
 
 
-def _rendered(source: str, ending: str, dpi: int) -> bytes:
+def rendered(source: str, ending: str, dpi: int) -> bytes:
+    """Have Graphviz draw a graph.
+
+    Args:
+        source: A ``digraph`` with a line ``  graph [``.
+        ending: ``png``, ``svg`` or ``pdf``.
+        dpi: Resolution of a PNG.
+
+    Raises:
+        PictureError: Graphviz is not installed.
+    """
     sized = source.replace("  graph [", f"  graph [dpi={dpi} ", 1) if ending == "png" else source
     try:
         drawn = graphviz.Source(sized).pipe(format=ending)
@@ -210,16 +220,17 @@ def _with_resolution(png: bytes, dpi: int) -> bytes:
     )
 
 
-def thumbnail(png: Path | bytes, width: int = 480, height: int = 640) -> bytes:
+def thumbnail(png: Path | bytes, width: int = 480, height: int = 640, colours: int = 32) -> bytes:
     """A small copy of a picture, for a data URI in the UI.
 
     Args:
         png: The picture, as file or as bytes.
         width: Most pixels across.
         height: Most pixels down.
+        colours: Different ones that are left.
 
     Returns:
-        A PNG of 32 colours, some 30 kB.
+        A PNG of some 30 kB.
     """
     # Not Image.open, which takes 90 million pixels for an attack: a graph with many attributes
     # at 300 dpi has them.
@@ -228,7 +239,7 @@ def thumbnail(png: Path | bytes, width: int = 480, height: int = 640) -> bytes:
         small = picture.convert("RGB").reduce(coarse)
     small.thumbnail((width, height))
     buffer = io.BytesIO()
-    small.quantize(32).save(buffer, "PNG", optimize=True)
+    small.quantize(colours).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -114,6 +114,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins for the pictures and the export, which take seconds each, where nobody looks."""
     from din_core.serving import pictures, saved_models
+    from din_core.serving.architecture import overview
     from din_core.serving.graphs import index_graph, parity
 
     def write(model: Any, target: Path) -> None:
@@ -127,7 +128,8 @@ def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pictures, "architecture_graph", architecture_graph)
     monkeypatch.setattr(pictures, "canonical_graph", lambda svg: svg)
-    monkeypatch.setattr(pictures, "thumbnail", lambda png: b"")
+    monkeypatch.setattr(overview, "save_overview", architecture_graph)
+    monkeypatch.setattr(pictures, "thumbnail", lambda png, *size, **options: b"")
     monkeypatch.setattr(pictures, "training_curve", lambda history: b"")
     monkeypatch.setattr(index_graph, "export_onnx", write)
     monkeypatch.setattr(parity, "require_parity", lambda model, file: 0.0)

@@ -59,6 +59,7 @@ CONFIG: dict[str, Any] = {
 def quick() -> Iterator[None]:
     """Stand-ins for what takes long and decides nothing here."""
     from din_core.serving import pictures, saved_models
+    from din_core.serving.architecture import overview
     from din_core.serving.graphs import index_graph, parity
 
     def files_of(model, target):
@@ -70,7 +71,8 @@ def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pictures, "architecture_graph", lambda model, to, dpi: files_of(model, to))
         patch.setattr(pictures, "canonical_graph", lambda svg: svg)
-        patch.setattr(pictures, "thumbnail", lambda png: b"")
+        patch.setattr(overview, "save_overview", lambda model, to, dpi: files_of(model, to))
+        patch.setattr(pictures, "thumbnail", lambda png, *size, **options: b"")
         patch.setattr(pictures, "training_curve", lambda history: b"")
         patch.setattr(
             index_graph,

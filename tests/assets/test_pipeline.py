@@ -37,6 +37,8 @@ def test_complete_run_leaves_model_graph_onnx_and_warehouse(finished):
         ("din_model", "model.safetensors"),
         ("architecture_graph", "din.png"),
         ("architecture_graph", "din.svg"),
+        ("architecture_graph", "din_overview.png"),
+        ("architecture_graph", "din_overview.svg"),
         ("onnx_model", "din.onnx"),
     ]:
         assert (finished.home / "artifacts" / made[asset].artifact / file).stat().st_size > 0
@@ -61,7 +63,8 @@ def test_metadata_shows_rows_columns_options_and_pictures(finished):
     assert columns["hist_item_id"].description.startswith("Ids of")
     assert samples["options"].data["max_history"] == 50
     assert "data:image/png;base64," in made["din_model"].metadata["training_curve"].md_str
-    assert "data:image/png;base64," in made["architecture_graph"].metadata["graph"].md_str
+    for drawn in ("overview", "graph"):
+        assert "data:image/png;base64," in made["architecture_graph"].metadata[drawn].md_str
     assert made["onnx_model"].metadata["largest_difference_to_torch"].value < 1e-5
 
 

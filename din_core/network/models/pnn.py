@@ -5,10 +5,11 @@ Shapes: B samples, P history positions of all of them, F fields, D embedding wid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from din_core.network.features import DenseFeature
 from din_core.network.layers.mlp import MLP
@@ -48,11 +49,8 @@ class PNN(ClickModel):
         n_products = of_histories
         if self.product_layer == "inner":
             self._refuse_other_widths()
-            first, second = torch.triu_indices(n_fields, n_fields, offset=1)
-            n_products = len(first)
-            # They follow from the features, so they are not saved with the weights.
-            self.register_buffer("_first", first, persistent=False)
-            self.register_buffer("_second", second, persistent=False)
+            self.inner_products = InnerProducts(n_fields)
+            n_products = self.inner_products.width
         width = 2 * of_histories + sum(each.dim for each in self.context_features) + n_products
         self.mlp = MLP(width, config.mlp_dims, config.activation, config.dropout)
 
@@ -61,18 +59,13 @@ class PNN(ClickModel):
         history_sums = [x.positions.sum(history) for history in x.histories]
         if self.product_layer == "inner":
             context = [x.context[place] for place in self._context_fields]
-            products = [self._inner(torch.stack([*history_sums, *x.targets, *context], dim=1))]
+            products = [self.inner_products([*history_sums, *x.targets, *context])]
         else:
             products = [
                 history_sum * target
                 for history_sum, target in zip(history_sums, x.targets, strict=True)
             ]
         return self.mlp(torch.cat([*history_sums, *x.targets, *x.context, *products], dim=1))
-
-    def _inner(self, fields_BFD: Tensor) -> Tensor:
-        """Inner products of every two fields, each pair once: ``[B, F (F - 1) / 2]``."""
-        first, second = self.get_buffer("_first"), self.get_buffer("_second")
-        return (fields_BFD.index_select(1, first) * fields_BFD.index_select(1, second)).sum(2)
 
     @property
     def _context_fields(self) -> list[int]:
@@ -90,3 +83,35 @@ class PNN(ClickModel):
                     f"{feature.dim} wide, and an inner product needs both equally wide; give them "
                     "the same embed_dim, or take product_layer='elementwise'"
                 )
+
+
+class InnerProducts(nn.Module):
+    """Inner products of every two fields, each pair once; it has no parameters.
+
+    Args:
+        n_fields: F.
+
+    Attributes:
+        width: F (F - 1) / 2.
+    """
+
+    def __init__(self, n_fields: int) -> None:
+        super().__init__()
+        first, second = torch.triu_indices(n_fields, n_fields, offset=1)
+        self.width = len(first)
+        # They follow from the features, so they are not saved with the weights.
+        self.register_buffer("_first", first, persistent=False)
+        self.register_buffer("_second", second, persistent=False)
+
+    def forward(self, fields: Sequence[Tensor]) -> Tensor:
+        """Multiply fields.
+
+        Args:
+            fields: F of them, ``[B, D]`` each.
+
+        Returns:
+            ``[B, width]``.
+        """
+        fields_BFD = torch.stack(list(fields), dim=1)
+        first, second = self.get_buffer("_first"), self.get_buffer("_second")
+        return (fields_BFD.index_select(1, first) * fields_BFD.index_select(1, second)).sum(2)

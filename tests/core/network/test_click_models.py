@@ -26,6 +26,7 @@ from din_core.network.models import ClickModel, build_model
 from din_core.network.tensor_hash import tensors_hash
 from din_core.network.vocabulary import Vocabulary
 from din_core.serving import pictures
+from din_core.serving.architecture.overview import overview_source
 from din_core.serving.graphs import index_graph, parity
 from din_core.serving.saved_models import SavedModelError, load_model, save_model
 from din_core.training.checkpoints import fingerprint
@@ -190,6 +191,7 @@ def goes_all_the_way(config, data, folder):
     inputs = [each.name for each in result.model.input_features]
     assert [each.name for each in onnx.load(path).graph.input] == inputs
     assert result.model.title in pictures.graph_source(result.model)
+    assert result.model.title in overview_source(result.model)
     return result
 
 
