@@ -2,10 +2,12 @@
 
 import dagster as dg
 
-from din_assets.assets import delivery, evaluation, ingest, sequences, training
+from din_assets.assets import delivery, evaluation, explanations, ingest, sequences, training
 from din_core.tables.lineage import lineage
 
-_MADE = dg.load_assets_from_modules([ingest, sequences, training, evaluation, delivery])
+_MADE = dg.load_assets_from_modules(
+    [ingest, sequences, training, evaluation, explanations, delivery]
+)
 _KEYS = [
     key.to_user_string()
     for asset in _MADE

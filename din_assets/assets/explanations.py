@@ -1,0 +1,76 @@
+"""The assets ``attention_weights`` and ``attention_pictures``: why the model answers as it does."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import duckdb
+
+from din_assets.making import versions
+from din_assets.making.artifact_assets import current_artifact
+from din_assets.making.checks import check_specs
+from din_assets.making.materialization import OWNERS, Built, materialize_tables
+from din_assets.making.run_config import mirror
+from din_assets.runs import choices
+from din_assets.runs.resources import StoreResource
+from din_core.config import ExplanationConfig, config_from_mapping
+from din_core.inputs import training_data
+from din_core.store import sql_files
+from din_core.tables.lineage import lineage
+
+Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
+
+AttentionWeightsConfig = mirror(
+    "AttentionWeightsConfig", ExplanationConfig, doc="Which answers of the model are explained."
+)
+
+#: What can be chosen about the tables of this module.
+CONFIG_CLASSES: dict[str, type[dg.Config]] = {"attention_weights": AttentionWeightsConfig}
+
+
+def _attention_weights(
+    context: dg.AssetExecutionContext, store: StoreResource, config: dg.Config
+) -> Results:
+    """Explain test samples by the current model."""
+    options = choices.chosen(context, store.settled, config).model_dump()
+
+    def build(con: duckdb.DuckDBPyConnection) -> Built:
+        from din_core.evaluation import attention_table
+        from din_core.serving import saved_models
+
+        model = saved_models.load_model(current_artifact(con, store, "din_model")).model
+        chosen = config_from_mapping(ExplanationConfig, options)
+        written = attention_table.write(con, model, chosen)
+        return Built(
+            metadata={
+                "attention_weights": {
+                    "explained_samples": written.n_samples,
+                    "explained_users": written.n_users,
+                    "meaning_of_weights": written.meaning,
+                }
+            },
+            check_context=written.context,
+        )
+
+    yield from materialize_tables(
+        context, store, ("attention_weights",), options=options, build=build
+    )
+
+
+_attention_weights.__annotations__["config"] = AttentionWeightsConfig
+
+attention_weights = dg.asset(
+    name="attention_weights",
+    group_name="evaluation",
+    deps=sorted(
+        {
+            "din_model",
+            *lineage().owners_of(training_data.READS),
+            *lineage().inputs_of("attention_weights"),
+        }
+    ),
+    kinds={"pytorch", "duckdb"},
+    owners=OWNERS,
+    code_version=versions.of_asset("attention_weights", _attention_weights),
+    check_specs=check_specs("attention_weights"),
+    description=sql_files.schema("attention_weights").description,
+)(_attention_weights)
