@@ -6,7 +6,13 @@ import dagster as dg
 import duckdb
 
 from din_assets.making import versions
-from din_assets.making.artifact_assets import current_artifact
+from din_assets.making.artifact_assets import (
+    Made,
+    Making,
+    artifact_asset,
+    current_artifact,
+    picture,
+)
 from din_assets.making.checks import check_specs
 from din_assets.making.materialization import OWNERS, Built, materialize_tables
 from din_assets.making.run_config import mirror
@@ -14,7 +20,7 @@ from din_assets.runs import choices
 from din_assets.runs.resources import StoreResource
 from din_core.config import ExplanationConfig, config_from_mapping
 from din_core.inputs import training_data
-from din_core.store import sql_files
+from din_core.store import artifacts, sql_files
 from din_core.tables.lineage import lineage
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
@@ -74,3 +80,28 @@ attention_weights = dg.asset(
     check_specs=check_specs("attention_weights"),
     description=sql_files.schema("attention_weights").description,
 )(_attention_weights)
+
+
+@artifact_asset(
+    group="evaluation",
+    deps=["attention_weights"],
+    kinds={"matplotlib"},
+    description="Pictures of `attention_weights` as PNG and SVG: over the histories of some users "
+    "what each event makes of the answer, and its weight, candidate by candidate; across users "
+    "which history category drives which target category.",
+)
+def attention_pictures(making: Making) -> Made:
+    """Draw the explanations of the current model."""
+    from din_core.evaluation import attention_pictures
+    from din_core.serving import pictures
+
+    with making.store.connection(read_only=True) as con:
+        drawn = attention_pictures.draw(con, making.folder)
+    content = [png.with_suffix(".svg").read_bytes() for png in drawn.values()]
+    return Made(
+        version=artifacts.digest(b"".join(content)),
+        metadata={
+            name: picture(pictures.thumbnail(png, 1000, 1500, colours=128), name)
+            for name, png in drawn.items()
+        },
+    )

@@ -113,6 +113,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 @pytest.fixture
 def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins for the pictures and the export, which take seconds each, where nobody looks."""
+    from din_core.evaluation import attention_pictures
     from din_core.serving import pictures, saved_models
     from din_core.serving.architecture import overview
     from din_core.serving.graphs import index_graph, parity
@@ -127,6 +128,7 @@ def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
         return files
 
     monkeypatch.setattr(pictures, "architecture_graph", architecture_graph)
+    monkeypatch.setattr(attention_pictures, "draw", lambda con, folder: {})
     monkeypatch.setattr(pictures, "canonical_graph", lambda svg: svg)
     monkeypatch.setattr(overview, "save_overview", architecture_graph)
     monkeypatch.setattr(pictures, "thumbnail", lambda png, *size, **options: b"")

@@ -46,8 +46,8 @@ def test_scores_are_the_predictions_and_changes_are_differences(finished):
     )
     score, predicted, without, change, log_odds = np.array(rows).T
     np.testing.assert_allclose(score, predicted, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(change, without - score, rtol=0, atol=1e-12)
-    expected = np.log(without / (1 - without)) - np.log(score / (1 - score))
+    np.testing.assert_allclose(change, score - without, rtol=0, atol=1e-12)
+    expected = np.log(score / (1 - score)) - np.log(without / (1 - without))
     np.testing.assert_allclose(log_odds, expected, rtol=0, atol=1e-6)
     assert np.any(change)
 
@@ -64,6 +64,24 @@ def test_published_table_says_it_too(finished):
             "select comment from duckdb_tables() where table_name = 'attention_weights'"
         ).fetchall()
     assert "Weights are shares of 1 only where weights_are_shares is true" in comment
+
+
+def test_pictures_are_kept_and_shown(finished):
+    metadata = materializations(finished.result)["attention_pictures"].metadata
+    [folder] = (finished.home / "artifacts" / "attention_pictures").iterdir()
+    for name in ("changes", "weights", "categories"):
+        assert (folder / f"{name}.png").stat().st_size > 0
+        assert (folder / f"{name}.svg").stat().st_size > 0
+        assert "data:image/png;base64," in metadata[name].md_str
+
+
+def test_log_without_test_samples_ends_green_without_explanations(pipeline, write_csv):
+    log = write_csv("u,i,1,c", "v,j,2,c")
+    pipeline.config["ops"]["interactions"] = {"config": {"path": str(log)}}
+    pipeline.config["ops"]["din_model"]["config"]["allow_untrained"] = True
+    result = pipeline.run()
+    assert result.success, failure_of(result)
+    assert pipeline.query("select count(*) from attention_weights") == [(0,)]
 
 
 @pytest.mark.usefixtures("without_delivery")

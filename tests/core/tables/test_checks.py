@@ -43,7 +43,25 @@ def build(con, *, labelled=False, rows_a_moment=1, **changes):
     )
     store.create_table(con, "test_predictions", max_history=config.max_history)
     con.execute("drop view model_scores")
-    return sequences.template_context(con, SOURCE, config)
+    con.execute(
+        """
+        create view event_explanations as
+        select
+            user_idx, position, k,
+            unnest(range(history_start, history_end + 1)) as history_position,
+            0.5e0 as score, 0.4e0 as score_without, 0e0 as log_odds, -4e-1 as log_odds_without,
+            true as weights_are_shares,
+            1 / (history_end - history_start + 1) as attention_weight_item,
+            attention_weight_item as attention_weight_cate,
+            attention_weight_item as attention_weight_brand
+        from sample_bounds
+        where split = 'test'
+        """
+    )
+    context = sequences.template_context(con, SOURCE, config)
+    store.create_table(con, "attention_weights", **context.variables())
+    con.execute("drop view event_explanations")
+    return context
 
 
 @pytest.fixture
@@ -80,6 +98,15 @@ SABOTAGE = {
     "test_predictions_complete": "delete from test_predictions where user_idx = 5 and k = 1",
     "test_predictions_probabilities": (
         "update test_predictions set score = 'NaN' where user_idx = 5"
+    ),
+    "attention_weights_complete": (
+        "delete from attention_weights where user_id = 105 and history_position = 5"
+    ),
+    "attention_weights_finite": (
+        "update attention_weights set log_odds_change = 'NaN' where user_id = 105"
+    ),
+    "attention_weights_shares": (
+        "update attention_weights set attention_weight_brand = 0.1 where user_id = 105"
     ),
     "sequences_complete": "update user_sequences set cates = cates[2:] where user_idx = 7",
     "negatives_not_interacted": """
@@ -202,7 +229,7 @@ def test_every_error_check_has_its_sabotage():
     # The checks of ingestion are tested with it.
     assert errors & {path.stem for path in sql_files.SQL_ROOT.glob("checks/*.sql")} >= set(SABOTAGE)
     ours = {"users", "items", "attributes", "events", "user_sequences", "negatives"}
-    ours |= {"samples", "test_predictions"}
+    ours |= {"samples", "test_predictions", "attention_weights"}
     assert {c.name for c in checks.all_checks() if c.asset in ours and c.name in errors} == set(
         SABOTAGE
     )
@@ -230,6 +257,34 @@ def test_what_is_no_probability_is_found(con, score):
     build(con)
     con.execute(f"update test_predictions set score = {score} where user_idx = 5 and k = 0")
     assert checks.run_check(con, "test_predictions_probabilities").failing_rows == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "score = null",
+        "score_without = 1.5",
+        "attention_weight_item = 'inf'",
+        "attention_weight_brand = 'nan'",
+        "attention_weight_brand = null",
+        "attention_weight_item = null, attention_weight_cate = null, attention_weight_brand = null",
+        "log_odds_change = null",
+    ],
+)
+def test_explanation_that_is_no_number_is_found(con, change):
+    context = build(con)
+    con.execute(f"update attention_weights set {change} where user_id = 105 and k = 0")
+    assert not checks.run_check(con, "attention_weights_finite", context).passed
+
+
+def test_explanations_of_a_model_without_attention_are_finite(con):
+    context = build(con)
+    con.execute(
+        "update attention_weights set weights_are_shares = false, attention_weight_item = null, "
+        "attention_weight_cate = null, attention_weight_brand = null"
+    )
+    for name in ("attention_weights_finite", "attention_weights_shares"):
+        assert checks.run_check(con, name, context).passed
 
 
 @pytest.mark.parametrize(

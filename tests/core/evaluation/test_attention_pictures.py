@@ -1,0 +1,157 @@
+"""Pictures of explanations show what the table says, whatever ids and names look like."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from din_core.evaluation import attention_pictures
+from din_core.evaluation.attention_pictures import draw
+
+WEIGHTS = ("attention_weight_item", "attention_weight_cate")
+
+
+def event(user, k, place, cate, target_cate, change, **others):
+    """A row of the table: the candidate is taken where k is 0."""
+    return {
+        "user_id": user,
+        "position": 99,
+        "k": k,
+        "history_position": place,
+        "label": int(k == 0),
+        "target_item_id": f"target {k}",
+        "target_cate_id": target_cate,
+        "score": 0.75,
+        "hist_item_id": f"item {place}",
+        "hist_cate_id": cate,
+        "hist_time": datetime(2024, 2, 28, tzinfo=UTC) + timedelta(days=place),
+        "attention_weight_item": 0.25,
+        "attention_weight_cate": 0.5,
+        "weights_are_shares": False,
+        "score_without": 0.5,
+        "score_change": 0.25,
+        "log_odds_change": change,
+    } | others
+
+
+def drawn(rows, folder):
+    with duckdb.connect() as con:
+        con.register("attention_weights", pa.Table.from_pylist(rows))
+        return draw(con, folder)
+
+
+def texts(png):
+    """What the SVG beside a picture says."""
+    found = ElementTree.parse(png.with_suffix(".svg")).iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(each.itertext()) for each in found]
+
+
+def test_history_is_shown_with_a_row_for_each_candidate(tmp_path):
+    rows = [event("u", k, place, "c", "d", 0.5) for k in (0, 1) for place in (1, 2)]
+    pictures = drawn(rows, tmp_path)
+    assert list(pictures) == ["changes", "weights", "categories"]
+    said = texts(pictures["changes"])
+    assert "user u: events from 2024-02-29 to 2024-03-01" in said
+    assert [text for text in said if "score" in text] == [
+        "d / target 0, taken, score 0.75",
+        "d / target 1, not taken, score 0.75",
+    ]
+    assert [text for text in said if text.startswith("c / item")] == ["c / item 1", "c / item 2"]
+    for png in pictures.values():
+        with Image.open(png) as picture:
+            assert picture.format == "PNG"
+
+
+def test_weights_are_shown_by_unit_and_said_to_be_shares_or_none(tmp_path):
+    rows = [event("u", 0, place, "c", "d", 0.5) for place in (1, 2)]
+    said = texts(drawn(rows, tmp_path)["weights"])
+    assert [text for text in said if "score" in text] == [
+        "d / target 0, taken, score 0.75 item",
+        "d / target 0, taken, score 0.75 cate",
+    ]
+    assert "attention weight, without softmax no share of anything" in said
+    joint = [row | {"attention_weight_cate": 0.25, "weights_are_shares": True} for row in rows]
+    said = texts(drawn(joint, tmp_path)["weights"])
+    assert [text for text in said if "score" in text] == ["d / target 0, taken, score 0.75"]
+    assert "attention weight, a share of 1" in said
+
+
+def test_model_without_attention_has_no_picture_of_weights(tmp_path):
+    rows = [event("u", 0, 1, "c", "d", 0.5) | dict.fromkeys(WEIGHTS)]
+    assert list(drawn(rows, tmp_path)) == ["changes", "categories"]
+
+
+def test_cell_of_two_categories_is_the_mean_change(tmp_path):
+    rows = [
+        event("u", 0, 1, "a", "a", 0.5),
+        event("u", 0, 2, "a", "a", 1.0),
+        event("v", 1, 1, "a", None, -0.25),
+    ]
+    said = texts(drawn(rows, tmp_path)["categories"])
+    assert {"+0.75", "-0.25"} <= set(said)
+    assert {"a", "unknown", "cate_id of the event", "cate_id of the candidate"} <= set(said)
+
+
+def test_items_without_attributes_have_no_picture_of_categories(tmp_path):
+    rows = [event("u", 0, 1, "c", "d", 0.5)]
+    for row in rows:
+        for name in ("hist_cate_id", "target_cate_id", "attention_weight_cate"):
+            del row[name]
+    pictures = drawn(rows, tmp_path)
+    assert list(pictures) == ["changes", "weights"]
+    assert "item 1" in texts(pictures["changes"])
+
+
+def test_users_whose_answers_hang_on_their_history_are_shown_with_their_latest_events(tmp_path):
+    rows = [
+        event(user, 0, place, "c", "d", (-1) ** place * user)
+        for user in range(1, 8)
+        for place in range(1, 26)
+    ]
+    shown = [text for text in texts(drawn(rows, tmp_path)["changes"]) if text.startswith("user")]
+    assert [title.split(":")[0] for title in shown] == ["user 7", "user 6", "user 5", "user 4"]
+    assert shown[0].endswith("2024-03-24, the latest 20 of 25")
+
+
+@pytest.mark.parametrize("name", ["$x^2$_", "<b>&\x1b[2J\n", "日本語", "x" * 99])
+def test_any_id_can_be_drawn(tmp_path, name):
+    rows = [event(name, 0, 1, name, name, 0.0, hist_item_id=name, target_item_id=name)]
+    for png in drawn(rows, tmp_path).values():
+        assert all(len(text) < 80 for text in texts(png))
+    shown = attention_pictures._short(name)
+    assert shown in texts(tmp_path / "categories.png")
+
+
+def test_equal_rows_are_equal_pictures(tmp_path):
+    rows = [event("u", 0, place, "c", "d", 0.5) for place in (1, 2)]
+    one, other = (drawn(rows, tmp_path / name) for name in _made(tmp_path, "one", "other"))
+    for name, png in one.items():
+        assert png.read_bytes() == other[name].read_bytes()
+        assert png.with_suffix(".svg").read_bytes() == other[name].with_suffix(".svg").read_bytes()
+
+
+def _made(tmp_path, *names):
+    for name in names:
+        (tmp_path / name).mkdir()
+    return names
+
+
+def test_empty_table_gives_no_picture(tmp_path):
+    with duckdb.connect() as con:
+        con.register("attention_weights", pa.Table.from_pylist([event("u", 0, 1, "c", "d", 0.5)]))
+        con.execute("create table empty_one as from attention_weights where false")
+        con.unregister("attention_weights")
+        con.execute("create view attention_weights as from empty_one")
+        assert draw(con, tmp_path) == {}
+
+
+def test_all_changes_zero_are_drawn(tmp_path):
+    rows = [event("u", 0, 1, "c", "d", 0.0)]
+    assert np.isclose(rows[0]["log_odds_change"], 0)
+    assert "+0.00" in texts(drawn(rows, tmp_path)["categories"])
