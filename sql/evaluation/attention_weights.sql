@@ -1,8 +1,8 @@
 -- given: event_explanations
 -- What each event of a history means to an answer of the model, in ids, for a sample of the test
 -- split. Weights multiply the event's embeddings; they are shares of 1 only where
--- weights_are_shares says so. The change is what the event makes of the answer: the answer less what
--- it is when the event is left out, above 0 where the event speaks for the candidate.
+-- weights_are_shares says so. The change is what the event makes of the answer: the answer less
+-- what it is when the event is left out, above 0 where the event speaks for the candidate.
 -- Grain: one row per explained test sample and event of its history.
 -- `event_explanations` are the rows as the model gives them: (user_idx, position, k,
 -- history_position) beside answers and weights.
