@@ -24,6 +24,7 @@ _MODULES = {
     "prune": "prune",
     "rank": "rank",
     "score": "score",
+    "explain": "explain",
 }
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from din_core import store
 from din_core.evaluation import explanations
+from din_core.evaluation.meaning_of_weights import meaning_of_weights
 from din_core.inputs import training_data
 from din_core.tables import recorded_choices
 from din_core.tables.attributes import Attribute
@@ -75,23 +76,6 @@ def write(con: duckdb.DuckDBPyConnection, model: ClickModel, config: Explanation
         n_users=len(np.unique(samples.user)),
         context=context,
         meaning=meaning_of_weights(bool(explanation.weights), model.weights_are_shares),
-    )
-
-
-def meaning_of_weights(has_attention: bool, weights_are_shares: bool) -> str:
-    """Say what a reader may make of the weights.
-
-    Args:
-        has_attention: Whether the model has any.
-        weights_are_shares: Whether they come from a softmax.
-    """
-    if not has_attention:
-        return "This model has no attention, so no event has a weight; the changes hold for it."
-    if weights_are_shares:
-        return "Weights come from a softmax: they are shares, and add up to 1 over a history."
-    return (
-        "Weights are no shares: without softmax they do not add up to 1, and a large one with an "
-        "embedding near 0 does little. What an event does to the answer is the change."
     )
 
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from din_core.evaluation.attention_table import meaning_of_weights
+from din_core.evaluation.meaning_of_weights import meaning_of_weights
 from din_core.store import database
 from tests.assets.conftest import failure_of
 from tests.assets.test_pipeline import materializations
