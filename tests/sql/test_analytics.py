@@ -114,6 +114,25 @@ def create_predictions(con):
     con.unregister("model_scores")
 
 
+def create_attention_weights(con, context):
+    """Every test sample explained: an event changes the log-odds by a tenth of its position."""
+    con.execute(
+        """
+        create table event_explanations as
+        select
+            user_idx, position, k,
+            unnest(range(history_start, history_end + 1)) as history_position,
+            0.5 as score, 0.4 as score_without, 0.0 as log_odds,
+            -0.1 * history_position as log_odds_without,
+            false as weights_are_shares, 2.0 as attention_weight_item, 2.0 as attention_weight_cate
+        from sample_bounds
+        where split = 'test'
+        """
+    )
+    store.create_table(con, "attention_weights", **context.variables())
+    con.execute("drop table event_explanations")
+
+
 def rows_of(con, query):
     return con.execute(query).fetchall()
 
@@ -136,8 +155,10 @@ def published(tmp_path_factory):
             "('y.csv', 2, 'empty user_id', ',i1,5')) as listed (file, line, reason, raw)"
         )
         create_predictions(con)
+        context = sequences.template_context(con, source, choices)
+        create_attention_weights(con, context)
         with store.transaction(con):
-            made = analytics.create_views(con, sequences.template_context(con, source, choices))
+            made = analytics.create_views(con, context)
         assert made == list(analytics.inputs())
     store.publish(folder / "pipeline.duckdb", folder / "warehouse.duckdb")
     with store.connect(folder / "warehouse.duckdb", read_only=True, threads=1) as con:
@@ -168,8 +189,30 @@ def test_question_has_the_answer_counted_by_hand(published, number):
 
 def test_every_block_of_the_document_answers_with_rows(published):
     blocks = BLOCK.findall(DOCUMENT.read_text(encoding="utf-8"))
-    assert len(blocks) == 13
+    assert len(blocks) == 14
     assert [block for block in blocks if not rows_of(published, block)] == []
+
+
+def test_categories_that_drive_each_other_are_counted_by_hand(published):
+    blocks = BLOCK.findall(DOCUMENT.read_text(encoding="utf-8"))
+    # u1 saw c1, c1, c1 before both of its c2; u2 saw c1, c2 before c2 and c3; u3 c2, c1 before
+    # c3 and c1.
+    assert rows_of(published, blocks[-1]) == [
+        ("c1", "c1", 1, pytest.approx(0.2)),
+        ("c2", "c2", 1, pytest.approx(0.2)),
+        ("c1", "c2", 7, pytest.approx(1.3 / 7)),
+        ("c1", "c3", 2, pytest.approx(0.15)),
+        ("c2", "c3", 2, pytest.approx(0.15)),
+        ("c2", "c1", 1, pytest.approx(0.1)),
+    ]
+
+
+def test_explained_events_are_in_ids_with_their_times(published):
+    assert rows_of(
+        published,
+        "select history_position, label, target_item_id, target_cate_id, hist_item_id, "
+        "hist_cate_id, hist_time from attention_weights where user_id = 'u2' and k = 0",
+    ) == [(1, 1, "i4", "c2", "i1", "c1", AT[1]), (2, 1, "i4", "c2", "i3", "c2", AT[2])]
 
 
 def test_samples_are_in_ids_of_the_source(published):
