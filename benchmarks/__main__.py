@@ -16,6 +16,7 @@ from benchmarks.cases import DEFAULT, EVERY, SCALE, STEPS, Settings, run_case
 from benchmarks.gpu_cases import GPU
 from benchmarks.page import render
 from benchmarks.report import PAGE, RESULTS, add_entries, read_results, write_page
+from benchmarks.serving_cases import SERVING
 
 _GROUPS = {
     "default": DEFAULT,
@@ -24,6 +25,7 @@ _GROUPS = {
     "scale": SCALE,
     "steps": STEPS,
     "busy": BUSY,
+    "serving": SERVING,
     "gpu": GPU,
     "all": tuple(case for case in EVERY if case not in GPU),
 }

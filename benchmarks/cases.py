@@ -13,19 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_cases, gpu_cases
+from benchmarks import busy_cases, gpu_cases, serving_cases
 from benchmarks.bench import FEW, QUICK, Bench, Settings, Tell
 from benchmarks.busy_cases import BUSY
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
 from benchmarks.gpu_cases import GPU
 from benchmarks.machine import describe_machine
+from benchmarks.serving_cases import SERVING
 from benchmarks.step_cases import PRESETS, STEPS, entries_of, sides_of
 
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
 SCALE = ("scale_1m", "scale_10m", "scale_100m")
 TRAINING = ("training_tutorial", "training_best")
-EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY, *GPU)
-DEFAULT = (*SEQUENCES, *TRAINING)
+EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY, *SERVING, *GPU)
+DEFAULT = (*SEQUENCES, *TRAINING, *SERVING)
 
 _SCALE_MEMORY_LIMIT = "6GB"
 _PEAK_LIMIT_MB = 10 * 1024
@@ -52,6 +53,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return bench.steps(case)
         if case in BUSY:
             return [bench.busy(case)]
+        if case in SERVING:
+            return [bench.serving(case)]
         if case in GPU:
             return bench.gpu(case)
         return bench.training(case)
@@ -139,6 +142,13 @@ class _Cases(Bench):
         sides = busy_cases.sides_of(case, path, quick=self.settings.quick)
         runs = self._alternate(sides, default_repeats=2)
         return {"log": shape, **busy_cases.entry_of(case, runs, self.settings.threads)}
+
+    def serving(self, case: str) -> Entry:
+        """Rankings of many candidates, by three graphs in one process."""
+        shape = QUICK if self.settings.quick else GROCERY
+        quick = self.settings.quick
+        sides = serving_cases.sides_of(case, shape.items, shape.cates, shape.users, quick=quick)
+        return serving_cases.entry_of(case, self._alternate(sides, default_repeats=3))
 
     def gpu(self, case: str) -> list[Entry]:
         """Training on a GPU, beside the CPU or torch-rechub."""

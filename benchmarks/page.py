@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import busy_cases, gpu_cases, step_cases
+from benchmarks import busy_cases, gpu_cases, serving_cases, step_cases
 
 _UNFINISHED = {
     "timeout": "stopped after {seconds:,.0f} s",
@@ -58,6 +58,14 @@ _ABOUT_BUSY = (
 )
 
 
+_ABOUT_SERVING = (
+    "One thread of onnxruntime, float32, random weights; a history of 50 events unless said "
+    "otherwise. The least time of all requests, and the median and 99th percentile of one run. "
+    "Repeated rows are `din.onnx` with the history once for each candidate, and so is what "
+    "torch-rechub exports of its DIN. Of `best` it has neither joint attention nor product inputs."
+)
+
+
 _ABOUT_GPU = (
     "An epoch is that of the Electronics shape in bfloat16, validation not counted. The GPU's "
     "share is the time of its kernels over that of the epoch. Waits are how often the host waited "
@@ -81,6 +89,7 @@ def render(results: Mapping[str, Any]) -> str:
         ("training_", "Training, in steady state", _training),
         ("steps_", "Training steps where much is large (ours alone)", _steps),
         ("busy_", "Training on a machine that others use too (ours alone)", _busy),
+        ("serving_", "Rankings of many candidates", _serving),
         ("gpu_", "On a GPU", _gpu),
     )
     for prefix, title, write in sections:
@@ -233,6 +242,21 @@ def _busy(entries: Sequence[Mapping[str, Any]]) -> str:
     head = ("preset", "busy processes beside", "as it is", "as it was", "ratio", "of a fair share")
     rows = [row for entry in entries for row in busy_cases.rows_of(entry)]
     return _table(head, rows) + "\n\n" + _bullets([_ABOUT_BUSY])
+
+
+def _serving(entries: Sequence[Mapping[str, Any]]) -> str:
+    head = ("preset", "candidates", "`rank.onnx`", "p50 / p99", "candidates", "repeated rows")
+    rows = [row for entry in entries for row in serving_cases.rows_of(entry)]
+    rates = [
+        f"`{each['case']}`: `torch.matmul` reached {each['matmul_gflops']:,.0f} GFLOP/s."
+        for each in entries
+        if "matmul_gflops" in each
+    ]
+    return (
+        _table((*head, "ratio", "torch-rechub", "ratio"), rows)
+        + "\n\n"
+        + _bullets([_ABOUT_SERVING, *rates])
+    )
 
 
 def _gpu(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -17,7 +17,16 @@ FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results.json"
 PAGE = FOLDER / "RESULTS.md"
 
-_ORDER = ("sequences_", "scale_", "training_tutorial", "training_best", "steps_", "busy_", "gpu_")
+_ORDER = (
+    "sequences_",
+    "scale_",
+    "training_tutorial",
+    "training_best",
+    "steps_",
+    "busy_",
+    "serving_",
+    "gpu_",
+)
 
 
 def read_results(path: Path = RESULTS) -> dict[str, Any]:
@@ -55,6 +64,16 @@ def write_page(results: Mapping[str, Any], path: Path = PAGE) -> None:
     _write(path, render(results))
 
 
+_ORDER = (
+    "sequences_",
+    "scale_",
+    "training_tutorial",
+    "training_best",
+    "steps_",
+    "busy_",
+    "serving_",
+    "gpu_",
+)
 def _place(entry: Mapping[str, Any]) -> tuple[int, int, str]:
     """Sections in their order; within one by size."""
     case = entry["case"]

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_sides, gpu_sides, sequence_sides, step_sides, training_sides
+from benchmarks import (
+    busy_sides,
+    gpu_sides,
+    sequence_sides,
+    serving_sides,
+    step_sides,
+    training_sides,
+)
 from benchmarks.clock import Clock
 
 SIDES: dict[str, Callable[..., dict[str, Any]]] = {
@@ -30,6 +37,7 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         gpu_sides.gpu_agreement,
         gpu_sides.gpu_training,
         gpu_sides.theirs_on_gpu,
+        serving_sides.rank_requests,
     )
 }
 

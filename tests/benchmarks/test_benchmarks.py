@@ -15,6 +15,7 @@ from benchmarks import (
     page,
     proof_of_value,
     report,
+    serving_cases,
     step_cases,
     step_sides,
 )
@@ -318,3 +319,34 @@ def test_a_gpu_side_that_did_not_finish_is_told():
     )
     other = gpu_cases.training_entry("gpu_best", {"ours": [gave_up("failed", 9)]})
     assert gpu_cases.training_rows(other) == ("best", "failed", *["-"] * 6)
+
+
+def ranked(least_ms: float) -> dict[str, dict[str, float]]:
+    spread = {"p50_ms": 3.0, "p99_ms": 4.0}
+    return {
+        "rank": {"least_ms": least_ms, **spread},
+        "rows": {"least_ms": 4.0, **spread},
+        "theirs": {"least_ms": 10.0, **spread},
+    }
+
+
+def test_serving_is_the_run_with_the_fastest_ranking():
+    runs = {
+        "all": [
+            finished(1.0, candidates={"100": ranked(ms)}, length=50, matmul_flops=flops)
+            for ms, flops in ((2.5, 80e9), (2.0, 87e9), (8.0, 60e9))
+        ]
+    }
+    entry = serving_cases.entry_of("serving_best", runs)
+    assert entry["matmul_gflops"] == 87.0
+    assert serving_cases.rows_of(entry) == [
+        (
+            *("best", "100", "2.00 ms", "3.00 / 4.00 ms", "50,000 / s"),
+            *("4.00 ms", "**2.0 x**", "10.00 ms", "**5.0 x**"),
+        )
+    ]
+    page = report.render({"cases": [entry]})
+    assert "`torch.matmul` reached 87 GFLOP/s" in page
+    failed = serving_cases.entry_of("serving_best", {"all": [gave_up("timeout", 9.0)]})
+    assert serving_cases.rows_of(failed)[0][:2] == ("best", "timeout")
+    assert "timeout" in report.render({"cases": [failed]})
