@@ -189,7 +189,7 @@ class ActivationUnit(nn.Module):
         h_DL2 = torch.stack([history.t(), torch.ones_like(history).t()], dim=2)
         matrix_DLH = h_DL2 @ torch.stack([w_p_HD.t(), of_target_HD.t()], dim=1)
         term_LH = nn.functional.linear(history, w_h_HD, bias_H)
-        u_BLH = torch.addmm(term_LH.flatten(), target, matrix_DLH.flatten(1))
+        u_BLH = torch.addmm(term_LH.view(-1), target, matrix_DLH.flatten(1))
         return from_first_layer(self.mlp, gate, u_BLH, history.shape[0])
 
     def weights_of(self, scores: Tensor, is_position: Tensor | None = None) -> Tensor:

@@ -28,7 +28,7 @@ def latest_positions(index: Tensor, max_history: int) -> Tensor:
         index: Item indices of a history, oldest first, ``[L]``; 0 is unknown or padding.
         max_history: Events that the model was trained with.
     """
-    return index.nonzero().flatten()[-max_history:]
+    return index.nonzero().view(-1)[-max_history:]
 
 
 class RankModel(nn.Module):
