@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
 
-from din_core.serving.ranker import RankerError
+from din_core.errors import WrongRequestError
 from din_core.serving.server import open_inference
 from din_core.serving.server.current_bundle import CurrentBundle, LoadedBundle
 from din_core.serving.server.request_size import RequestSizeLimit
@@ -133,8 +133,7 @@ def _answer_errors(app: FastAPI) -> None:
         return _refusal(400, str(error), getattr(error, "field", None))
 
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(RankerError, refused)
-    app.add_exception_handler(open_inference.RequestError, refused)
+    app.add_exception_handler(WrongRequestError, refused)
 
 
 def _refusal(status: int, sentence: str, field: str | None) -> JSONResponse:
@@ -147,12 +146,12 @@ def _add_rank(app: FastAPI, current: CurrentBundle, limits: Limits) -> None:
         """Rank candidates for a user, best first."""
         bundle = current.get()
         if asked.history is not None and len(asked.history) > limits.max_history:
-            raise RankerError(
+            raise WrongRequestError(
                 f"history: {len(asked.history):,} events, and {limits.max_history:,} are allowed; "
                 "send the latest ones"
             )
         if asked.explain and asked.k > limits.max_explained:
-            raise RankerError(
+            raise WrongRequestError(
                 f"k: {asked.k} items are to be explained, and {limits.max_explained} are allowed"
             )
         ranking = bundle.ranker.rank(
@@ -185,9 +184,7 @@ def _add_rank(app: FastAPI, current: CurrentBundle, limits: Limits) -> None:
 
 
 def _explained(bundle: LoadedBundle, asked: RankRequest, item: Any) -> list[dict[str, Any]]:
-    explanation = bundle.ranker.explain(
-        user_id=asked.user_id, item_id=item, history=asked.history
-    )
+    explanation = bundle.ranker.explain(user_id=asked.user_id, item_id=item, history=asked.history)
     return explanation.events()
 
 
@@ -215,9 +212,7 @@ def _add_protocol(app: FastAPI, current: CurrentBundle) -> None:
         bundle = session_of(name, version)
         if isinstance(bundle, JSONResponse):
             return bundle
-        return JSONResponse(
-            open_inference.metadata(name, bundle.version, bundle.sessions[name])
-        )
+        return JSONResponse(open_inference.metadata(name, bundle.version, bundle.sessions[name]))
 
     def model_ready(name: str, version: str | None = None) -> Response:
         bundle = session_of(name, version)
@@ -262,5 +257,3 @@ def _infer(bundle: LoadedBundle, name: str, headers: Mapping[str, str], body: by
         media_type="application/octet-stream",
         headers={open_inference.HEADER_LENGTH: str(n_json)},
     )
-
-

@@ -16,6 +16,8 @@ from typing import Any, cast
 import numpy as np
 import onnxruntime
 
+from din_core.errors import WrongRequestError
+
 Array = np.ndarray[Any, Any]
 
 #: Data type of the protocol, by the type that onnxruntime gives.
@@ -26,10 +28,6 @@ DATATYPES = {
 }
 _NUMPY: Mapping[str, np.dtype[Any]] = {"INT64": np.dtype("<i8"), "FP32": np.dtype("<f4")}
 HEADER_LENGTH = "Inference-Header-Content-Length"
-
-
-class RequestError(ValueError):
-    """What was sent cannot be answered; the message names the field."""
 
 
 def metadata(name: str, version: str, session: onnxruntime.InferenceSession) -> dict[str, Any]:
@@ -59,32 +57,38 @@ def read_request(
         session: The graph.
 
     Raises:
-        RequestError: The body is not what the protocol or the graph wants.
+        WrongRequestError: The body is not what the protocol or the graph wants.
     """
     if header_length is not None and not 0 <= header_length <= len(body):
-        raise RequestError(f"{HEADER_LENGTH} is {header_length}, and the body has {len(body)} bytes")
+        raise WrongRequestError(
+            f"{HEADER_LENGTH} is {header_length}, and the body has {len(body)} bytes"
+        )
     try:
         decoded = json.loads(body[:header_length])
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
+        raise WrongRequestError(f"the body is not JSON: {error}") from None
     if not isinstance(decoded, dict):
-        raise RequestError("the body is not a JSON object with the field 'inputs'")
+        raise WrongRequestError("the body is not a JSON object with the field 'inputs'")
     request = cast("dict[str, Any]", decoded)
     inputs = request.get("inputs")
     if not isinstance(inputs, list):
-        raise RequestError("inputs: missing, or not a list of tensors")
+        raise WrongRequestError("inputs: missing, or not a list of tensors")
     rest = memoryview(body)[len(body) if header_length is None else header_length :]
     arrays: dict[str, Array] = {}
     expected = {each.name: each for each in session.get_inputs()}
     for place, tensor in enumerate(cast("list[Any]", inputs)):
         name, array, rest = _read_tensor(f"inputs[{place}]", tensor, expected, rest)
         if name in arrays:
-            raise RequestError(f"inputs[{place}].name: '{name}' is sent twice")
+            raise WrongRequestError(f"inputs[{place}].name: '{name}' is sent twice")
         arrays[name] = array
     if rest:
-        raise RequestError(f"{len(rest)} bytes behind the last binary tensor belong to no input")
+        raise WrongRequestError(
+            f"{len(rest)} bytes behind the last binary tensor belong to no input"
+        )
     if missing := [name for name in expected if name not in arrays]:
-        raise RequestError(f"inputs: {missing[0]!r} is missing; the model takes {list(expected)}")
+        raise WrongRequestError(
+            f"inputs: {missing[0]!r} is missing; the model takes {list(expected)}"
+        )
     return request, arrays
 
 
@@ -92,20 +96,22 @@ def _read_tensor(
     field: str, tensor: Any, expected: Mapping[str, Any], rest: memoryview
 ) -> tuple[str, Array, memoryview]:
     if not isinstance(tensor, dict):
-        raise RequestError(f"{field}: not an object with name, shape, datatype and data")
+        raise WrongRequestError(f"{field}: not an object with name, shape, datatype and data")
     of = cast("dict[str, Any]", tensor)
     name = of.get("name")
     if not isinstance(name, str) or name not in expected:
-        raise RequestError(f"{field}.name: {name!r} is none of {list(expected)}")
+        raise WrongRequestError(f"{field}.name: {name!r} is none of {list(expected)}")
     wanted = DATATYPES[expected[name].type]
     if of.get("datatype") != wanted:
-        raise RequestError(f"{field}.datatype: '{name}' is {wanted}, not {of.get('datatype')!r}")
+        raise WrongRequestError(
+            f"{field}.datatype: '{name}' is {wanted}, not {of.get('datatype')!r}"
+        )
     shape = _read_shape(f"{field}.shape", of.get("shape"), expected[name])
     n_bytes = _parameter(of, "binary_data_size")
     if n_bytes is None:
         return name, _from_json(f"{field}.data", of.get("data"), shape, wanted), rest
     if not isinstance(n_bytes, int) or not 0 <= n_bytes <= len(rest):
-        raise RequestError(
+        raise WrongRequestError(
             f"{field}.parameters.binary_data_size: {n_bytes!r}, and {len(rest)} bytes are left"
         )
     return name, _from_bytes(field, rest[:n_bytes], shape, wanted), rest[n_bytes:]
@@ -114,32 +120,34 @@ def _read_tensor(
 def _read_shape(field: str, shape: Any, expected: Any) -> tuple[int, ...]:
     sizes = cast("list[Any]", shape) if isinstance(shape, list) else None
     if sizes is None or not all(type(size) is int and size >= 0 for size in sizes):
-        raise RequestError(f"{field}: {shape!r} is not a list of sizes")
+        raise WrongRequestError(f"{field}: {shape!r} is not a list of sizes")
     fixed = [size if isinstance(size, int) else None for size in expected.shape]
     if len(sizes) != len(fixed) or any(
         want is not None and want != size for want, size in zip(fixed, sizes, strict=True)
     ):
         wanted = [-1 if size is None else size for size in fixed]
-        raise RequestError(f"{field}: {sizes} does not fit {wanted}, where -1 is any size")
+        raise WrongRequestError(f"{field}: {sizes} does not fit {wanted}, where -1 is any size")
     return tuple(sizes)
 
 
 def _from_json(field: str, data: Any, shape: tuple[int, ...], datatype: str) -> Array:
     if not isinstance(data, list):
-        raise RequestError(f"{field}: missing, or not a list")
+        raise WrongRequestError(f"{field}: missing, or not a list")
     values = _flattened(cast("list[Any]", data))
     if len(values) != math.prod(shape):
-        raise RequestError(f"{field}: {len(values)} values do not fill the shape {list(shape)}")
+        raise WrongRequestError(
+            f"{field}: {len(values)} values do not fill the shape {list(shape)}"
+        )
     wanted = {"INT64": (int,), "FP32": (int, float), "BYTES": (str,)}[datatype]
     for value in values:
         if isinstance(value, bool) or not isinstance(value, wanted):
-            raise RequestError(f"{field}: {value!r} is no value of {datatype}")
+            raise WrongRequestError(f"{field}: {value!r} is no value of {datatype}")
     if datatype == "BYTES":
         return np.array(values, dtype=object).reshape(shape)
     try:
         return np.array(values, dtype=_NUMPY[datatype]).reshape(shape)
     except OverflowError:
-        raise RequestError(f"{field}: a value lies outside of {datatype}") from None
+        raise WrongRequestError(f"{field}: a value lies outside of {datatype}") from None
 
 
 def _flattened(data: Sequence[Any]) -> list[Any]:
@@ -159,7 +167,7 @@ def _from_bytes(field: str, raw: memoryview, shape: tuple[int, ...], datatype: s
         return _strings_from_bytes(field, raw, shape)
     dtype = _NUMPY[datatype]
     if len(raw) != math.prod(shape) * dtype.itemsize:
-        raise RequestError(f"{field}: {len(raw)} bytes do not fill {datatype} {list(shape)}")
+        raise WrongRequestError(f"{field}: {len(raw)} bytes do not fill {datatype} {list(shape)}")
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
@@ -171,13 +179,15 @@ def _strings_from_bytes(field: str, raw: memoryview, shape: tuple[int, ...]) -> 
         start = place + 4
         place = start + int.from_bytes(raw[place:start], "little")
         if start > len(raw) or place > len(raw):
-            raise RequestError(f"{field}: string {len(values)} ends behind the tensor")
+            raise WrongRequestError(f"{field}: string {len(values)} ends behind the tensor")
         try:
             values.append(str(raw[start:place], "utf-8"))
         except UnicodeDecodeError:
-            raise RequestError(f"{field}: string {len(values)} is not UTF-8") from None
+            raise WrongRequestError(f"{field}: string {len(values)} is not UTF-8") from None
     if len(values) != math.prod(shape):
-        raise RequestError(f"{field}: {len(values)} strings do not fill the shape {list(shape)}")
+        raise WrongRequestError(
+            f"{field}: {len(values)} strings do not fill the shape {list(shape)}"
+        )
     return np.array(values, dtype=object).reshape(shape)
 
 
@@ -201,7 +211,7 @@ def answer(
         Body of the response, and how much of it is JSON where tensors follow as bytes.
 
     Raises:
-        RequestError: An output that the graph lacks, or inputs whose sizes do not fit together.
+        WrongRequestError: An output that the graph lacks, or inputs whose sizes do not fit together.
     """
     asked = _asked_outputs(request, [each.name for each in session.get_outputs()])
     try:
@@ -209,7 +219,7 @@ def answer(
     except Exception as error:
         # onnxruntime has no public exception types; sizes that differ between inputs end here.
         shapes = {each: list(array.shape) for each, array in arrays.items()}
-        raise RequestError(f"inputs: shapes {shapes} do not fit together") from error
+        raise WrongRequestError(f"inputs: shapes {shapes} do not fit together") from error
     outputs: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for (output, is_binary), array in zip(asked.items(), results, strict=True):
@@ -234,12 +244,12 @@ def _asked_outputs(request: Mapping[str, Any], known: Sequence[str]) -> dict[str
     if outputs is None:
         return dict.fromkeys(known, everywhere)
     if not isinstance(outputs, list):
-        raise RequestError("outputs: not a list")
+        raise WrongRequestError("outputs: not a list")
     asked: dict[str, bool] = {}
     for place, output in enumerate(cast("list[Any]", outputs)):
         of = cast("dict[str, Any]", output) if isinstance(output, dict) else {}
         if of.get("name") not in known:
-            raise RequestError(
+            raise WrongRequestError(
                 f"outputs[{place}].name: {of.get('name')!r} is none of {list(known)}"
             )
         binary = _parameter(of, "binary_data")

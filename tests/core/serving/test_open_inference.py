@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from din_core.errors import WrongRequestError
 from din_core.serving.server import open_inference
-from din_core.serving.server.open_inference import RequestError
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def _changed(place, **fields):
     ],
 )
 def test_a_wrong_request_is_refused_with_its_field(session, request_, sentence):
-    with pytest.raises(RequestError, match=sentence):
+    with pytest.raises(WrongRequestError, match=sentence):
         _infer(session, request_)
 
 
@@ -156,7 +156,7 @@ def test_a_wrong_request_is_refused_with_its_field(session, request_, sentence):
     ],
 )
 def test_a_body_that_cannot_be_read_is_refused(session, body, length, sentence):
-    with pytest.raises(RequestError, match=sentence):
+    with pytest.raises(WrongRequestError, match=sentence):
         open_inference.read_request(body, length, session)
 
 
@@ -178,7 +178,7 @@ def _with_bytes(place, raw, others=b""):
 )
 def test_bytes_that_do_not_fit_are_refused(session, place, raw, others, sentence):
     request, tail = _with_bytes(place, raw, others)
-    with pytest.raises(RequestError, match=sentence):
+    with pytest.raises(WrongRequestError, match=sentence):
         _infer(session, request, tail)
 
 
@@ -197,5 +197,5 @@ def test_sizes_that_do_not_fit_each_other_are_refused_not_crashed():
         {"name": name, "datatype": "FP32", "shape": [n], "data": [0.5] * n}
         for name, n in (("a", 2), ("b", 3))
     ]
-    with pytest.raises(RequestError, match="do not fit together"):
+    with pytest.raises(WrongRequestError, match="do not fit together"):
         _infer(add, {"inputs": inputs})
