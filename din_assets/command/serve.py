@@ -1,8 +1,10 @@
 """``din serve``: answer rankings over HTTP."""
 
 import argparse
+import importlib.util
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,13 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from din_assets.command.bundles import bundle_folder
 
-    try:
-        import fastapi  # noqa: F401
-        import uvicorn
-    except ImportError as error:
-        raise WrongRequestError(
-            f"din serve needs {error.name}: pip install 'din-assets[serve]'"
-        ) from None
+    for package in ("fastapi", "uvicorn"):
+        if importlib.util.find_spec(package) is None:
+            raise WrongRequestError(f"din serve needs {package}: pip install 'din-assets[serve]'")
+    import uvicorn
+
     folder = bundle_folder(arguments.bundle)
     settings = {"bundle": str(folder), "max_request_bytes": arguments.max_request_mb << 20}
     os.environ[_SETTINGS] = json.dumps(settings)
@@ -108,7 +108,7 @@ def application_of_worker() -> "FastAPI":
     return _application(json.loads(os.environ[_SETTINGS]))
 
 
-def _application(settings: dict[str, object]) -> "FastAPI":
+def _application(settings: Mapping[str, object]) -> "FastAPI":
     from din_core.serving.server.application import Limits, create_app
 
     limits = Limits(max_request_bytes=int(str(settings["max_request_bytes"])))

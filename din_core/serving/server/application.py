@@ -243,7 +243,7 @@ def _infer(bundle: LoadedBundle, name: str, headers: Mapping[str, str], body: by
     session = bundle.sessions[name]
     length = headers.get(open_inference.HEADER_LENGTH)
     if length is not None and not length.isdigit():
-        raise open_inference.RequestError(
+        raise WrongRequestError(
             f"{open_inference.HEADER_LENGTH}: {length!r} is not a number of bytes"
         )
     asked, arrays = open_inference.read_request(

@@ -211,7 +211,7 @@ def answer(
         Body of the response, and how much of it is JSON where tensors follow as bytes.
 
     Raises:
-        WrongRequestError: An output that the graph lacks, or inputs whose sizes do not fit together.
+        WrongRequestError: An output that the graph lacks, or inputs whose sizes do not fit.
     """
     asked = _asked_outputs(request, [each.name for each in session.get_outputs()])
     try:
@@ -223,7 +223,7 @@ def answer(
     outputs: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for (output, is_binary), array in zip(asked.items(), results, strict=True):
-        tensor = {"name": output, "datatype": "FP32", "shape": list(array.shape)}
+        tensor: dict[str, Any] = {"name": output, "datatype": "FP32", "shape": list(array.shape)}
         if is_binary:
             blobs.append(np.ascontiguousarray(array, _NUMPY["FP32"]).tobytes())
             tensor["parameters"] = {"binary_data_size": len(blobs[-1])}
