@@ -49,6 +49,7 @@ class Ranker:
 
     Attributes:
         bundle: The bundle.
+        sessions: Its graphs.
 
     Raises:
         BundleError: The folder holds no bundle, or a file of it is damaged. A graph is looked at
@@ -65,11 +66,11 @@ class Ranker:
         self._histories = Histories(
             self.bundle.path(contents.HISTORIES), self.bundle.user_ids, self.bundle.item_ids
         )
-        self._sessions = Sessions(self.bundle, threads)
+        self.sessions = Sessions(self.bundle, threads)
         self._graphs: Graphs = (
-            RawGraphs(self.bundle, self._sessions)
+            RawGraphs(self.bundle, self.sessions)
             if contents.RANK in self.bundle
-            else IndexGraphs(self.bundle, self._sessions, self._items)
+            else IndexGraphs(self.bundle, self.sessions, self._items)
         )
 
     @property
@@ -238,7 +239,7 @@ class Ranker:
             "candidate_item_id": candidate,
             **self._context(context, 1),
         }
-        answer = self._sessions.run(contents.EXPLAIN, feeds)
+        answer = self.sessions.run(contents.EXPLAIN, feeds)
         probability = float(answer["probability"][0])
         weights = {name: each for name, each in answer.items() if name.startswith(_WEIGHT)}
         known = self._items.positions(seen) >= 0

@@ -63,7 +63,7 @@ class Bundle:
             NotABundleError: There is none.
             BundleError: Its manifest is damaged, or it was made by another version of the program.
         """
-        place = _version_folder(Path(folder))
+        place = version_folder(Path(folder))
         if not place.is_dir():
             raise NotABundleError(
                 f"{folder}: no such folder; make the bundle ('din run'), or name the folder of "
@@ -155,7 +155,7 @@ class Bundle:
         return self.about["context"]
 
 
-def _version_folder(folder: Path) -> Path:
+def version_folder(folder: Path) -> Path:
     """Follow ``current``: a link, or a file with the name of a folder beside it."""
     if folder.is_file():
         try:

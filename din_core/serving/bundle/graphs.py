@@ -55,13 +55,14 @@ class Sessions:
         Returns:
             Its outputs by name.
         """
-        session = self._session(file)
+        session = self.open(file)
         taken = {each.name: feeds[each.name] for each in session.get_inputs()}
         names = [each.name for each in session.get_outputs()]
         outputs = cast("list[Float32]", session.run(names, taken))
         return dict(zip(names, outputs, strict=True))
 
-    def _session(self, file: str) -> onnxruntime.InferenceSession:
+    def open(self, file: str) -> onnxruntime.InferenceSession:
+        """Return the session of a graph."""
         if file not in self._opened:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads

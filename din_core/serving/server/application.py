@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from din_core.serving.server.current_bundle import CurrentBundle, LoadedBundle
 from din_core.serving.server.request_size import RequestSizeLimit
 
 Id = StrictInt | StrictStr
+Number = StrictInt | StrictFloat
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class RankRequest(BaseModel):
         list[Id] | None, Field(description="Item ids; the whole catalogue where left out")
     ] = None
     context: Annotated[
-        dict[str, list[StrictFloat | StrictInt | None]] | None,
-        Field(description="Numbers of the request by column, one for each candidate"),
+        dict[str, Number | list[Number | None]] | None,
+        Field(description="Numbers of the moment by name: one, or one for each candidate"),
     ] = None
     k: Annotated[StrictInt, Field(ge=1, le=1_000_000, description="Items to return")] = 10
     exclude_history: Annotated[
@@ -66,23 +68,42 @@ class RankRequest(BaseModel):
     ] = False
 
 
+class Contribution(BaseModel):
+    """What one event of the history did to an item's score."""
+
+    item_id: Id
+    change: Annotated[
+        float, Field(description="The score less what it is without this event; above 0 it raised")
+    ]
+    attention_weight: Annotated[
+        dict[str, float],
+        Field(description="By unit, for a model with attention; no shares unless it has a softmax"),
+    ]
+    is_known: Annotated[bool, Field(description="If not, the event counts for nothing")]
+
+
 class RankedItem(BaseModel):
     """An item and the model's answer."""
 
-    item_id: int | str
+    item_id: Id
     probability: float
-    explanation: list[dict[str, Any]] | None = None
+    events: Annotated[
+        list[Contribution] | None, Field(description="Where `explain` asks for them")
+    ] = None
 
 
 class RankResponse(BaseModel):
     """The best items, best first, and what of the request the model does not know."""
 
-    user_id: int | str | None
+    user_id: Id | None
     user_is_known: bool
     items: list[RankedItem]
-    unknown_history: list[int | str]
-    unknown_candidates: list[int | str]
-    bundle_version: str
+    unknown_candidates: list[Id]
+    unknown_history: list[Id]
+    excluded: list[Id]
+    n_candidates: int
+    notes: list[str]
+    version: Annotated[str, Field(description="The bundle's")]
 
 
 def create_app(pointer: Path, limits: Limits | None = None) -> FastAPI:
@@ -160,32 +181,39 @@ def _add_rank(app: FastAPI, current: CurrentBundle, limits: Limits) -> None:
             candidates=asked.candidates,
             k=asked.k,
             exclude_history=asked.exclude_history,
-            context=asked.context,
+            context=_context(asked),
         )
-        return RankResponse(
-            user_id=asked.user_id,
-            user_is_known=ranking.user_is_known,
-            items=[
-                RankedItem(
-                    item_id=item,
-                    probability=probability,
-                    explanation=_explained(bundle, asked, item) if asked.explain else None,
-                )
-                for item, probability in zip(
-                    ranking.item_id.tolist(), ranking.probability.tolist(), strict=True
-                )
-            ],
-            unknown_history=list(ranking.unknown_history),
-            unknown_candidates=list(ranking.unknown_candidates),
-            bundle_version=bundle.version,
-        )
+        answer = ranking.to_dict()
+        if asked.explain:
+            for item in answer["items"]:
+                item["events"] = _events(bundle, asked, item["item_id"])
+        return RankResponse(**answer)
 
     app.post("/rank", response_model_exclude_none=True)(rank)
 
 
-def _explained(bundle: LoadedBundle, asked: RankRequest, item: Any) -> list[dict[str, Any]]:
-    explanation = bundle.ranker.explain(user_id=asked.user_id, item_id=item, history=asked.history)
-    return explanation.events()
+def _events(bundle: LoadedBundle, asked: RankRequest, item: int | str) -> list[dict[str, Any]]:
+    """What each event of the history does to an item's score."""
+    context = {
+        name: numbers[asked.candidates.index(item)]
+        if isinstance(numbers, list) and asked.candidates is not None
+        else numbers
+        for name, numbers in _context(asked).items()
+    }
+    explanation = bundle.ranker.explain(
+        user_id=asked.user_id, item_id=item, history=asked.history, context=context
+    )
+    return explanation.to_dict()["events"]
+
+
+def _context(asked: RankRequest) -> dict[str, Any]:
+    """The numbers of the context; what is null is missing, as NaN."""
+    return {
+        name: [math.nan if each is None else each for each in numbers]
+        if isinstance(numbers, list)
+        else numbers
+        for name, numbers in (asked.context or {}).items()
+    }
 
 
 def _add_protocol(app: FastAPI, current: CurrentBundle) -> None:

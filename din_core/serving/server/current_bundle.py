@@ -8,35 +8,56 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime
-
 from din_core.errors import DinError
+from din_core.serving.bundle import contents
+from din_core.serving.bundle.contents import version_folder
 from din_core.serving.ranker import Ranker
 
 _log = logging.getLogger(__name__)
 
-#: Graphs that are offered one by one, where the bundle has them.
-GRAPHS = ("rank", "score", "explain", "din", "rank_indices")
+#: Graphs that are offered one by one, where the bundle has them, by the name of their file.
+_GRAPHS = {
+    file.removesuffix(".onnx"): file
+    for file in (
+        contents.RANK,
+        contents.SCORE,
+        contents.EXPLAIN,
+        contents.SCORE_INDICES,
+        contents.RANK_INDICES,
+    )
+}
 
 
-@dataclass(frozen=True)
 class LoadedBundle:
-    """A bundle in memory.
+    """A bundle in memory, every graph of it open.
+
+    Args:
+        folder: Its version's folder.
 
     Attributes:
-        folder: The version's own folder, not the pointer to it.
-        version: Data version of the bundle.
-        ranker: Answers requests.
-        sessions: Graph by name, one thread each: more requests at a time take more processes.
+        folder: As given.
+        ranker: Answers requests, one thread each: more of them at a time take more processes.
+        sessions: Graph by name.
+
+    Raises:
+        BundleError: The folder holds no bundle, or a file of it is damaged.
     """
 
-    folder: Path
-    version: str
-    ranker: Ranker
-    sessions: dict[str, onnxruntime.InferenceSession]
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ranker = Ranker(folder)
+        self.sessions = {
+            name: self.ranker.sessions.open(file)
+            for name, file in _GRAPHS.items()
+            if file in self.ranker.bundle
+        }
+
+    @property
+    def version(self) -> str:
+        """The bundle's version."""
+        return self.ranker.version
 
 
 class CurrentBundle:
@@ -46,12 +67,12 @@ class CurrentBundle:
         pointer: A bundle's folder, or the link ``current`` beside its versions.
 
     Raises:
-        DinError: There is no bundle, or it is damaged.
+        BundleError: There is no bundle, or it is damaged.
     """
 
     def __init__(self, pointer: Path) -> None:
         self.pointer = pointer
-        self._loaded = _load(pointer.resolve())
+        self._loaded = LoadedBundle(version_folder(pointer))
         self._refused: Path | None = None
         self._stop = threading.Event()
 
@@ -67,11 +88,11 @@ class CurrentBundle:
         Returns:
             Whether another bundle is served now.
         """
-        folder = self.pointer.resolve()
+        folder = version_folder(self.pointer)
         if folder in (self._loaded.folder, self._refused):
             return False
         try:
-            loaded = _load(folder)
+            loaded = LoadedBundle(folder)
         except (DinError, OSError) as error:
             self._refused = folder
             _log.warning("%s is not served, %s stays: %s", folder, self._loaded.version, error)
@@ -92,18 +113,3 @@ class CurrentBundle:
     def close(self) -> None:
         """End the watching."""
         self._stop.set()
-
-
-def _load(folder: Path) -> LoadedBundle:
-    ranker = Ranker(folder)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    sessions = {
-        name: onnxruntime.InferenceSession(
-            str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"]
-        )
-        for name in GRAPHS
-        if (folder / f"{name}.onnx").exists()
-    }
-    return LoadedBundle(folder, folder.name, ranker, sessions)
