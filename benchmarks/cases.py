@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import busy_cases, gpu_cases, serving_cases
-from benchmarks.bench import FEW, QUICK, Bench, Settings, Tell
+from benchmarks.bench import FEW, GROCERY, QUICK, Bench, Settings, Tell
 from benchmarks.busy_cases import BUSY
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
 from benchmarks.gpu_cases import GPU

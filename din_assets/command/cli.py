@@ -25,6 +25,7 @@ _MODULES = {
     "rank": "rank",
     "score": "score",
     "explain": "explain",
+    "serve": "serve",
 }
 
 

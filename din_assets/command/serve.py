@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from din_assets.command.bundles import add_bundle, bundle_folder
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_core.errors import WrongRequestError
@@ -29,12 +30,7 @@ def add_parser(commands: Commands) -> None:
         "/v2, the description of both at /docs. A bundle that is published while the server runs "
         "is taken up without a dropped request.",
     )
-    parser.add_argument(
-        "--bundle",
-        metavar="DIR",
-        type=Path,
-        help="the bundle's folder; by default the one that the last run published",
-    )
+    add_bundle(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -74,8 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         WrongRequestError: There is no bundle, or the extra ``[serve]`` is not installed.
     """
-    from din_assets.command.bundles import bundle_folder
-
     for package in ("fastapi", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise WrongRequestError(f"din serve needs {package}: pip install 'din-assets[serve]'")
