@@ -333,7 +333,8 @@ def _some(ids: list[Id]) -> str:
 def _numbers(value: object, n_rows: int, name: str) -> Float32:
     try:
         values = np.asarray(value, dtype=np.float32)
-        return np.ascontiguousarray(np.broadcast_to(values, n_rows))
+        shape = () if values.shape == () else (n_rows,)  # a list of one is no number for many
+        return np.ascontiguousarray(np.broadcast_to(values.reshape(shape), n_rows))
     except (TypeError, ValueError):
         raise WrongRequestError(
             f"context {name!r} is {value!r}; give a number, or one for each of {n_rows} candidates"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -145,13 +146,21 @@ def _answer_errors(app: FastAPI) -> None:
     def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return _refusal(400, f"the body is not JSON: {first['ctx']['error']}", "body")
         # ("body", "candidates", 3, "int"): where in the body; names of types tell nobody anything.
         place = [str(part) for part in first["loc"][1:] if part not in ("int", "str", "float")]
         field = ".".join(place) or "body"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(RankRequest.model_fields)
+            return _refusal(422, f"{field}: no such field; there are {known}", field)
         return _refusal(422, f"{field}: {first['msg']}", field)
 
     def refused(_: Request, error: Exception) -> Response:
-        return _refusal(400, str(error), getattr(error, "field", None))
+        sentence = str(error)
+        named = re.match(r"[a-z_]+", sentence)
+        field = named.group() if named and named.group() in RankRequest.model_fields else None
+        return _refusal(400, sentence, field)
 
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(WrongRequestError, refused)
