@@ -25,6 +25,14 @@ class ScoredSamples:
     score: npt.NDArray[Any]
     user_idx: npt.NDArray[Any]
 
+    def __len__(self) -> int:
+        """N."""
+        return len(self.label)
+
+    def take(self, rows: npt.NDArray[Any]) -> ScoredSamples:
+        """Return some of the samples, by a mask or by their rows."""
+        return ScoredSamples(self.label[rows], self.score[rows], self.user_idx[rows])
+
 
 def checked(label: npt.ArrayLike, score: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], Floats]:
     """Return which samples are positive, and the scores, both ``[N]``.
@@ -40,4 +48,18 @@ def checked(label: npt.ArrayLike, score: npt.ArrayLike) -> tuple[npt.NDArray[np.
         raise ValueError(f"labels are {np.unique(labels)[:5]}; they must be 0 or 1")
     if np.isnan(scores).any():
         raise ValueError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are NaN")
+    return positive, scores
+
+
+def checked_probabilities(
+    label: npt.ArrayLike, score: npt.ArrayLike
+) -> tuple[npt.NDArray[np.bool_], Floats]:
+    """As :func:`checked`, of scores that are probabilities.
+
+    Raises:
+        ValueError: Also where a score lies outside [0, 1].
+    """
+    positive, scores = checked(label, score)
+    if len(scores) and (scores.min() < 0 or scores.max() > 1):
+        raise ValueError(f"scores run {scores.min()} … {scores.max()}; probabilities lie in [0, 1]")
     return positive, scores

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from din_core import metrics
-from din_core.metrics import registry
+from din_core.metrics import ranking, registry
 
 
 def test_auc_counts_ordered_pairs_and_half_of_the_ties():
@@ -106,4 +106,67 @@ def test_the_metrics_of_a_model_are_those_of_the_registry():
         "gauc": 1.0,
         "logloss": pytest.approx((-np.log(0.9) - np.log(0.8)) / 2),
         "normalized_entropy": pytest.approx((-np.log(0.9) - np.log(0.8)) / 2 / np.log(2)),
+        "pr_auc": 1.0,
+        # Two samples, each a bin of its own: |0.2 - 0| and |0.9 - 1|.
+        "calibration_error": pytest.approx((0.2 + 0.1) / 2),
+        "predicted_over_observed": pytest.approx(1.1),
     }
+
+
+def test_average_precision_is_the_mean_precision_at_the_positives():
+    # At 0.9 one of one, at 0.5 (a tie of two) two of four.
+    assert metrics.average_precision([1, 0, 1, 0], [0.9, 0.6, 0.5, 0.5]) == pytest.approx(0.75)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=30).filter(
+        lambda rows: len({label for label, _ in rows}) == 2
+    )
+)
+def test_average_precision_equals_scikit_learn_with_any_ties(rows):
+    label, score = zip(*rows, strict=True)
+    assert metrics.average_precision(label, score) == pytest.approx(
+        average_precision_score(label, score), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("label", [[], [1, 1], [0]])
+def test_average_precision_of_one_class_is_undefined(label):
+    assert metrics.average_precision(label, [0.5] * len(label)) is None
+
+
+def test_calibration_error_weighs_the_gap_of_each_bin_by_its_samples():
+    label, score = [0, 1, 1, 1, 0, 1], [0.1, 0.1, 0.1, 0.8, 0.8, 0.8]
+    # Two bins of three: |0.1 - 2/3| and |0.8 - 2/3|.
+    expected = (abs(0.1 - 2 / 3) + abs(0.8 - 2 / 3)) / 2
+    assert metrics.expected_calibration_error(label, score, n_bins=2) == pytest.approx(expected)
+
+
+def test_equal_scores_share_a_bin_of_the_calibration_error():
+    # Half are positive at 0.5: in two bins by place in the file it would be 0.5.
+    assert metrics.expected_calibration_error([1, 1, 0, 0], [0.5] * 4, n_bins=2) == 0.0
+
+
+def test_predicted_over_observed_is_undefined_without_a_positive():
+    assert metrics.predicted_over_observed([0, 0], [0.1, 0.2]) is None
+    assert metrics.predicted_over_observed([1, 0], [0.2, 0.4]) == pytest.approx(0.6)
+
+
+def test_ranks_count_half_of_the_ties():
+    assert ranking.rank_of_positive([0, 2, 0], [0, 0, 100]).tolist() == [1.0, 3.0, 51.0]
+
+
+def test_ranking_figures_by_hand():
+    found = {name: float(values.mean()) for name, values in ranking.by_name([1, 4, 30]).items()}
+    assert found == pytest.approx(
+        {
+            "hr_at_1": 1 / 3,
+            "hr_at_5": 2 / 3,
+            "hr_at_10": 2 / 3,
+            "hr_at_20": 2 / 3,
+            "ndcg_at_5": (1 + 1 / np.log2(5)) / 3,
+            "ndcg_at_10": (1 + 1 / np.log2(5)) / 3,
+            "ndcg_at_20": (1 + 1 / np.log2(5)) / 3,
+            "mrr": (1 + 1 / 4 + 1 / 30) / 3,
+        }
+    )
