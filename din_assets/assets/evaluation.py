@@ -1,4 +1,4 @@
-"""The assets ``test_predictions`` and ``test_auc``: what the model answers, how good that is."""
+"""The assets of the test split: what the model answers, how good that is, beside its rivals."""
 
 from collections.abc import Iterator
 
@@ -6,26 +6,61 @@ import dagster as dg
 import duckdb
 
 from din_assets.making import versions
-from din_assets.making.artifact_assets import current_artifact
+from din_assets.making.artifact_assets import current_artifact, shown_of_evaluation
 from din_assets.making.checks import check_specs
 from din_assets.making.materialization import (
     OWNERS,
     Built,
     as_dagster_failures,
+    code_version,
     materialize_tables,
     record,
 )
+from din_assets.making.run_config import mirror
+from din_assets.runs import choices
 from din_assets.runs.resources import StoreResource
-from din_core.evaluation import metrics_table
+from din_core.config import (
+    BaseModelEvidenceConfig,
+    EvaluationConfig,
+    RankingConfig,
+    config_from_mapping,
+)
+from din_core.evaluation import judgement, metrics_table, rival_models
+from din_core.evaluation.verdict import LEAST_USERS, WIDEST, Verdict
 from din_core.inputs import training_data
 from din_core.store import ledger
 from din_core.tables.lineage import lineage
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
+_LOADED = lineage().owners_of(training_data.READS)
+_BEATS_POPULARITY = "test_auc_beats_popularity"
+
+
+class TestAucConfig(mirror("_TestAuc", EvaluationConfig, doc="How a model is judged.")):
+    """What the figures of the test split are held against."""
+
+
+class TestRankingsConfig(mirror("_TestRankings", RankingConfig, doc="What is ranked.")):
+    """How many test positives are ranked, and among what."""
+
+
+class BaseModelPredictionsConfig(
+    mirror("_BaseModelPredictions", BaseModelEvidenceConfig, doc="Whether it is trained.")
+):
+    """Whether the model is compared with the paper's BaseModel."""
+
+
+#: What can be chosen about each asset of this module.
+CONFIG_CLASSES: dict[str, type[dg.Config]] = {
+    "test_auc": TestAucConfig,
+    "test_rankings": TestRankingsConfig,
+    "base_model_predictions": BaseModelPredictionsConfig,
+}
+
 
 def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -> Results:
-    """Score the split 'test' with the current model."""
+    """Score the split 'test' with the current model; the answers of the one before are kept."""
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         from din_core.serving import saved_models
@@ -33,6 +68,7 @@ def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -
 
         model = saved_models.load_model(current_artifact(con, store, "din_model")).model
         scores = predict(model, training_data.load(con), split="test")
+        rival_models.keep_previous(con)
         metrics_table.write_test_predictions(con, scores)
         return Built()
 
@@ -42,33 +78,131 @@ def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -
 test_predictions = dg.asset(
     name="test_predictions",
     group_name="evaluation",
-    deps=sorted(
-        {
-            "din_model",
-            *lineage().owners_of(training_data.READS),
-            *lineage().inputs_of("test_predictions"),
-        }
-    ),
+    deps=sorted({"din_model", *_LOADED, *lineage().inputs_of("test_predictions")}),
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=versions.of_asset("test_predictions", _test_predictions, one_model=True),
     check_specs=check_specs("test_predictions"),
-    description="The model's probability of a click for each test sample.",
+    description="The model's score for each test sample; whether that is a probability of a click "
+    "says test_auc.",
 )(_test_predictions)
 
 
-def _test_auc(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+def _test_rankings(
+    context: dg.AssetExecutionContext, store: StoreResource, config: TestRankingsConfig
+) -> Results:
+    """Rank test positives among drawn candidates and among all items."""
+    chosen = choices.chosen(context, store.settled, config).model_dump()
+
+    def build(con: duckdb.DuckDBPyConnection) -> Built:
+        from din_core.evaluation import rankings
+        from din_core.serving import saved_models
+
+        model = saved_models.load_model(current_artifact(con, store, "din_model")).model
+        wanted = config_from_mapping(RankingConfig, chosen)
+        ranks = rankings.rank_test_positives(model, training_data.load(con), wanted)
+        metrics_table.write_test_rankings(con, ranks)
+        return Built()
+
+    yield from materialize_tables(context, store, ("test_rankings",), options=chosen, build=build)
+
+
+test_rankings = dg.asset(
+    name="test_rankings",
+    group_name="evaluation",
+    deps=sorted({"din_model", *_LOADED, *lineage().inputs_of("test_rankings")}),
+    kinds={"pytorch", "duckdb"},
+    owners=OWNERS,
+    code_version=versions.of_asset("test_rankings", _test_rankings),
+    description="Where some test positives stand among sampled candidates and among all items: "
+    "what HR@k, NDCG@k and MRR are computed from.",
+)(_test_rankings)
+
+
+def _base_model_predictions(
+    context: dg.AssetExecutionContext, store: StoreResource, config: BaseModelPredictionsConfig
+) -> Results:
+    """Train the paper's BaseModel beside the current model, where that is asked for."""
+    chosen = choices.chosen(context, store.settled, config).model_dump()
+    checkpoints = store.checkpoints_root / "base_model"
+
+    def build(con: duckdb.DuckDBPyConnection) -> Built:
+        if not chosen["train"]:
+            rival_models.write_no_base_model(con)
+            return Built()
+        from din_core.training.checkpoints import clear_checkpoint
+
+        trained = rival_models.write_base_model(
+            con,
+            on_epoch=lambda report: context.log.info(f"BaseModel, {report.summary()}"),
+            on_warning=context.log.warning,
+            checkpoint_dir=checkpoints,
+            program_version=code_version(context, context.asset_key),
+        )
+        return Built(
+            metadata={"base_model_predictions": trained.metrics()},
+            before_commit=lambda: clear_checkpoint(checkpoints),
+        )
+
+    yield from materialize_tables(
+        context, store, ("base_model_predictions",), options=chosen, build=build
+    )
+
+
+base_model_predictions = dg.asset(
+    name="base_model_predictions",
+    group_name="evaluation",
+    deps=sorted({"din_model", *_LOADED, *lineage().inputs_of("base_model_predictions")}),
+    kinds={"pytorch", "duckdb"},
+    owners=OWNERS,
+    code_version=versions.of_asset("base_model_predictions", _base_model_predictions),
+    description="What the paper's BaseModel, trained with the options of din_model, answers on the "
+    "test samples. Empty unless `train` is set: it takes as long as the model.",
+)(_base_model_predictions)
+
+
+def _test_auc(
+    context: dg.AssetExecutionContext, store: StoreResource, config: TestAucConfig
+) -> Results:
     """Compute the figures of the current predictions and add them to the table ``metrics``."""
+    chosen = choices.chosen(context, store.settled, config).model_dump()
+    judged_by = config_from_mapping(EvaluationConfig, chosen)
     with as_dagster_failures(), store.transaction() as con:
-        result = metrics_table.evaluate_test(con)
-        model_version = ledger.entry(con, "din_model").data_version
-        metrics_table.write_metrics(con, model_version, "test", result)
+        result = judgement.evaluate_test(con, judged_by)
         version = result.content_version()
-        record(context, con, "test_auc", version)
+        blocked = (
+            result.verdict.outcome == "no better" and not judged_by.allow_no_better_than_popularity
+        )
+        if not blocked:
+            model_version = ledger.entry(con, "din_model").data_version
+            metrics_table.write_metrics(con, model_version, "test", result)
+            record(context, con, "test_auc", version, options=chosen)
     context.log.info(result.summary())
+    check = _beats_popularity(result.verdict, blocked=blocked)
+    if blocked:
+        yield check
+        raise dg.Failure(f"Nothing was committed. {check.description}", allow_retries=False)
     for warning in result.warnings():
         context.log.warning(warning)
-    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=result.metrics())
+    yield dg.MaterializeResult(
+        data_version=dg.DataVersion(version),
+        check_results=[check],
+        metadata={**result.metrics(), **shown_of_evaluation(result), "options": chosen},
+    )
+
+
+def _beats_popularity(found: Verdict, *, blocked: bool) -> dg.AssetCheckResult:
+    way_out = (
+        "; train longer or with other options, or set allow_no_better_than_popularity (ops: "
+        "test_auc: config) to publish it all the same"
+    )
+    return dg.AssetCheckResult(
+        asset_key="test_auc",
+        check_name=_BEATS_POPULARITY,
+        passed=found.outcome == "better",
+        severity=dg.AssetCheckSeverity.ERROR if blocked else dg.AssetCheckSeverity.WARN,
+        description=found.sentence + (way_out if blocked else ""),
+    )
 
 
 test_auc = dg.asset(
@@ -78,6 +212,17 @@ test_auc = dg.asset(
     kinds={"duckdb"},
     owners=OWNERS,
     code_version=versions.of_asset("test_auc", _test_auc),
-    description="AUC, GAUC and logloss on the test split, beside popularity's AUC and, on the "
-    "synthetic log, the oracle's. The numbers are kept in the table `metrics`.",
+    check_specs=[
+        dg.AssetCheckSpec(
+            name=_BEATS_POPULARITY,
+            asset="test_auc",
+            blocking=True,
+            description="The model's AUC is above popularity's by more than the interval of the "
+            f"difference. It stops the run on a log with {LEAST_USERS:,} test users or more and an "
+            f"interval of at most ±{WIDEST}; on a smaller one it warns.",
+        )
+    ],
+    description="AUC, GAUC, logloss, calibration and ranks on the test split, each with its "
+    "interval, by slice, and beside popularity, item co-occurrence and other models; on the "
+    "synthetic log also the oracle's AUC. The numbers are kept in `metrics` and `comparisons`.",
 )(_test_auc)

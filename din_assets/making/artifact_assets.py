@@ -14,6 +14,7 @@ import dagster as dg
 import duckdb
 
 from din_assets.making import versions
+from din_assets.making.checks import markdown_table
 from din_assets.making.materialization import OWNERS, as_dagster_failures, code_version, record
 from din_assets.runs import choices
 from din_assets.runs.resources import StoreResource
@@ -173,6 +174,31 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """Return a small PNG as metadata that the UI shows."""
     encoded = base64.b64encode(png).decode("ascii")
     return dg.MetadataValue.md(f"![{markdown_text(alt)}](data:image/png;base64,{encoded})")
+
+
+def shown_of_evaluation(evaluation: Any) -> dict[str, Any]:
+    """Return what the page of the figures shows beside them. It is no part of the result."""
+    from din_core.evaluation import pictures
+
+    beside = [
+        {
+            "rival": each.rival,
+            "metric": each.metric,
+            "difference": each.difference.value,
+            "low": each.difference.low,
+            "high": each.difference.high,
+            "users": each.n_users,
+        }
+        for each in evaluation.comparisons
+    ]
+    return {
+        "score_is": evaluation.meaning.score_is,
+        "what_a_score_means": evaluation.meaning.sentence(),
+        "verdict": evaluation.verdict.sentence,
+        "comparisons": dg.MetadataValue.md(markdown_table(beside)),
+        "roc_and_reliability": picture(pictures.curves(evaluation), "ROC and reliability"),
+        "auc_by_slice": picture(pictures.auc_by_slice(evaluation), "AUC by slice"),
+    }
 
 
 def training_curve(history: Any) -> dg.MarkdownMetadataValue:

@@ -48,6 +48,9 @@ def _record(con: duckdb.DuckDBPyConnection) -> str:
 _FACTS: Mapping[str, Mapping[str, Callable[[duckdb.DuckDBPyConnection], str]]] = {
     "bundle": {"the record of what it is made from": _upstream},
     "din_model": {"how negatives were made": _negatives},
-    "test_auc": {"the shape of the synthetic log": _synthetic_log},
+    "test_auc": {
+        "the shape of the synthetic log": _synthetic_log,
+        "how negatives were made": _negatives,
+    },
     "warehouse": {"the record of what was made": _record},
 }

@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import pydantic
 
-from din_assets.assets import catalogue, explanations, ingest, sequences, training
+from din_assets.assets import catalogue, evaluation, explanations, ingest, sequences, training
 from din_assets.making import artifact_assets
 from din_assets.making.run_config import refuse_without_effect, typed_options
 from din_assets.runs import choices, console
@@ -117,6 +117,7 @@ def _config_class(op_name: str) -> type[dg.Config] | None:
         "interactions": ingest.InteractionsConfig,
         **sequences.CONFIG_CLASSES,
         **explanations.CONFIG_CLASSES,
+        **evaluation.CONFIG_CLASSES,
         **artifact_assets.CONFIG_CLASSES,
     }
     return known.get(op_name)

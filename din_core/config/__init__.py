@@ -7,6 +7,7 @@ must not be. Nothing here does any work.
 Presets (a named set of choices) are the run-config files in ``din_assets/presets``.
 """
 
+from din_core.config.evaluation import BaseModelEvidenceConfig, EvaluationConfig, RankingConfig
 from din_core.config.explanations import ExplanationConfig
 from din_core.config.kinds import Option
 from din_core.config.model import (
@@ -44,8 +45,10 @@ __all__ = [
     "MODEL_CONFIGS",
     "Attention",
     "BaseModelConfig",
+    "BaseModelEvidenceConfig",
     "DINConfig",
     "Device",
+    "EvaluationConfig",
     "ExplanationConfig",
     "LearningRateSchedule",
     "MLPModelConfig",
@@ -57,6 +60,7 @@ __all__ = [
     "Precision",
     "ProductLayer",
     "Quoting",
+    "RankingConfig",
     "RedrawnSampling",
     "SequenceConfig",
     "SourceConfig",

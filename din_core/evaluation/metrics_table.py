@@ -1,94 +1,59 @@
-"""From scores to metrics: a model beside what popularity and, where known, the oracle reach.
+"""The tables of a model's figures: ``metrics``, ``comparisons``, ``evaluated_model``.
 
-What a model is measured by is named in :mod:`din_core.metrics.registry`. Everything is computed
-from the table ``test_predictions``, so that an analyst who queries it gets the same numbers. The
-figures of every model version stay in the table ``metrics``.
+The figures of every model version stay, so that two models can be compared in SQL. What is computed
+says :mod:`din_core.evaluation.judgement`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from din_core import metrics, store
-from din_core.metrics.registry import OF_A_MODEL
-from din_core.store import sql_files
-from din_core.tables import recorded_choices
+from din_core import store
+from din_core.evaluation.comparisons import Comparison
+from din_core.evaluation.intervals import Interval
+from din_core.evaluation.judgement import Evaluation, Figure
 
-#: In the order in which they are told.
-_METRICS = (*OF_A_MODEL, "popularity_auc", "oracle_auc")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The figures of one model on one split.
-
-    Attributes:
-        values: Metric by name: the model's own, ``popularity_auc`` (the AUC of ordering by an
-            item's training interactions) and, on the synthetic log, ``oracle_auc`` (of ordering by
-            the true propensity). None where one is undefined, such as the AUC of one label only.
-        n_samples: Samples they were computed on.
-    """
-
-    values: Mapping[str, float | None]
-    n_samples: int
-
-    @property
-    def share_of_reachable(self) -> float | None:
-        """How far the model got from popularity's AUC (0) to the oracle's (1)."""
-        model, floor = self.values.get("auc"), self.values.get("popularity_auc")
-        ceiling = self.values.get("oracle_auc")
-        if model is None or floor is None or ceiling is None or ceiling == floor:
-            return None
-        return (model - floor) / (ceiling - floor)
-
-    @property
-    def rela_impr(self) -> float | None:
-        """RelaImpr of the paper over popularity's order, in percent (equation 8 there)."""
-        model, base = self.values.get("auc"), self.values.get("popularity_auc")
-        if model is None or base is None or base == 0.5:
-            return None
-        return metrics.rela_impr(model, base)
-
-    def metrics(self) -> dict[str, float]:
-        """Return every figure that is defined, the number of samples included."""
-        everything = {
-            **self.values,
-            "rela_impr_over_popularity": self.rela_impr,
-            "share_of_reachable": self.share_of_reachable,
-            "n_samples": self.n_samples,
-        }
-        return {name: value for name, value in everything.items() if value is not None}
-
-    def summary(self) -> str:
-        """Return the figures on one line, for a terminal."""
-        parts = [f"{name} {value:.4f}" for name, value in self.values.items() if value is not None]
-        if (share := self.share_of_reachable) is not None:
-            parts.append(f"{share:.0%} of the way from popularity to the oracle")
-        return f"test, {self.n_samples:,} samples: " + (", ".join(parts) or "nothing to measure")
-
-    def warnings(self) -> list[str]:
-        """Return what a reader of the figures should know about them."""
-        if self.n_samples == 0:
-            return [
-                "the log has no test sample: no user has two events (two times, in a labelled log)"
-            ]
-        if self.values.get("auc") is None:
-            return ["the test samples have one label only, so their AUC is undefined"]
-        if self.n_samples < 1_000:
-            return [f"{self.n_samples} test samples are too few for an AUC to mean much"]
-        return []
-
-    def content_version(self) -> str:
-        """Return a hash of the figures alone."""
-        content = json.dumps([dict(self.values), self.n_samples], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:32]
+_METRICS = pa.schema(
+    {
+        "model_version": pa.string(),
+        "split": pa.string(),
+        "slice": pa.string(),
+        "slice_value": pa.string(),
+        "metric": pa.string(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "n_samples": pa.int64(),
+    }
+)
+_COMPARISONS = pa.schema(
+    {
+        "model_version": pa.string(),
+        "rival": pa.string(),
+        "rival_version": pa.string(),
+        "metric": pa.string(),
+        "difference": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "n_users": pa.int64(),
+    }
+)
+_EVALUATED_MODEL = pa.schema(
+    {
+        "model_version": pa.string(),
+        "score_is": pa.string(),
+        "trained_rate": pa.float64(),
+        "base_rate": pa.float64(),
+        "odds_factor": pa.float64(),
+        "n_samples": pa.int64(),
+        "n_users": pa.int64(),
+    }
+)
+# What an earlier version of this program left out of a row.
+_WAS = {"slice": "all", "slice_value": ""}
 
 
 def write_test_predictions(con: duckdb.DuckDBPyConnection, scores: Any) -> int:
@@ -102,32 +67,89 @@ def write_test_predictions(con: duckdb.DuckDBPyConnection, scores: Any) -> int:
     Returns:
         Rows of the table.
     """
-    con.register("model_scores", scores)
-    try:
-        return store.create_table(con, "test_predictions")
-    finally:
-        con.unregister("model_scores")
+    return _create(con, "test_predictions", model_scores=scores)
 
 
-def evaluate_test(con: duckdb.DuckDBPyConnection) -> Evaluation:
-    """Compute the figures of the predictions in ``test_predictions``.
+def write_test_rankings(con: duckdb.DuckDBPyConnection, ranks: Any) -> int:
+    """Make the table ``test_rankings``, in the caller's transaction.
 
-    Where the source was the synthetic log, its true propensities give the oracle's AUC.
+    Args:
+        con: Connection to the pipeline's database.
+        ranks: From :func:`din_core.evaluation.rankings.rank_test_positives`.
+
+    Returns:
+        Rows of the table.
     """
-    rows = con.sql(sql_files.render("scored_test_samples")).to_arrow_table()
-    label = rows["label"].to_numpy()
-    scored = metrics.ScoredSamples(label, rows["score"].to_numpy(), rows["user_idx"].to_numpy())
-    values = {name: metric(scored) for name, metric in OF_A_MODEL.items()}
-    values["popularity_auc"] = metrics.auc(label, rows["item_popularity"].to_numpy())
-    synthetic = recorded_choices.synthetic_config(con)
-    if synthetic is not None and len(label) > 0:
-        from din_core.datasets.synthetic import generate
+    return _create(con, "test_rankings", model_ranks=ranks)
 
-        propensity = generate(synthetic).propensity(
-            rows["user_id"].to_numpy(), rows["item_id"].to_numpy()
-        )
-        values["oracle_auc"] = metrics.auc(label, propensity)
-    return Evaluation(values=values, n_samples=len(label))
+
+def write_metrics(
+    con: duckdb.DuckDBPyConnection, model_version: str, split: str, evaluation: Evaluation
+) -> None:
+    """Add a model's figures to ``metrics`` and ``comparisons``; those of other models stay.
+
+    Args:
+        con: Connection to the pipeline's database, in a transaction.
+        model_version: Data version of the model.
+        split: The split the figures were computed on.
+        evaluation: The figures.
+    """
+    figures = [
+        {
+            "model_version": model_version,
+            "split": split,
+            "slice": each.part[0],
+            "slice_value": each.part[1],
+            "metric": each.metric,
+            **vars(each.interval),
+            "n_samples": each.n_samples,
+        }
+        for each in evaluation.figures
+    ]
+    beside = [
+        {
+            "model_version": model_version,
+            "rival": each.rival,
+            "rival_version": each.rival_version,
+            "metric": each.metric,
+            "difference": each.difference.value,
+            "low": each.difference.low,
+            "high": each.difference.high,
+            "n_users": each.n_users,
+        }
+        for each in evaluation.comparisons
+    ]
+    kept_metrics, kept_comparisons = (
+        _kept(con, name, columns)
+        for name, columns in (("metrics", _METRICS), ("comparisons", _COMPARISONS))
+    )
+    _create(
+        con,
+        "metrics",
+        kept_metrics=kept_metrics,
+        new_metrics=pa.Table.from_pylist(figures, _METRICS),
+    )
+    _create(
+        con,
+        "comparisons",
+        kept_comparisons=kept_comparisons,
+        new_comparisons=pa.Table.from_pylist(beside, _COMPARISONS),
+    )
+    meaning = evaluation.meaning
+    row = {
+        "model_version": model_version,
+        "score_is": None if meaning is None else meaning.score_is,
+        "trained_rate": None if meaning is None else meaning.trained_rate,
+        "base_rate": None if meaning is None else meaning.base_rate,
+        "odds_factor": None if meaning is None else meaning.odds_factor,
+        "n_samples": evaluation.n_samples,
+        "n_users": evaluation.n_users,
+    }
+    _create(
+        con,
+        "evaluated_model",
+        new_evaluated_model=pa.Table.from_pylist([row], _EVALUATED_MODEL),
+    )
 
 
 def read_test(con: duckdb.DuckDBPyConnection, model_version: str) -> Evaluation:
@@ -138,37 +160,51 @@ def read_test(con: duckdb.DuckDBPyConnection, model_version: str) -> Evaluation:
         model_version: Data version of the model.
     """
     rows = con.execute(
-        "select metric, value from metrics where model_version = ? and split = 'test'",
+        "select metric, value, low, high, n_samples, slice, slice_value from metrics "
+        "where model_version = ? and split = 'test'",
         [model_version],
     ).fetchall()
-    found = dict(rows)
-    # In the order of the sentence, whatever that of the table.
-    values = {name: found.pop(name) for name in _METRICS if name in found}
-    return Evaluation(values | found, store.row_count(con, "test_predictions"))
-
-
-def write_metrics(
-    con: duckdb.DuckDBPyConnection, model_version: str, split: str, evaluation: Evaluation
-) -> None:
-    """Add a model's figures to the table ``metrics``; those of other models stay.
-
-    Args:
-        con: Connection to the pipeline's database, in a transaction.
-        model_version: Data version of the model.
-        split: The split the figures were computed on.
-        evaluation: The figures.
-    """
-    new = pa.table(
-        {
-            "model_version": [model_version] * len(evaluation.values),
-            "split": [split] * len(evaluation.values),
-            "metric": list(evaluation.values),
-            "value": pa.array(evaluation.values.values(), pa.float64()),
-        }
+    beside = con.execute(
+        "select rival, metric, difference, low, high, n_users, rival_version from comparisons "
+        "where model_version = ?",
+        [model_version],
+    ).fetchall()
+    return Evaluation(
+        figures=tuple(
+            Figure(metric, Interval(value, low, high), n_samples, (name, part))
+            for metric, value, low, high, n_samples, name, part in rows
+        ),
+        comparisons=tuple(
+            Comparison(rival, metric, Interval(difference, low, high), n_users, version)
+            for rival, metric, difference, low, high, n_users, version in beside
+        ),
+        n_samples=store.row_count(con, "test_predictions"),
     )
-    con.register("new_metrics", new)
+
+
+def _kept(con: duckdb.DuckDBPyConnection, name: str, columns: Any) -> Any:
+    """Read a table as it was, also one that an earlier version of this program made.
+
+    What that one did not know is NULL, and a figure without a slice is one of the whole split.
+    """
+    if name not in store.relations(con):
+        return columns.empty_table()
+    table = con.table(name).to_arrow_table()
+    n_rows = table.num_rows
+    found = [
+        table[column.name].cast(column.type)
+        if column.name in table.column_names
+        else pa.array([_WAS.get(column.name)] * n_rows, column.type)
+        for column in columns
+    ]
+    return pa.table(found, schema=columns)
+
+
+def _create(con: duckdb.DuckDBPyConnection, name: str, **given: Any) -> int:
+    for relation, rows in given.items():
+        con.register(relation, rows)
     try:
-        con.execute("create table if not exists metrics as from new_metrics where false")
-        store.create_table(con, "metrics")
+        return store.create_table(con, name)
     finally:
-        con.unregister("new_metrics")
+        for relation in given:
+            con.unregister(relation)

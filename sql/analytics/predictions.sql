@@ -3,6 +3,7 @@
 -- What the model answered on the test samples, in ids; test_predictions is the same in indices.
 -- Grain: one row per row of test_predictions. item_in_history and <attribute>_in_history say how
 -- often the history the model saw holds the target's item or attribute value already.
+-- click_probability is NULL where a score says only which candidate is likelier: evaluated_model.
 {% from "macros/history.jinja" import history_of with context %}
 {% from "macros/in_ids.jinja" import vocabulary_of with context %}
 with
@@ -40,6 +41,9 @@ described as (
         histories.item_idx,
         histories.label,
         histories.score,
+        evaluated_model.odds_factor * histories.score
+        / (evaluated_model.odds_factor * histories.score + 1 - histories.score)
+            as click_probability,
         histories.position,
         histories.k,
         histories.history_length,
@@ -48,6 +52,7 @@ described as (
     from histories
     inner join users on histories.user_idx = users.user_idx
     inner join items on histories.item_idx = items.item_idx
+    cross join evaluated_model
     {% for attribute in item_attributes %}
     left join {{ attribute.vocabulary }}
         on items.{{ attribute.index }} = {{ attribute.vocabulary }}.value_idx
@@ -63,6 +68,7 @@ final as (
         {% endfor %}
         label,
         score,
+        click_probability,
         position,
         k,
         history_length,
@@ -87,6 +93,7 @@ select
     {% endfor %}
     label,
     score,
+    click_probability,
     position,
     k,
     history_length,

@@ -1,24 +1,32 @@
 -- asset: test_auc
--- given: new_metrics
--- Grain: one number. The figures of the current model, and of those before it, so that two models
--- can be compared in SQL. `new_metrics` are the current model's and replace figures of the same
--- model and split; a figure that is undefined (an AUC of samples with one label only) is NULL.
+-- given: kept_metrics, new_metrics
+-- Grain: one figure of one model on a split or a part of it. The figures of the current model, and
+-- of those before it, so that two models can be compared in SQL. `new_metrics` are the current
+-- model's and replace figures of the same model and split in `kept_metrics`, the table as it was; a
+-- figure that is undefined (an AUC of samples with one label only) is NULL.
+-- slice is 'all' and slice_value empty for the whole split. low and high are the ends of the 95%
+-- interval (bootstrap over users), NULL where there is none.
 with
 
 kept as (
     select
-        metrics.model_version,
-        metrics.split,
-        metrics.metric,
-        metrics.value
-    from metrics
+        kept_metrics.model_version,
+        kept_metrics.split,
+        kept_metrics.slice,
+        kept_metrics.slice_value,
+        kept_metrics.metric,
+        kept_metrics.value,
+        kept_metrics.low,
+        kept_metrics.high,
+        kept_metrics.n_samples
+    from kept_metrics
     where
         not exists (
             select 1
             from new_metrics
             where
-                new_metrics.model_version = metrics.model_version
-                and new_metrics.split = metrics.split
+                new_metrics.model_version = kept_metrics.model_version
+                and new_metrics.split = kept_metrics.split
         )
 ),
 
@@ -26,22 +34,37 @@ final as (
     select
         model_version,
         split,
+        slice,
+        slice_value,
         metric,
-        value
+        value,
+        low,
+        high,
+        n_samples
     from kept
     union all
     select
         model_version,
         split,
+        slice,
+        slice_value,
         metric,
-        value
+        value,
+        low,
+        high,
+        n_samples
     from new_metrics
 )
 
 select
     model_version,
     split,
+    slice,
+    slice_value,
     metric,
-    value
+    value,
+    low,
+    high,
+    n_samples
 from final
-order by model_version, split, metric
+order by model_version, split, slice, slice_value, metric
