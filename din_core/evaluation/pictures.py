@@ -7,7 +7,6 @@ red and green.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from din_core.evaluation.judgement import WHOLE, Evaluation
 from din_core.evaluation.slices import PARTS
@@ -32,7 +32,7 @@ def curves(evaluation: Evaluation) -> bytes:
         evaluation: With its samples.
 
     Returns:
-        A PNG below 60 kB.
+        A PNG of 32 colours, below 40 kB.
     """
     figure = Figure(figsize=(7.2, 3.6), dpi=100, layout="constrained")
     of_roc, of_reliability = figure.subplots(1, 2)
@@ -75,7 +75,7 @@ def auc_by_slice(evaluation: Evaluation) -> bytes:
         evaluation: The figures.
 
     Returns:
-        A PNG below 60 kB.
+        A PNG of 32 colours, below 40 kB.
     """
     found = {each.part: each for each in evaluation.figures if each.metric == "auc"}
     parts = [(name, part) for name, values in PARTS.items() for part in values]
@@ -141,9 +141,9 @@ def _diagonal(axes: Axes) -> None:
 
 
 def _png(figure: Figure) -> bytes:
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
     buffer = io.BytesIO()
-    # Without the entry that names matplotlib's version, so that equal pictures are equal bytes.
-    metadata: Mapping[str, Any] = {"Software": None}
-    figure.savefig(buffer, format="png", metadata=metadata)
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn.quantize(32).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

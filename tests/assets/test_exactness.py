@@ -117,12 +117,18 @@ class Place:
             found: dict[str, Any] = {
                 name: store.content_version(con, name)
                 for name in names
-                if name not in {"ledger", "metrics"}
+                if name not in {"ledger", "metrics", "comparisons", "previous_predictions"}
             }
             # Figures of earlier models stay: that is what the table is for.
+            current = [made["din_model"].data_version]
             found["metrics"] = con.execute(
                 "from metrics where model_version = ? order by all",
-                [made["din_model"].data_version],
+                current,
+            ).fetchall()
+            found["comparisons"] = con.execute(
+                "from comparisons where model_version = ? and rival <> 'previous_model' "
+                "order by all",
+                current,
             ).fetchall()
             found["comments"] = con.execute(
                 "select table_name, column_name, comment from duckdb_columns() order by all"
@@ -318,8 +324,8 @@ def test_file_with_the_rows_of_the_synthetic_log_has_no_oracle(tmp_path, instanc
         "config": {"path": "synthetic", "synthetic": {"n_users": 20, "n_items": 30, "n_cates": 3}}
     }
     place.run()
-    assert "oracle_auc" in [row[2] for row in place.content()["metrics"]]
+    assert "oracle_auc" in [row[4] for row in place.content()["metrics"]]
     shutil.copy(place.home / "synthetic" / "interactions.csv", place.csv)
     place.config["ops"]["interactions"] = {"config": {}}
     assert "din_model" not in place.run()
-    assert "oracle_auc" not in [row[2] for row in place.content()["metrics"]]
+    assert "oracle_auc" not in [row[4] for row in place.content()["metrics"]]

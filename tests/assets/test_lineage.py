@@ -56,7 +56,8 @@ def test_same_loader_means_the_same_inputs(graph):
     of_loader = lineage().owners_of(training_data.READS)
     of_vocabularies = lineage().owners_of(vocabularies.READS)
     assert declared(graph, "din_model") == of_loader | of_vocabularies
-    assert declared(graph, "test_predictions") == of_loader | {"din_model"}
+    for asset in ("test_predictions", "test_rankings", "base_model_predictions"):
+        assert declared(graph, asset) == of_loader | {"din_model"}
 
 
 @pytest.fixture
@@ -286,7 +287,8 @@ def bare(finished, pipeline, graph):
             tables = {
                 row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall()
             }
-            for table in tables - needed - {"ledger", "metrics"}:
+            held = {name for name, file in lineage().files.items() if {*file.head.assets} & needed}
+            for table in tables - held - {"ledger", "metrics", "comparisons"}:
                 # The columns of `interactions` are an option of all that is built from it.
                 gone = "delete from" if table == "interactions" else "drop table"
                 con.execute(f"{gone} {sql_files.quote(table)}")
@@ -299,7 +301,7 @@ def bare(finished, pipeline, graph):
     "asset",
     [
         "users", "items", "cates", "attributes", "events", "user_sequences", "negatives", "samples",
-        "din_model", "test_predictions", "test_auc",
+        "din_model", "test_predictions", "test_rankings", "base_model_predictions", "test_auc",
     ],
 )  # fmt: skip
 def test_asset_comes_out_the_same_without_what_it_does_not_declare(bare, finished, asset):

@@ -19,7 +19,8 @@ ABOVE_NEGATIVES = {
 }  # fmt: skip
 
 BELOW_THE_MODEL = (
-    "architecture_graph", "onnx_model", "test_predictions", "test_auc", "bundle", "warehouse",
+    "architecture_graph", "onnx_model", "test_predictions", "test_rankings",
+    "base_model_predictions", "test_auc", "bundle", "warehouse",
 )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def test_complete_run_leaves_model_graph_onnx_and_warehouse(finished):
     assert published.stat().st_mode & 0o222 == 0
     with duckdb.connect(str(published), read_only=True) as con:
         assert len(con.execute("from samples limit 5").fetchall()) == 5
-        figures = dict(con.execute("select metric, value from metrics").fetchall())
+        figures = dict(con.execute("select metric, value from current_metrics").fetchall())
     assert 0 <= figures["auc"] <= 1
     assert figures["oracle_auc"] > figures["popularity_auc"]
 

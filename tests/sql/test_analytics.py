@@ -13,6 +13,11 @@ import pytest
 
 from din_core import metrics, store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.evaluation import metrics_table
+from din_core.evaluation.comparisons import Comparison
+from din_core.evaluation.intervals import Interval
+from din_core.evaluation.judgement import Evaluation, Figure
+from din_core.evaluation.score_meaning import ScoreMeaning
 from din_core.sources.reserved_names import is_reserved
 from din_core.store import sql_files
 from din_core.tables import analytics, checks, sequences
@@ -112,6 +117,20 @@ def create_predictions(con):
     )
     store.create_table(con, "test_predictions")
     con.unregister("model_scores")
+    create_figures(con, base_rate=0.1)
+
+
+def create_figures(con, base_rate=None):
+    """The tables of a model's figures, with one number each."""
+    meaning = ScoreMeaning("click_probability", 0.5, base_rate)
+    figures = (
+        Figure("auc", Interval(0.75, 0.5, 1.0), 6),
+        Figure("auc", Interval(0.25, 0.0, 0.5), 4, ("category_seen", "no")),
+        Figure("gauc", Interval(0.5), 4, ("category_seen", "no")),
+    )
+    beside = (Comparison("popularity", "auc", Interval(0.1, -0.1, 0.3), 3),)
+    result = Evaluation(figures, beside, n_samples=6, n_users=3, meaning=meaning)
+    metrics_table.write_metrics(con, "m1", "test", result)
 
 
 def create_attention_weights(con, context):
@@ -253,6 +272,22 @@ def test_summaries_count_splits_lengths_categories_and_rejects(published):
     ]
 
 
+def test_figures_of_the_current_model_stand_apart_from_those_of_others(published):
+    assert rows_of(published, "from current_metrics") == [("auc", 0.75, 0.5, 1.0, 6)]
+    assert rows_of(published, "from metrics_by_slice") == [
+        ("category_seen", "no", 4, 0.25, 0.0, 0.5, 0.5, None, None)
+    ]
+
+
+def test_predictions_hold_the_probability_of_a_click_where_the_base_rate_is_known(published):
+    # Trained 1:1 and one in ten clicked: odds are divided by 9.
+    found = rows_of(published, "select score, click_probability from predictions")
+    assert [probability for _, probability in found] == [
+        pytest.approx(score / 9 / (score / 9 + 1 - score)) for score, _ in found
+    ]
+    assert len(found) == 6
+
+
 def test_auc_in_sql_is_that_of_the_library_with_ties(con):
     labels = [1, 0, 1, 0, 0, 1, 0, 1, 1, 0, 0, 1]
     scores = [0.5, 0.5, 0.5, 0.1, 0.9, 0.9, 0.2, 0.2, 0.7, 0.5, 0.3, 0.1]
@@ -292,7 +327,10 @@ def test_views_are_made_of_what_exists_and_dropped_with_it(con):
     sequences.build(con, source, choices, in_ids=True)
     context = sequences.template_context(con, source, choices)
     made = analytics.create_views(con, context)
-    absent = {"rejected_summary", "predictions", "prediction_quality", "calibration"}
+    absent = {
+        "rejected_summary", "predictions", "prediction_quality", "calibration", "current_metrics",
+        "metrics_by_slice",
+    }  # fmt: skip
     assert set(analytics.inputs()) - set(made) == absent
     # Item 9 has no category: a history shows that as NULL.
     assert rows_of(
@@ -320,6 +358,7 @@ def test_integer_ids_join_by_name_with_what_they_name(con):
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
+    create_figures(con)
     analytics.create_views(con, sequences.template_context(con, source, choices))
     assert rows_of(
         con,
@@ -353,6 +392,7 @@ def test_no_relation_mixes_ids_with_indices_under_one_name(con):
         "create view model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
+    create_figures(con)
     analytics.create_views(con, sequences.template_context(con, source, choices))
     # Ids of this log are texts, indices are integers.
     columns = rows_of(
@@ -414,6 +454,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
+    create_figures(con)
     analytics.create_views(con, sequences.template_context(con, source, choices))
 
     values = {7: {"cate_id": 5, "brand": "x"}, 8: {"cate_id": 6, "brand": None}}
@@ -475,6 +516,7 @@ def test_attributes_may_have_names_of_the_queries_themselves(con, item_attribute
         "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
     )
     store.create_table(con, "test_predictions")
+    create_figures(con)
     analytics.create_views(con, sequences.template_context(con, source, SequenceConfig()))
 
     answer = con.execute("from samples where position = 3")
