@@ -181,7 +181,7 @@ def _test_auc(
     check = _beats_popularity(result.verdict, blocked=blocked)
     if blocked:
         yield check
-        raise dg.Failure(f"Nothing was committed. {check.description}", allow_retries=False)
+        raise dg.Failure(f"Nothing was committed: {check.description}", allow_retries=False)
     for warning in result.warnings():
         context.log.warning(warning)
     yield dg.MaterializeResult(

@@ -184,10 +184,10 @@ def shown_of_evaluation(evaluation: Any) -> dict[str, Any]:
         {
             "rival": each.rival,
             "metric": each.metric,
-            "difference": each.difference.value,
-            "low": each.difference.low,
-            "high": each.difference.high,
-            "users": each.n_users,
+            "difference": _digits(each.difference.value),
+            "low": _digits(each.difference.low),
+            "high": _digits(each.difference.high),
+            "users": f"{each.n_users:,}",
         }
         for each in evaluation.comparisons
     ]
@@ -199,6 +199,10 @@ def shown_of_evaluation(evaluation: Any) -> dict[str, Any]:
         "roc_and_reliability": picture(pictures.curves(evaluation), "ROC and reliability"),
         "auc_by_slice": picture(pictures.auc_by_slice(evaluation), "AUC by slice"),
     }
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:+.4f}"
 
 
 def training_curve(history: Any) -> dg.MarkdownMetadataValue:

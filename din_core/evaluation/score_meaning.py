@@ -46,11 +46,17 @@ class ScoreMeaning:
         """Say it to a reader."""
         if self.score_is == "click_probability" and self.base_rate is None:
             return "A score is the probability of a click, on impressions like the logged ones."
+        if self.base_rate is not None and self.trained_rate is None:
+            return (
+                f"A score is relative, and the base rate {self.base_rate:.3g} has no effect: "
+                "training saw samples of one label only."
+            )
         if self.odds_factor is not None:
             return (
-                f"A score is relative: it was trained with a share of {self.trained_rate:.3g} "
-                f"positives. With the base rate {self.base_rate:.3g} its odds times "
-                f"{self.odds_factor:.3g} are those of a click (predictions.click_probability)."
+                f"A score is relative to training samples of which a share of "
+                f"{self.trained_rate:.3g} was positive. With the base rate {self.base_rate:.3g}, "
+                f"its odds times {self.odds_factor:.3g} are those of a click "
+                "(predictions.click_probability)."
             )
         return (
             "A score is relative, no rate of clicks: the negatives were sampled. It says which "

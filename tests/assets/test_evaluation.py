@@ -1,0 +1,172 @@
+"""The figures of a run: what stops it, what is compared with what, and what the page shows."""
+
+import base64
+import copy
+import io
+import shutil
+
+import dagster as dg
+import numpy as np
+import pytest
+from PIL import Image
+
+from din_assets.making import artifact_assets
+from tests.assets.conftest import failure_of, write_rows
+
+MODEL_AND_FIGURES = (
+    "din_model", "test_predictions", "test_rankings", "base_model_predictions", "test_auc",
+)  # fmt: skip
+
+
+def check_of(result):
+    [found] = [
+        each
+        for each in result.get_asset_check_evaluations()
+        if each.check_name == "test_auc_beats_popularity"
+    ]
+    return found
+
+
+def lists_with_shuffled_labels(path, n_users=2_200, n_lists=4, seed=3):
+    """Lists of two impressions each, one of which is clicked: which one, chance decides."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(n_users):
+        for moment in range(n_lists):
+            items = rng.choice(40, 2, replace=False)
+            clicked = rng.integers(2)
+            rows += [
+                f"{user},{item},{moment},{item % 5},{int(place == clicked)}"
+                for place, item in enumerate(items)
+            ]
+    return write_rows(path, *rows, header="user_id,item_id,time,cate_id,label")
+
+
+@pytest.mark.usefixtures("without_delivery")
+def test_model_of_shuffled_labels_stops_a_run_that_can_tell_unless_allowed(pipeline, tmp_path):
+    log = lists_with_shuffled_labels(tmp_path / "log.csv")
+    pipeline.config["ops"]["interactions"] = {"config": {"path": str(log)}}
+    result = pipeline.run()
+    message = failure_of(result)
+    assert message.startswith("Nothing was committed: the model does not beat popularity: its AUC")
+    assert "2,200 users" in message
+    assert "allow_no_better_than_popularity (ops: test_auc: config)" in message
+    found = check_of(result)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "test_auc" not in pipeline.versions()
+    assert not (pipeline.home / "warehouse.duckdb").exists()
+
+    pipeline.config["ops"]["test_auc"] = {"config": {"allow_no_better_than_popularity": True}}
+    result = pipeline.run("test_auc", "warehouse")
+    assert result.success
+    found = check_of(result)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    [(value, low, high)] = pipeline.query(
+        "select value, low, high from current_metrics where metric = 'auc'"
+    )
+    assert low < 0.5 < high
+    assert value == pytest.approx(0.5, abs=0.04)
+    # The log has impressions, so a score is a probability of a click.
+    assert pipeline.query("select score_is, odds_factor from evaluated_model") == [
+        ("click_probability", 1.0)
+    ]
+    assert pipeline.query("from predictions where click_probability is distinct from score") == []
+
+
+def test_small_log_is_told_that_it_is_too_small_and_goes_on(finished):
+    found = check_of(finished.result)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "the log is too small to tell" in found.description
+
+
+def test_score_against_sampled_negatives_is_no_rate_of_clicks(finished):
+    [shown] = [
+        event.materialization.metadata
+        for event in finished.result.get_asset_materialization_events()
+        if event.asset_key.to_user_string() == "test_auc"
+    ]
+    assert shown["score_is"].value == "relative"
+    assert "no rate of clicks" in shown["what_a_score_means"].value
+    assert finished.query("select count(click_probability) from predictions") == [(0,)]
+
+
+def test_page_of_the_figures_shows_pictures_and_rivals(finished):
+    [shown] = [
+        event.materialization.metadata
+        for event in finished.result.get_asset_materialization_events()
+        if event.asset_key.to_user_string() == "test_auc"
+    ]
+    for name in ("roc_and_reliability", "auc_by_slice"):
+        _, _, encoded = shown[name].md_str.rpartition("base64,")
+        png = base64.b64decode(encoded.removesuffix(")"))
+        assert len(png) < 40_000
+        with Image.open(io.BytesIO(png)) as picture:
+            assert picture.width == 720
+    assert "| auc | -0.0497 | -0.0932 | -0.0050 | 60 |" in shown["comparisons"].md_str
+
+
+def test_figures_are_those_of_an_independent_computation(finished):
+    from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+    label, score = zip(
+        *finished.query("select label, score from predictions order by all"), strict=True
+    )
+    figures = dict(finished.query("select metric, value from current_metrics"))
+    assert figures["auc"] == pytest.approx(roc_auc_score(label, score))
+    assert figures["logloss"] == pytest.approx(log_loss(label, score))
+    assert figures["pr_auc"] == pytest.approx(average_precision_score(label, score))
+    by_slice = finished.query(
+        "select slice, sum(samples) from metrics_by_slice group by slice order by slice"
+    )
+    assert by_slice == [
+        (name, len(label))
+        for name in ("category_seen", "history_length", "item_popularity", "time_since_last")
+    ]
+
+
+def test_model_is_compared_with_the_one_before_on_the_same_samples(finished, pipeline, monkeypatch):
+    monkeypatch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
+    shutil.copytree(finished.home, pipeline.home)
+    before = pipeline.versions()["din_model"]
+    query = (
+        "select rival_version, metric, difference from comparisons "
+        "join evaluated_model using (model_version) where rival = 'previous_model'"
+    )
+    assert pipeline.query(query) == []
+    old = dict(pipeline.query("select metric, value from current_metrics"))
+    pipeline.config["ops"]["din_model"]["config"]["seed"] = 1
+    assert pipeline.run(*MODEL_AND_FIGURES).success
+    new = dict(pipeline.query("select metric, value from current_metrics"))
+    assert pipeline.query(f"{query} order by metric") == [
+        (before, name, pytest.approx(new[name] - old[name], abs=1e-12))
+        for name in ("auc", "gauc", "logloss")
+    ]
+
+
+def test_model_is_compared_with_the_base_model_where_asked(finished, pipeline, monkeypatch):
+    monkeypatch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
+    shutil.copytree(finished.home, pipeline.home)
+    rivals = "select distinct rival from comparisons order by 1"
+    assert pipeline.query(rivals) == [("item_cooccurrence",), ("popularity",)]
+    assert pipeline.query("from base_model_predictions") == []
+    pipeline.config["ops"]["base_model_predictions"] = {"config": {"train": True}}
+    assert pipeline.run("base_model_predictions", "test_auc").success
+    assert pipeline.query(rivals) == [("base_model",), ("item_cooccurrence",), ("popularity",)]
+    [(difference,)] = pipeline.query(
+        "select difference from comparisons where rival = 'base_model' and metric = 'auc'"
+    )
+    assert difference != 0
+    counts = "select count(*) from "
+    assert pipeline.query(counts + "base_model_predictions") == pipeline.query(
+        counts + "test_predictions"
+    )
+    assert not list((pipeline.home / "checkpoints").glob("base_model/*"))
+
+    # A model that is a BaseModel itself has none beside it; the next run does without.
+    options = copy.deepcopy(pipeline.config)
+    options["ops"]["din_model"]["config"] = {
+        "model": "base_model", "embed_dim": 4, "mlp_dims": [8], "n_epoch": 1, "num_threads": 1,
+    }  # fmt: skip
+    message = failure_of(pipeline.run("din_model", "base_model_predictions", config=options))
+    assert "din_model is a BaseModel" in message
+    assert "ops: base_model_predictions: config" in message
