@@ -32,12 +32,12 @@ class RankingConfig:
         100, "Candidates drawn uniformly, beside the positive.", ge=1, le=1_000_000
     )
     sampled_positives: int = option(
-        500, "Test positives ranked among them, at most; 0 ranks none.", ge=0, lt=2**31
+        200, "Test positives ranked among them, at most; 0 ranks none.", ge=0, lt=2**31
     )
-    all_items_positives: int = option(
-        100,
-        "Test positives ranked among all items, at most; 0 ranks none. It takes as many scores as "
-        "there are items, for each.",
+    all_items_positives: int | None = option(
+        None,
+        "Test positives ranked among all items, at most; 0 ranks none. Each takes as many scores "
+        "as there are items; by default 40, or as many as 200,000 scores allow.",
         ge=0,
         lt=2**31,
     )

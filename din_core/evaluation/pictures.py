@@ -88,9 +88,9 @@ def auc_by_slice(evaluation: Evaluation) -> bytes:
         labels.append(f"{part[0].replace('_', ' ')}: {part[1]}  ({each.n_samples:,})")
         if each.interval.value is None:
             continue
-        if each.interval.low is not None:
-            ends = [each.interval.low, each.interval.high]
-            axes.plot(ends, [place, place], color=_MODEL, linewidth=2, alpha=0.5)
+        low, high = each.interval.low, each.interval.high
+        if low is not None and high is not None:
+            axes.plot([low, high], [place, place], color=_MODEL, linewidth=2, alpha=0.5)
         axes.plot([each.interval.value], [place], marker="o", color=_MODEL)
     axes.axvline(0.5, color=_GUIDE, linestyle=":")
     whole = found.get(WHOLE)

@@ -8,6 +8,7 @@ C candidates of one positive, X candidates of a block of positives, one after th
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ Ints = npt.NDArray[np.int64]
 
 # Bounds the memory of a block: candidates that are scored together, and their histories' bounds.
 _BLOCK = 200_000
+# Where nothing is said of it: positives ranked among all items, and the scores that may take.
+_ALL_ITEMS_POSITIVES = 40
+_ALL_ITEMS_SCORES = 200_000
 
 
 def rank_test_positives(model: ClickModel, data: TrainingData, config: RankingConfig) -> Any:
@@ -62,10 +66,17 @@ def rank_test_positives(model: ClickModel, data: TrainingData, config: RankingCo
         _ranked(positives.take(np.sort(order[:most])), data, name, others, score, popularity)
         for name, most, others in (
             ("sampled", config.sampled_positives, drawn),
-            ("all", config.all_items_positives, every),
+            ("all", _number_among_all(config, n_items), every),
         )
     ]
     return pa.concat_tables(tables)
+
+
+def _number_among_all(config: RankingConfig, n_items: int) -> int:
+    """Return how many positives are ranked among all items, at most."""
+    if config.all_items_positives is not None:
+        return config.all_items_positives
+    return min(_ALL_ITEMS_POSITIVES, _ALL_ITEMS_SCORES // max(1, n_items))
 
 
 def drawn_candidates(
@@ -152,7 +163,7 @@ def _blocks(
 def _asked_about(positives: Samples, candidates: Ints, starts: Ints) -> Samples:
     """The samples that put each candidate in the place of its positive."""
     repeated = positives.take(np.repeat(np.arange(len(positives)), np.diff(starts)))
-    return type(positives)(**{**repeated.columns(), "item": candidates.astype(np.int32)})
+    return dataclasses.replace(repeated, item=candidates.astype(np.int32))
 
 
 def _ranks(values: npt.NDArray[Any], starts: Ints) -> npt.NDArray[np.float64]:

@@ -97,6 +97,12 @@ def test_blocks_change_no_rank(data, asked, monkeypatch):
     assert ranked(data) == whole
 
 
+def test_large_catalogue_is_ranked_as_far_as_the_scores_allow_unless_told(data, asked, monkeypatch):
+    monkeypatch.setattr(rankings, "_ALL_ITEMS_SCORES", 17)  # of eight items: two positives
+    assert len(ranked(data, sampled_positives=0)) == 2
+    assert len(ranked(data, sampled_positives=0, all_items_positives=3)) == 3
+
+
 def test_no_more_positives_are_ranked_than_asked_for(data, asked):
     assert len(ranked(data, sampled_positives=2, all_items_positives=1)) == 3
     assert ranked(data, sampled_positives=0, all_items_positives=0) == {}
