@@ -117,10 +117,13 @@ class Content:
 def published(home: Path) -> Content:
     with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as con:
         named = (
-            "select table_name from duckdb_tables() where table_name not in ('ledger', 'metrics')"
+            "select table_name from duckdb_tables() where table_name not in "
+            "('ledger', 'metrics', 'comparisons', 'previous_predictions')"
         )
         made = ledger.entries(con)
-        figures = "select split, metric, value from metrics where model_version = ? order by all"
+        figures = (
+            "select * exclude (model_version) from metrics where model_version = ? order by all"
+        )
         return Content(
             {name: store.content_version(con, name) for (name,) in con.execute(named).fetchall()},
             made,

@@ -104,12 +104,12 @@ def test_cooccurrence_is_counted_in_training_alone_by_hand(con):
 
 
 def test_held_out_event_is_in_no_count_of_cooccurrence(con):
-    # Only validation and test ever bring c and d together.
-    build(con, {"u1": "abcd", "u2": "abcd", "u3": "abcd"})
+    # Training: ab, ab, ab. The log itself has d with a, b and c twice, so that d would be above a.
+    build(con, {"u1": "abcd", "u2": "abcd", "u3": "abca"})
     rows = scored_rows.read(con)
     _, place = scored_rows.cooccurrence(con, rows)
-    assert set(place) == {0.0}
-    assert rows.popularity.tolist() == [0, 0, 0]
+    assert place.tolist() == [0.0, 0.0, 1.0]
+    assert rows.popularity.tolist() == [0, 0, 3]
 
 
 def some_rows(**columns):
