@@ -13,6 +13,7 @@ from din_assets.making.materialization import (
     Built,
     as_dagster_failures,
     code_version,
+    inputs_named,
     materialize_tables,
     record,
 )
@@ -168,13 +169,15 @@ def _test_auc(
     chosen = choices.chosen(context, store.settled, config).model_dump()
     judged_by = config_from_mapping(EvaluationConfig, chosen)
     with as_dagster_failures(), store.transaction() as con:
-        result = judgement.evaluate_test(con, judged_by)
+        with inputs_named(con, ("test_auc",)):
+            result = judgement.evaluate_test(con, judged_by)
         version = result.content_version()
         blocked = (
             result.verdict.outcome == "no better" and not judged_by.allow_no_better_than_popularity
         )
         if not blocked:
-            model_version = ledger.entry(con, "din_model").data_version
+            # Of the model that answered, which the current one need not be.
+            model_version = ledger.entry(con, "test_predictions").inputs["din_model"]
             metrics_table.write_metrics(con, model_version, "test", result)
             record(context, con, "test_auc", version, options=chosen)
     context.log.info(result.summary())

@@ -72,7 +72,7 @@ def materialize_tables(
     with as_dagster_failures(), resource.settled.unless_refused(step):
         try:
             with resource.transaction() as con:
-                with _inputs_named(con, names):
+                with inputs_named(con, names):
                     built = build(con)
                 for name in names:
                     of_table = checks.run_checks(
@@ -93,7 +93,7 @@ def materialize_tables(
 
 
 @contextlib.contextmanager
-def _inputs_named(con: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> Generator[None]:
+def inputs_named(con: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> Generator[None]:
     """Name the assets that have to be made first, where DuckDB names a table and no way out.
 
     Which of its inputs a table reads depends on the log, so that none is asked for beforehand.

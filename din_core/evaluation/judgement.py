@@ -25,7 +25,7 @@ from din_core.evaluation.score_meaning import ScoreMeaning, of_current_model
 from din_core.evaluation.scored_rows import ScoredRows
 from din_core.metrics import ScoredSamples, UserDraws, area_under_curve, ranking
 from din_core.metrics.registry import OF_A_MODEL, OF_A_SLICE
-from din_core.store import sql_files
+from din_core.store import ledger, sql_files
 from din_core.tables import recorded_choices
 
 #: Figures that the line for a terminal tells, in its order.
@@ -183,6 +183,18 @@ def evaluate_test(
     cooccurrence = scored_rows.cooccurrence(con, rows)
     rivals = comparisons.read_rivals(con, rows)
     of_ranks = list(_of_ranks(con))
+    notes = [
+        f"the {name.replace('_', ' ')} is not compared: it was asked about other test samples"
+        for name, scores in rivals.items()
+        if scores.score is None
+    ]
+    made = ledger.entries(con)
+    if rivals.keys() & {"base_model"} and ledger.changed_inputs(made, "base_model_predictions"):
+        del rivals["base_model"]
+        notes.append(_outdated("base_model_predictions", made))
+    if of_ranks and ledger.changed_inputs(made, "test_rankings"):
+        of_ranks = []
+        notes.append(_outdated("test_rankings", made))
     return Evaluation(
         figures=(
             *_of_model(rows, draws),
@@ -198,12 +210,17 @@ def evaluate_test(
         n_samples=len(rows),
         n_users=draws.n_users,
         meaning=of_current_model(con, config.base_rate),
-        notes=tuple(
-            f"the {name.replace('_', ' ')} is not compared: it was asked about other test samples"
-            for name, scores in rivals.items()
-            if scores.score is None
-        ),
+        notes=tuple(notes),
         rows=rows,
+    )
+
+
+def _outdated(asset: str, made: Mapping[str, ledger.Entry]) -> str:
+    """Say that a result is left out, since it belongs to another state of what it is made from."""
+    inputs = ", ".join(ledger.changed_inputs(made, asset))
+    return (
+        f"{asset} is left out: it was made of another state of {inputs}; materialize it again, or "
+        "run `din run`"
     )
 
 

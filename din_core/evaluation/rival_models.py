@@ -46,7 +46,8 @@ def keep_previous(con: duckdb.DuckDBPyConnection) -> None:
     made = ledger.entries(con)
     before, relations = made.get("test_predictions"), store.relations(con)
     kept = _SCORES.empty_table()
-    if before is not None and "test_predictions" in relations and _same_samples(before, made):
+    same_samples = ledger.changed_inputs(made, "test_predictions") in ([], [_MODEL])
+    if before is not None and "test_predictions" in relations and same_samples:
         version = before.inputs.get(_MODEL)
         if version == made[_MODEL].data_version:
             if "previous_predictions" in relations:
@@ -55,12 +56,6 @@ def keep_previous(con: duckdb.DuckDBPyConnection) -> None:
             rows = con.table("test_predictions").to_arrow_table()
             kept = _scores(version, rows)
     _create(con, "previous_predictions", kept_scores=kept)
-
-
-def _same_samples(before: ledger.Entry, made: Mapping[str, ledger.Entry]) -> bool:
-    """Whether all that the samples follow from is what it was."""
-    inputs = {name: version for name, version in before.inputs.items() if name != _MODEL}
-    return all(name in made and made[name].data_version == was for name, was in inputs.items())
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,19 @@ def entries(con: duckdb.DuckDBPyConnection) -> dict[str, Entry]:
     }
 
 
+def changed_inputs(made: Mapping[str, Entry], asset: str) -> list[str]:
+    """Return the assets that a result was made from and that have other content by now, by name.
+
+    Args:
+        made: From :func:`entries`.
+        asset: The asset; of one that was not made nothing has changed.
+    """
+    inputs = made[asset].inputs if asset in made else {}
+    return sorted(
+        name for name, was in inputs.items() if name in made and made[name].data_version != was
+    )
+
+
 def entry(con: duckdb.DuckDBPyConnection, asset: str) -> Entry:
     """Return one asset's row.
 

@@ -6,6 +6,7 @@ import io
 import shutil
 
 import dagster as dg
+import duckdb
 import numpy as np
 import pytest
 from PIL import Image
@@ -141,6 +142,34 @@ def test_model_is_compared_with_the_one_before_on_the_same_samples(finished, pip
         (before, name, pytest.approx(new[name] - old[name], abs=1e-12))
         for name in ("auc", "gauc", "logloss")
     ]
+
+
+def test_results_of_another_model_are_left_out_and_not_mistaken_for_its_own(
+    finished, pipeline, monkeypatch
+):
+    monkeypatch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
+    shutil.copytree(finished.home, pipeline.home)
+    ranks = "from current_metrics where metric like 'hr_at%'"
+    assert pipeline.query(ranks) != []
+    pipeline.config["ops"]["din_model"]["config"]["seed"] = 1
+    assert pipeline.run("din_model", "test_predictions", "test_auc").success
+    assert pipeline.query(ranks) == []
+    assert pipeline.run("test_rankings", "test_auc").success
+    assert pipeline.query(ranks) != []
+    # Figures belong to the model that answered, also where another one was trained since.
+    answered = pipeline.versions()["din_model"]
+    pipeline.config["ops"]["din_model"]["config"]["seed"] = 2
+    assert pipeline.run("din_model", "test_auc").success
+    assert pipeline.query("select model_version from evaluated_model") == [(answered,)]
+
+
+def test_figures_before_their_inputs_say_what_to_make_first(finished, pipeline):
+    shutil.copytree(finished.home, pipeline.home)
+    with duckdb.connect(str(pipeline.home / "pipeline.duckdb")) as con:
+        con.execute("drop table test_rankings")
+        con.execute("delete from ledger where asset = 'test_rankings'")
+    message = failure_of(pipeline.run("test_auc"))
+    assert message.startswith("'test_auc' is made from test_rankings, not materialized yet")
 
 
 def test_model_is_compared_with_the_base_model_where_asked(finished, pipeline, monkeypatch):

@@ -140,8 +140,8 @@ def test_words_change_no_version(changed_by, kind):
 
 MADE_BY_SQL = {
     "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
-    "user_sequences", "negatives", "samples", "test_predictions", "test_auc", "bundle",
-    "warehouse",
+    "user_sequences", "negatives", "samples", "test_predictions", "test_rankings",
+    "base_model_predictions", "test_auc", "bundle", "attention_weights", "warehouse",
 }  # fmt: skip
 
 BEHAVIOUR = {
@@ -163,7 +163,10 @@ BEHAVIOUR = {
         ("din_assets/assets/evaluation.py", 'split="test")', 'split="val")'),
         {"test_predictions"},
     ),
-    "C++": (("din_core/network/kernels/forward.hpp", "end - first", "end + first"), {"din_model"}),
+    "C++": (
+        ("din_core/network/kernels/forward.hpp", "end - first", "end + first"),
+        {"din_model", "base_model_predictions"},
+    ),
     "how the database is opened": (
         ("din_core/store/database.py", '"threads": threads', '"threads": 2 * threads'),
         MADE_BY_SQL,
@@ -179,7 +182,7 @@ BEHAVIOUR = {
         ("din_core/tables/lineage/plausible_contexts.py", "sampling_seed=1,", "sampling_seed=2,"),
         {
             "attributes", "bundle", "cates", "events", "items", "negatives", "samples",
-            "user_sequences", "users", "warehouse",
+            "user_sequences", "users", "test_auc", "warehouse",
         },
     ),
     "descriptions of columns": (
@@ -219,7 +222,10 @@ def test_what_is_made_of_one_model_does_not_change_with_another(changed_by, edit
 @pytest.mark.parametrize(
     ("library", "assets"),
     [
-        ("torch", {"din_model", "test_predictions", "architecture_graph", "onnx_model", "bundle"}),
+        (
+            "torch",
+            {*OF_A_MODEL, "test_rankings", "base_model_predictions", "attention_weights"},
+        ),
         ("onnx", {"onnx_model", "bundle"}),
         ("duckdb", MADE_BY_SQL),
     ],
