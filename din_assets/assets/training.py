@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from din_assets.making.artifact_assets import Made, Making, artifact_asset, training_curve
+from din_assets.making.artifact_assets import (
+    Made,
+    Making,
+    artifact_asset,
+    training_curve,
+    what_a_score_is,
+)
 from din_assets.making.run_config import mirror
 from din_core import presets
 from din_core.config import (
@@ -95,7 +101,11 @@ def din_model(making: Making) -> Made:
     return Made(
         # Of the weights, the vocabularies and their sizes: others can give the same weights.
         version=artifacts.digest((folder / saved_models.DESCRIPTION_FILE).read_bytes()),
-        metadata={**trained.metrics(), "training_curve": training_curve(trained.history)},
+        metadata={
+            **trained.metrics(),
+            "score_is": what_a_score_is(data),
+            "training_curve": training_curve(trained.history),
+        },
         # Not before: who is killed until then need not train again.
         after_commit=lambda: checkpoints.clear_checkpoint(directory),
     )

@@ -65,6 +65,15 @@ class ScoreMeaning:
         )
 
 
+def score_is(*, labelled: bool) -> ScoreIs:
+    """Return what the scores of a model are that was trained on a log.
+
+    Args:
+        labelled: Whether the log has labelled impressions.
+    """
+    return "click_probability" if labelled else "relative"
+
+
 def of_current_model(
     con: duckdb.DuckDBPyConnection, base_rate: float | None = None
 ) -> ScoreMeaning:
@@ -77,11 +86,11 @@ def of_current_model(
     made = training_data.recorded_negatives(con)
     recorded = ledger.entries(con).get("din_model")
     config = config_from_mapping(TrainingConfig, {} if recorded is None else recorded.options)
-    score_is: ScoreIs = "click_probability" if made["labelled"] else "relative"
     if not made["labelled"] and config.negatives != "fixed":
         per_positive = config.redrawn_per_positive or made["negatives_per_positive"]
         rate = 1 / (1 + per_positive)
     else:
         samples, positives = con.execute(sql_files.render("training_share")).fetchall()[0]
         rate = positives / samples if samples else 0.0
-    return ScoreMeaning(score_is, rate if 0 < rate < 1 else None, base_rate)
+    meaning = score_is(labelled=made["labelled"])
+    return ScoreMeaning(meaning, rate if 0 < rate < 1 else None, base_rate)
