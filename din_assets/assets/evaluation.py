@@ -114,7 +114,7 @@ test_rankings = dg.asset(
     deps=sorted({"din_model", *_LOADED, *lineage().inputs_of("test_rankings")}),
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
-    code_version=versions.of_asset("test_rankings", _test_rankings),
+    code_version=versions.of_asset("test_rankings", _test_rankings, one_model=True),
     description="Where some test positives stand among sampled candidates and among all items: "
     "what HR@k, NDCG@k and MRR are computed from.",
 )(_test_rankings)
