@@ -74,6 +74,8 @@ _ORDER = (
     "serving_",
     "gpu_",
 )
+
+
 def _place(entry: Mapping[str, Any]) -> tuple[int, int, str]:
     """Sections in their order; within one by size."""
     case = entry["case"]

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 import din_assets
-from din_assets.assets import ingest, sequences, training
+from din_assets.assets import evaluation, explanations, ingest, sequences, training
 from din_assets.command import config_files
 from din_assets.definitions import build_defs
 from din_assets.making.run_config import mirror
@@ -22,7 +22,8 @@ from din_core.errors import DinError
 PRESETS = sorted((Path(din_assets.__file__).parent / "presets").glob("*.yaml"))
 OPTIONS = [
     config.SourceConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
-    config.TrainingConfig, config.SyntheticConfig,
+    config.TrainingConfig, config.SyntheticConfig, config.ExplanationConfig,
+    config.EvaluationConfig, config.RankingConfig, config.BaseModelEvidenceConfig,
 ]  # fmt: skip
 
 
@@ -44,7 +45,11 @@ def mirrored(cls):
     """Each run-config class with the names that it has of a dataclass, and where it stands."""
     known = set(described_options(cls))
     for name, made in {
-        **{f"ops: {step}": made for step, made in sequences.CONFIG_CLASSES.items()},
+        **{
+            f"ops: {step}": made
+            for room in (sequences, evaluation, explanations)
+            for step, made in room.CONFIG_CLASSES.items()
+        },
         "ops: din_model": training.DinModelConfig,
         "ops: interactions": ingest.InteractionsConfig,
         "ops: interactions: synthetic": ingest.SyntheticLogConfig,
@@ -55,6 +60,10 @@ def mirrored(cls):
             config.SourceConfig: name == "ops: interactions",
             config.SyntheticConfig: name == "ops: interactions: synthetic",
             config.SequenceConfig: name.removeprefix("ops: ") in sequences.CONFIG_CLASSES,
+            config.ExplanationConfig: name == "ops: attention_weights",
+            config.EvaluationConfig: name == "ops: test_auc",
+            config.RankingConfig: name == "ops: test_rankings",
+            config.BaseModelEvidenceConfig: name == "ops: base_model_predictions",
         }
         if own[cls]:
             yield name, made, known & set(made.model_fields)
