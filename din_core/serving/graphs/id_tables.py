@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ class Ids:
     def are_strings(self) -> bool:
         """Whether the ids are strings, and not int64."""
         return isinstance(self.keys, list)
+
+    @cached_property
+    def texts(self) -> frozenset[str]:
+        """The ids where they are strings, else nothing."""
+        return frozenset(self.keys) if isinstance(self.keys, list) else frozenset()
 
     @property
     def n_bytes(self) -> int:
@@ -72,6 +78,11 @@ class IdTables(nn.Module):
                 rows = np.concatenate([[unknown], columns[name]]).astype(dtype)
                 # By place, since a column may be called anything.
                 self.register_buffer(f"{kind}_{place}", torch.from_numpy(rows), persistent=False)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the tables."""
+        return sum(each.numel() * each.element_size() for each in self.buffers())
 
     def of_candidates(self, index: Tensor) -> dict[str, Tensor]:
         """A candidate's features by name: index, attributes, numbers."""

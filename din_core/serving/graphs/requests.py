@@ -129,7 +129,9 @@ def answers_in_torch(source: Source, histories: Sequence[Array], request: Reques
 
 
 def _unknown(ids: Ids, among: Sequence[int | str]) -> list[int | str]:
-    known = set(ids.keys) if isinstance(ids.keys, list) else set[int]()
-    if not isinstance(ids.keys, list):
-        known = {each for each in among if bool((ids.keys == each).any())}
-    return [ids.padding, *(each for each in among if each not in known)]
+    """The padding, and those that are no ids."""
+    return [ids.padding, *(each for each in among if not _is_known(ids, each))]
+
+
+def _is_known(ids: Ids, value: int | str) -> bool:
+    return value in ids.texts if isinstance(ids.keys, list) else bool((ids.keys == value).any())

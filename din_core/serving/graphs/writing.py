@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from onnx import helper
 
+from din_core.serving.graphs import tracing
 from din_core.serving.graphs.explain_graph import explain_graph
 from din_core.serving.graphs.id_tables import Source, read
 from din_core.serving.graphs.index_graph import index_graph
@@ -15,8 +17,15 @@ from din_core.serving.graphs.parity import require_parity, require_parity_of_all
 from din_core.serving.graphs.rank_graph import rank_graph, ranked_in_blocks
 from din_core.serving.graphs.raw_ids import take_ids, take_indices
 from din_core.serving.graphs.score_graph import score_graph
-from din_core.serving.graphs.tracing import OPSET, ExportError, require_writable, write_graph
+from din_core.serving.graphs.tracing import (
+    OPSET,
+    ExportError,
+    require_writable,
+    weight_bytes,
+    write_graph,
+)
 from din_core.serving.saved_models import SavedModel
+from din_core.store import artifacts
 
 FORMAT = 1
 _OF_ONE_USER = {
@@ -101,25 +110,22 @@ def write_all(
         "max_history": str(max_history),
         "opset": str(OPSET),
     }
-    graphs = _traced_twice(source)
-    why_not = _why_not(source)
-    for name, renamed in _IN_IDS.items():
-        if why_not is not None:
-            del graphs[name]
-            continue
-        for each in ids:
-            take_ids(graphs[name], renamed, each)
-    for name, graph in graphs.items():
+    left_out = _left_out(source)
+    sizes: dict[str, int] = {}
+    for name in sorted(_TRACED.keys() - left_out.keys()):  # one at a time: each holds all weights
+        graph = _traced_twice(name, source)
+        for each in ids if name in _IN_IDS else ():
+            take_ids(graph, _IN_IDS[name], each)
         padding = str(ids[0].padding) if name in _IN_IDS else "0"
         helper.set_model_props(graph, dict(sorted({**metadata, "padding": padding}.items())))
-        write_graph(graph, folder / name)
+        sizes[name] = write_graph(graph, folder / name).stat().st_size
     return GraphReport(
-        sizes={name: (folder / name).stat().st_size for name in graphs},
+        sizes=sizes,
         differences={
             "din.onnx": require_parity(model, folder / "din.onnx"),
             **require_parity_of_all(source, folder),
         },
-        left_out={} if why_not is None else dict.fromkeys(_IN_IDS, why_not),
+        left_out=left_out,
         padding={f"{each.kind}_id": each.padding for each in ids},
         id_types={f"{each.kind}_id": "string" if each.are_strings else "int64" for each in ids},
         max_history=max_history,
@@ -135,50 +141,57 @@ def _refuse_clashes(context: list[str]) -> None:
         )
 
 
-def _traced_twice(source: Source) -> dict[str, onnx.ModelProto]:
-    """All graphs in indices by file name, the same bytes twice."""
-    graphs, again = _traced(source), _traced(source)
-    for name, graph in graphs.items():
-        content, other = (
-            each.SerializeToString(deterministic=True) for each in (graph, again[name])
+def _traced_twice(name: str, source: Source) -> onnx.ModelProto:
+    """A graph in indices, the same bytes twice."""
+    graph = _TRACED[name](source)
+    content = artifacts.digest(graph.SerializeToString(deterministic=True))
+    if content != artifacts.digest(_TRACED[name](source).SerializeToString(deterministic=True)):
+        raise ExportError(
+            f"{name}: made twice from the same weights, it has other bytes; nothing is published. "
+            "Please report it with the versions of torch and onnx"
         )
-        if content != other:
-            raise ExportError(
-                f"{name}: made twice from the same weights, it has other bytes; nothing is "
-                "published. Please report it with the versions of torch and onnx"
-            )
-    return graphs
+    return graph
 
 
-def _traced(source: Source) -> dict[str, onnx.ModelProto]:
-    in_indices = onnx.ModelProto()
-    ranking = rank_graph(source)
-    in_indices.CopyFrom(ranking)
-    items = len(source.ids[0].keys)
+def _ranked_in_indices(source: Source) -> onnx.ModelProto:
+    graph = rank_graph(source)
+    n_items = len(source.ids[0].keys)
     sizes = {f"{each.kind}_idx": len(each.keys) for each in source.ids}
-    take_indices(in_indices, {**sizes, "history_item_idx": items, "candidate_item_idx": items})
-    return {
-        "din.onnx": index_graph(source.model),
-        "rank.onnx": ranked_in_blocks(ranking, source),
-        "rank_indices.onnx": ranked_in_blocks(in_indices, source),
-        "score.onnx": score_graph(source),
-        "explain.onnx": explain_graph(source),
-    }
+    take_indices(graph, {**sizes, "history_item_idx": n_items, "candidate_item_idx": n_items})
+    return ranked_in_blocks(graph, source)
 
 
-def _why_not(source: Source) -> str | None:
-    """Why graphs do not hold the ids, where they do not."""
+_TRACED: dict[str, Callable[[Source], onnx.ModelProto]] = {
+    "din.onnx": lambda source: index_graph(source.model),
+    "rank.onnx": lambda source: ranked_in_blocks(rank_graph(source), source),
+    "rank_indices.onnx": _ranked_in_indices,
+    "score.onnx": score_graph,
+    "explain.onnx": explain_graph,
+}
+
+
+def _left_out(source: Source) -> dict[str, str]:
+    """Which graphs are not written, and why."""
+    n_bytes = weight_bytes(source.model) + source.tables.n_bytes
+    if n_bytes > tracing.LARGEST_FILE:
+        why_not = (
+            f"weights and what describes items and users take {n_bytes / 2**30:.1f} GiB, and an "
+            "ONNX file holds 2 GiB: use din.onnx"
+        )
+        return dict.fromkeys([*_IN_IDS, "rank_indices.onnx"], why_not)
     n_ids = sum(len(each.keys) for each in source.ids)
+    id_bytes = sum(each.n_bytes for each in source.ids)
+    instead = (
+        "map ids to indices by the vocabularies and use rank_indices.onnx and din.onnx, as Ranker "
+        "does"
+    )
+    why_not = None
     if n_ids > MOST_IDS:
-        return (
-            f"{n_ids:,} ids, and a graph holds up to {MOST_IDS:,}: map ids to indices by the "
-            "vocabularies and use rank_indices.onnx and din.onnx, as Ranker does"
-        )
-    n_bytes = sum(each.n_bytes for each in source.ids)
-    if n_bytes > MOST_ID_BYTES:
-        return (
-            f"ids of {n_bytes / 2**20:,.0f} MiB, and a graph holds up to "
-            f"{MOST_ID_BYTES / 2**20:,.0f}: map ids to indices by the vocabularies and use "
-            "rank_indices.onnx and din.onnx, as Ranker does"
-        )
-    return None
+        why_not = f"{n_ids:,} ids, and a graph holds up to {MOST_IDS:,}: {instead}"
+    elif id_bytes > MOST_ID_BYTES:
+        of = f"ids of {id_bytes / 2**20:,.0f} MiB, and a graph holds up to"
+        why_not = f"{of} {MOST_ID_BYTES / 2**20:,.0f}: {instead}"
+    elif n_bytes + id_bytes + 16 * n_ids > tracing.LARGEST_FILE:
+        total = (n_bytes + id_bytes + 16 * n_ids) / 2**30
+        why_not = f"weights and ids take {total:.1f} GiB, and an ONNX file holds 2 GiB: {instead}"
+    return {} if why_not is None else dict.fromkeys(_IN_IDS, why_not)

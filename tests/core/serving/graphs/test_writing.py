@@ -14,10 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from din_core.network.features import Normalization
-from din_core.serving.graphs import writing
+from din_core.serving.graphs import tracing, writing
 from din_core.serving.graphs.id_tables import padding_of
 from din_core.serving.graphs.tracing import ExportError
-from tests.core.serving.graphs.tiny_bundles import CONFIGS, DESCRIBED, PLAIN, make_bundle
+from tests.core.serving.graphs.tiny_bundles import (
+    CONFIGS,
+    DESCRIBED,
+    PLAIN,
+    make_bundle,
+    make_model,
+)
 
 INT64 = np.iinfo(np.int64)
 EVERY = {"din.onnx", "rank.onnx", "rank_indices.onnx", "score.onnx", "explain.onnx"}
@@ -116,6 +122,25 @@ def test_what_holds_ids_of_too_many_bytes_is_left_out_and_said(tmp_path, monkeyp
     monkeypatch.setattr(writing, "MOST_ID_BYTES", 71)
     made = make_bundle(tmp_path, CONFIGS["din_products"], PLAIN)  # 9 items of 8 bytes
     assert "map ids to indices by the vocabularies" in made.report.left_out["score.onnx"]
+
+
+def test_what_one_file_does_not_hold_is_left_out_and_said(tmp_path, monkeypatch):
+    weights = sum(
+        each.numel() * each.element_size()
+        for each in make_model(CONFIGS["din_products"], PLAIN).state_dict().values()
+    )
+    cates = 10 * 8  # of nine items and the unknown one
+    of_ids = 9 * 8 * 3  # keys, indices, and as much again for what stands around them
+    monkeypatch.setattr(tracing, "LARGEST_FILE", weights + cates + of_ids)
+    assert make_bundle(tmp_path / "all", CONFIGS["din_products"], PLAIN).report.left_out == {}
+    monkeypatch.setattr(tracing, "LARGEST_FILE", weights + cates + of_ids - 1)
+    made = make_bundle(tmp_path / "indices", CONFIGS["din_products"], PLAIN)
+    assert set(made.report.left_out) == {"rank.onnx", "score.onnx", "explain.onnx"}
+    assert "weights and ids take" in made.report.left_out["rank.onnx"]
+    monkeypatch.setattr(tracing, "LARGEST_FILE", weights + cates - 1)
+    made = make_bundle(tmp_path / "rows", CONFIGS["din_products"], PLAIN)
+    assert set(made.report.sizes) == set(made.report.differences) == {"din.onnx"}
+    assert "use din.onnx" in made.report.left_out["rank_indices.onnx"]
 
 
 @pytest.mark.parametrize(
