@@ -35,9 +35,10 @@ def read_ids(path: Path) -> list[str]:
         WrongRequestError: The file cannot be read, or is no text.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise WrongRequestError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise WrongRequestError(f"{path} is not UTF-8 text; write one item id a line") from error
-    return [line.strip() for line in lines if line.strip()]
+    # Not by splitlines, nor stripped: an id of text may hold what those take for an end.
+    return [line for line in lines if line]

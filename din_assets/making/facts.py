@@ -35,8 +35,7 @@ def _negatives(con: duckdb.DuckDBPyConnection) -> str:
 
 
 def _upstream(con: duckdb.DuckDBPyConnection) -> str:
-    made = [vars(entry) for entry in manifest.upstream(con).values()]
-    return artifacts.digest(json.dumps(made, sort_keys=True).encode())
+    return artifacts.digest(json.dumps(manifest.record(con), sort_keys=True).encode())
 
 
 def _record(con: duckdb.DuckDBPyConnection) -> str:

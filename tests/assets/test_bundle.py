@@ -296,6 +296,17 @@ def test_command_scores_pairs_and_rows_of_samples(made, capsys, monkeypatch, tmp
         assert f"{len(rows):,} rows scored" in capsys.readouterr().out
 
 
+def test_real_graphs_take_no_candidates_and_no_history(made):
+    ranker = Ranker(current(made))
+    assert list(ranker.rank(candidates=[])) == []
+    [item] = ranker.rank(k=1).item_id.tolist()
+    assert ranker.explain(item_id=item).events == []
+    assert (
+        len(ranker.score({"user_id": [], "target_item_id": [], "hist_item_id": [], "hour": []}))
+        == 0
+    )
+
+
 def test_score_of_a_pair_is_a_function_of_sql(made):
     con = serving.attach(current(made), made.home / "warehouse.duckdb")
     ranker = Ranker(current(made))

@@ -266,6 +266,18 @@ def test_damaged_artifact_is_told_and_replaced(refreshed, pipeline, asset, file)
     assert refreshed() == {}
 
 
+def test_lost_link_to_the_current_bundle_is_put_right(refreshed, pipeline):
+    current = pipeline.home / "artifacts" / "bundle" / "current"
+    version = current.readlink()
+    current.unlink()
+    made = refreshed()
+    assert set(made) == {"bundle"}
+    assert made["bundle"].reasons == ("bundle/current does not lead to the latest version",)
+    assert made["bundle"].outcome == "made, same content"
+    assert current.readlink() == version
+    assert refreshed() == {}
+
+
 def test_artifact_of_an_older_version_without_manifest_is_made_again(refreshed, pipeline):
     (artifact_of(pipeline, "onnx_model") / "manifest.json").unlink()
     assert "has no manifest.json" in refreshed()["onnx_model"].reasons[0]

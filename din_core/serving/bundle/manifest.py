@@ -60,7 +60,6 @@ def about(
         JSON types.
     """
     user_ids = _kind_of_ids(con)
-    made = upstream(con)
     return {
         "bundle_format": contents.FORMAT,
         "model": saved.config.model,
@@ -86,15 +85,26 @@ def about(
         "log": _row(con, sql_files.render("log_summary")),
         "splits": _rows(con, sql_files.render("split_sizes")),
         "metrics": _metrics(con),
-        "data_versions": {name: entry.data_version for name, entry in made.items()},
-        "code_versions": {name: entry.code_version for name, entry in made.items()},
-        "options": {name: dict(entry.options) for name, entry in made.items() if entry.options},
+        **record(con),
         "libraries": _libraries(),
     }
 
 
-def upstream(con: duckdb.DuckDBPyConnection) -> dict[str, ledger.Entry]:
-    """Return what was recorded of all that a bundle is made from, by asset, in their order."""
+def record(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """Return what was recorded of all that a bundle is made from; JSON types.
+
+    Of each asset its version, its code's and its options, which may be others while the content is
+    the same.
+    """
+    made = _upstream(con)
+    return {
+        "data_versions": {name: entry.data_version for name, entry in made.items()},
+        "code_versions": {name: entry.code_version for name, entry in made.items()},
+        "options": {name: dict(entry.options) for name, entry in made.items() if entry.options},
+    }
+
+
+def _upstream(con: duckdb.DuckDBPyConnection) -> dict[str, ledger.Entry]:
     recorded = ledger.entries(con)
     waiting, found = [*MADE_FROM], dict[str, ledger.Entry]()
     while waiting:
