@@ -227,7 +227,7 @@ def test_each_file_is_hashed_once_by_the_comparison(refreshed, pipeline, csv, mo
 
         return count
 
-    for where, name in (("artifacts", "damage_of"), ("store", "damage_of_published")):
+    for where, name in (("manifests", "damage_of"), ("store", "damage_of_published")):
         real = getattr(changes, where).__dict__[name]
         # As the comparison sees it: steps that read an artifact look at it for themselves.
         monkeypatch.setattr(
