@@ -84,6 +84,7 @@ def onnx_model(making: Making) -> Made:
     description="All that a server needs, in one folder, and nothing else: graphs that take raw "
     "ids, vocabularies, default histories, a manifest, a model card, an example. `current` beside "
     "the versions leads to the latest. It answers as the table `predictions` does, or it fails.",
+    one_model=True,
     pointed_to=True,
 )
 def bundle(making: Making) -> Made:

@@ -198,7 +198,7 @@ def test_behaviour_changes_the_versions_of_what_uses_it(changed_by, kind):
     assert changed_by(*edit) & KNOWN == assets
 
 
-OF_A_MODEL = {"din_model", "test_predictions", "architecture_graph", "onnx_model"}
+OF_A_MODEL = {"din_model", "test_predictions", "architecture_graph", "onnx_model", "bundle"}
 
 
 @pytest.mark.parametrize(
