@@ -11,12 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute
-from pyarrow import parquet
-
 from din_core.evaluation.meaning_of_weights import meaning_of_weights
-from din_core.serving.bundle import contents
+from din_core.serving.bundle import contents, parquet_files
+from din_core.serving.bundle.ids import SortedIds, as_array
 from din_core.tables.attributes import Attribute
 
 if TYPE_CHECKING:
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
     from din_core.serving.bundle.contents import Bundle
     from din_core.serving.bundle.ids import Id
 
-_compute: Any = pyarrow.compute  # pyarrow has no types
-_parquet: Any = parquet
 _ATTRIBUTES = f"{contents.VOCABULARIES}/attributes.parquet"
 _LATEST = """
     select
@@ -93,23 +88,30 @@ def attributes_of(bundle: Bundle, items: list[Id]) -> list[dict[str, Id | None]]
     Returns:
         For each item its attributes by column of the source, None where one is unknown.
     """
-    table = _parquet.read_table(bundle.path(contents.ITEMS))
-    kind = table.schema.field("item_id").type
-    asked = table.filter(_compute.is_in(table["item_id"], pa.array(items, kind)))
-    known = {row["item_id"]: row for row in asked.to_pylist()}
-    vocabulary = _parquet.read_table(bundle.path(_ATTRIBUTES))
-    found: dict[Id, dict[str, Id | None]] = {item: {} for item in items}
-    for name in bundle.about["item_columns"]:
-        index = Attribute(name).index_name
-        if index not in table.column_names:
-            continue  # a number
-        of_attribute = _compute.equal(vocabulary["attribute"], name)
-        of_items = _compute.is_in(vocabulary["value_idx"], asked[index].combine_chunks())
-        rows = vocabulary.filter(_compute.and_(of_attribute, of_items)).to_pylist()
-        values = {row["value_idx"]: row["value"] for row in rows}
-        for item, row in found.items():
-            row[name] = values.get(known[item][index]) if item in known else None
-    return [found[item] for item in items]
+    table = parquet_files.read(bundle.path(contents.ITEMS))
+    places = SortedIds(table["item_id"], bundle.item_ids).positions(
+        as_array(items, bundle.item_ids)
+    )
+    vocabulary = parquet_files.read(bundle.path(_ATTRIBUTES))
+    values = {
+        (attribute, index): value
+        for attribute, index, value in zip(
+            *(vocabulary[name].to_pylist() for name in ("attribute", "value_idx", "value")),
+            strict=True,
+        )
+    }
+    columns = {
+        name: table[index]
+        for name in bundle.about["item_columns"]
+        if (index := Attribute(name).index_name) in table.column_names  # else it is a number
+    }
+    return [
+        {
+            name: values.get((name, column[place].as_py())) if place >= 0 else None
+            for name, column in columns.items()
+        }
+        for place in places.tolist()
+    ]
 
 
 def weights_meaning(explanation: Explanation, bundle: Bundle) -> str:

@@ -15,7 +15,7 @@ from din_assets.command import cli
 from din_core.serving.described_events import described
 from din_core.serving.ranker import Ranker
 
-HEAVY = {"dagster", "torch"}
+HEAVY = {"dagster", "torch", "pandas"}
 
 
 @pytest.fixture
