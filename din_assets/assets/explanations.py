@@ -76,7 +76,7 @@ attention_weights = dg.asset(
     ),
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
-    code_version=versions.of_asset("attention_weights", _attention_weights),
+    code_version=versions.of_asset("attention_weights", _attention_weights, one_model=True),
     check_specs=check_specs("attention_weights"),
     description=sql_files.schema("attention_weights").description,
 )(_attention_weights)
