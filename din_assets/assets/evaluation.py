@@ -28,7 +28,7 @@ from din_core.config import (
 )
 from din_core.evaluation import judgement, metrics_table, rival_models
 from din_core.evaluation.verdict import LEAST_USERS, WIDEST, Verdict
-from din_core.inputs import training_data
+from din_core.inputs import times, training_data
 from din_core.store import ledger
 from din_core.tables.lineage import lineage
 
@@ -68,7 +68,10 @@ def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -
         from din_core.training.prediction import predict
 
         model = saved_models.load_model(current_artifact(con, store, "din_model")).model
-        scores = predict(model, training_data.load(con), split="test")
+        data = training_data.load(con)
+        if model.log_numbers:
+            data = times.with_times(con, data)
+        scores = predict(model, data, split="test")
         rival_models.keep_previous(con)
         metrics_table.write_test_predictions(con, scores)
         return Built()

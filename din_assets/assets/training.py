@@ -21,7 +21,7 @@ from din_core.config import (
     config_from_mapping,
     model_config,
 )
-from din_core.inputs import training_data
+from din_core.inputs import times, training_data
 from din_core.serving import vocabularies
 from din_core.store import artifacts
 from din_core.tables.lineage import lineage
@@ -81,6 +81,8 @@ def din_model(making: Making) -> Made:
     directory = making.store.checkpoints_root / "din_model"
     with making.store.connection() as con:
         data = training_data.load(con)
+        if network.log_numbers:
+            data = times.with_times(con, data)
         with_users = network.use_user or data.vocabulary.describes_users
         vocabulary = vocabularies.write(con, folder, with_users=with_users)
     trained = loop.train(

@@ -6,7 +6,6 @@ soon as such an object is made.
 """
 
 import dataclasses
-import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
@@ -149,9 +148,13 @@ def _refuse_contradiction(
 
 
 def _plain(hint: Any) -> Any:
-    """Turn ``tuple[x, ...]`` into ``list[x]``, which run configuration can express."""
+    """Turn ``tuple[x, ...]`` into ``list[x]``, which run configuration can express.
+
+    A list of choices is one of texts there; what is none of the choices is refused all the same.
+    """
     if typing.get_origin(hint) is tuple:
-        return types.GenericAlias(list, typing.get_args(hint)[:1])
+        item = typing.get_args(hint)[0]
+        return list[str] if typing.get_origin(item) is typing.Literal else list[item]
     return hint
 
 

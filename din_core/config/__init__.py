@@ -7,6 +7,7 @@ must not be. Nothing here does any work.
 Presets (a named set of choices) are the run-config files in ``din_assets/presets``.
 """
 
+from din_core.config.ablation import AblationConfig, BasePreset
 from din_core.config.evaluation import BaseModelEvidenceConfig, EvaluationConfig, RankingConfig
 from din_core.config.explanations import ExplanationConfig
 from din_core.config.kinds import Option
@@ -15,6 +16,8 @@ from din_core.config.model import (
     Attention,
     BaseModelConfig,
     DINConfig,
+    HistoryEmbeddings,
+    LogNumber,
     MLPModelConfig,
     ModelConfig,
     PNNConfig,
@@ -43,14 +46,18 @@ from din_core.config.training import (
 
 __all__ = [
     "MODEL_CONFIGS",
+    "AblationConfig",
     "Attention",
     "BaseModelConfig",
     "BaseModelEvidenceConfig",
+    "BasePreset",
     "DINConfig",
     "Device",
     "EvaluationConfig",
     "ExplanationConfig",
+    "HistoryEmbeddings",
     "LearningRateSchedule",
+    "LogNumber",
     "MLPModelConfig",
     "ModelConfig",
     "NegativeSampling",

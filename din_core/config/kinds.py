@@ -110,6 +110,8 @@ class Option:
         if item is None:
             return f"{_NOUNS[kind]} {said}".rstrip()
         least = f"{self.bounds.min_length} or more " if self.bounds.min_length else ""
+        if get_origin(item) is Literal:
+            return f"a list of {least}{', '.join(map(repr, get_args(item)))}"
         return f"a list of {least}{_PLURALS[item]}" + (f", each {said}" if said else "")
 
     def takes(self, value: object) -> bool:

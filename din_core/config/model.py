@@ -18,6 +18,16 @@ from din_core.config.options import (
 Activation = Literal["dice", "prelu", "relu", "sigmoid"]
 Attention = Literal["per_feature", "joint"]
 ProductLayer = Literal["inner", "elementwise"]
+HistoryEmbeddings = Literal["shared", "separate"]
+LogNumber = Literal[
+    "popularity",
+    "popularity_90_days",
+    "popularity_365_days",
+    "days_since_item_event",
+    "days_since_last_event",
+    "same_category_events",
+    "same_moment_events",
+]
 
 _MODEL = "Which model is trained. An option that only another model has must be left out."
 
@@ -36,6 +46,24 @@ class ModelConfig:
     embedding_init_std: float = option(
         1e-4, "Standard deviation of the normal initial embeddings.", ge=0
     )
+    history_embeddings: HistoryEmbeddings = option(
+        "shared",
+        "'shared': an item (or its attribute) has one embedding, as a candidate and in a history; "
+        "'separate': two.",
+    )
+    log_numbers: tuple[LogNumber, ...] = option(
+        (),
+        "Numbers that are computed of the log for each sample, from training events that are "
+        "earlier, as logarithms: 'popularity' of the candidate (its events as a multiple of the "
+        "average item's), also of the last 90 or 365 days alone; 'days_since_item_event', its last "
+        "one; 'days_since_last_event', the user's; 'same_category_events' of the history, and "
+        "'same_moment_events', those at the sample's own time.",
+    )
+
+    def contradiction(self) -> str | None:
+        """Say whether a number is named twice."""
+        twice = next((each for each in self.log_numbers if self.log_numbers.count(each) > 1), None)
+        return twice and f"log_numbers names {twice!r} twice: leave one of them out"
 
     def __init_subclass__(cls) -> None:
         declared = vars(cls).get("model")

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from din_core.inputs.log_numbers import LogNumbers
 from din_core.network.batch import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from din_core.config import LogNumber
     from din_core.inputs.flat_log import TrainingData
 
 
@@ -26,9 +30,15 @@ class BatchGatherer:
     Args:
         data: The log; its event items and attribute maps are copied to the device.
         device: Where batches are made.
+        log_numbers: What to compute of the log for each sample, beside what it says itself.
+
+    Raises:
+        LogNumbersError: This log cannot give one of them.
     """
 
-    def __init__(self, data: TrainingData, device: torch.device) -> None:
+    def __init__(
+        self, data: TrainingData, device: torch.device, log_numbers: Sequence[LogNumber] = ()
+    ) -> None:
         self._event_items = torch.as_tensor(data.event_items).to(device)
         self._item_attributes = {
             name: torch.as_tensor(index).to(device) for name, index in data.item_attributes.items()
@@ -43,6 +53,7 @@ class BatchGatherer:
             name: torch.as_tensor(of).to(device) for name, of in data.user_dense.items()
         }
         self._context_columns = list(data.vocabulary.context_dense)
+        self._log_numbers = LogNumbers(data, log_numbers, device)
 
     def gather(
         self,
@@ -54,6 +65,7 @@ class BatchGatherer:
         n_positions: int,
         label: Tensor | None = None,
         context: Tensor | None = None,
+        time: Tensor | None = None,
     ) -> Batch:
         """Make a batch.
 
@@ -66,6 +78,7 @@ class BatchGatherer:
                 host, so that a GPU need not be waited for.
             label: ``[B]``.
             context: Numbers that belong to the samples, float ``[B, C]``, where the log has any.
+            time: When the samples were, float64 ``[B]``; only ``log_numbers`` ask for it.
 
         Returns:
             The batch, with all inputs named as the columns of ``encoded_samples``.
@@ -82,10 +95,23 @@ class BatchGatherer:
         )
         history = self._event_items[event]
         numbers = () if context is None else context.unbind(1)
+        of_log: dict[str, Tensor] = {}
+        if self._log_numbers.names:
+            category = next(iter(self._item_attributes.values()), None)
+            of_log = self._log_numbers.of(
+                item=item.long(),
+                time=time,
+                end=end,
+                segment_ids=segment_ids,
+                event=event,
+                target_category=None if category is None else category[item],
+                event_category=None if category is None else category[history],
+            )
         return Batch(
             sparse={
                 "target_item_idx": item.long(),
                 "user_idx": user.long(),
+                **of_log,
                 **{f"target_{name}": of[item].long() for name, of in self._item_attributes.items()},
                 **{name: of[user].long() for name, of in self._user_attributes.items()},
                 **{f"target_{name}": of[item] for name, of in self._item_dense.items()},

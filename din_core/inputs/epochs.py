@@ -54,10 +54,10 @@ class EpochPlan:
 
         Returns:
             ``user``, ``item``, ``label``, ``start`` and ``end``, as in :class:`Samples`, and its
-            ``context`` where there is one: a redrawn negative has that of its positive.
+            ``context`` and ``time`` where there are any: a redrawn negative has its positive's.
         """
         row = self.row[part]
-        context = self.samples.context
+        context, time = self.samples.context, self.samples.time
         return {
             "user": self.samples.user[row],
             "item": self.samples.item[row] if self.item is None else self.item[part],
@@ -65,6 +65,7 @@ class EpochPlan:
             "start": self.samples.start[row],
             "end": self.samples.end[row],
             **({} if context is None else {"context": context[row]}),
+            **({} if time is None else {"time": time[row]}),
         }
 
     def n_positions(self, part: slice) -> int:

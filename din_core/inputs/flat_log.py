@@ -43,6 +43,7 @@ class Samples:
         end: Row after its last event, likewise; equal to ``start`` for an empty history.
         context: Numbers that belong to the sample, float32 ``[N, C]``, NaN where one is missing;
             ``None`` where the log has no such column.
+        time: When it was, in seconds, float64 ``[N]``; ``None`` where times were not read.
     """
 
     user: Int32
@@ -53,6 +54,7 @@ class Samples:
     start: Rows
     end: Rows
     context: Float32 | None = None
+    time: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -87,6 +89,8 @@ class TrainingData:
         item_dense: By column of numbers, that of each item, float32 ``[I + 1]``; NaN where it is
             missing, and in entry 0.
         user_dense: By column of numbers, that of each user, float32 ``[U + 1]``, likewise.
+        event_times: When each event was, in seconds, float64 ``[E]``; ``None`` where that was not
+            read (:func:`din_core.inputs.times.with_times`).
     """
 
     vocabulary: Vocabulary
@@ -100,6 +104,7 @@ class TrainingData:
     negatives_per_positive: int = 1
     item_dense: Mapping[str, Float32] = field(default_factory=dict[str, Float32])
     user_dense: Mapping[str, Float32] = field(default_factory=dict[str, Float32])
+    event_times: npt.NDArray[np.float64] | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 of everything in it: two equal ones train the same model."""
@@ -120,6 +125,8 @@ class TrainingData:
                 digest.update(np.ascontiguousarray(values).data)
         digest.update(self.event_items.data)
         digest.update(self.user_offsets.data)
+        if self.event_times is not None:
+            digest.update(self.event_times.data)
         return digest.hexdigest()
 
 

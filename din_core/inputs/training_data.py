@@ -76,7 +76,7 @@ def _load(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig) -> Training
     sizes = _attribute_sizes(con)
     n_events = np.zeros(n_users + 1, dtype=np.int64)
     select = "select user_idx, array_length(items) as n_events from user_sequences"
-    for rows in _batches(con, select):
+    for rows in arrow_batches(con, select):
         n_events[rows["user_idx"]] = rows["n_events"]
     offsets = np.cumsum(n_events)
     samples = _samples(con, offsets, context_columns)
@@ -131,7 +131,7 @@ def _event_items(con: duckdb.DuckDBPyConnection, n_events: Int64, offsets: Int64
     items = np.zeros(int(offsets[-1]), dtype=np.int32)
     if _count(con, "events") != len(items):
         raise different
-    for rows in _batches(con, "select user_idx, position, item_idx from events"):
+    for rows in arrow_batches(con, "select user_idx, position, item_idx from events"):
         user, position = rows["user_idx"], rows["position"]
         if np.any(position > n_events[user]):
             raise different
@@ -165,7 +165,7 @@ def _samples(
     filled = dict.fromkeys(SPLITS, 0)
     whens = " ".join(f"when {literal(split)} then {n}" for n, split in enumerate(SPLITS))
     # Narrow before the sort: it carries what it is given.
-    for rows in _batches(
+    for rows in arrow_batches(
         con,
         "select user_idx, position, k, cast(label as tinyint) as label, item_idx, history_start, "
         f"history_end, cast(case split {whens} end as tinyint) as split_number{numbers} "
@@ -219,7 +219,7 @@ def _attributes(
     for name in names:
         found[name] = np.zeros(size + 1, dtype=np.int32)
         select = f"select {index} as owner, coalesce({quote(name)}, 0) as value from {table}"
-        for rows in _batches(con, select):
+        for rows in arrow_batches(con, select):
             found[name][rows["owner"]] = rows["value"]
     return found
 
@@ -231,7 +231,7 @@ def _dense(
     for name in names:
         found[name] = np.full(size + 1, np.nan, dtype=np.float32)
         select = f"select {index} as owner, {_number(name)} as value from {table}"
-        for rows in _batches(con, select):
+        for rows in arrow_batches(con, select):
             found[name][rows["owner"]] = rows["value"]
     return found
 
@@ -241,7 +241,9 @@ def _number(name: str) -> str:
     return f"cast(coalesce({quote(name)}, cast('nan' as double)) as float)"
 
 
-def _batches(con: duckdb.DuckDBPyConnection, select: str) -> Iterator[dict[str, npt.NDArray[Any]]]:
+def arrow_batches(
+    con: duckdb.DuckDBPyConnection, select: str
+) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Run a query and yield its columns, numbers without NULL, in batches and without a copy."""
     reader: Any = con.sql(select).to_arrow_reader(1 << 18)  # pyarrow has no types
     for batch in reader:

@@ -65,9 +65,14 @@ class SparseFeature:
         return auto_embed_dim(self.vocab_size) if self.embed_dim is None else self.embed_dim
 
     @property
+    def table_of(self) -> str | None:
+        """Name of the feature whose table this one uses; ``None`` for one of its own."""
+        return self.shared_with
+
+    @property
     def table(self) -> str:
         """Name of the feature that owns the embedding table."""
-        return self.shared_with or self.name
+        return self.table_of or self.name
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class SequenceFeature:
         pooling: ``concat`` leaves the positions to the model, which is what target attention
             needs; DIN refuses the other two.
         shared_with: Name of the feature whose table this one uses: the target it is paired with.
+        own_table: Take ``shared_with`` for the pairing alone, and look up in a table of its own:
+            the same item then has one vector as a candidate and another one in a history.
         padding_idx: ``None`` or 0, the only padding there is here.
         initializer: As :class:`SparseFeature`.
 
@@ -95,6 +102,7 @@ class SequenceFeature:
     shared_with: str | None = None
     padding_idx: int | None = None
     initializer: Initializer | None = None
+    own_table: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _validate(self.name, self.vocab_size, self.embed_dim, self.shared_with, self.padding_idx)
@@ -110,9 +118,14 @@ class SequenceFeature:
         return auto_embed_dim(self.vocab_size) if self.embed_dim is None else self.embed_dim
 
     @property
+    def table_of(self) -> str | None:
+        """Name of the feature whose table this one uses; ``None`` for one of its own."""
+        return None if self.own_table else self.shared_with
+
+    @property
     def table(self) -> str:
         """Name of the feature that owns the embedding table."""
-        return self.shared_with or self.name
+        return self.table_of or self.name
 
 
 @dataclass(frozen=True, kw_only=True)

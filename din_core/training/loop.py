@@ -153,7 +153,7 @@ class _Run:
         self.learner = learner
         self.placement = placement
         self.checkpoints = checkpoints
-        self.gatherer = BatchGatherer(data, placement.device)
+        self.gatherer = BatchGatherer(data, placement.device, learner.model.log_numbers)
         self.best = BestWeights()
         self.losses = EpochLosses(placement.device)
         self.epoch = 0  # finished ones; the steps of the present one are `losses.n_done`

@@ -35,7 +35,7 @@ def predict(model: ClickModel, data: TrainingData, split: SplitName = "test") ->
     """
     samples = data.samples[split]
     device = next(model.parameters()).device
-    scores = score(model, BatchGatherer(data, device), samples, device)
+    scores = score(model, BatchGatherer(data, device, model.log_numbers), samples, device)
     columns = {
         "user_idx": samples.user,
         "position": samples.position,
@@ -84,6 +84,7 @@ def score(
                 end=torch.as_tensor(part.end).to(device),
                 n_positions=int(positions_before[last] - positions_before[first]),
                 context=None if part.context is None else torch.as_tensor(part.context).to(device),
+                time=None if part.time is None else torch.as_tensor(part.time).to(device),
             )
             return torch.sigmoid(model.logits(batch).float())
 

@@ -49,12 +49,17 @@ def seen_in_training(data: TrainingData) -> VisibleLog:
     Leaving out a held-out positive would tell the model something about it, and so would weighing
     an item by its held-out events.
     """
+    return first_events(data, n_seen_in_training(data))
+
+
+def n_seen_in_training(data: TrainingData) -> Int64:
+    """Count the events of each user that training may see, ``[U + 1]``: the first ones."""
     train = data.samples["train"]
     n_seen = np.zeros(data.vocabulary.n_users + 1, dtype=np.int64)
     # Training positions are the first ones of a user, whichever way the log was split.
     positives = train.label == 1
     np.maximum.at(n_seen, train.user[positives], train.position[positives])
-    return first_events(data, n_seen)
+    return n_seen
 
 
 def first_events(data: TrainingData, n_seen: Int64) -> VisibleLog:

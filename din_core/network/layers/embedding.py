@@ -162,8 +162,8 @@ def _owner(feature: Feature, by_name: dict[str, Feature]) -> str:
     """Follow ``shared_with`` to the feature that owns the table, checking sizes on the way."""
     seen = [feature.name]
     owner = feature
-    while owner.shared_with is not None:
-        following = by_name.get(owner.shared_with)
+    while owner.table_of is not None:
+        following = by_name.get(owner.table_of)
         if following is None:
             raise ValueError(
                 f"feature '{owner.name}' is shared with '{owner.shared_with}', which is not a "

@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from din_core.config import BaseModelConfig, DINConfig, ModelConfig, PNNConfig, validate
-from din_core.network.features import DenseFeature, SequenceFeature, SparseFeature, VectorFeature
+from din_core.network.features import (
+    DenseFeature,
+    Normalization,
+    SequenceFeature,
+    SparseFeature,
+    VectorFeature,
+)
 from din_core.network.models.base_model import BaseModel
 from din_core.network.models.click_model import ClickModel, ModelInputs
 from din_core.network.models.din import DIN
@@ -22,6 +28,9 @@ BUILDERS: dict[type[ModelConfig], Callable[[Any, ModelInputs], ClickModel]] = {
     PNNConfig: PNN,
 }
 
+#: Numbers of the log are logarithms, of an order of magnitude or two; each may be missing.
+_LOGARITHM = Normalization(std=2.0, has_missing=True)
+
 
 def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
     """Build the network for a log; inputs are named as the columns of ``encoded_samples``.
@@ -29,7 +38,7 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
     Those are ``target_item_idx`` with ``hist_item_idx``, ``target_<c>`` with ``hist_<c>`` for the
     index column of every item attribute, ``user_idx`` where the configuration wants it, and the
     index columns of the user attributes; and numbers, ``target_<n>`` for those of the item, those
-    of user and context by their own names.
+    of user and context by their own names, and ``log_numbers`` by theirs.
 
     Args:
         config: The network's options; its class says which model.
@@ -60,6 +69,7 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
             config.embed_dim,
             pooling="concat",
             shared_with=f"target_{column}",
+            own_table=config.history_embeddings == "separate",
         )
         for column, size in item_columns.items()
     ]
@@ -72,9 +82,12 @@ def build_model(config: ModelConfig, vocabulary: Vocabulary) -> ClickModel:
         DenseFeature(column, normalization=by)
         for column, by in {**vocabulary.user_dense, **vocabulary.context_dense}.items()
     ]
+    others += [DenseFeature(name, normalization=_LOGARITHM) for name in config.log_numbers]
     if type(config) not in BUILDERS:
         raise TypeError(
             f"no model is built from a {type(config).__name__}; add it to "
             "din_core.network.models.BUILDERS"
         )
-    return BUILDERS[type(config)](config, ModelInputs(others, histories, targets))
+    model = BUILDERS[type(config)](config, ModelInputs(others, histories, targets))
+    model.log_numbers = config.log_numbers
+    return model

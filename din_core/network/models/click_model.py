@@ -32,6 +32,7 @@ from din_core.network.layers.embedding import EmbeddingTables
 from din_core.network.layers.positions import FlatPositions, PaddedPositions, RecordingPositions
 
 if TYPE_CHECKING:
+    from din_core.config import LogNumber
     from din_core.network.layers.positions import Positions
 
 #: Histories and their targets that a model takes side by side, as one of each.
@@ -90,6 +91,8 @@ class ClickModel(nn.Module, ABC):
         dense: Numbers on their way to ``context``, normalised where their feature says so.
         groups: Each history with its target; a subclass may put several side by side.
         context_features: Features that no history belongs to.
+        log_numbers: Those of the context features that are computed of the log, and stand in no
+            table.
 
     Raises:
         ValueError: No history, a history without its target, features that disagree. The sentence
@@ -109,6 +112,7 @@ class ClickModel(nn.Module, ABC):
         sparse_gradients: bool = False,
     ) -> None:
         super().__init__()
+        self.log_numbers: Sequence[LogNumber] = ()
         if not history_features:
             raise ValueError(
                 "history_features is empty; a click model needs one behaviour sequence or more"

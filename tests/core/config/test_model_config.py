@@ -14,7 +14,7 @@ from din_core.config import (
     PNNConfig,
     model_config,
 )
-from din_core.config.options import config_class, option
+from din_core.config.options import config_class, option, validate
 from din_core.errors import RefusedOptionsError
 
 
@@ -26,6 +26,22 @@ def test_the_model_that_is_named_is_configured():
     )
     assert model_config({"model": "base_model"}) == BaseModelConfig()
     assert model_config({}, {"model": "pnn", "embed_dim": 9}) == PNNConfig(embed_dim=9)
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (
+            ("popularity", "age"),
+            r"log_numbers is \('popularity', 'age'\), must be a list of 'popularity', .*default",
+        ),
+        (("popularity", "popularity"), "log_numbers names 'popularity' twice"),
+    ],
+)
+def test_a_number_that_no_log_gives_or_that_is_named_twice_is_refused(names, sentence):
+    with pytest.raises(RefusedOptionsError, match=sentence):
+        validate(DINConfig(log_numbers=names))
+    validate(DINConfig(log_numbers=("popularity", "same_moment_events")))
 
 
 def test_an_option_of_another_model_is_refused_unless_it_is_at_a_default():

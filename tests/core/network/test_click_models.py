@@ -36,6 +36,7 @@ from tests.core.training_logs import planted_log
 
 VARIANTS = {
     **{f"{name}, as it comes": config() for name, config in MODEL_CONFIGS.items()},
+    "base_model, separate histories": BaseModelConfig(history_embeddings="separate"),
     "base_model, relu, no user": BaseModelConfig(activation="relu", use_user=False),
     "pnn, elementwise": PNNConfig(product_layer="elementwise", activation="prelu"),
     "pnn, relu, no user": PNNConfig(activation="relu", use_user=False),

@@ -357,3 +357,17 @@ def test_what_torch_rechub_leaves_out_is_what_it_defaults_to():
         DIN([], [history], [item], {"output_layer": False}, {})
     with pytest.raises(TypeError, match="attention_mlp_params: 'dropout' is none of 'dims'"):
         DIN([], [history], [item], {}, {"dropout": 0.1})
+
+
+def test_separate_histories_have_tables_of_their_own():
+    shared = build_model(DINConfig(), VOCABULARY)
+    separate = build_model(DINConfig(history_embeddings="separate"), VOCABULARY)
+    tables = dict(separate.embedding.tables())
+    assert tables.keys() - dict(shared.embedding.tables()).keys() == {
+        feature.name for feature in separate.history_features
+    }
+    # They are paired with their targets all the same.
+    assert len(separate.groups) == len(separate.history_features)
+    index = torch.tensor([1])
+    history, target = separate.history_features[0], separate.groups[0][1][0]
+    assert not torch.equal(separate.embedding(history, index), separate.embedding(target, index))

@@ -1,0 +1,195 @@
+"""Numbers that the log itself says of a sample: how popular the candidate is, what is how old.
+
+A model asks for them by name (``log_numbers``). Each is computed for a candidate and a moment, so a
+redrawn negative has its own. Only training events that are earlier than the sample count: an event
+says nothing about itself, nothing held out enters, and a number means the same in training and in
+test. Shapes: B samples, P history positions of all of them, E events, T training events.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from din_core.errors import DinError
+from din_core.inputs.samplers.visible_log import n_seen_in_training
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from din_core.config import LogNumber
+    from din_core.inputs.flat_log import TrainingData
+
+_DAY = 86_400.0
+_WINDOWS = {"popularity": math.inf, "popularity_90_days": 90.0, "popularity_365_days": 365.0}
+
+
+class LogNumbersError(DinError, LookupError):
+    """A number that this log cannot give."""
+
+
+class LogNumbers:
+    """Computes numbers of a log, without a loop.
+
+    Args:
+        data: The log, with times.
+        names: Which numbers.
+        device: Where batches are made.
+
+    Raises:
+        LogNumbersError: The log was read without times, or a number needs an attribute of the item
+            and there is none.
+    """
+
+    def __init__(
+        self, data: TrainingData, names: Sequence[LogNumber], device: torch.device
+    ) -> None:
+        self.names = list(names)
+        if not names:
+            return
+        if data.event_times is None:
+            raise LogNumbersError(
+                f"log_numbers has {names[0]!r}, and the log was read without the times of its "
+                "events: read it with din_core.inputs.times.with_times"
+            )
+        if "same_category_events" in names and not data.item_attributes:
+            raise LogNumbersError(
+                "log_numbers has 'same_category_events', and no column describes the items: name "
+                "one in item_attribute_cols, or leave the number out"
+            )
+        self._n_items = data.vocabulary.n_items
+        chosen = _training_events(data)
+        timeline = _Timeline(data.event_items[chosen], data.event_times[chosen], self._n_items)
+        self._event_times = torch.as_tensor(data.event_times).to(device)
+        self._moments = torch.as_tensor(timeline.moments).to(device)
+        self._keys = torch.as_tensor(timeline.keys).to(device)
+        self._first = torch.as_tensor(timeline.first).to(device)
+        self._before = torch.as_tensor(timeline.n_before).to(device)
+
+    def of(
+        self,
+        *,
+        item: Tensor,
+        time: Tensor | None,
+        end: Tensor,
+        segment_ids: Tensor,
+        event: Tensor,
+        target_category: Tensor | None,
+        event_category: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Compute the numbers of a batch.
+
+        Args:
+            item: Candidates, int64 ``[B]``.
+            time: Moments of the samples in seconds, float64 ``[B]``.
+            end: Event row after the last of each history, int ``[B]``.
+            segment_ids: Sample of each position, int64 ``[P]``.
+            event: Event row of each position, int64 ``[P]``.
+            target_category: First attribute of the candidates, int ``[B]``.
+            event_category: That of the positions, int ``[P]``.
+
+        Returns:
+            float32 ``[B]`` by name; NaN where there is nothing to measure from.
+        """
+        if not self.names:
+            return {}
+        if time is None:
+            raise LogNumbersError("log_numbers need the time of each sample, and it is not given")
+        moment = self._rank(time)
+        found: dict[str, Tensor] = {}
+        for name in self.names:
+            if name in _WINDOWS:
+                found[name] = self._popularity(item, time, moment, _WINDOWS[name])
+            elif name == "days_since_item_event":
+                found[name] = _log_days(time - self._last_of_item(item, moment))
+            elif name == "days_since_last_event":
+                # A row before the first is the one of an empty history, whose value is not taken.
+                last = self._event_times[(end.long() - 1).clamp(min=0)]
+                n_events = torch.zeros_like(time).index_add(0, segment_ids, _ones(event, time))
+                found[name] = _log_days(torch.where(n_events > 0, time - last, torch.nan))
+            elif name == "same_category_events":
+                target, of_event = cast("Tensor", target_category), cast("Tensor", event_category)
+                is_same = (of_event == target[segment_ids]).to(time.dtype)
+                found[name] = torch.zeros_like(time).index_add(0, segment_ids, is_same).log1p()
+            else:
+                is_same = (self._event_times[event] == time[segment_ids]).to(time.dtype)
+                found[name] = torch.zeros_like(time).index_add(0, segment_ids, is_same).log1p()
+        return {name: each.float() for name, each in found.items()}
+
+    def _rank(self, time: Tensor) -> Tensor:
+        """How many distinct moments of training are earlier."""
+        return torch.searchsorted(self._moments, time)
+
+    def _place(self, item: Tensor, moment: Tensor) -> Tensor:
+        """Row of the first training event of an item that is not before a moment."""
+        return torch.searchsorted(self._keys, item.long() * (len(self._moments) + 1) + moment)
+
+    def _popularity(self, item: Tensor, time: Tensor, moment: Tensor, days: float) -> Tensor:
+        """Logarithm of an item's events before a moment, as a multiple of the average item's."""
+        begin = torch.zeros_like(moment)
+        if math.isfinite(days):
+            begin = self._rank(time - days * _DAY)
+        of_item = (self._place(item, moment) - self._place(item, begin)).to(time.dtype)
+        of_all = (self._before[moment] - self._before[begin]).to(time.dtype)
+        return torch.log1p(of_item) - torch.log1p(of_all / self._n_items)
+
+    def _last_of_item(self, item: Tensor, moment: Tensor) -> Tensor:
+        """Time of an item's last training event before a moment, NaN where there is none."""
+        place = self._place(item, moment)
+        rank = self._keys[(place - 1).clamp(min=0)] % (len(self._moments) + 1)
+        last = self._moments[rank]
+        return torch.where(place > self._first[item.long()], last, torch.nan)
+
+
+class _Timeline:
+    """The training events of all items, ordered by item and time.
+
+    Args:
+        items: Item of each training event, ``[T]``.
+        times: When it was, ``[T]``.
+        n_items: I.
+
+    Attributes:
+        moments: Their distinct times, ascending, float64 ``[M]``.
+        keys: ``item * (M + 1) + moment``, ascending, int64 ``[T]``, the moment as a row of
+            ``moments``.
+        first: Row of ``keys`` where the events of each item begin, int64 ``[I + 1]``.
+        n_before: How many events are earlier than each moment, int64 ``[M + 1]``.
+    """
+
+    def __init__(
+        self,
+        items: npt.NDArray[np.int32],
+        times: npt.NDArray[np.float64],
+        n_items: int,
+    ) -> None:
+        if not len(items):
+            # An event of an item that there is not, so that no look-up is of nothing.
+            items, times = np.array([n_items + 1], dtype=np.int32), np.full(1, np.inf)
+        self.moments, rank = np.unique(times, return_inverse=True)
+        n_moments = len(self.moments)
+        counts = np.bincount(rank, minlength=n_moments)
+        self.n_before = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.keys = np.sort(items.astype(np.int64) * (n_moments + 1) + rank)
+        self.first = np.searchsorted(self.keys, np.arange(n_items + 1) * (n_moments + 1))
+
+
+def _training_events(data: TrainingData) -> npt.NDArray[np.bool_]:
+    """Which events training may see, bool ``[E]``: those up to a user's last training positive."""
+    n_events = np.diff(data.user_offsets)
+    position = np.arange(len(data.event_items)) - np.repeat(data.user_offsets[:-1], n_events)
+    return position < np.repeat(n_seen_in_training(data)[1:], n_events)
+
+
+def _log_days(seconds: Tensor) -> Tensor:
+    """Logarithm of one plus the days; a moment before what it is measured from counts as none."""
+    return torch.log1p(seconds.clamp(min=0) / _DAY)
+
+
+def _ones(like: Tensor, kind: Tensor) -> Tensor:
+    return torch.ones(len(like), dtype=kind.dtype, device=kind.device)
