@@ -2,7 +2,15 @@
 
 import dagster as dg
 
-from din_assets.assets import delivery, evaluation, explanations, ingest, sequences, training
+from din_assets.assets import (
+    delivery,
+    evaluation,
+    evidence,
+    explanations,
+    ingest,
+    sequences,
+    training,
+)
 from din_core.tables.lineage import lineage
 
 _MADE = dg.load_assets_from_modules(
@@ -15,10 +23,18 @@ _KEYS = [
     for key in asset.keys
 ]
 
-#: All assets, the published copy of their tables among them.
-ASSETS = [*_MADE, delivery.published_warehouse(_KEYS)]
+#: What takes hours and is made by name only, in a code location of its own.
+EVIDENCE = [evidence.ablation]
+
+#: All other assets, the published copy of their tables among them. What evidence there is goes into
+#: the copy, so that a new one makes the copy outdated; here it is shown, and cannot be made.
+ASSETS = [
+    *_MADE,
+    delivery.published_warehouse([*_KEYS, *(each.op.name for each in EVIDENCE)]),
+    *(spec for each in EVIDENCE for spec in each.specs),
+]
 
 #: The steps of the job: each an asset, or assets that are made together.
-STEPS = [asset.op.name for asset in ASSETS if isinstance(asset, dg.AssetsDefinition)]
+STEPS = [asset.op.name for asset in [*ASSETS, *EVIDENCE] if isinstance(asset, dg.AssetsDefinition)]
 
-lineage().require_assets([*_KEYS, "warehouse"])
+lineage().require_assets([*_KEYS, *(each.op.name for each in EVIDENCE), "warehouse"])

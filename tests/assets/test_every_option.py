@@ -7,7 +7,7 @@ import json
 import dagster as dg
 import pytest
 
-from din_assets.assets.catalogue import ASSETS
+from din_assets.assets.catalogue import ASSETS, EVIDENCE
 from din_assets.command import changes
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import refresh_config
@@ -66,7 +66,8 @@ def test_every_option_is_kept_with_what_was_made(finished):
 
 
 def test_every_sql_file_belongs_to_an_asset():
-    assets = [key.to_user_string() for definition in MADE for key in definition.keys]
+    made = [*MADE, *EVIDENCE]
+    assets = [key.to_user_string() for definition in made for key in definition.keys]
     read = {path for asset in assets for file in lineage().files_of(asset) for path in file.paths}
 
     assert set(sql_files.SQL_ROOT.rglob("*.sql")) - read == set()

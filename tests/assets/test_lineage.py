@@ -9,6 +9,7 @@ import jinja2
 import jinja2.nodes
 import pytest
 
+from din_assets.assets.catalogue import EVIDENCE
 from din_assets.definitions import build_defs
 from din_core.inputs import training_data
 from din_core.serving import vocabularies
@@ -17,6 +18,8 @@ from din_core.tables import lineage as lineages
 from din_core.tables.lineage import LineageError, lineage, relations_of
 from din_core.tables.lineage.plausible_contexts import plausible_contexts
 from tests.assets.conftest import Pipeline
+
+MADE_BY_NAME = [each.op.name for each in EVIDENCE]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +131,7 @@ def test_name_below_the_prose_of_a_head_is_refused(copied_sql):
 
 
 def test_file_of_an_asset_that_there_is_not_is_refused(copied_sql, graph):
-    assets = [key.to_user_string() for key in graph.materializable_asset_keys]
+    assets = [*MADE_BY_NAME, *(key.to_user_string() for key in graph.materializable_asset_keys)]
     lineage().require_assets(assets)
     (copied_sql / "sequences" / "pairs.sql").write_text("select user_idx from users\n")
     with pytest.raises(LineageError, match=r"pairs\.sql belongs to the asset 'pairs'"):
@@ -180,7 +183,7 @@ def test_version_of_samples_is_composed_of_all_that_lies_behind_them(view):
 
 def test_published_copy_depends_on_all_that_is_made(graph):
     made = {key.to_user_string() for key in graph.materializable_asset_keys}
-    assert declared(graph, "warehouse") == made - {"warehouse"}
+    assert declared(graph, "warehouse") == {*made, *MADE_BY_NAME} - {"warehouse"}
 
 
 class Followed(jinja2.FileSystemLoader):

@@ -4,6 +4,7 @@ The log is labelled, so that its negatives are known as well: `IMPRESSIONS`, `CA
 are everything that the expectations are counted from.
 """
 
+import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,6 +153,26 @@ def create_attention_weights(con, context):
     con.execute("drop table event_explanations")
 
 
+def create_ablation(con):
+    """Two seeds of a base and of a variant, and one of a variant with other test samples."""
+    columns = (
+        "variant", "seed", "val_auc", "test_auc", "test_gauc", "test_logloss", "auc_difference",
+        "auc_difference_se", "n_test_samples", "epochs", "best_epoch", "seconds", "options",
+    )  # fmt: skip
+    rest = (8, 2, 1, 4.0, "{}")
+    trials = [
+        ("base", 1, 0.70, 0.60, 0.5, 0.6, 0.0, 0.0, *rest),
+        ("base", 2, 0.72, 0.64, 0.5, 0.6, 0.0, 0.0, *rest),
+        ("wide", 1, 0.80, 0.63, 0.5, 0.6, 0.03, 0.004, *rest),
+        ("wide", 2, 0.80, 0.65, 0.5, 0.6, 0.01, 0.004, *rest),
+        ("temporal", 1, 0.50, 0.50, 0.5, 0.7, None, None, *rest),
+    ]
+    listed = dict(zip(columns, map(list, zip(*trials, strict=True)), strict=True))
+    con.register("ablation_trials", pa.table(listed))
+    store.create_table(con, "ablation")
+    con.unregister("ablation_trials")
+
+
 def rows_of(con, query):
     return con.execute(query).fetchall()
 
@@ -174,6 +195,7 @@ def published(tmp_path_factory):
             "('y.csv', 2, 'empty user_id', ',i1,5')) as listed (file, line, reason, raw)"
         )
         create_predictions(con)
+        create_ablation(con)
         context = sequences.template_context(con, source, choices)
         create_attention_weights(con, context)
         with store.transaction(con):
@@ -304,6 +326,22 @@ def test_auc_in_sql_is_that_of_the_library_with_ties(con):
     }
 
 
+def test_ablation_summary_takes_in_users_and_seeds(published):
+    found = published.sql("from ablation_summary").to_arrow_table().to_pylist()
+    assert [row["variant"] for row in found] == ["wide", "base", "temporal"]
+    wide, base, temporal = found
+    assert wide["difference"] == pytest.approx(0.02)
+    # Seeds: variance 0.0002, over two; users: 0.004 squared.
+    half = 1.96 * math.sqrt(0.0001 + 0.000016)
+    assert [wide["difference_low"], wide["difference_high"]] == pytest.approx(
+        [0.02 - half, 0.02 + half]
+    )
+    assert (base["n_seeds"], base["difference"]) == (2, 0.0)
+    assert base["test_auc_sd"] == pytest.approx(math.sqrt(0.0008))
+    nothing = ("test_auc_sd", "difference", "difference_low", "difference_high")
+    assert [temporal[name] for name in nothing] == [None] * 4
+
+
 def test_every_published_relation_and_column_is_described(published):
     silent = rows_of(
         published,
@@ -329,7 +367,7 @@ def test_views_are_made_of_what_exists_and_dropped_with_it(con):
     made = analytics.create_views(con, context)
     absent = {
         "rejected_summary", "predictions", "prediction_quality", "calibration", "current_metrics",
-        "metrics_by_slice",
+        "metrics_by_slice", "ablation_summary",
     }  # fmt: skip
     assert set(analytics.inputs()) - set(made) == absent
     # Item 9 has no category: a history shows that as NULL.
