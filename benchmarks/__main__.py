@@ -15,6 +15,7 @@ from benchmarks.busy_cases import BUSY
 from benchmarks.cases import DEFAULT, EVERY, SCALE, STEPS, Settings, run_case
 from benchmarks.gpu_cases import GPU
 from benchmarks.page import render
+from benchmarks.quality_cases import QUALITY
 from benchmarks.report import PAGE, RESULTS, add_entries, read_results, write_page
 from benchmarks.serving_cases import SERVING
 
@@ -27,7 +28,7 @@ _GROUPS = {
     "busy": BUSY,
     "serving": SERVING,
     "gpu": GPU,
-    "all": tuple(case for case in EVERY if case not in GPU),
+    "all": tuple(case for case in EVERY if case not in (*GPU, *QUALITY)),
 }
 
 

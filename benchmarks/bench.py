@@ -111,6 +111,12 @@ class Bench:
             memory_limit_mb=chosen.memory_limit_mb,
         )
 
+    def _once(self, name: str, side: str, options: Mapping[str, Any]) -> Run:
+        """Run a side and tell of it."""
+        run = self._run(side, options)
+        self.tell(f"  {name}: {_in_words(run)}")
+        return run
+
     def _alternate(
         self, sides: Mapping[str, tuple[str, Mapping[str, Any]]], default_repeats: int
     ) -> dict[str, list[Run]]:

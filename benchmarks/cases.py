@@ -13,19 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_cases, gpu_cases, serving_cases
+from benchmarks import busy_cases, gpu_cases, quality_cases, serving_cases
 from benchmarks.bench import FEW, GROCERY, QUICK, Bench, Settings, Tell
 from benchmarks.busy_cases import BUSY
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
 from benchmarks.gpu_cases import GPU
 from benchmarks.machine import describe_machine
+from benchmarks.quality_cases import QUALITY
 from benchmarks.serving_cases import SERVING
 from benchmarks.step_cases import PRESETS, STEPS, entries_of, sides_of
 
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
 SCALE = ("scale_1m", "scale_10m", "scale_100m")
 TRAINING = ("training_tutorial", "training_best")
-EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY, *SERVING, *GPU)
+EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY, *SERVING, *GPU, *QUALITY)
 DEFAULT = (*SEQUENCES, *TRAINING, *SERVING)
 
 _SCALE_MEMORY_LIMIT = "6GB"
@@ -41,7 +42,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
         tell: Takes a sentence on what has just happened.
 
     Returns:
-        Its entries: one, or for training one for each precision, for steps one for each preset.
+        Its entries: one, or for training one for each precision, for steps one for each preset, for
+        quality one for each side.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = _Cases(Path(folder), settings, tell)
@@ -57,6 +59,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return [bench.serving(case)]
         if case in GPU:
             return bench.gpu(case)
+        if case in QUALITY:
+            return bench.quality()
         return bench.training(case)
 
 
@@ -179,6 +183,15 @@ class _Cases(Bench):
             runs = self._alternate(sides, default_repeats=1)
             entries = [gpu_cases.training_entry(case, runs)]
         return [{**entry, "log": shape, "card": card["name"]} for entry in entries]
+
+    def quality(self) -> list[Entry]:
+        """How well each side ranks the same test samples."""
+        log, shape = self._log("sequences_grocery")
+        seeds = self.settings.repeats or 3
+        sides = quality_cases.sides_of(str(log), seeds=seeds, quick=self.settings.quick)
+        # A run of each seed: what is repeated is the seed, not the run.
+        one_run = {name: [self._once(name, *side)] for name, side in sides.items()}
+        return quality_cases.entries_of(shape, one_run)
 
     def training(self, case: str) -> list[Entry]:
         """Training steps, ours in both precisions where the processor has them, and theirs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import busy_cases, gpu_cases, serving_cases, step_cases
+from benchmarks import busy_cases, gpu_cases, quality_cases, serving_cases, step_cases
 
 _UNFINISHED = {
     "timeout": "stopped after {seconds:,.0f} s",
@@ -75,6 +75,14 @@ _ABOUT_GPU = (
 )
 
 
+_ABOUT_QUALITY = (
+    "Every side is fitted on the same training events of the same log and ranks the same test "
+    "samples; what it chooses, it chooses on validation: the weight of popularity beside its own "
+    "score, a strength, a number of rounds or epochs. Means over the seeds. The logarithm of the "
+    "popularity is added where the table says so."
+)
+
+
 def render(results: Mapping[str, Any]) -> str:
     """Return the page for people, in Markdown."""
     cases = results["cases"]
@@ -91,6 +99,7 @@ def render(results: Mapping[str, Any]) -> str:
         ("busy_", "Training on a machine that others use too (ours alone)", _busy),
         ("serving_", "Rankings of many candidates", _serving),
         ("gpu_", "On a GPU", _gpu),
+        ("quality_", "Accuracy beside what people would pick instead", _quality),
     )
     for prefix, title, write in sections:
         if chosen := [entry for entry in cases if entry["case"].startswith(prefix)]:
@@ -272,6 +281,13 @@ def _gpu(entries: Sequence[Mapping[str, Any]]) -> str:
         rows = [gpu_cases.training_rows(entry) for entry in trained]
         parts.append(_table((*head, "waits", "peak on the GPU"), rows))
     return "\n\n".join([*parts, _bullets([_ABOUT_GPU])])
+
+
+def _quality(entries: Sequence[Mapping[str, Any]]) -> str:
+    head = ("side", "library", "validation AUC", "test AUC", "test GAUC", "fitting and scoring")
+    best_last = sorted(entries, key=lambda entry: entry.get("test_auc") or 0.0)
+    rows = [quality_cases.rows_of(entry) for entry in best_last]
+    return _table(head, rows) + "\n\n" + _bullets([_ABOUT_QUALITY])
 
 
 def _noise(entry: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ _ORDER = (
     "busy_",
     "serving_",
     "gpu_",
+    "quality_",
 )
 
 

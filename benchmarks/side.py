@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks import (
     busy_sides,
     gpu_sides,
+    quality_sides,
     sequence_sides,
     serving_sides,
     step_sides,
@@ -37,7 +38,11 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         gpu_sides.gpu_agreement,
         gpu_sides.gpu_training,
         gpu_sides.theirs_on_gpu,
+<<<<<<< HEAD
         serving_sides.rank_requests,
+=======
+        quality_sides.quality,
+>>>>>>> c903600 (Measure what people would pick instead on the same splits: the case quality)
     )
 }
 
