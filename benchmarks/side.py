@@ -38,11 +38,8 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         gpu_sides.gpu_agreement,
         gpu_sides.gpu_training,
         gpu_sides.theirs_on_gpu,
-<<<<<<< HEAD
         serving_sides.rank_requests,
-=======
         quality_sides.quality,
->>>>>>> c903600 (Measure what people would pick instead on the same splits: the case quality)
     )
 }
 
