@@ -24,6 +24,7 @@ OPTIONS = [
     config.SourceConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
     config.TrainingConfig, config.SyntheticConfig, config.ExplanationConfig,
     config.EvaluationConfig, config.RankingConfig, config.BaseModelEvidenceConfig,
+    config.AblationConfig,
 ]  # fmt: skip
 
 
