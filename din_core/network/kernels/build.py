@@ -36,7 +36,14 @@ FLAGS = (
     "-fPIC",
     "-shared",
 )
-_SOURCES = ("activation_unit.cpp", "forward.hpp", "backward.hpp", "positions.hpp", "vectors.hpp")
+_SOURCES = (
+    "activation_unit.cpp",
+    "forward.hpp",
+    "backward.hpp",
+    "candidates.hpp",
+    "positions.hpp",
+    "vectors.hpp",
+)
 _FOLDER = Path(__file__).parent
 _ROOT = 0  # who may write anything anyway
 

@@ -1,7 +1,7 @@
-// The passes of the forward. See positions.hpp for the formulas and the notation.
+// The passes of the forward. See positions.hpp and candidates.hpp for formulas and notation.
 #pragma once
 
-#include "positions.hpp"
+#include "candidates.hpp"
 
 namespace {
 
@@ -12,12 +12,12 @@ void moments(const Unit& u, double* sum_x, double* sum_xx) {
     std::vector<Sums> first_order = sums_of_shares(u, 1, width);
     std::vector<Sums> second_order = sums_of_shares(u, width, width);
     struct Work {
-        Inputs<Float32> inputs;
+        Inputs inputs;
         Panels<Float32> right;
     };
-    const auto make_work = [&] { return Work{{u, true}, {CHUNK, width}}; };
+    const auto make_work = [&] { return Work{Inputs(u), {CHUNK, width}}; };
     for_shares(u, make_work, [&](Work& work, int64_t share, int64_t begin, int64_t end) {
-        Inputs<Float32>& inputs = work.inputs;
+        Inputs& inputs = work.inputs;
         const Panels<Float32>& right = work.right;
         float *to = first_order[share].chunk.get(), *to_squares = second_order[share].chunk.get();
         for (int64_t first = begin; first < end; first += CHUNK) {
@@ -34,7 +34,7 @@ void moments(const Unit& u, double* sum_x, double* sum_xx) {
                 add(to + c, total);
             }
             for (int64_t j = 0; j < right.count; ++j)  // the lower triangle mirrors the upper one
-                for (int64_t i = 0; i < std::min(inputs.n, (j + 1) * right.columns);
+                for (int64_t i = 0; i < std::min(3 * u.dim, (j + 1) * right.columns);
                      i += TILE_ROWS) {
                     float* c = to_squares + i * width + j * right.columns;
                     right.multiply<false>(c, width, &inputs.rows[i], width, j, n, c, width);
@@ -58,46 +58,36 @@ void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2
     const int64_t width1 = u.width1(), width2 = u.width2();
     const int64_t a1_ld = width1 / F::PER_UNIT, z2_ld = width2 / F::PER_UNIT;
     const Activation<DICE, F::SHORT> f1(u.layer1, u.hidden1, width1);
-    const Buffer<float> zero(width1);
-    Panels<F> w1(2 * u.dim, width1), w2(width1, width2);
-    w1.pack(u.w1 + u.dim, 2 * u.dim, 1, u.hidden1, 3 * u.dim);
+    const FirstLayer<F> first_layer(u);
+    Panels<F> w2(width1, width2);
     w2.pack(u.w2, u.hidden1, 1, u.hidden2, u.hidden1);
     const Buffer<float> start2 = padded(u.layer2.start, u.hidden2, width2);
 
     struct Work {
-        Inputs<F> inputs;
-        Targets targets;
+        typename FirstLayer<F>::Work first;
         Buffer<typename F::Unit> a1;
     };
     const auto make_work = [&] {
-        return Work{{u, false}, Targets(u), Buffer<typename F::Unit>(CHUNK * a1_ld)};
+        return Work{typename FirstLayer<F>::Work(u), Buffer<typename F::Unit>(CHUNK * a1_ld)};
     };
     const auto run = [&](Work& work, int64_t begin, int64_t end, Sums& sums) {
-        Inputs<F>& inputs = work.inputs;
-        Targets& targets = work.targets;
         const Buffer<typename F::Unit>& a1 = work.a1;
         alignas(64) float z[TILE_ROWS * 2 * LANES];
         for (int64_t first = begin; first < end; first += CHUNK) {
             const int64_t n = std::min<int64_t>(CHUNK, end - first);
-            inputs.fill(first, n);
-            targets.fill(first, n);
-            for (int64_t j = 0; j < w1.count; ++j)
-                for (int64_t i = 0; i < n; i += TILE_ROWS) {
-                    const int64_t column = j * w1.columns;
-                    w1.template multiply<true>(zero.get(), 0, &inputs.rows[i * inputs.ld],
-                                               inputs.ld, j, w1.k_units, z, w1.columns);
-                    for (int64_t c = column; c < column + w1.columns; c += LANES) {
-                        const auto f = f1.channels(c);
-                        const float* z_c = z + c - column;
-                        const float* term_c = targets.term.panel(j) + c - column;
-                        const auto a = [&](int64_t k) {
-                            const V of_target = load(term_c + targets.place[i + k]);
-                            return f.at(load(z_c + k * w1.columns) + of_target).a();
-                        };
-                        for (int64_t k = 0; k < TILE_ROWS; k += 2)
-                            F::rows(&a1[(i + k) * a1_ld], a1_ld, c, F::round(a(k), a(k + 1)));
-                    }
+            work.first.fill(first, n);
+            const int64_t columns = first_layer.plain.columns;
+            for (int64_t j = 0; j < first_layer.plain.count; ++j) {
+                first_layer.panel(work.first, j, n);
+                for (int64_t c = 0; c < columns; c += LANES) {
+                    const auto f = f1.channels(j * columns + c);
+                    const float* z_c = &work.first.z[c];
+                    for (int64_t i = 0; i < n; i += 2)
+                        F::rows(&a1[i * a1_ld], a1_ld, j * columns + c,
+                                F::round(f.at(load(z_c + i * columns)).a(),
+                                         f.at(load(z_c + (i + 1) * columns)).a()));
                 }
+            }
             for (int64_t j = 0; j < w2.count; ++j)
                 for (int64_t i = 0; i < n; i += TILE_ROWS) {
                     const int64_t column = j * w2.columns;
@@ -109,9 +99,11 @@ void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2
                         for (int64_t k = 0; k < rows; ++k) {
                             const V value = load(z + k * w2.columns + c);
                             F::row(z2 + (first + i + k) * z2_ld, column + c, value);
+                            if (!DICE) continue;
                             total += value;
                             squares += value * value;
                         }
+                        if (!DICE) continue;
                         add(&sums.chunk[column + c], total);
                         add(&sums.chunk[width2 + column + c], squares);
                     }

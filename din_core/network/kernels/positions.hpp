@@ -53,6 +53,9 @@ struct Unit {
 
     int64_t width1() const { return round_up(hidden1, WIDTH_STEP); }
     int64_t width2() const { return round_up(hidden2, WIDTH_STEP); }
+    bool centred() const {  // whether there is a mean to subtract
+        return std::any_of(input_mean, input_mean + 3 * dim, [](float m) { return m != 0; });
+    }
     int64_t shares() const {
         return std::min<int64_t>(MOST_SHARES, (positions + CHUNK - 1) / CHUNK);
     }
@@ -139,91 +142,41 @@ struct Activation {
     }
 };
 
-// x - mean of a chunk, with or without its part t: by rows, and with the positions as k of a
-// product. Rows after the last are zero.
-template <class F>
+// x - mean of a chunk, in float32: what the statistics of the batch are made of. Rows after the
+// last are zero.
 struct Inputs {
     const Unit& u;
-    int64_t skipped, n, width, ld;
-    Buffer<typename F::Unit> rows, pairs;
-    Buffer<float> x, mean;
+    int64_t width;
+    Buffer<float> rows, mean;
     Buffer<int64_t> sample;  // of each row
-    Inputs(const Unit& unit, bool with_target)
-        : u(unit), skipped(with_target ? 0 : u.dim), n(3 * u.dim - skipped),
-          width(round_up(n, WIDTH_STEP)), ld(width / F::PER_UNIT), rows(CHUNK * ld),
-          pairs(CHUNK / F::PER_UNIT * width), x(2 * width),
-          mean(padded(u.input_mean + skipped, n, width)), sample(CHUNK) {}
+    explicit Inputs(const Unit& unit)
+        : u(unit), width(round_up(3 * u.dim, WIDTH_STEP)), rows(CHUNK * width),
+          mean(padded(u.input_mean, 3 * u.dim, width)), sample(CHUNK) {}
 
     void fill(int64_t first, int64_t count) {
-        const int64_t end = round_up(count, TILE_ROWS);
-        for (int64_t i = 0; i < count; ++i) sample[i] = u.segment_ids[first + i];
-        for (int64_t i = 0; i < end; i += 2) {
-            for (int64_t k = 0; k < 2; ++k)
-                if (i + k < count) one(&x[k * width], first + i + k, sample[i + k]);
-                else std::memset(&x[k * width], 0, width * sizeof(float));
-            for (int64_t c = 0; c < width; c += LANES) {
-                const auto two = F::round(load(&x[c]), load(&x[width + c]));
-                F::rows(&rows[i * ld], ld, c, two);
-                F::pair(&pairs[c], width, i, two);
-            }
+        for (int64_t i = 0; i < count; ++i) {
+            sample[i] = u.segment_ids[first + i];
+            one(&rows[i * width], first + i, sample[i]);
         }
+        std::memset(&rows[count * width], 0,
+                    (round_up(count, TILE_ROWS) - count) * width * sizeof(float));
     }
     void one(float* to, int64_t p, int64_t b) const {
         const int64_t dim = u.dim;
         const float *t = u.target + b * dim, *h = u.history + p * dim;
-        if (!skipped) {
-            for (int64_t d = 0; d < dim; ++d) to[d] = t[d];
-            to += dim;
-        }
-        for (int64_t d = 0; d < dim; ++d) to[d] = h[d];
-        for (int64_t d = 0; d < dim; ++d) to[dim + d] = t[d] * h[d];
-        to -= dim - skipped;
+        for (int64_t d = 0; d < dim; ++d) to[d] = t[d];
+        for (int64_t d = 0; d < dim; ++d) to[dim + d] = h[d];
+        for (int64_t d = 0; d < dim; ++d) to[2 * dim + d] = t[d] * h[d];
         for (int64_t c = 0; c < width; c += LANES) store(to + c, load(to + c) - load(&mean[c]));
     }
     // Adds the gradient of x to those of t and h.
     void scatter(const float* dx, int64_t p, int64_t b, float* d_target, float* d_history) const {
         const int64_t dim = u.dim;
         const float *t = u.target + b * dim, *h = u.history + p * dim;
-        const float *dx_h = dx + dim - skipped, *dx_product = dx_h + dim;
+        const float *dx_h = dx + dim, *dx_product = dx_h + dim;
         float *dt = d_target + b * dim, *dh = d_history + p * dim;
-        if (!skipped)
-            for (int64_t d = 0; d < dim; ++d) dt[d] += dx[d];
-        for (int64_t d = 0; d < dim; ++d) dt[d] += dx_product[d] * h[d];
+        for (int64_t d = 0; d < dim; ++d) dt[d] += dx[d] + dx_product[d] * h[d];
         for (int64_t d = 0; d < dim; ++d) dh[d] += dx_h[d] + dx_product[d] * t[d];
-    }
-};
-
-// The target's share of z1, start + Wt (t - mean), once for each sample of a chunk; and the
-// gradient that reaches it, the sum of dz1 over the sample's positions. In float32: little work.
-struct Targets {
-    const Unit& u;
-    int64_t ld, count;
-    Buffer<int64_t> sample, place;  // of each target; and where a row's target stands in a panel
-    Buffer<float> start, mean, t;
-    Panels<Float32> weight, term, d_term;  // [D, H1], and [targets, H1]
-    explicit Targets(const Unit& unit)
-        : u(unit), ld(round_up(u.dim, WIDTH_STEP)), count(0), sample(CHUNK), place(CHUNK),
-          start(padded(u.layer1.start, u.hidden1, u.width1())),
-          mean(padded(u.input_mean, u.dim, ld)), t(CHUNK * ld), weight(u.dim, u.width1()),
-          term(CHUNK, u.width1()), d_term(CHUNK, u.width1()) {
-        weight.pack(u.w1, u.dim, 1, u.hidden1, 3 * u.dim);
-    }
-    void fill(int64_t first, int64_t n) {
-        count = 0;
-        for (int64_t i = 0; i < n; ++i) {
-            const int64_t b = u.segment_ids[first + i];
-            if (i == 0 || b != sample[count - 1]) {
-                for (int64_t d = 0; d < u.dim; ++d)
-                    t[count * ld + d] = u.target[b * u.dim + d] - mean[d];
-                sample[count++] = b;
-            }
-            place[i] = (count - 1) * term.columns;
-        }
-        for (int64_t i = n; i < round_up(n, TILE_ROWS); ++i) place[i] = place[n - 1];
-        for (int64_t j = 0; j < weight.count; ++j)
-            for (int64_t i = 0; i < count; i += TILE_ROWS)
-                weight.multiply<true>(&start[j * term.columns], 0, &t[i * ld], ld, j, u.dim,
-                                      term.panel(j) + i * term.columns, term.columns);
     }
 };
 

@@ -48,8 +48,20 @@ INLINE V multiply_add(V a, V b, V c) {
 #endif
 }
 INLINE float sum(V v) {
-    float total = 0;
-    for (int i = 0; i < LANES; ++i) total += v[i];
+    float part[LANES];
+    store(part, v);
+#pragma GCC unroll 4
+    for (int n = LANES / 2; n > 0; n /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < n; ++i) part[i] += part[i + n];
+    return part[0];
+}
+INLINE float inner_product(const float* a, const float* b, int64_t n) {
+    V in_lanes = all(0);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) in_lanes = multiply_add(load(a + i), load(b + i), in_lanes);
+    float total = sum(in_lanes);
+    for (; i < n; ++i) total += a[i] * b[i];
     return total;
 }
 
@@ -62,7 +74,8 @@ struct Buffer {
         void operator()(void* p) const { std::free(p); }
     };
     std::unique_ptr<T, Free> memory;
-    explicit Buffer(int64_t n) {
+    int64_t size;
+    explicit Buffer(int64_t n) : size(n) {
         const size_t bytes = round_up((n > 0 ? n : 1) * sizeof(T), 64);
         memory.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
         std::memset(static_cast<void*>(memory.get()), 0, bytes);
@@ -114,6 +127,7 @@ struct Float32 {
     static INLINE V units(const Unit* p) { return load(p); }
     static INLINE V dot(V c, const Unit* a, V b) { return multiply_add(all(*a), b, c); }
     static INLINE Two round(V v0, V v1) { return {v0, v1}; }
+    static INLINE V along_k(V v0, V) { return v0; }
     static INLINE void rows(Unit* p, int64_t ld, int64_t channel, Two t) {
         store(p + channel, t.v0);
         store(p + ld + channel, t.v1);
@@ -146,11 +160,16 @@ struct BFloat16 {
         _mm256_storeu_si256((__m256i*)at, _mm512_castsi512_si256(t));
         _mm256_storeu_si256((__m256i*)(at + 2 * ld), _mm512_extracti64x4_epi64(t, 1));
     }
-    static INLINE void pair(Unit* p, int64_t ld, int64_t position, Two t) {
-        const __m512i interleaved = _mm512_set_epi16(
+    // Units of a product, of rows k and k + 1 of its right matrix.
+    static INLINE V along_k(V v0, V v1) { return (V)interleaved(round(v0, v1)); }
+    static INLINE __m512i interleaved(Two t) {
+        const __m512i order = _mm512_set_epi16(
             31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
             23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-        _mm512_storeu_si512(p + position / 2 * ld, _mm512_permutexvar_epi16(interleaved, t));
+        return _mm512_permutexvar_epi16(order, t);
+    }
+    static INLINE void pair(Unit* p, int64_t ld, int64_t position, Two t) {
+        _mm512_storeu_si512(p + position / 2 * ld, interleaved(t));
     }
     static INLINE void row(Unit* p, int64_t channel, V v) {
         _mm256_storeu_si256((__m256i*)((uint16_t*)p + channel),
@@ -168,6 +187,15 @@ struct BFloat16 {
     static Unit unit(float a, float b) { return rounded(a) | rounded(b) << 16; }
 };
 #endif
+
+// Calls body(row, vector) for a tile that stays in registers.
+template <int ROWS, int NV, class Body>
+INLINE void for_tile(const Body& body) {
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; ++v) body(i, v);
+}
 
 // One tile; BY_ROWS: A is [rows, k] with `ld` units from row to row, otherwise [k, rows] with `ld`
 // units from k to k. `init_ld` 0 starts every row from the same numbers (a bias).
@@ -214,12 +242,14 @@ struct Panels {
         : nv(vectors_per_panel(width)), k_units(round_up(k, F::PER_UNIT) / F::PER_UNIT),
           count(width / (nv * LANES)), columns(nv * LANES), data(k_units * width) {}
 
-    // From w[k * k_stride + j * j_stride], k < k_valid, j < j_valid; zero elsewhere.
-    void pack(const float* w, int64_t k_valid, int64_t k_stride, int64_t j_valid, int64_t j_stride) {
+    // From w[k * k_stride + j * j_stride], k < k_valid, j < j_valid; zero elsewhere. The first of
+    // these k becomes k `from`.
+    void pack(const float* w, int64_t k_valid, int64_t k_stride, int64_t j_valid, int64_t j_stride,
+              int64_t from = 0) {
         for (int64_t k = 0; k < k_valid; k += F::PER_UNIT)
             for (int64_t j = 0; j < j_valid; ++j) {
                 const float* at = w + k * k_stride + j * j_stride;
-                panel(j / columns)[k / F::PER_UNIT * columns + j % columns] =
+                panel(j / columns)[(from + k) / F::PER_UNIT * columns + j % columns] =
                     F::unit(at[0], k + 1 < k_valid ? at[k_stride] : 0.f);
             }
     }
