@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from din_core.network.hardware import empty_table
+
+if TYPE_CHECKING:
+    from din_core.network.kernels import RowKernel
 
 
 class WeightEMA:
@@ -32,9 +36,17 @@ class WeightEMA:
         model: The model whose weights are averaged.
         tables: Its embedding tables, by name.
         decay: In [0, 1).
+        kernel: Does the same to rows on the CPU, in one operation.
     """
 
-    def __init__(self, model: nn.Module, tables: dict[str, nn.Embedding], decay: float) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        tables: dict[str, nn.Embedding],
+        decay: float,
+        kernel: RowKernel | None = None,
+    ) -> None:
+        self._kernel = kernel
         self._decay = decay
         self._tables = tables
         of_tables = {id(table.weight) for table in tables.values()}
@@ -66,6 +78,9 @@ class WeightEMA:
             weight: Their weights since their last update, ``[U, D]``.
         """
         average, log = self._row_average[table], self._row_log[table]
+        if self._kernel is not None:
+            self._kernel.catch_up(rows, weight, average, log, self._log_product)
+            return
         before, since = average.index_select(0, rows), log.index_select(0, rows)
         average.index_copy_(0, rows, self._caught_up(before, weight, since))
         log.index_fill_(0, rows, self._log_product)

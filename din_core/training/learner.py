@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from din_core.config import TrainingConfig
     from din_core.network.batch import Batch
     from din_core.network.hardware import ChosenPrecision
+    from din_core.network.kernels import RowKernel
     from din_core.network.models import ClickModel
     from din_core.training.regularization import Counts
 
@@ -44,6 +45,7 @@ class Learner:
             the CPU, where counting costs nothing.
         lanes: Threads for shares of a step, of a model whose samples are independent; by default
             the caller's own.
+        row_kernel: Looks up and moves embedding rows; by default torch does, step by step.
 
     Attributes:
         model: The model.
@@ -58,8 +60,10 @@ class Learner:
         *,
         static_size: bool | None = None,
         lanes: Lanes | None = None,
+        row_kernel: RowKernel | None = None,
     ) -> None:
         self.model = model
+        self._row_kernel = row_kernel
         self._lanes = lanes or Lanes(1)
         assert self._lanes.number == 1 or model.samples_are_independent
         self.tables = dict(model.embedding.tables())
@@ -70,7 +74,9 @@ class Learner:
         self._dense_weights = [each for each in model.parameters() if id(each) not in of_tables]
         self._dense = dense_adam(self._dense_weights, config.learning_rate, config.weight_decay)
         self._average = (
-            WeightEMA(model, self.tables, config.ema_decay) if config.ema_decay else None
+            WeightEMA(model, self.tables, config.ema_decay, row_kernel)
+            if config.ema_decay
+            else None
         )
         self._rows = RowAdam(
             self.tables,
@@ -79,6 +85,7 @@ class Learner:
             penalty=GatheredRowsL2(config.weight_decay) if config.weight_decay else None,
             before_update=self._average.before_update if self._average else None,
             lanes=self._lanes,
+            kernel=row_kernel,
         )
         owner = {id(table): name for name, table in self.tables.items()}
         self._lookups = LookUps(
@@ -119,7 +126,7 @@ class Learner:
             return loss.detach(), torch.autograd.grad(loss, leaves, allow_unused=True)
 
         n_lanes = number_of_lanes(batch.n_samples, self._lanes.number)
-        with self.model.embedding.gathered_rows(gathered):
+        with self.model.embedding.gathered_rows(gathered, self._row_kernel):
             losses, gradients = zip(*self._lanes.map(work, inverse.shares(n_lanes)), strict=True)
         for leaf, parts in zip(leaves, zip(*gradients, strict=True), strict=True):
             leaf.grad = _sum(parts)

@@ -119,7 +119,13 @@ def train(
                     training_config.checkpoint_seconds,
                     on_warning,
                 )
-            learner = Learner(model, training_config, placement.precision, lanes=placement.lanes)
+            learner = Learner(
+                model,
+                training_config,
+                placement.precision,
+                lanes=placement.lanes,
+                row_kernel=placement.row_kernel,
+            )
             run = _Run(training_config, data, planner, learner, placement, checkpoints)
             with event_writer(tensorboard_dir if distributed.rank() == 0 else None) as write:
                 run.resume()

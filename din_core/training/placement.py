@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from din_core.network.hardware import ChosenPrecision, choose_device, choose_precision
-from din_core.network.kernels import use_fused_units
+from din_core.network.kernels import RowKernel, available, use_fused_units
 from din_core.network.layers.dice import synchronize_statistics
 from din_core.training import distributed
 from din_core.training.lanes import Lanes, number_of_lanes
@@ -37,6 +37,7 @@ class Placement:
         n_threads: Threads of a step.
         precision: What products are computed in.
         is_fused: Whether the activation units run as compiled kernels.
+        row_kernel: Looks up and moves embedding rows, where kernels are compiled; or ``None``.
         lanes: Threads for shares of a step.
     """
 
@@ -44,6 +45,7 @@ class Placement:
     n_threads: int
     precision: ChosenPrecision
     is_fused: bool
+    row_kernel: RowKernel | None
     lanes: Lanes
 
     def circumstances(self, program_version: str) -> dict[str, Any]:
@@ -57,6 +59,7 @@ class Placement:
             "device": str(self.device),
             "precision": self.precision,
             "fused": self.is_fused,
+            "row_kernel": self.row_kernel is not None,
             "threads": self.n_threads,
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "world_size": distributed.world_size(),
@@ -86,12 +89,9 @@ def placed(
     precision = choose_precision(config.precision, device, n_samples)
     model.to(device)
     synchronize_statistics(model, distributed.world_size() > 1)
-    is_fused = (
-        config.fused
-        and device.type == "cpu"
-        and n_samples >= WORTH_COMPILING
-        and use_fused_units(model, precision, kernel_cache) > 0
-    )
+    compiles = config.fused and device.type == "cpu" and n_samples >= WORTH_COMPILING
+    is_fused = compiles and use_fused_units(model, precision, kernel_cache) > 0
+    row_kernel = RowKernel(kernel_cache) if compiles and available(kernel_cache) else None
     # Shares of a step run side by side where its samples have nothing in common.
     number = 1
     if device.type == "cpu" and model.samples_are_independent:
@@ -99,6 +99,6 @@ def placed(
     lanes = Lanes(number, n_threads // number)
     torch.set_num_threads(n_threads // number)  # beside lanes more would only wait
     try:
-        yield Placement(device, n_threads, precision, is_fused, lanes)
+        yield Placement(device, n_threads, precision, is_fused, row_kernel, lanes)
     finally:
         lanes.close()

@@ -14,12 +14,14 @@ from torch import nn
 
 from din_core.network.kernels.build import KernelUnavailableError, load
 from din_core.network.kernels.fused import FusedKernel, KernelPrecision, why_plain
+from din_core.network.kernels.rows import RowKernel
 from din_core.network.layers.attention import ActivationUnit
 
 __all__ = [
     "FusedKernel",
     "KernelPrecision",
     "KernelUnavailableError",
+    "RowKernel",
     "available",
     "multiplies_in_bfloat16",
     "use_fused_units",

@@ -1,9 +1,11 @@
-// The C interface of the fused activation unit: number format and activation become types here.
+// The C interface of the kernels: number format and activation become types here.
 //
-// Built on the user's machine by build.py and called through ctypes by activation_unit.py, which
-// owns all memory. A result is always written completely or added to zeros of the caller.
+// Built on the user's machine by build.py and called through ctypes by activation_unit.py and
+// rows.py, which own all memory. A result is always written completely or added to zeros of the caller.
 #include "backward.hpp"
 #include "forward.hpp"
+#include "row_adam.hpp"
+#include "rows.hpp"
 
 namespace {
 
@@ -72,6 +74,29 @@ void din_hidden_gradients(const Unit* u, void* z2, const Gradients* out) {
 void din_statistics_gradients(const Unit* u, const float* matrix, const float* constant,
                               float* d_target, float* d_history) {
     statistics_gradients(*u, matrix, constant, d_target, d_history);
+}
+
+// Whether it was done: not where a place is outside its table.
+int64_t din_look_up(const LookUp* l, const float* const* rows, float* out) {
+    if (!l->is_inside()) return 0;
+    look_up(*l, rows, out);
+    return 1;
+}
+
+void din_look_up_gradients(const LookUp* l, const float* d_out, float* const* d_rows) {
+    look_up_gradients(*l, d_out, d_rows);
+}
+
+void din_advance(const AdamRows* rows, const int32_t* last_step) { advance(*rows, last_step); }
+
+void din_update(const AdamRows* rows, const float* gradient, float* table, float* table_moments,
+                int32_t* last_step) {
+    update(*rows, gradient, table, table_moments, last_step);
+}
+
+void din_catch_up(int64_t rows, int64_t width, const int64_t* index, const float* weight,
+                  float* average, double* log, double log_product) {
+    catch_up(rows, width, index, weight, average, log, log_product);
 }
 
 }  // extern "C"

@@ -42,6 +42,8 @@ _SOURCES = (
     "backward.hpp",
     "candidates.hpp",
     "positions.hpp",
+    "row_adam.hpp",
+    "rows.hpp",
     "vectors.hpp",
 )
 _FOLDER = Path(__file__).parent

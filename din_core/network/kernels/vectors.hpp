@@ -84,14 +84,10 @@ struct Buffer {
     T& operator[](int64_t i) const { return memory.get()[i]; }
 };
 
-// sigmoid(x) = 1 / (1 + 2^(-x log2 e)), and 2^y = 2^n 2^f with n the nearest integer.
-// Absolute error below 2e-7, or below 1e-4 in the short form that goes with bfloat16.
+// 2^y = 2^n 2^f with n the nearest integer, for y from -126 to 126. Relative error below 2e-7, or
+// below 1e-4 in the short form that goes with bfloat16.
 template <bool SHORT>
-INLINE V sigmoid(V x) {
-    V y = x * -1.44269504f;
-    // Beyond these, the result is 0 or 1 in float32, and 2^y would leave the exponent's range.
-    if (!SHORT || LANES < 16) y = y > all(126.f) ? all(126.f) : y;
-    if (LANES < 16) y = y < all(-126.f) ? all(-126.f) : y;
+INLINE V power_of_two(V y) {
 #if defined(__AVX512F__)
     const V n = (V)_mm512_roundscale_ps((__m512)y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 #else
@@ -107,11 +103,33 @@ INLINE V sigmoid(V x) {
     for (int i = 1; i < (SHORT ? 4 : 6); ++i)
         e = multiply_add(e, f, all(SHORT ? c_short[i] : c_long[i]));
 #if defined(__AVX512F__)
-    const V d = 1.f + (V)_mm512_scalef_ps((__m512)e, (__m512)n);
+    return (V)_mm512_scalef_ps((__m512)e, (__m512)n);
+#else
+    return (V)((I)e + ((I)shifted << 23));
+#endif
+}
+
+constexpr float LOG2_E = 1.44269504f;
+
+// e^x for x up to 0; 0 where that is next to nothing.
+INLINE V exponential(V x) {
+    const V y = x * LOG2_E;
+    return y < all(-126.f) ? all(0) : power_of_two<false>(y);
+}
+
+// sigmoid(x) = 1 / (1 + 2^(-x log2 e)). Absolute error below 2e-7, or 1e-4 in the short form.
+template <bool SHORT>
+INLINE V sigmoid(V x) {
+    V y = x * -LOG2_E;
+    // Beyond these, the result is 0 or 1 in float32, and 2^y would leave the exponent's range.
+    if (!SHORT || LANES < 16) y = y > all(126.f) ? all(126.f) : y;
+    if (LANES < 16) y = y < all(-126.f) ? all(-126.f) : y;
+    const V d = 1.f + power_of_two<SHORT>(y);
+#if defined(__AVX512F__)
     const V r = (V)_mm512_rcp14_ps((__m512)d);
     return SHORT ? r : r * (2.f - d * r);
 #else
-    return 1.f / (1.f + (V)((I)e + ((I)shifted << 23)));
+    return 1.f / d;
 #endif
 }
 

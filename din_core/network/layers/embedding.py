@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,19 @@ from din_core.network.hardware import empty_table
 
 if TYPE_CHECKING:
     from din_core.network.features import Feature
+
+
+class LookUpKernel(Protocol):
+    """Another way to look up features side by side in rows that are at hand."""
+
+    def __call__(self, rows: Sequence[Tensor], places: Sequence[Tensor]) -> Tensor | None:
+        """Return ``[N, sum of D]``, or ``None`` where it does not apply.
+
+        Args:
+            rows: Of each feature's table, ``[U, D]``.
+            places: Of each feature, ``[N]``.
+        """
+        ...
 
 
 class EmbeddingTables(nn.Module):
@@ -62,6 +75,7 @@ class EmbeddingTables(nn.Module):
                 table.weight[0] = 0.0
             self.add_module(module_name(name, "table"), table)
         self._gathered: Mapping[str, Tensor] = {}
+        self._kernel: LookUpKernel | None = None
 
     def forward(self, feature: Feature, index: Tensor) -> Tensor:
         """Look up a feature.
@@ -97,8 +111,29 @@ class EmbeddingTables(nn.Module):
                 "vocabulary lacks to 0"
             ) from error
 
+    def side_by_side(self, features: Sequence[Feature], indices: Sequence[Tensor]) -> Tensor:
+        """Look up features whose indices have one shape, and concatenate their embeddings.
+
+        Args:
+            features: As :meth:`forward`, one or more.
+            indices: Of each feature, likewise.
+
+        Returns:
+            ``[*shape, sum of D]``.
+        """
+        if self._kernel is not None:
+            rows = [self._gathered.get(self._table_of[feature.name]) for feature in features]
+            known = [each for each in rows if each is not None]
+            found = self._kernel(known, indices) if len(known) == len(features) else None
+            if found is not None:
+                return found
+        each = [self(feature, index) for feature, index in zip(features, indices, strict=True)]
+        return each[0] if len(each) == 1 else torch.cat(each, dim=-1)
+
     @contextmanager
-    def gathered_rows(self, rows: Mapping[str, Tensor]) -> Generator[None]:
+    def gathered_rows(
+        self, rows: Mapping[str, Tensor], kernel: LookUpKernel | None = None
+    ) -> Generator[None]:
         """Look up in rows that were read before, for a while, and by their place among them.
 
         Gradients then go to those rows and not to the tables.
@@ -106,12 +141,13 @@ class EmbeddingTables(nn.Module):
         Args:
             rows: Some of a table's rows ``[U, D]``, by name as in :meth:`tables`. A table that is
                 not among them is looked up as always.
+            kernel: Looks up in them instead of the plain formula, where it applies.
         """
-        self._gathered = rows
+        self._gathered, self._kernel = rows, kernel
         try:
             yield
         finally:
-            self._gathered = {}
+            self._gathered, self._kernel = {}, None
 
     def table(self, feature: Feature) -> nn.Embedding:
         """The table behind a feature."""

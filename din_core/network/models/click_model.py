@@ -293,6 +293,9 @@ class ClickModel(nn.Module, ABC):
         for feature in features:
             if feature.name not in inputs:
                 raise KeyError(f"no input for feature '{feature.name}'; there are {sorted(inputs)}")
+        sparse = [each for each in features if not isinstance(each, DenseFeature)]
+        if len(sparse) == len(features):
+            return self.embedding.side_by_side(sparse, [inputs[each.name] for each in sparse])
         rows = [
             self.dense(feature, inputs[feature.name])
             if isinstance(feature, DenseFeature)

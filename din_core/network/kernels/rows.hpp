@@ -1,0 +1,66 @@
+// Embedding rows at hand: looked up side by side, and their gradients added up.
+//
+// Table f has rows [n_rows, width]; position i of the result holds the row that places[f][i] names
+// of each table, one behind the other. Both ways take the positions in order, whatever the number
+// of threads.
+#pragma once
+
+#include "vectors.hpp"
+
+namespace {
+
+struct LookUp {
+    int64_t positions, tables, threads;
+    const int64_t* const* places;
+    const int64_t *n_rows, *widths;
+
+    int64_t width() const {
+        int64_t total = 0;
+        for (int64_t f = 0; f < tables; ++f) total += widths[f];
+        return total;
+    }
+    // Whether every place is a row of its table.
+    bool is_inside() const {
+        bool inside = true;
+        for (int64_t f = 0; f < tables; ++f)
+            for (int64_t i = 0; i < positions; ++i)
+                inside &= (uint64_t)places[f][i] < (uint64_t)n_rows[f];
+        return inside;
+    }
+};
+
+// out [positions, width]
+void look_up(const LookUp& l, const float* const* rows, float* out) {
+    const int64_t out_ld = l.width();
+#pragma omp parallel for num_threads((int)l.threads) if (l.threads > 1)
+    for (int64_t i = 0; i < l.positions; ++i) {
+        float* to = out + i * out_ld;
+        for (int64_t f = 0; f < l.tables; ++f) {
+            const int64_t width = l.widths[f];
+            const float* row = rows[f] + l.places[f][i] * width;
+            int64_t c = 0;
+            for (; c + LANES <= width; c += LANES) store(to + c, load(row + c));
+            for (; c < width; ++c) to[c] = row[c];
+            to += width;
+        }
+    }
+}
+
+// d_rows of each table += d_out; each table is one thread's.
+void look_up_gradients(const LookUp& l, const float* d_out, float* const* d_rows) {
+    const int64_t out_ld = l.width();
+#pragma omp parallel for num_threads((int)l.threads) if (l.threads > 1 && l.tables > 1)
+    for (int64_t f = 0; f < l.tables; ++f) {
+        const int64_t width = l.widths[f];
+        const float* from = d_out;
+        for (int64_t before = 0; before < f; ++before) from += l.widths[before];
+        for (int64_t i = 0; i < l.positions; ++i, from += out_ld) {
+            float* to = d_rows[f] + l.places[f][i] * width;
+            int64_t c = 0;
+            for (; c + LANES <= width; c += LANES) store(to + c, load(to + c) + load(from + c));
+            for (; c < width; ++c) to[c] += from[c];
+        }
+    }
+}
+
+}  // namespace
