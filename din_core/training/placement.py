@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from din_core.machine.freed_memory import keep_freed_memory
 from din_core.network.hardware import ChosenPrecision, choose_device, choose_precision
 from din_core.network.kernels import RowKernel, available, use_fused_units
 from din_core.network.layers.dice import synchronize_statistics
@@ -85,6 +86,8 @@ def placed(
         HardwareError: A device that is not there.
     """
     device = choose_device(config.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     n_threads = torch.get_num_threads()
     precision = choose_precision(config.precision, device, n_samples)
     model.to(device)
