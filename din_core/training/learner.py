@@ -95,6 +95,7 @@ class Learner:
                 for feature in model.embedding.features
             },
             static_size=self._device.type != "cpu" if static_size is None else static_size,
+            kernel=row_kernel,
         )
 
     def begin_epoch(self, counts: Mapping[str, Counts]) -> None:

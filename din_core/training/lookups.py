@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from din_core.network.batch import Batch
+    from din_core.network.kernels import RowKernel
 
 
 class Distinct(NamedTuple):
@@ -41,11 +42,18 @@ class LookUps:
         table_of: Name of the table that each input looks up in.
         static_size: Let the number of rows depend on the size of the batch alone, so that the host
             need not wait until a device has counted them; see :func:`distinct_at_static_size`.
+        kernel: Does the same as :func:`distinct_by_marks`, on the CPU.
     """
 
     def __init__(
-        self, n_rows: Mapping[str, int], table_of: Mapping[str, str], *, static_size: bool
+        self,
+        n_rows: Mapping[str, int],
+        table_of: Mapping[str, str],
+        *,
+        static_size: bool,
+        kernel: RowKernel | None = None,
     ) -> None:
+        self._kernel = kernel
         self._inputs_of: dict[str, list[str]] = {}
         for name, table in table_of.items():
             self._inputs_of.setdefault(table, []).append(name)
@@ -85,6 +93,8 @@ class LookUps:
     def _distinct(self, table: str, ids: Tensor) -> Distinct:
         if self._static_size:
             return distinct_at_static_size(ids, min(len(ids), self._n_rows[table]))
+        if self._kernel is not None:
+            return Distinct(*self._kernel.distinct(ids, self._marks[table]))
         return distinct_by_marks(ids, self._marks[table])
 
 

@@ -51,9 +51,9 @@ void din_hidden(const Unit* u, float* centre, int64_t find_centre, void* z2, dou
     });
 }
 
-void din_pool(const Unit* u, void* z2, float* scores, float* pooled) {
+void din_pool(const Unit* u, void* z2, float* scores, float* pooled, float* sums) {
     dispatch(*u, [&](auto format, auto dice) {
-        pool<decltype(format), dice.value>(*u, as(z2, format), scores, pooled);
+        pool<decltype(format), dice.value>(*u, as(z2, format), scores, pooled, sums);
     });
 }
 
@@ -85,6 +85,11 @@ int64_t din_look_up(const LookUp* l, const float* const* rows, float* out) {
 
 void din_look_up_gradients(const LookUp* l, const float* d_out, float* const* d_rows) {
     look_up_gradients(*l, d_out, d_rows);
+}
+
+int64_t din_distinct(int64_t n, const int64_t* ids, int64_t n_marks, int32_t* marks, int64_t* rows,
+                     int64_t* places) {
+    return distinct(n, ids, n_marks, marks, rows, places);
 }
 
 void din_advance(const AdamRows* rows, const int32_t* last_step) { advance(*rows, last_step); }

@@ -77,6 +77,7 @@ class _Gradients(ctypes.Structure):
             "d_scores",
             "d_pooled",
             "scores",
+            "d_sums",
             "mean_eq",
             "mean_eq_zn",
             "d_target",
@@ -101,6 +102,7 @@ class Settings:
         bfloat16: Multiply in bfloat16, adding up in float32.
         threads: Threads; the result is the same for any number.
         scratch: Where the kept numbers of a step lie.
+        with_sum: Add the histories up as well.
     """
 
     library: ctypes.CDLL
@@ -110,6 +112,7 @@ class Settings:
     bfloat16: bool
     threads: int
     scratch: Scratch
+    with_sum: bool
 
 
 @dataclass
@@ -128,11 +131,11 @@ class _Constants:
 
 
 class FusedActivationUnit(torch.autograd.Function):
-    """Pooled interest and Dice's statistics: ``apply(target, history, segment_ids, …, settings)``.
+    """Interests, history sums, Dice's statistics: ``apply(target, history, …, settings)``.
 
     All tensors are float32 and contiguous on the CPU. ``w1`` is ``[H1, 3 D]``, its columns in the
-    order t, h, t * h. The statistics are those of the batch, for the running ones; without Dice
-    or in evaluation they are empty.
+    order t, h, t * h. The sums are empty unless the settings ask for them. The statistics are those
+    of the batch, for the running ones; without Dice or in evaluation they are empty.
     """
 
     @staticmethod
@@ -205,7 +208,14 @@ class FusedActivationUnit(torch.autograd.Function):
 
         scores = torch.empty(n_positions)
         pooled = torch.zeros_like(target)
-        library.din_pool(ctypes.byref(unit), _at(z2), _at(scores), _at(pooled))
+        sums = torch.zeros_like(target) if settings.with_sum else target.new_empty(0)
+        library.din_pool(
+            ctypes.byref(unit),
+            _at(z2),
+            _at(scores),
+            _at(pooled),
+            _at(sums) if settings.with_sum else None,
+        )
 
         ctx.save_for_backward(target, history, segment_ids, w1, w2, w3, b3, scores)
         # The structure holds addresses: what it points to must live as long.
@@ -213,7 +223,7 @@ class FusedActivationUnit(torch.autograd.Function):
         ctx.covariance, ctx.settings, ctx.of_batch = covariance, settings, of_batch
         statistics = (mean1, var1, mean2, var2)
         ctx.mark_non_differentiable(*statistics)
-        return pooled, *statistics
+        return pooled, sums, *statistics
 
     @staticmethod
     @once_differentiable
@@ -227,6 +237,7 @@ class FusedActivationUnit(torch.autograd.Function):
         input_mean, layer1, layer2 = cast("tuple[Tensor, _Constants, _Constants]", ctx.alive)
         of_batch = bool(ctx.of_batch)
         d_pooled = cast("Tensor", grad_outputs[0]).float().contiguous()
+        d_sums = cast("Tensor", grad_outputs[1]).float().contiguous()
         n_positions, (hidden2, hidden1) = len(history), w2.shape
 
         d_scores = torch.empty(n_positions)
@@ -254,7 +265,7 @@ class FusedActivationUnit(torch.autograd.Function):
             "sums1": sums1,
         }
         gradients = _Gradients()
-        _point(gradients, out)
+        _point(gradients, out | ({"d_sums": d_sums} if ctx.settings.with_sum else {}))
         library.din_hidden_gradients(unit, _at(z2), ctypes.byref(gradients))
         e_slope, _, d_alpha1, eq, eq_zn = sums1[:, :hidden1]
         d_b1 = e_slope if of_batch else e_slope + eq * layer1.inverse

@@ -51,6 +51,7 @@ void output_gradients(const Unit& u, const typename F::Unit* z2, const float* d_
 
 struct Gradients {
     const float *d_scores, *d_pooled, *scores;
+    const float* d_sums;                // of the plain sums, or null
     const float *mean_eq, *mean_eq_zn;  // second layer's means of e q and e q zn; zero where its
                                         // statistics are constants
     float *d_target, *d_history, *d_w1, *d_w2;
@@ -303,11 +304,12 @@ struct HiddenGradients {
         for (int64_t run = 0; run < runs.count; ++run) {
             const int64_t b = runs.sample[run];
             const float* d_pooled = out.d_pooled + b * u.dim;
+            const float* d_sum = out.d_sums ? out.d_sums + b * u.dim : zero.get();
             for (int64_t i = runs.begin[run]; i < runs.begin[run + 1]; ++i) {
                 float* d_h = out.d_history + (first + i) * u.dim;
                 const float score = out.scores[first + i];
                 for (int64_t d = 0; d < u.dim; ++d)
-                    d_h[d] = score * d_pooled[d] + s.dh[i * width_d + d];
+                    d_h[d] = score * d_pooled[d] + d_sum[d] + s.dh[i * width_d + d];
             }
             float* d_t = out.d_target + b * u.dim;
             for (int64_t d = 0; d < u.dim; ++d)

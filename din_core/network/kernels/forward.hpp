@@ -128,9 +128,9 @@ void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2
     for (const Sums& s : sums) s.add_to(sums2);
 }
 
-// Second pass: a2, the scores, and the pooled histories.
+// Second pass: a2, the scores, and the pooled histories; and their plain sums unless `sums` is null.
 template <class F, bool DICE>
-void pool(const Unit& u, const typename F::Unit* z2, float* scores, float* pooled) {
+void pool(const Unit& u, const typename F::Unit* z2, float* scores, float* pooled, float* sums) {
     const int64_t width2 = u.width2(), z2_ld = width2 / F::PER_UNIT;
     const Activation<DICE, F::SHORT> f2(u.layer2, u.hidden2, width2);
     const Buffer<float> w3 = padded(u.w3, u.hidden2, width2);
@@ -151,6 +151,9 @@ void pool(const Unit& u, const typename F::Unit* z2, float* scores, float* poole
                 const float* h = u.history + p * u.dim;
                 float* to = pooled + u.segment_ids[p] * u.dim;
                 for (int64_t d = 0; d < u.dim; ++d) to[d] += scores[p] * h[d];
+                if (!sums) continue;
+                float* to_sum = sums + u.segment_ids[p] * u.dim;
+                for (int64_t d = 0; d < u.dim; ++d) to_sum[d] += h[d];
             }
         }
     });

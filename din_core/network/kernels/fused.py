@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from din_core.network.kernels import build
 from din_core.network.kernels.activation_unit import FusedActivationUnit, Settings
 from din_core.network.kernels.scratch import Scratch
-from din_core.network.layers.attention import ActivationUnit
+from din_core.network.layers.attention import ActivationUnit, segment_sum
 from din_core.network.layers.dice import Dice
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,31 @@ class FusedKernel:
         """Pooled interest ``[B, D]``; arguments as :meth:`ActivationUnit.forward`."""
         if why_plain(unit) or not _takes(unit, target, history):
             return unit.by_formula(target, history, segment_ids)
+        return self._pool(unit, target, history, segment_ids, with_sum=False)[0]
+
+    def with_sum(
+        self,
+        unit: ActivationUnit,
+        target: Tensor,
+        history: Tensor,
+        segment_ids: Tensor,
+        offsets: Tensor,  # noqa: ARG002 (as above)
+    ) -> tuple[Tensor, Tensor]:
+        """The same, and the sum of each history, ``[B, D]``."""
+        if why_plain(unit) or not _takes(unit, target, history):
+            pooled = unit.by_formula(target, history, segment_ids)
+            return pooled, segment_sum(history, segment_ids, len(target))
+        return self._pool(unit, target, history, segment_ids, with_sum=True)
+
+    def _pool(
+        self,
+        unit: ActivationUnit,
+        target: Tensor,
+        history: Tensor,
+        segment_ids: Tensor,
+        *,
+        with_sum: bool,
+    ) -> tuple[Tensor, Tensor]:
         first, second = (cast("nn.Linear", layer) for layer in unit.mlp.layers)
         activations = list(unit.mlp.activations)
         w_t, w_h, w_d, w_p = first.weight.chunk(4, dim=1)
@@ -81,9 +106,10 @@ class FusedKernel:
             bfloat16=self.bfloat16,
             threads=torch.get_num_threads(),
             scratch=self.scratch,
+            with_sum=with_sum,
         )
         apply = cast("Callable[..., tuple[Tensor, ...]]", FusedActivationUnit.apply)  # pyright: ignore[reportUnknownMemberType]
-        pooled, *statistics = apply(
+        pooled, sums, *statistics = apply(
             target.float().contiguous(),
             history.float().contiguous(),
             segment_ids.long().contiguous(),
@@ -102,7 +128,7 @@ class FusedKernel:
                 activations, statistics[::2], statistics[1::2], strict=True
             ):
                 cast("Dice", layer).track(mean, var, len(history))
-        return pooled
+        return pooled, sums
 
 
 def why_plain(unit: ActivationUnit) -> str | None:

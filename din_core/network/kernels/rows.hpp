@@ -1,4 +1,5 @@
-// Embedding rows at hand: looked up side by side, and their gradients added up.
+// Embedding rows at hand: which they are, how they are looked up side by side, and how their
+// gradients are added up.
 //
 // Table f has rows [n_rows, width]; position i of the result holds the row that places[f][i] names
 // of each table, one behind the other. Both ways take the positions in order, whatever the number
@@ -61,6 +62,25 @@ void look_up_gradients(const LookUp& l, const float* d_out, float* const* d_rows
             for (; c < width; ++c) to[c] += from[c];
         }
     }
+}
+
+// The distinct ids in the order of their last look-up, and the place of each id among them, as
+// distinct_by_marks of din_core/training/lookups.py. Returns their number, or -1 where an id is not
+// below `n_marks`; what `marks` holds before and after does not matter.
+int64_t distinct(int64_t n, const int64_t* ids, int64_t n_marks, int32_t* marks, int64_t* rows,
+                 int64_t* places) {
+    for (int64_t i = 0; i < n; ++i) {
+        if ((uint64_t)ids[i] >= (uint64_t)n_marks) return -1;
+        marks[ids[i]] = (int32_t)i;
+    }
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; ++i)
+        if (marks[ids[i]] == (int32_t)i) {
+            marks[ids[i]] = (int32_t)count;  // not looked at again: this is its last look-up
+            rows[count++] = ids[i];
+        }
+    for (int64_t i = 0; i < n; ++i) places[i] = marks[ids[i]];
+    return count;
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ class RowKernel:
 
     def __init__(self, cache_dir: Path | None = None) -> None:
         self._library = build.load(cache_dir)
+        self._library.din_distinct.restype = ctypes.c_int64
 
     def __call__(self, rows: Sequence[Tensor], places: Sequence[Tensor]) -> Tensor | None:
         """Look up features side by side, ``[N, sum of D]``; ``None`` where it does not apply.
@@ -72,6 +73,30 @@ class RowKernel:
         apply = cast("Callable[..., Tensor]", _SideBySide.apply)  # pyright: ignore[reportUnknownMemberType]
         look_up = _LookUp(self._library, [each.contiguous() for each in places], rows)
         return apply(look_up, *rows)
+
+    def distinct(self, ids: Tensor, marks: Tensor) -> tuple[Tensor, Tensor]:
+        """As :func:`din_core.training.lookups.distinct_by_marks`: rows, and places among them.
+
+        Args:
+            ids: int64 ``[N]``.
+            marks: Room for a number on each row, int32 ``[V]``.
+
+        Raises:
+            IndexError: An id that is no row of the table.
+        """
+        ids = ids.contiguous()
+        rows, places = torch.empty_like(ids), torch.empty_like(ids)
+        n_rows = self._library.din_distinct(
+            ctypes.c_int64(len(ids)),
+            _at(ids),
+            ctypes.c_int64(len(marks)),
+            *map(_at, (marks, rows, places)),
+        )
+        if n_rows < 0:
+            raise IndexError(
+                f"index {int(ids.max())} or {int(ids.min())} is outside 0…{len(marks) - 1}"
+            )
+        return rows[:n_rows], places
 
     def advance(
         self,

@@ -39,6 +39,17 @@ class ActivationKernel(Protocol):
         """Return the pooled interest ``[B, D]``."""
         ...
 
+    def with_sum(
+        self,
+        unit: ActivationUnit,
+        target: Tensor,
+        history: Tensor,
+        segment_ids: Tensor,
+        offsets: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the pooled interest and the sum of each history, ``[B, D]``."""
+        ...
+
 
 class ActivationUnit(nn.Module):
     """Local activation unit (arXiv 1706.06978, section 4.3): how a candidate weighs a history.
@@ -106,6 +117,19 @@ class ActivationUnit(nn.Module):
         if self.kernel is not None:
             return self.kernel(self, target, history, segment_ids, offsets)
         return self.by_formula(target, history, segment_ids)
+
+    def with_sum(
+        self, target: Tensor, history: Tensor, segment_ids: Tensor, offsets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Pool each sample's history, and add it up; arguments as :meth:`forward`.
+
+        Returns:
+            Interest vectors, and sums of the histories, ``[B, D]`` each.
+        """
+        if self.kernel is not None:
+            return self.kernel.with_sum(self, target, history, segment_ids, offsets)
+        pooled = self.by_formula(target, history, segment_ids)
+        return pooled, segment_sum(history, segment_ids, target.shape[0])
 
     def by_formula(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
         """The same, whatever the kernel: what runs without one, and its tested reference."""

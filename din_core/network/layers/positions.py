@@ -151,3 +151,22 @@ class PartsOfOne:
         scores_1L = unit.shared_scores(target[:1], history)
         self.weights.append(unit.weights_of(scores_1L)[0])
         return unit.weights_of(scores_1L, self.is_position) @ history
+
+
+def attend_and_sum(
+    positions: Positions, unit: ActivationUnit, target: Tensor, history: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Pool the positions of each sample both ways; a kernel then reads them once.
+
+    Args:
+        positions: Pools them.
+        unit: As :meth:`Positions.attend`, and so the rest.
+        target: Embeddings of the candidates, ``[B, D]``.
+        history: Embeddings of all positions.
+
+    Returns:
+        Interest vectors and plain sums, ``[B, D]`` each.
+    """
+    if type(positions) is FlatPositions:  # a subclass attends in its own way
+        return unit.with_sum(target, history, positions.segment_ids, positions.offsets)
+    return positions.attend(unit, target, history), positions.sum(history)

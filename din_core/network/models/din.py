@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from din_core.network.layers.attention import ActivationUnit
 from din_core.network.layers.mlp import MLP
+from din_core.network.layers.positions import attend_and_sum
 from din_core.network.models.click_model import ClickModel, HistoryGroup
 
 if TYPE_CHECKING:
@@ -116,19 +117,16 @@ class DIN(ClickModel):
 
     def interact(self, x: Embedded) -> Tensor:
         """Attention, pooling and the final MLP; see :meth:`ClickModel.interact`."""
-        history_sums = (
-            [x.positions.sum(each) for each in x.histories] if self.product_inputs else []
-        )
-        interests = [
-            x.positions.attend(cast("ActivationUnit", unit), target, history)
-            for unit, target, history in zip(self.units, x.targets, x.histories, strict=True)
-        ]
+        interests: list[Tensor] = []
         products: list[Tensor] = []
-        if self.product_inputs:
-            for interest, history_sum, target in zip(
-                interests, history_sums, x.targets, strict=True
-            ):
-                products += [interest * target, history_sum, history_sum * target]
+        for module, target, history in zip(self.units, x.targets, x.histories, strict=True):
+            unit = cast("ActivationUnit", module)
+            if not self.product_inputs:
+                interests.append(x.positions.attend(unit, target, history))
+                continue
+            interest, history_sum = attend_and_sum(x.positions, unit, target, history)
+            interests.append(interest)
+            products += [interest * target, history_sum, history_sum * target]
         return self.mlp(torch.cat([*interests, *products, *x.targets, *x.context], dim=1))
 
 

@@ -154,6 +154,23 @@ def test_few_positions_and_samples(lengths, training):
 
 
 @needs_kernel
+@pytest.mark.parametrize("activation", ["dice", "relu"])
+def test_histories_are_added_up_beside_the_pooling(activation):
+    unit, (target, history, row, offsets) = (
+        make_unit(5, (36, 20), activation),
+        make_inputs([3, 0, 9], 5),
+    )
+    found = {}
+    for name, each in (("fused", fused(unit)), ("plain", copy.deepcopy(unit))):
+        h = history.clone().requires_grad_()
+        pooled, total = each.with_sum(target, h, row, offsets)
+        (pooled.sum() + (total * torch.arange(15.0).view(3, 5)).sum()).backward()
+        found[name] = (pooled.detach(), total.detach(), h.grad)
+    for ours, plain in zip(*found.values(), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+
+
+@needs_kernel
 def test_row_numbers_of_another_width_are_not_misread():
     unit = fused(make_unit(4, (32, 16), "dice"))
     target, history, row, offsets = make_inputs([3, 0, 5, 2], 4)

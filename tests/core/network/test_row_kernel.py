@@ -11,6 +11,7 @@ from din_core.network.features import SparseFeature
 from din_core.network.kernels import RowKernel
 from din_core.network.layers.embedding import EmbeddingTables
 from din_core.training.averaging import WeightEMA
+from din_core.training.lookups import distinct_by_marks
 from din_core.training.optimizers import RowAdam
 from din_core.training.regularization import GatheredRowsL2
 
@@ -69,6 +70,23 @@ def test_a_place_that_is_no_row_at_hand_is_refused(place):
 def test_what_the_kernel_does_not_take_is_looked_up_plainly(index, dtype):
     places = [torch.tensor([8, 0], dtype=index), torch.tensor([1, 6], dtype=index)]
     assert torch.equal(looked_up(RowKernel(), places, dtype)[0], looked_up(None, places, dtype)[0])
+
+
+@pytest.mark.parametrize("ids", [[], [4], [3, 0, 3, 6, 0, 0, 2], [6, 5, 6, 5, 6]])
+def test_distinct_ids_and_their_places_are_the_plain_ones(ids):
+    ids = torch.tensor(ids, dtype=torch.int64)
+    dirty = torch.arange(7, dtype=torch.int32) - 1  # as an earlier step left them
+    rows, places = RowKernel().distinct(ids, dirty.clone())
+    expected = distinct_by_marks(ids, dirty.clone())
+    assert torch.equal(rows, expected.rows)
+    assert torch.equal(places, expected.place)
+    assert torch.equal(rows[places], ids)
+
+
+@pytest.mark.parametrize("bad", [-1, 7])
+def test_an_id_outside_the_table_is_named(bad):
+    with pytest.raises(IndexError, match=rf"{bad}.*outside 0…6"):
+        RowKernel().distinct(torch.tensor([1, bad]), torch.zeros(7, dtype=torch.int32))
 
 
 def trained_rows(kernel, dtype, *, dim, l2, penalty=None, gap=0):
