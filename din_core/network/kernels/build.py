@@ -41,6 +41,7 @@ _SOURCES = (
     "forward.hpp",
     "backward.hpp",
     "candidates.hpp",
+    "hidden_gradients.hpp",
     "positions.hpp",
     "row_adam.hpp",
     "rows.hpp",

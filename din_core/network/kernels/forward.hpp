@@ -128,7 +128,8 @@ void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2
     for (const Sums& s : sums) s.add_to(sums2);
 }
 
-// Second pass: a2, the scores, and the pooled histories; and their plain sums unless `sums` is null.
+// Second pass: a2, the scores, and the pooled histories; and their plain sums, unless `sums` is
+// null.
 template <class F, bool DICE>
 void pool(const Unit& u, const typename F::Unit* z2, float* scores, float* pooled, float* sums) {
     const int64_t width2 = u.width2(), z2_ld = width2 / F::PER_UNIT;
