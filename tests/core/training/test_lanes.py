@@ -9,6 +9,7 @@ import torch
 
 from din_core.config import DINConfig, TrainingConfig
 from din_core.inputs.batches import BatchGatherer
+from din_core.network import kernels
 from din_core.network.batch import Batch
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
@@ -159,6 +160,26 @@ def test_a_training_on_two_lanes_is_the_same_each_time(planted, fused, monkeypat
     }
     assert len(hashes) == 1
     assert 2 in cuts
+
+
+@pytest.mark.skipif(not kernels.available(), reason="no kernels on this machine")
+def test_compiled_kernels_train_as_the_plain_formulas_do(planted, monkeypatch):
+    """One epoch of a few steps, before rounding has had time to grow."""
+    monkeypatch.setattr(placement, "WORTH_COMPILING", 0)
+    calls = []
+    distinct = kernels.RowKernel.distinct
+    monkeypatch.setattr(
+        kernels.RowKernel, "distinct", lambda *of: calls.append(of) or distinct(*of)
+    )
+    config = dataclasses.replace(LOOP, n_epoch=1)
+    plain = loop.train(RELU, dataclasses.replace(config, fused=False), planted)
+    assert not calls
+    fused = loop.train(RELU, config, planted)
+    assert calls
+    assert (plain.activation_unit, fused.activation_unit) == ("plain", "fused")
+    for ours, theirs in zip(fused.history, plain.history, strict=True):
+        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-4)
+        assert ours.val_logloss == pytest.approx(theirs.val_logloss, rel=1e-3)
 
 
 def test_lanes_are_closed_where_the_run_cannot_begin(planted, monkeypatch):
