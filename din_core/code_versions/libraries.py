@@ -27,6 +27,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 OTHERS = frozenset(
     (
         "duckdb",
+        "fastapi",
         "graphviz",
         "jinja2",
         "markupsafe",
@@ -34,7 +35,9 @@ OTHERS = frozenset(
         "pandas",
         "PIL",
         "pyarrow",
+        "pydantic",
         "safetensors",
+        "starlette",
         "yaml",
     )
 )

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 import din_assets
-from din_assets.assets import evaluation, explanations, ingest, sequences, training
+from din_assets.assets import evaluation, evidence, explanations, ingest, sequences, training
 from din_assets.command import config_files
 from din_assets.definitions import build_defs
 from din_assets.making.run_config import mirror
@@ -51,6 +51,7 @@ def mirrored(cls):
             for room in (sequences, evaluation, explanations)
             for step, made in room.CONFIG_CLASSES.items()
         },
+        "ops: ablation": evidence.AblationOptions,
         "ops: din_model": training.DinModelConfig,
         "ops: interactions": ingest.InteractionsConfig,
         "ops: interactions: synthetic": ingest.SyntheticLogConfig,
@@ -61,6 +62,7 @@ def mirrored(cls):
             config.SourceConfig: name == "ops: interactions",
             config.SyntheticConfig: name == "ops: interactions: synthetic",
             config.SequenceConfig: name.removeprefix("ops: ") in sequences.CONFIG_CLASSES,
+            config.AblationConfig: name == "ops: ablation",
             config.ExplanationConfig: name == "ops: attention_weights",
             config.EvaluationConfig: name == "ops: test_auc",
             config.RankingConfig: name == "ops: test_rankings",

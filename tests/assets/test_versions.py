@@ -175,14 +175,14 @@ BEHAVIOUR = {
         ("din_core/tables/checks.py", "_ALL_USERS = 1", "_ALL_USERS = 2"),
         {
             "attributes", "events", "items", "negatives", "samples", "test_predictions",
-            "user_sequences", "users",
+            "user_sequences", "users", "attention_weights",
         },
     ),
     "what reads lineage": (
         ("din_core/tables/lineage/plausible_contexts.py", "sampling_seed=1,", "sampling_seed=2,"),
         {
             "attributes", "bundle", "cates", "events", "items", "negatives", "samples",
-            "user_sequences", "users", "test_auc", "warehouse",
+            "user_sequences", "users", "test_auc", "attention_weights", "warehouse",
         },
     ),
     "descriptions of columns": (
@@ -259,6 +259,8 @@ def test_every_library_that_the_code_imports_is_told_as_deciding_or_not():
             names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.append(node.module)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+                names += [each.value for each in node.args if isinstance(each, ast.Constant)]
             used.update(name.split(".")[0] for name in names)
     told = {*libraries.OTHERS, *(name.split(".")[0] for name in libraries.COMPUTING)}
     assert used - sys.stdlib_module_names - {"din_core", "_typeshed"} == told

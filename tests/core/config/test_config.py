@@ -16,7 +16,7 @@ from din_core.config.options import config_class, option
 CLASSES = [
     config.SourceConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
     config.TrainingConfig, config.SyntheticConfig, config.EvaluationConfig, config.RankingConfig,
-    config.BaseModelEvidenceConfig, config.AblationConfig,
+    config.BaseModelEvidenceConfig, config.AblationConfig, config.ExplanationConfig,
 ]  # fmt: skip
 OPTIONS = [(cls, each) for cls in CLASSES for each in described_options(cls).values()]
 NUMBERS = [(cls, each) for cls, each in OPTIONS if each.numbers]
