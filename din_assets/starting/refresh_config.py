@@ -171,11 +171,14 @@ def _refuse_unknown_options(
 ) -> None:
     """Compare names, also one level down: pydantic drops a name that it does not know."""
     fields = {} if config_class is None else config_class.model_fields
+    owners: dict[str, list[str]] = {}
+    for step in catalogue.STEPS:
+        if (other := _config_class(step)) is not None:
+            for name in other.model_fields:
+                owners.setdefault(name, []).append(step)
     elsewhere = {
-        name: f"{step} has it"
-        for step in catalogue.STEPS
-        if (other := _config_class(step)) is not None
-        for name in other.model_fields
+        name: f"{' and '.join(steps)} {'has' if len(steps) == 1 else 'have'} it"
+        for name, steps in owners.items()
     }
     former = {name: said for (place, name), said in former_names.OPTIONS.items() if place == where}
     what = f"{where}: there is no option"

@@ -375,7 +375,7 @@ def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
         ("ops: {sampels: {config: {max_history: 3}}}", "no step 'sampels'; is 'samples' meant?"),
         ("ops: {users: {config: {min_interaction: 9}}}", "is 'min_interactions' meant?"),
         ("ops: {users: {min_interactions: 9}}", "users: its options belong below 'config:'"),
-        ("ops: {events: {config: {seed: 1}}}", "no option 'seed'; din_model has it"),
+        ("ops: {events: {config: {seed: 1}}}", "'seed'; din_model and attention_weights have it"),
         ("ops: {negatives: {config: {sampling_seed: -1}}}", "negatives: sampling_seed is -1"),
         ("ops: [", "is not valid YAML"),
         ("- ops", 'holds ["ops"]; a run configuration has keys'),
