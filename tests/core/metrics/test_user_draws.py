@@ -25,7 +25,7 @@ def repeated(samples, draws, number):
     return samples.take(np.repeat(np.arange(len(samples)), times))
 
 
-@pytest.mark.parametrize("name", set(registry.OF_A_MODEL) - {"calibration_error"})
+@pytest.mark.parametrize("name", sorted({*registry.OF_A_MODEL} - {"calibration_error"}))
 def test_figure_of_a_draw_is_that_of_its_samples_written_out(name):
     samples = some_samples()
     draws = metrics.draw_users(samples.user_idx, 7)
