@@ -112,8 +112,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 @pytest.fixture
 def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand-ins for the pictures and the export, which take seconds each, where nobody looks."""
+    """Without what takes seconds and decides nothing, where nobody looks at it."""
+    stand_in_for_delivery(monkeypatch)
+
+
+def stand_in_for_delivery(patch: pytest.MonkeyPatch) -> None:
+    """Stand-ins for the pictures and the export: they depend on the same, and take no time."""
     from din_core.evaluation import attention_pictures
+    from din_core.evaluation import pictures as pictures_of_figures
     from din_core.serving import pictures, saved_models
     from din_core.serving.architecture import overview
     from din_core.serving.graphs import index_graph, parity
@@ -127,15 +133,23 @@ def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
             write(model, file)
         return files
 
-    monkeypatch.setattr(pictures, "architecture_graph", architecture_graph)
-    monkeypatch.setattr(attention_pictures, "draw", lambda con, folder: {})
-    monkeypatch.setattr(pictures, "canonical_graph", lambda svg: svg)
-    monkeypatch.setattr(overview, "save_overview", architecture_graph)
-    monkeypatch.setattr(pictures, "thumbnail", lambda png, *size, **options: b"")
-    monkeypatch.setattr(pictures, "training_curve", lambda history: b"")
-    monkeypatch.setattr(index_graph, "export_onnx", write)
-    monkeypatch.setattr(parity, "require_parity", lambda model, file: 0.0)
-    stand_in_for_the_graphs(monkeypatch)
+    def draw(con: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Path]:
+        rows = con.execute("from attention_weights order by all").fetchall()
+        files = folder / "weights.png", folder / "weights.svg"
+        for file in files:
+            file.write_text(str(rows))
+        return {"weights": files[0]}
+
+    patch.setattr(pictures, "architecture_graph", architecture_graph)
+    patch.setattr(pictures, "canonical_graph", lambda svg: svg)
+    patch.setattr(overview, "save_overview", architecture_graph)
+    patch.setattr(attention_pictures, "draw", draw)
+    patch.setattr(pictures_of_figures, "_png", lambda figure: b"")
+    patch.setattr(pictures, "thumbnail", lambda png, *size, **options: b"")
+    patch.setattr(pictures, "training_curve", lambda history: b"")
+    patch.setattr(index_graph, "export_onnx", write)
+    patch.setattr(parity, "require_parity", lambda model, file: 0.0)
+    stand_in_for_the_graphs(patch)
 
 
 def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,7 @@
 """One change at a time: what ``din run`` leaves behind is what a first run would have made.
 
-Tables, views, ledger and files are compared by their content with those of a fresh build. Drawing
-the graph and exporting ONNX, which take seconds each, are replaced by something that depends on the
-model likewise.
+Tables, views, ledger and files are compared by their content with those of a fresh build. Pictures
+and exported graphs, which take seconds each, are replaced by something that depends on the same.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ import pytest
 
 from din_assets.command.refresh import refresh
 from din_assets.runs import last_run
-from din_core import store
+from din_core import manifests, store
 from din_core.store import ledger
-from tests.assets.conftest import stand_in_for_the_graphs, write_rows
+from tests.assets.conftest import stand_in_for_delivery, write_rows
 
 HEADER = "user_id,item_id,time,cate_id,brand,country"
 ROWS = [
@@ -58,29 +57,8 @@ CONFIG: dict[str, Any] = {
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """Stand-ins for what takes long and decides nothing here."""
-    from din_core.serving import pictures, saved_models
-    from din_core.serving.architecture import overview
-    from din_core.serving.graphs import index_graph, parity
-
-    def files_of(model, target):
-        text = saved_models.tensors_hash(model.state_dict())
-        for suffix in (".png", ".svg"):
-            target.with_suffix(suffix).write_text(text)
-        return target.with_suffix(".png"), target.with_suffix(".svg")
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "architecture_graph", lambda model, to, dpi: files_of(model, to))
-        patch.setattr(pictures, "canonical_graph", lambda svg: svg)
-        patch.setattr(overview, "save_overview", lambda model, to, dpi: files_of(model, to))
-        patch.setattr(pictures, "thumbnail", lambda png, *size, **options: b"")
-        patch.setattr(pictures, "training_curve", lambda history: b"")
-        patch.setattr(
-            index_graph,
-            "export_onnx",
-            lambda model, to: to.write_text(saved_models.tensors_hash(model.state_dict())),
-        )
-        patch.setattr(parity, "require_parity", lambda model, file: 0.0)
-        stand_in_for_the_graphs(patch)
+        stand_in_for_delivery(patch)
         yield
 
 
@@ -224,8 +202,8 @@ CHANGES = {
 }
 
 
-#: One option of the reading step, and one of a sample's history, are shown by another each.
-MORE_OF_THE_SAME = {"user_attribute_cols", "max_history"}
+#: Another option of the same step shows the same.
+MORE_OF_THE_SAME = {"user_attribute_cols", "negatives_per_positive", "max_history"}
 
 
 @pytest.mark.parametrize(
@@ -282,33 +260,50 @@ def test_asset_made_by_other_code_is_made_again_with_what_hangs_on_it(first, pla
 
 def _files_of(place: Place) -> list[Path]:
     return sorted(
-        path
+        path.relative_to(place.home)
         for path in place.home.rglob("*")
         if path.is_file() and path.name not in {"pipeline.lock", "interactions.csv"}
     )
 
 
+def _files_harmed_together(place: Place) -> Iterator[list[Path]]:
+    """All that a manifest describes, then all manifests, then each other file by itself.
+
+    An artifact's damage is its own: whole inputs that are made again, as they were, repair nothing.
+    """
+    files = _files_of(place)
+    of_artifacts = [file for file in files if file.parts[0] == "artifacts"]
+    yield [file for file in of_artifacts if file.name != manifests.MANIFEST]
+    yield [file for file in of_artifacts if file.name == manifests.MANIFEST]
+    # The pipeline's database as a whole: see the next test; cut short it is told, not made again.
+    alone = {*files} - {*of_artifacts, Path("pipeline.duckdb")}
+    assert {file.name for file in alone} == {
+        last_run.FILE, "warehouse.duckdb", "warehouse.duckdb.sha256",
+    }  # fmt: skip
+    yield from ([file] for file in sorted(alone))
+
+
 @pytest.mark.parametrize("harm", ["gone", "cut short"])
 def test_file_of_the_store_that_is_harmed_is_made_again(first, place, harm):
-    files = [file.relative_to(place.home) for file in _files_of(place)]
-    names = {file.name for file in files}
-    assert {"din.png", "din.svg", "din.onnx", "model.safetensors", "warehouse.duckdb"} <= names
-    for file in files:
-        if file.name == "pipeline.duckdb":
-            continue  # as a whole: see the next test; cut short it is told, not made again
-        path = place.home / file
-        if not path.exists():
-            continue  # TensorBoard's, under another name since the model was trained again
-        if harm == "gone":
-            path.unlink()
-        elif file.name == last_run.FILE:
-            path.write_text("")
-        else:
-            path.chmod(0o644)
-            with path.open("r+b") as opened:
-                opened.truncate(path.stat().st_size // 2)
+    names = {file.name for file in _files_of(place)}
+    assert {"din.png", "din.svg", "din.onnx", "model.safetensors", "histories.parquet"} <= names
+    artifacts = sorted(path for path in place.home.glob("artifacts/*/*") if not path.is_symlink())
+    assert len(artifacts) >= 5
+    for files in _files_harmed_together(place):
+        for file in files:
+            path = place.home / file
+            if harm == "gone":
+                path.unlink()
+            elif file.name == last_run.FILE:
+                path.write_text("")
+            else:
+                path.chmod(0o644)
+                with path.open("r+b") as opened:
+                    opened.truncate(path.stat().st_size // 2)
         place.run()
-        assert path.exists() or "tensorboard" in file.parts
+        assert [manifests.damage_of(folder) for folder in artifacts] == [None] * len(artifacts)
+        missing = [file for file in files if not (place.home / file).exists()]
+        assert [file for file in missing if "tensorboard" not in file.parts] == []
     assert place.content() == first.content()
 
 
