@@ -116,22 +116,18 @@ def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in_for_delivery(monkeypatch)
 
 
+@pytest.fixture
+def without_drawn_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the drawings of the network, which look the same whatever the log is."""
+    stand_in_for_the_drawn_network(monkeypatch)
+
+
 def stand_in_for_delivery(patch: pytest.MonkeyPatch) -> None:
     """Stand-ins for the pictures and the export: they depend on the same, and take no time."""
     from din_core.evaluation import attention_pictures
     from din_core.evaluation import pictures as pictures_of_figures
-    from din_core.serving import pictures, saved_models
-    from din_core.serving.architecture import overview
+    from din_core.serving import pictures
     from din_core.serving.graphs import index_graph, parity
-
-    def write(model: Any, target: Path) -> None:
-        target.write_text(saved_models.tensors_hash(model.state_dict()))
-
-    def architecture_graph(model: Any, target: Path, dpi: int) -> tuple[Path, Path]:
-        files = target.with_suffix(".png"), target.with_suffix(".svg")
-        for file in files:
-            write(model, file)
-        return files
 
     def draw(con: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Path]:
         rows = con.execute("from attention_weights order by all").fetchall()
@@ -140,16 +136,36 @@ def stand_in_for_delivery(patch: pytest.MonkeyPatch) -> None:
             file.write_text(str(rows))
         return {"weights": files[0]}
 
+    stand_in_for_the_drawn_network(patch)
+    patch.setattr(attention_pictures, "draw", draw)
+    patch.setattr(pictures_of_figures, "_png", lambda figure: b"")
+    patch.setattr(pictures, "training_curve", lambda history: b"")
+    patch.setattr(index_graph, "export_onnx", _write_hash)
+    patch.setattr(parity, "require_parity", lambda model, file: 0.0)
+    stand_in_for_the_graphs(patch)
+
+
+def _write_hash(model: Any, target: Path) -> None:
+    from din_core.serving import saved_models
+
+    target.write_text(saved_models.tensors_hash(model.state_dict()))
+
+
+def stand_in_for_the_drawn_network(patch: pytest.MonkeyPatch) -> None:
+    """Files that depend on the model, in the place of its drawings; nothing is made smaller."""
+    from din_core.serving import pictures
+    from din_core.serving.architecture import overview
+
+    def architecture_graph(model: Any, target: Path, dpi: int) -> tuple[Path, Path]:
+        files = target.with_suffix(".png"), target.with_suffix(".svg")
+        for file in files:
+            _write_hash(model, file)
+        return files
+
     patch.setattr(pictures, "architecture_graph", architecture_graph)
     patch.setattr(pictures, "canonical_graph", lambda svg: svg)
     patch.setattr(overview, "save_overview", architecture_graph)
-    patch.setattr(attention_pictures, "draw", draw)
-    patch.setattr(pictures_of_figures, "_png", lambda figure: b"")
     patch.setattr(pictures, "thumbnail", lambda png, *size, **options: b"")
-    patch.setattr(pictures, "training_curve", lambda history: b"")
-    patch.setattr(index_graph, "export_onnx", write)
-    patch.setattr(parity, "require_parity", lambda model, file: 0.0)
-    stand_in_for_the_graphs(patch)
 
 
 def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,6 +192,7 @@ TOO_SMALL = {
 }
 
 
+@pytest.mark.usefixtures("without_drawn_network")
 @pytest.mark.parametrize(("rows", "untrained"), TOO_SMALL.values(), ids=TOO_SMALL)
 def test_small_log_ends_green_and_publishes_nothing_untrained_unless_asked(
     pipeline, write_csv, monkeypatch, rows, untrained
@@ -254,6 +255,7 @@ def test_published_tables_have_no_index_which_clients_of_duckdb_1_0_could_not_op
         assert con.execute("select index_name from duckdb_indexes()").fetchall() == []
 
 
+@pytest.mark.usefixtures("without_delivery")
 @pytest.mark.parametrize(
     "failing", ["pictures.architecture_graph", "graphs.index_graph.export_onnx"]
 )
