@@ -23,7 +23,13 @@ from din_core import manifests, serving
 from din_core.errors import WrongRequestError
 from din_core.serving.bundle import contents
 from din_core.serving.ranker import Ranker
-from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
+from tests.assets.conftest import (
+    Pipeline,
+    failure_of,
+    run_history,
+    stand_in_for_the_drawn_network,
+    write_rows,
+)
 
 HEADER = "user_id,item_id,time,label,cate_id,brand,country,price,age,hour"
 
@@ -46,7 +52,8 @@ def labelled(tmp_path_factory):
     """A run on labelled rows with text ids, attributes and numbers, and a network with the user."""
     folder = tmp_path_factory.mktemp("labelled")
     log = write_rows(folder / "log.csv", *labelled_rows(), header=HEADER)
-    with run_history() as instance:
+    with pytest.MonkeyPatch.context() as patch, run_history() as instance:
+        stand_in_for_the_drawn_network(patch)
         pipeline = Pipeline(folder / "data", instance)
         pipeline.config["ops"]["interactions"] = {
             "config": {
@@ -62,6 +69,7 @@ def labelled(tmp_path_factory):
         pipeline.config["ops"]["din_model"]["config"]["use_user"] = True
         result = pipeline.run()
         assert result.success, failure_of(result)
+        patch.undo()
         yield pipeline
 
 

@@ -75,6 +75,7 @@ def test_pictures_are_kept_and_shown(finished):
         assert "data:image/png;base64," in metadata[name].md_str
 
 
+@pytest.mark.usefixtures("without_drawn_network")
 def test_log_without_test_samples_ends_green_without_explanations(pipeline, write_csv):
     log = write_csv("u,i,1,c", "v,j,2,c")
     pipeline.config["ops"]["interactions"] = {"config": {"path": str(log)}}
