@@ -251,7 +251,7 @@ def _ticks(axes: Any, axis: str, labels: Sequence[str], **style: Any) -> None:
 
 def _saved(figure: Figure, stem: Path) -> Path:
     """Save as PNG and SVG, without what differs between equal pictures."""
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     metadata: Mapping[str, Mapping[str, Any]] = {
         "png": {"Software": None},
@@ -260,6 +260,13 @@ def _saved(figure: Figure, stem: Path) -> Path:
     with mpl.rc_context({"svg.hashsalt": "din", "svg.fonttype": "none"}), warnings.catch_warnings():
         # An id may be written in letters that the font lacks; SVG shows them in the viewer's.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        canvas.draw()
+        # The solver of the layout takes its constraints in the order of their addresses, so the
+        # last bits of a position differ from time to time, and with them the ids in the SVG.
+        figure.set_layout_engine("none")
+        for axes in figure.axes:
+            left, bottom, width, height = axes.get_position(original=True).bounds
+            axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
         for path, kind in ((png, "png"), (svg, "svg")):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata[kind])
