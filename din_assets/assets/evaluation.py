@@ -68,9 +68,7 @@ def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -
         from din_core.training.prediction import predict
 
         model = saved_models.load_model(current_artifact(con, store, "din_model")).model
-        data = training_data.load(con)
-        if model.log_numbers:
-            data = times.with_times(con, data)
+        data = times.load_for(con, model.log_numbers)
         scores = predict(model, data, split="test")
         rival_models.keep_previous(con)
         metrics_table.write_test_predictions(con, scores)
@@ -104,7 +102,7 @@ def _test_rankings(
 
         model = saved_models.load_model(current_artifact(con, store, "din_model")).model
         wanted = config_from_mapping(RankingConfig, chosen)
-        ranks = rankings.rank_test_positives(model, training_data.load(con), wanted)
+        ranks = rankings.rank_test_positives(model, times.load_for(con, model.log_numbers), wanted)
         metrics_table.write_test_rankings(con, ranks)
         return Built()
 

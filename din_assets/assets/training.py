@@ -80,9 +80,7 @@ def din_model(making: Making) -> Made:
     training_config = config_from_mapping(TrainingConfig, making.options)
     directory = making.store.checkpoints_root / "din_model"
     with making.store.connection() as con:
-        data = training_data.load(con)
-        if network.log_numbers:
-            data = times.with_times(con, data)
+        data = times.load_for(con, network.log_numbers)
         with_users = network.use_user or data.vocabulary.describes_users
         vocabulary = vocabularies.write(con, folder, with_users=with_users)
     trained = loop.train(

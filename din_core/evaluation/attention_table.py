@@ -16,7 +16,7 @@ import pyarrow as pa
 from din_core import store
 from din_core.evaluation import explanations
 from din_core.evaluation.meaning_of_weights import meaning_of_weights
-from din_core.inputs import training_data
+from din_core.inputs import times
 from din_core.tables import recorded_choices
 from din_core.tables.attributes import Attribute
 from din_core.tables.sequences import template_context
@@ -56,7 +56,7 @@ def write(con: duckdb.DuckDBPyConnection, model: ClickModel, config: Explanation
         model: The current model.
         config: Which samples.
     """
-    data = training_data.load(con)
+    data = times.load_for(con, model.log_numbers)
     samples = explanations.samples_to_explain(data, config)
     explanation = explanations.explain_samples(model, data, samples)
     context = template_context(

@@ -95,17 +95,7 @@ def explain_samples(model: ClickModel, data: TrainingData, samples: Samples) -> 
         data: The log.
         samples: B of its samples.
     """
-    device = next(model.parameters()).device
-    lengths = samples.end - samples.start
-    batch = BatchGatherer(data, device).gather(
-        user=torch.as_tensor(samples.user).to(device),
-        item=torch.as_tensor(samples.item).to(device),
-        start=torch.as_tensor(samples.start).to(device),
-        end=torch.as_tensor(samples.end).to(device),
-        n_positions=int(lengths.sum()),
-        context=None if samples.context is None else torch.as_tensor(samples.context).to(device),
-    )
-    return explain(model, batch)
+    return explain(model, BatchGatherer.of(model, data).gather_samples(samples))
 
 
 def samples_to_explain(data: TrainingData, config: ExplanationConfig) -> Samples:

@@ -176,5 +176,5 @@ def _ranks(values: npt.NDArray[Any], starts: Ints) -> npt.NDArray[np.float64]:
 
 def _scorer(model: ClickModel, data: TrainingData) -> Callable[[Samples], npt.NDArray[np.float32]]:
     device = next(model.parameters()).device
-    gatherer = BatchGatherer(data, device)
+    gatherer = BatchGatherer.of(model, data)
     return lambda samples: prediction.score(model, gatherer, samples, device)

@@ -100,7 +100,7 @@ def write_base_model(
     Raises:
         OptionsError: The current model is a BaseModel itself.
     """
-    from din_core.inputs import training_data
+    from din_core.inputs import times
     from din_core.network.tensor_hash import tensors_hash
     from din_core.training import loop, prediction
 
@@ -111,7 +111,7 @@ def write_base_model(
             "leave train out (ops: base_model_predictions: config), or train another model"
         )
     network = config_from_mapping(BaseModelConfig, {**options, "model": "base_model"})
-    data = training_data.load(con)
+    data = times.load_for(con, network.log_numbers)
     trained = loop.train(
         network,
         config_from_mapping(TrainingConfig, options),

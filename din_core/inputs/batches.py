@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from din_core.config import LogNumber
-    from din_core.inputs.flat_log import TrainingData
+    from din_core.inputs.flat_log import Samples, TrainingData
+    from din_core.network.models import ClickModel
 
 
 class BatchGatherer:
@@ -54,6 +55,36 @@ class BatchGatherer:
         }
         self._context_columns = list(data.vocabulary.context_dense)
         self._log_numbers = LogNumbers(data, log_numbers, device)
+        self._device = device
+
+    @classmethod
+    def of(cls, model: ClickModel, data: TrainingData) -> BatchGatherer:
+        """Gather all that a model takes, on the model's device.
+
+        Args:
+            model: A model built for the log's vocabulary.
+            data: The log, with times where the model has ``log_numbers``.
+
+        Raises:
+            LogNumbersError: This log cannot give one of them.
+        """
+        return cls(data, next(model.parameters()).device, model.log_numbers)
+
+    def gather_samples(self, samples: Samples, n_positions: int | None = None) -> Batch:
+        """Make a batch of samples, without labels.
+
+        Args:
+            samples: B of the log.
+            n_positions: P, counted here where it is left out.
+        """
+        if n_positions is None:
+            n_positions = int((samples.end - samples.start).sum())
+        columns = {
+            name: torch.as_tensor(values).to(self._device)
+            for name, values in samples.columns().items()
+            if name not in ("position", "k", "label")
+        }
+        return self.gather(**columns, n_positions=n_positions)
 
     def gather(
         self,

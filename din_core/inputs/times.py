@@ -7,16 +7,39 @@ stay equal; which event is earlier was decided in SQL, on the exact times.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from din_core.inputs import training_data
 from din_core.inputs.flat_log import SPLITS, TrainingData
 from din_core.inputs.training_data import arrow_batches
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from din_core.config import LogNumber
+
 Float64 = npt.NDArray[np.float64]
+
+
+def load_for(con: duckdb.DuckDBPyConnection, log_numbers: Sequence[LogNumber]) -> TrainingData:
+    """Read a log from the pipeline's tables with all that a model takes of it.
+
+    Args:
+        con: Connection with what :data:`training_data.READS` names.
+        log_numbers: Those of the model; times are read where there are any.
+
+    Returns:
+        The log.
+
+    Raises:
+        TrainingDataError: One of the tables is missing.
+    """
+    data = training_data.load(con)
+    return with_times(con, data) if log_numbers else data
 
 
 def with_times(con: duckdb.DuckDBPyConnection, data: TrainingData) -> TrainingData:

@@ -35,7 +35,7 @@ def predict(model: ClickModel, data: TrainingData, split: SplitName = "test") ->
     """
     samples = data.samples[split]
     device = next(model.parameters()).device
-    scores = score(model, BatchGatherer(data, device, model.log_numbers), samples, device)
+    scores = score(model, BatchGatherer.of(model, data), samples, device)
     columns = {
         "user_idx": samples.user,
         "position": samples.position,
@@ -77,15 +77,8 @@ def score(
         last = min(first + size, len(samples))
         part = samples.take(slice(first, last))
         with torch.inference_mode():
-            batch = gatherer.gather(
-                user=torch.as_tensor(part.user).to(device),
-                item=torch.as_tensor(part.item).to(device),
-                start=torch.as_tensor(part.start).to(device),
-                end=torch.as_tensor(part.end).to(device),
-                n_positions=int(positions_before[last] - positions_before[first]),
-                context=None if part.context is None else torch.as_tensor(part.context).to(device),
-                time=None if part.time is None else torch.as_tensor(part.time).to(device),
-            )
+            n_positions = int(positions_before[last] - positions_before[first])
+            batch = gatherer.gather_samples(part, n_positions)
             return torch.sigmoid(model.logits(batch).float())
 
     with lanes(number, n_threads // number) as opened:

@@ -156,8 +156,7 @@ def _train(
     shutil.rmtree(checkpoint, ignore_errors=True)
     test = own.samples["test"]
     device = next(trained.model.parameters()).device
-    gatherer = BatchGatherer(own, device, trained.model.log_numbers)
-    scores = score(trained.model, gatherer, test, device)
+    scores = score(trained.model, BatchGatherer.of(trained.model, own), test, device)
     best = trained.best
     return Trial(
         variant=variant,
