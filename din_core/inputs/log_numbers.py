@@ -3,7 +3,7 @@
 A model asks for them by name (``log_numbers``). Each is computed for a candidate and a moment, so a
 redrawn negative has its own. Only training events that are earlier than the sample count: an event
 says nothing about itself, nothing held out enters, and a number means the same in training and in
-test. Shapes: B samples, P history positions of all of them, E events, T training events.
+test. Shapes: B samples, P history positions of all of them, E events.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from din_core.errors import DinError
+from din_core.inputs.item_timeline import DAY, WINDOWS, ItemTimeline
 from din_core.inputs.samplers.visible_log import n_seen_in_training
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from din_core.config import LogNumber
     from din_core.inputs.flat_log import TrainingData
-
-_DAY = 86_400.0
-_WINDOWS = {"popularity": math.inf, "popularity_90_days": 90.0, "popularity_365_days": 365.0}
 
 
 class LogNumbersError(DinError, LookupError):
@@ -64,7 +62,7 @@ class LogNumbers:
             )
         self._n_items = data.vocabulary.n_items
         chosen = _training_events(data)
-        timeline = _Timeline(data.event_items[chosen], data.event_times[chosen], self._n_items)
+        timeline = ItemTimeline(data.event_items[chosen], data.event_times[chosen], self._n_items)
         self._event_times = torch.as_tensor(data.event_times).to(device)
         self._moments = torch.as_tensor(timeline.moments).to(device)
         self._keys = torch.as_tensor(timeline.keys).to(device)
@@ -103,8 +101,8 @@ class LogNumbers:
         moment = self._rank(time)
         found: dict[str, Tensor] = {}
         for name in self.names:
-            if name in _WINDOWS:
-                found[name] = self._popularity(item, time, moment, _WINDOWS[name])
+            if name in WINDOWS:
+                found[name] = self._popularity(item, time, moment, WINDOWS[name])
             elif name == "days_since_item_event":
                 found[name] = _log_days(time - self._last_of_item(item, moment))
             elif name == "days_since_last_event":
@@ -133,7 +131,7 @@ class LogNumbers:
         """Logarithm of an item's events before a moment, as a multiple of the average item's."""
         begin = torch.zeros_like(moment)
         if math.isfinite(days):
-            begin = self._rank(time - days * _DAY)
+            begin = self._rank(time - days * DAY)
         of_item = (self._place(item, moment) - self._place(item, begin)).to(time.dtype)
         of_all = (self._before[moment] - self._before[begin]).to(time.dtype)
         return torch.log1p(of_item) - torch.log1p(of_all / self._n_items)
@@ -146,39 +144,6 @@ class LogNumbers:
         return torch.where(place > self._first[item.long()], last, torch.nan)
 
 
-class _Timeline:
-    """The training events of all items, ordered by item and time.
-
-    Args:
-        items: Item of each training event, ``[T]``.
-        times: When it was, ``[T]``.
-        n_items: I.
-
-    Attributes:
-        moments: Their distinct times, ascending, float64 ``[M]``.
-        keys: ``item * (M + 1) + moment``, ascending, int64 ``[T]``, the moment as a row of
-            ``moments``.
-        first: Row of ``keys`` where the events of each item begin, int64 ``[I + 1]``.
-        n_before: How many events are earlier than each moment, int64 ``[M + 1]``.
-    """
-
-    def __init__(
-        self,
-        items: npt.NDArray[np.int32],
-        times: npt.NDArray[np.float64],
-        n_items: int,
-    ) -> None:
-        if not len(items):
-            # An event of an item that there is not, so that no look-up is of nothing.
-            items, times = np.array([n_items + 1], dtype=np.int32), np.full(1, np.inf)
-        self.moments, rank = np.unique(times, return_inverse=True)
-        n_moments = len(self.moments)
-        counts = np.bincount(rank, minlength=n_moments)
-        self.n_before = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self.keys = np.sort(items.astype(np.int64) * (n_moments + 1) + rank)
-        self.first = np.searchsorted(self.keys, np.arange(n_items + 1) * (n_moments + 1))
-
-
 def _training_events(data: TrainingData) -> npt.NDArray[np.bool_]:
     """Which events training may see, bool ``[E]``: those up to a user's last training positive."""
     n_events = np.diff(data.user_offsets)
@@ -188,7 +153,7 @@ def _training_events(data: TrainingData) -> npt.NDArray[np.bool_]:
 
 def _log_days(seconds: Tensor) -> Tensor:
     """Logarithm of one plus the days; a moment before what it is measured from counts as none."""
-    return torch.log1p(seconds.clamp(min=0) / _DAY)
+    return torch.log1p(seconds.clamp(min=0) / DAY)
 
 
 def _ones(like: Tensor, kind: Tensor) -> Tensor:

@@ -39,8 +39,10 @@ def require_agreement(con: duckdb.DuckDBPyConnection, folder: Path) -> tuple[flo
         BundleDiffersError: They differ by more than :data:`TOLERANCE`.
     """
     context = recorded_choices.recorded_context(con)
-    rows = con.sql(sql_files.render("served_test_samples", **context.variables())).to_arrow_table()
-    scores = Ranker(folder).score(rows)
+    ranker = Ranker(folder)
+    variables = {**context.variables(), "with_times": bool(ranker.bundle.log_numbers)}
+    rows = con.sql(sql_files.render("served_test_samples", **variables)).to_arrow_table()
+    scores = ranker.score(rows)
     difference = float(np.abs(scores - rows["score"].to_numpy()).max(initial=0.0))
     if not difference <= TOLERANCE:
         raise BundleDiffersError(

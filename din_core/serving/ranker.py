@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from din_core.serving.answers import Event, Explanation, Ranking
 from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
 from din_core.serving.bundle.graphs import Graphs, IndexGraphs, Numbers, RawGraphs, Sessions
-from din_core.serving.bundle.histories import Histories
+from din_core.serving.bundle.histories import TIMES, Histories
 from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, one_id, several_ids
-from din_core.serving.bundle.rows import Rows
+from din_core.serving.bundle.log_numbers import OF_HISTORY_TIMES, LogNumbers, Moment, seconds_of
+from din_core.serving.bundle.rows import Block, Rows
 
 Float32 = npt.NDArray[np.float32]
 #: A number of the context: one for all candidates, or one each.
@@ -66,6 +68,7 @@ class Ranker:
         self._histories = Histories(
             self.bundle.path(contents.HISTORIES), self.bundle.user_ids, self.bundle.item_ids
         )
+        self._log_numbers = LogNumbers(self.bundle, len(self._items))
         self.sessions = Sessions(self.bundle, threads)
         self._graphs: Graphs = (
             RawGraphs(self.bundle, self.sessions)
@@ -87,6 +90,8 @@ class Ranker:
         k: int = 10,
         exclude_history: bool = True,
         context: Context | None = None,
+        at: Moment | None = None,
+        history_times: Iterable[Moment] | None = None,
     ) -> Ranking:
         """Find the best candidates for a user.
 
@@ -99,7 +104,11 @@ class Ranker:
             k: How many to return; fewer where there are fewer candidates.
             exclude_history: Whether items of the history are no candidates.
             context: The numbers of the moment by name, for a model that takes some: one number, or
-                one for each candidate. What is left out or NaN is missing, as in training.
+                one for each candidate. What is left out or NaN is missing, as in training; but
+                numbers of the log (``log_numbers``) that are left out are counted here.
+            at: The moment that they are counted for, a ``datetime`` or seconds since 1970-01-01
+                UTC; by default the end of the log. Only for a model that takes such numbers.
+            history_times: When the events of ``history`` were, likewise, one for each.
 
         Returns:
             The best, best first. Candidates with equal scores keep the order that they came in;
@@ -112,9 +121,10 @@ class Ranker:
         if isinstance(k, bool) or not isinstance(k, numbers.Integral) or k < 1:
             raise WrongRequestError(f"k is {k!r}; it is a whole number of at least 1")
         user = self._user(user_id)
-        seen, notes, is_known = self._history(user, history)
+        shown = self._history(user, history, history_times)
+        seen, notes = shown.items, shown.notes
         asked, unknown = self._candidates(candidates)
-        numbers_asked = self._context(context, len(asked))
+        numbers_asked = self._numbers(asked, shown, context, at)
         kept = self._outside(asked, seen) if exclude_history else np.ones(len(asked), dtype=bool)
         excluded = list(dict.fromkeys(asked[~kept].tolist()))
         asked = asked[kept]
@@ -136,7 +146,7 @@ class Ranker:
             user_id=user,
             item_id=asked[best],
             probability=scores[best],
-            user_is_known=is_known,
+            user_is_known=shown.is_known,
             history=seen.tolist(),
             unknown_candidates=unknown,
             unknown_history=unknown_history,
@@ -154,6 +164,9 @@ class Ranker:
                 Of the columns of ``samples`` it needs ``target_item_id``, ``hist_item_id``,
                 ``user_id`` where the model takes the user, and the numbers of the context; others
                 are left alone. A missing id or history is NULL, a missing number NULL or NaN.
+                Numbers of the log (``log_numbers``) that are no columns are counted, as of ``time``
+                (the end of the log where there is no such column) and, where they go by the times
+                of the history, of ``hist_time``: lists of seconds since 1970-01-01 UTC.
 
         Returns:
             float32 ``[B]``, in [0, 1].
@@ -164,13 +177,32 @@ class Ranker:
         """
         rows = Rows(table, self.bundle)
         blocks = [
-            self._graphs.score(block.users, block.targets, block.histories, block.context)
+            self._graphs.score(block.users, block.targets, block.histories, self._of_block(block))
             for block in rows.blocks()
         ]
         return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
+    def _of_block(self, block: Block) -> Numbers:
+        """The numbers of the context of rows: those that they have, and those that are counted."""
+        left = [name for name in self._log_numbers.names if name not in block.context]
+        if not left:
+            return block.context
+        events = self._items.positions(block.histories.ravel()) + 1
+        counted = self._log_numbers.of(
+            left,
+            self._items.positions(block.targets) + 1,
+            block.moments,
+            events.reshape(block.histories.shape),
+            block.times,
+        )
+        return {**block.context, **counted}
+
     def score_pairs(
-        self, user_ids: Iterable[Id], item_ids: Iterable[Id], context: Context | None = None
+        self,
+        user_ids: Iterable[Id],
+        item_ids: Iterable[Id],
+        context: Context | None = None,
+        at: Moment | None = None,
     ) -> Float32:
         """Score pairs of a user and an item, with the users' histories of the bundle.
 
@@ -178,6 +210,7 @@ class Ranker:
             user_ids: B users.
             item_ids: B items.
             context: As in :meth:`rank`.
+            at: As in :meth:`rank`.
 
         Returns:
             float32 ``[B]``, in [0, 1].
@@ -190,21 +223,25 @@ class Ranker:
         items = several_ids(item_ids, self.bundle.item_ids, "item_ids")
         if len(users) != len(items):
             raise WrongRequestError(f"{len(users)} user_ids and {len(items)} item_ids; give pairs")
-        given = self._context(context, len(users))
+        given, moment = self._given(context, len(users)), self._moment(at)
         if len(users) == 0:
             return np.zeros(0, np.float32)
         starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]])
         if len(users) < _PAIRS_OF_ONE_USER * len(starts):
             histories = self._histories.of_several(users)
             table = {"user_id": users, "target_item_id": items, "hist_item_id": histories, **given}
+            if self._log_numbers.names:
+                table["time"] = np.full(len(users), moment)
+                table[TIMES] = self._histories.of_several(users, TIMES)
             return self.score(table)
         scores = np.empty(len(users), np.float32)
         for start, end in zip(starts, [*starts[1:], len(users)], strict=True):
             of_user = slice(start, end)
             user = users[start].item() if self.bundle.user_ids == "int64" else users[start]
             numbers_of_user = {name: values[of_user] for name, values in given.items()}
-            history, _, _ = self._history(user, None)
-            scores[of_user] = self._graphs.rank(user, history, items[of_user], numbers_of_user)
+            shown = self._history(user, None)
+            of_rows = self._numbers(items[of_user], shown, numbers_of_user, at)
+            scores[of_user] = self._graphs.rank(user, shown.items, items[of_user], of_rows)
         return scores
 
     def explain(
@@ -214,21 +251,29 @@ class Ranker:
         user_id: Id | None = None,
         history: Iterable[Id] | None = None,
         context: Context | None = None,
+        at: Moment | None = None,
+        history_times: Iterable[Moment] | None = None,
     ) -> Explanation:
         """Say what each event of a history does to a candidate's score.
+
+        The numbers of the context, those of the log among them, stay what they are while an event
+        is left out.
 
         Args:
             item_id: The candidate.
             user_id: As in :meth:`rank`.
             history: As in :meth:`rank`.
             context: As in :meth:`rank`, one number each.
+            at: As in :meth:`rank`.
+            history_times: As in :meth:`rank`.
 
         Raises:
             WrongRequestError: An argument cannot be used; the message names it.
             BundleError: A file of the bundle is damaged, or it has no ``explain.onnx``.
         """
         user = self._user(user_id)
-        seen, notes, _ = self._history(user, history)
+        shown = self._history(user, history, history_times)
+        seen, notes = shown.items, shown.notes
         item = one_id(item_id, self.bundle.item_ids, "item_id")
         candidate = as_array([item], self.bundle.item_ids)
         if self._unknown(candidate):
@@ -237,7 +282,7 @@ class Ranker:
             "user_id": as_array([self._or_nobody(user)], self.bundle.user_ids),
             "history_item_id": seen,
             "candidate_item_id": candidate,
-            **self._context(context, 1),
+            **self._numbers(candidate, shown, context, at),
         }
         answer = self.sessions.run(contents.EXPLAIN, feeds)
         probability = float(answer["probability"][0])
@@ -271,8 +316,11 @@ class Ranker:
         return self.bundle.user_padding if user is None else user
 
     def _history(
-        self, user: Id | None, history: Iterable[Id] | None
-    ) -> tuple[Ids, list[str], bool]:
+        self,
+        user: Id | None,
+        history: Iterable[Id] | None,
+        history_times: Iterable[Moment] | None = None,
+    ) -> _Shown:
         """Return the history to go by, what is to be said of it, and whether the user is known."""
         notes: list[str] = []
         found = None if user is None else self._histories.of(user)
@@ -287,7 +335,40 @@ class Ranker:
             notes.append(
                 "the history is empty: the order is the one for somebody of whom nothing is known"
             )
-        return seen, notes, found is not None
+        times = np.full(len(seen), np.nan)
+        if history_times is not None:
+            times = self._given_times(history, history_times, len(seen))
+        elif history is None and user is not None and self._log_numbers.names:
+            times = self._histories.times_of(user)
+        return _Shown(seen, times, notes, found is not None)
+
+    def _given_times(
+        self, history: Iterable[Id] | None, given: Iterable[Moment], n_events: int
+    ) -> npt.NDArray[np.float64]:
+        self._require_log_numbers("history_times")
+        if history is None:
+            raise WrongRequestError("history_times are given, and no history; give both")
+        times = [seconds_of(each, f"history_times[{place}]") for place, each in enumerate(given)]
+        if len(times) != n_events:
+            raise WrongRequestError(
+                f"history_times are {len(times)}, and the history has {n_events} events; give one "
+                "for each"
+            )
+        return np.array(times, dtype=np.float64)
+
+    def _moment(self, at: Moment | None) -> float:
+        """The moment that numbers of the log are counted for; NaN for a model without any."""
+        if at is not None:
+            self._require_log_numbers("at")
+            return seconds_of(at, "at")
+        return self.bundle.log_end if self._log_numbers.names else np.nan
+
+    def _require_log_numbers(self, name: str) -> None:
+        if not self._log_numbers.names:
+            raise WrongRequestError(
+                f"{name} is given, and the model takes no number of the log (log_numbers) that it "
+                "would matter to; leave it out"
+            )
 
     def _candidates(self, candidates: Iterable[Id] | None) -> tuple[Ids, list[Id]]:
         """Return the candidates, and those that the model does not know."""
@@ -311,8 +392,36 @@ class Ranker:
         seen = set(history.tolist())
         return np.array([each not in seen for each in candidates.tolist()], dtype=bool)
 
-    def _context(self, context: Context | None, n_rows: int) -> Numbers:
-        """Return the numbers of the context, one for each row; NaN is a missing one."""
+    def _numbers(
+        self, candidates: Ids, shown: _Shown, context: Context | None, at: Moment | None
+    ) -> Numbers:
+        """Return the numbers of the context, one for each candidate; NaN is a missing one."""
+        moment = self._moment(at)
+        given = self._given(context, len(candidates))
+        left = [name for name in self._log_numbers.names if name not in given]
+        if not left:
+            return given
+        without = [name for name in OF_HISTORY_TIMES if name in left]
+        if without and np.isnan(shown.times).any():
+            shown.notes.append(
+                "nobody says when the events of the history were (history_times), and so "
+                f"{' and '.join(without)} count as missing"
+            )
+        if candidates is self._catalogue:
+            targets = np.arange(1, len(self._items) + 1)
+        else:
+            targets = self._items.positions(candidates) + 1
+        counted = self._log_numbers.of(
+            left,
+            targets,
+            np.full(len(candidates), moment),
+            self._items.positions(shown.items)[None] + 1,
+            shown.times[None],
+        )
+        return {**given, **counted}
+
+    def _given(self, context: Context | None, n_rows: int) -> dict[str, Float32]:
+        """Return the numbers that the caller gives, and NaN for columns of the log left out."""
         given = {} if context is None else dict(context)
         if unknown := [name for name in given if name not in self.bundle.context]:
             known = ", ".join(self.bundle.context) or "none"
@@ -320,8 +429,27 @@ class Ranker:
                 f"context has {unknown[0]!r}, and the model takes no such number (it takes {known})"
             )
         return {
-            name: _numbers(given.get(name, np.nan), n_rows, name) for name in self.bundle.context
+            name: _numbers(given.get(name, np.nan), n_rows, name)
+            for name in self.bundle.context
+            if name in given or name not in self._log_numbers.names
         }
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A history as the model is shown it.
+
+    Attributes:
+        items: Oldest first ``[L]``.
+        times: When its events were, in seconds, NaN where nobody says ``[L]``.
+        notes: What is to be said of it.
+        is_known: Whether the user is.
+    """
+
+    items: Ids
+    times: npt.NDArray[np.float64]
+    notes: list[str]
+    is_known: bool
 
 
 def _some(ids: list[Id]) -> str:

@@ -51,6 +51,11 @@ class SavedModel:
     tensors_hash: str
     metadata: dict[str, Any]
 
+    @property
+    def context(self) -> list[str]:
+        """Numbers of the moment that the model takes: columns of the log, then ``log_numbers``."""
+        return [*self.vocabulary.context_dense, *self.config.log_numbers]
+
 
 def save_model(
     directory: Path | str,

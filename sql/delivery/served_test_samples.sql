@@ -2,10 +2,15 @@
 -- kind: query
 -- Rows of `samples` beside what the model answered, to ask a bundle the same: the first 10,000 of
 -- the test split.
--- Grain: one row per row of test_predictions, as `samples` shows it, with its score.
+-- Grain: one row per row of test_predictions, as `samples` shows it, with its score; where a model
+-- takes numbers of the log, with the times of the sample and of its history, in seconds.
 {% from "macros/history.jinja" import history_of with context %}
+{% from "macros/event_times.jinja" import event_times with context %}
 with
 
+{% if with_times %}
+{{ event_times() }}
+{% endif %}
 asked as (
     select
         user_idx,
@@ -31,6 +36,11 @@ examples as (
         {% for number in context_dense %}
         sample_bounds.{{ number.column }},
         {% endfor %}
+        {% if with_times %}
+        event_times.times,
+        -- Only a logged negative is shown at another time than the event at its position.
+        cast(coalesce(negatives.time, events.time) as double) as time,
+        {% endif %}
         items.item_id as target_item_id
     from asked
     inner join behaviour_sequences on asked.user_idx = behaviour_sequences.user_idx
@@ -42,6 +52,16 @@ examples as (
             and asked.position = sample_bounds.position
             and asked.k = sample_bounds.k
     {% endif %}
+    {% if with_times %}
+    inner join event_times on asked.user_idx = event_times.user_idx
+    left join events
+        on asked.user_idx = events.user_idx and asked.position = events.position
+    left join negatives
+        on
+            asked.user_idx = negatives.user_idx
+            and asked.position = negatives.position
+            and asked.k = negatives.k
+    {% endif %}
 ),
 
 final as (
@@ -52,6 +72,10 @@ final as (
         examples.user_id,
         examples.target_item_id,
         {{ history_of("examples." ~ quote("items")) }} as hist_item_id,
+        {% if with_times %}
+        {{ history_of("examples." ~ quote("times")) }} as hist_time,
+        examples.time,
+        {% endif %}
         {% for number in context_dense %}
         examples.{{ number.column }},
         {% endfor %}
@@ -63,6 +87,10 @@ select
     user_id,
     target_item_id,
     hist_item_id,
+    {% if with_times %}
+    hist_time,
+    time,
+    {% endif %}
     {% for number in context_dense %}
     {{ number.column }},
     {% endfor %}

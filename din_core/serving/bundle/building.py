@@ -16,6 +16,8 @@ from din_core.tables import recorded_choices, sequences
 from din_core.tables.lineage import lineage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import duckdb
 
     from din_core.serving.saved_models import SavedModel
@@ -63,7 +65,11 @@ def build(
         max_history=context.max_history,
         data_version=manifest.data_version_of(con, "din_model"),
     )
-    _write_histories(con, context, folder / contents.HISTORIES)
+    with_times = bool(saved.config.log_numbers)
+    histories = {**context.variables(), "with_times": with_times}
+    _write_rows(con, "default_histories", histories, folder / contents.HISTORIES)
+    if with_times:
+        _write_rows(con, "training_events", {}, folder / contents.ITEM_EVENTS)
     _write_sql(context, folder / contents.SQL)
     about = manifest.about(con, context, saved, report, folder)
     (folder / contents.EXAMPLE).write_text(example.write(folder, about), encoding="utf-8")
@@ -73,12 +79,13 @@ def build(
     return Built(about, version, model_card.body(about))
 
 
-def _write_histories(con: duckdb.DuckDBPyConnection, context: TemplateContext, path: Path) -> None:
+def _write_rows(
+    con: duckdb.DuckDBPyConnection, query: str, variables: Mapping[str, Any], path: Path
+) -> None:
     from pyarrow import parquet
 
     writer: Any = parquet  # pyarrow has no types
-    query = sql_files.render("default_histories", **context.variables())
-    rows = con.sql(query).to_arrow_table()
+    rows = con.sql(sql_files.render(query, **variables)).to_arrow_table()
     writer.write_table(rows, path, row_group_size=USERS_OF_A_GROUP, compression="zstd")
 
 

@@ -19,6 +19,7 @@ VOCABULARIES = "vocabularies"
 ITEMS = f"{VOCABULARIES}/items.parquet"
 USERS = f"{VOCABULARIES}/users.parquet"
 HISTORIES = "histories.parquet"
+ITEM_EVENTS = "item_events.parquet"
 MODEL_CARD = "README.md"
 EXAMPLE = "example.py"
 SQL = "sql"
@@ -151,8 +152,18 @@ class Bundle:
 
     @property
     def context(self) -> list[str]:
-        """Names of the numbers that describe the moment."""
+        """Names of the numbers that describe the moment, those of the log among them."""
         return self.about["context"]
+
+    @property
+    def log_numbers(self) -> list[str]:
+        """Names of those numbers that are counted in the log."""
+        return self.about.get("log_numbers", [])
+
+    @property
+    def log_end(self) -> float:
+        """Time of the log's last event, in seconds."""
+        return self.about["log"]["last_time"]
 
 
 def version_folder(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from din_core.serving.bundle import parquet_files
@@ -20,6 +21,7 @@ from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, from_arrow
 
 #: Users of a row group: one user's costs a read of so many.
 USERS_OF_A_GROUP = 4096
+ITEMS, TIMES = "hist_item_id", "hist_time"
 _GROUPS_KEPT = 64
 
 
@@ -27,7 +29,8 @@ class Histories:
     """Each known user's latest events, oldest first.
 
     Args:
-        path: The file: ``user_id`` and ``hist_item_id``.
+        path: The file: ``user_id`` and ``hist_item_id``, and ``hist_time`` where the model has
+            ``log_numbers``.
         user_ids: Type of the users' ids.
         item_ids: Type of the items' ids.
     """
@@ -36,30 +39,44 @@ class Histories:
         self._path = path
         self._item_ids: IdKind = item_ids
         self.users = SortedIds(parquet_files.read(path, ["user_id"])["user_id"], user_ids)
-        self._group: Callable[[int], Any] = functools.lru_cache(_GROUPS_KEPT)(self._read_group)
-        self._whole: Any = None
+        self._group: Callable[[int, str], Any] = functools.lru_cache(_GROUPS_KEPT)(self._read_group)
+        self._whole: dict[str, Any] = {}
 
     def of(self, user: Id) -> Ids | None:
         """Return a user's items as a graph takes them ``[L]``; None for a user who is not known."""
+        items = self._of_one(user, ITEMS)
+        return None if items is None else from_arrow(items, self._item_ids)
+
+    def times_of(self, user: Id) -> npt.NDArray[np.float64]:
+        """Return when the events of :meth:`of` were, in seconds ``[L]``.
+
+        They are there only where the bundle's model has ``log_numbers``.
+        """
+        times = self._of_one(user, TIMES)
+        return np.zeros(0) if times is None else times.to_numpy()
+
+    def of_several(self, users: Ids, column: str = ITEMS) -> Any:
+        """Return the items of N users as an Arrow array of N lists, empty for who is not known.
+
+        All histories are read the first time, and kept.
+
+        Args:
+            users: ``[N]``.
+            column: :data:`ITEMS`, or :data:`TIMES` for what :meth:`times_of` gives.
+        """
+        if column not in self._whole:
+            whole = parquet_files.read(self._path, [column])[column].combine_chunks()
+            self._whole[column] = pa.concat_arrays([whole, pa.array([[]], type=whole.type)])
+        positions = self.users.positions(users)
+        places = pa.array(np.where(positions < 0, len(self.users), positions))
+        return self._whole[column].take(places)
+
+    def _of_one(self, user: Id, column: str) -> Any:
         [position] = self.users.positions(as_array([user], self.users.kind))
         if position < 0:
             return None
         group, row = divmod(int(position), USERS_OF_A_GROUP)
-        items = self._group(group)[row].values
-        return from_arrow(items, self._item_ids)
+        return self._group(group, column)[row].values
 
-    def of_several(self, users: Ids) -> Any:
-        """Return the items of N users as an Arrow array of N lists, empty for who is not known.
-
-        All histories are read the first time, and kept.
-        """
-        if self._whole is None:
-            whole = parquet_files.read(self._path, ["hist_item_id"])
-            column = whole["hist_item_id"].combine_chunks()
-            empty = pa.array([[]], type=column.type)
-            self._whole = pa.concat_arrays([column, empty])
-        positions = self.users.positions(users)
-        return self._whole.take(pa.array(np.where(positions < 0, len(self.users), positions)))
-
-    def _read_group(self, group: int) -> Any:
-        return parquet_files.read_group(self._path, group, "hist_item_id")
+    def _read_group(self, group: int, column: str) -> Any:
+        return parquet_files.read_group(self._path, group, column)

@@ -70,7 +70,9 @@ def about(
         "uses_user": saved.config.use_user or saved.vocabulary.describes_users,
         "max_history": report.max_history,
         "history_order": "oldest first",
-        "context": [*saved.vocabulary.context_dense],
+        "context": saved.context,
+        "log_numbers": [*saved.config.log_numbers],
+        "first_item_attribute": next(iter(saved.vocabulary.item_attributes), None),
         "item_columns": [each.name for each in (*context.item_attributes, *context.item_dense)],
         "user_columns": [each.name for each in (*context.user_attributes, *context.user_dense)],
         "score": {

@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from din_core.errors import WrongRequestError
 from din_core.serving.bundle.contents import Bundle, IdKind
+from din_core.serving.bundle.histories import TIMES
 from din_core.serving.bundle.ids import Id, Ids
+from din_core.serving.bundle.log_numbers import OF_HISTORY_TIMES
 
 #: Rows that are scored at once: their histories are a rectangle in memory.
 ROWS_OF_A_BLOCK = 4096
@@ -30,13 +32,18 @@ class Block:
         users: ``[B]``.
         targets: ``[B]``.
         histories: ``[B, L]``, padded behind.
-        context: By name, float32 ``[B]``, NaN where a number is missing.
+        context: By name, float32 ``[B]``, NaN where a number is missing. A number of the log that
+            the rows do not have is absent.
+        moments: When each row is asked, in seconds, float64 ``[B]``.
+        times: When the events were, likewise, float64 ``[B, L]``; NaN where nobody says.
     """
 
     users: Ids
     targets: Ids
     histories: Ids
     context: dict[str, npt.NDArray[np.float32]]
+    moments: npt.NDArray[np.float64]
+    times: npt.NDArray[np.float64]
 
 
 class Rows:
@@ -58,8 +65,14 @@ class Rows:
             needed["user_id"] = bundle.user_ids
         columns = {name: _ids(_column(rows, name), name, kind) for name, kind in needed.items()}
         columns["hist_item_id"] = _lists(_column(rows, "hist_item_id"), bundle.item_ids)
-        for name in bundle.context:
+        of_log = set(bundle.log_numbers) - set(rows.column_names)
+        self._context = [name for name in bundle.context if name not in of_log]
+        for name in self._context:
             columns[name] = _numbers(_column(rows, name), name)
+        if of_log and "time" in rows.column_names:
+            columns["time"] = _seconds(rows["time"])
+        if by_times := [name for name in OF_HISTORY_TIMES if name in of_log]:
+            columns[TIMES] = _times(rows, columns["hist_item_id"], by_times[0])
         self._rows: Any = pa.table(columns)
 
     def blocks(self) -> Iterator[Block]:
@@ -71,11 +84,22 @@ class Rows:
             users = np.full(len(rows), nobody, np.int64 if bundle.user_ids == "int64" else object)
             if "user_id" in rows.column_names:
                 users = _filled(rows["user_id"], nobody)
+            moments, histories = np.full(len(rows), np.nan), rows["hist_item_id"]
+            if bundle.log_numbers:
+                moments = np.full(len(rows), bundle.log_end)
+            if "time" in rows.column_names:
+                moments = rows["time"].fill_null(bundle.log_end).to_numpy()
+            padded = _rectangle(histories, bundle.padding)
+            times = np.full(padded.shape, np.nan)
+            if TIMES in rows.column_names:
+                times = _rectangle(rows[TIMES], float("nan"))
             yield Block(
                 users,
                 _filled(rows["target_item_id"], bundle.padding),
-                _rectangle(rows["hist_item_id"], bundle.padding),
-                {name: rows[name].to_numpy() for name in bundle.context},
+                padded,
+                {name: rows[name].to_numpy() for name in self._context},
+                moments,
+                times,
             )
 
 
@@ -146,11 +170,54 @@ def _filled(column: Any, nothing: Id) -> Ids:
     return column.fill_null(nothing).to_numpy()
 
 
-def _rectangle(column: Any, padding: Id) -> Ids:
-    """Lists of ids as a rectangle: each list from the left, and padding behind it."""
+def _seconds(column: Any) -> Any:
+    """Moments in seconds: a column of numbers, or of timestamps as `samples` has them."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        microseconds = column.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(pa.int64())
+        return pa.chunked_array([each.to_numpy(False) / 1e6 for each in microseconds.chunks])
+    if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return column.cast(pa.float64())
+    raise WrongRequestError(
+        f"column 'time' holds {kind}; it is to hold timestamps, or seconds since 1970-01-01 UTC"
+    )
+
+
+def _times(rows: Any, histories: Any, of: str) -> Any:
+    """When the events of the histories were, in seconds: as many as there are events."""
+    if TIMES not in rows.column_names:
+        raise WrongRequestError(
+            f"the rows have no column {TIMES!r}, which the model's number {of!r} goes by: when "
+            f"each event of hist_item_id was, in seconds since 1970-01-01 UTC. Or give {of!r} itself"
+        )
+    column = rows[TIMES]
+    try:
+        times = column.cast(pa.list_(pa.float64()))
+    except pa.ArrowException:
+        raise WrongRequestError(
+            f"column {TIMES!r} holds {column.type}; it is to hold lists of seconds"
+        ) from None
+    n_times, n_events = (_lengths(each.combine_chunks()) for each in (times, histories))
+    if len(different := np.flatnonzero(n_times != n_events)):
+        row = int(different[0])
+        raise WrongRequestError(
+            f"row {row}: {n_times[row]} times in {TIMES!r} and {n_events[row]} events in "
+            "'hist_item_id'; give one for each"
+        )
+    return times
+
+
+def _lengths(lists: Any) -> npt.NDArray[np.int64]:
+    if isinstance(lists, pa.ChunkedArray):
+        return np.concatenate([np.zeros(0, np.int64), *map(_lengths, lists.chunks)])
+    return lists.value_lengths().fill_null(0).to_numpy().astype(np.int64)
+
+
+def _rectangle(column: Any, padding: Id | float) -> npt.NDArray[Any]:
+    """Lists as a rectangle: each list from the left, and padding behind it."""
     lists = column.combine_chunks()
     lengths = lists.value_lengths().fill_null(0).to_numpy().astype(np.int64)
-    dtype = np.int64 if isinstance(padding, int) else object
+    dtype = object if isinstance(padding, str) else type(padding)
     rectangle = np.full((len(lists), int(lengths.max(initial=0))), padding, dtype)
     is_event = np.arange(rectangle.shape[1]) < lengths[:, None]
     rectangle[is_event] = lists.flatten().fill_null(padding).to_numpy(zero_copy_only=False)

@@ -99,8 +99,8 @@ def write_all(
     model, vocabulary = saved.model, saved.vocabulary
     with_users = saved.config.use_user or vocabulary.describes_users
     tables, ids = read(vocabulary, vocabularies, with_users=with_users)
-    source = Source(model, tables, ids, list(vocabulary.context_dense), max_history)
-    _refuse_clashes(list(vocabulary.context_dense))
+    source = Source(model, tables, ids, saved.context, max_history)
+    _refuse_clashes(saved.context)
     folder.mkdir(parents=True, exist_ok=True)
     require_writable(model, folder / "din.onnx")
     metadata = {
