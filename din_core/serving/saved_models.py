@@ -26,7 +26,7 @@ from din_core.network.vocabulary import Vocabulary
 
 WEIGHTS_FILE = "model.safetensors"
 DESCRIPTION_FILE = "model.json"
-FORMAT = 2
+FORMAT = 3
 
 
 class SavedModelError(DinError, ValueError):
@@ -91,11 +91,13 @@ def save_model(
         "tensors_hash": saved_hash,
         "metadata": dict(metadata or {}),
     }
+    # Keys stay in their order: that of the columns is the one in which the network puts them side
+    # by side, so a model read back in another order is another function of the same weights.
     with replacing(directory / WEIGHTS_FILE) as temporary:
         # One key: the header's keys are written in no fixed order.
-        save_file(tensors, temporary, metadata={"din": json.dumps(description, sort_keys=True)})
+        save_file(tensors, temporary, metadata={"din": json.dumps(description)})
     with replacing(directory / DESCRIPTION_FILE) as temporary:
-        temporary.write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(description, indent=2) + "\n")
     return saved_hash
 
 

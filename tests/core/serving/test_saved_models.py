@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from din_core.config import DINConfig
+from din_core.network.features import Normalization
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
 from din_core.network.vocabulary import Vocabulary
@@ -45,6 +46,29 @@ def test_a_saved_model_predicts_the_same_when_read_back(tmp_path, model):
     assert read.metadata == {"auc": 0.75}
     assert read.tensors_hash == saved == tensors_hash(model.state_dict())
     assert not read.model.training
+
+
+def test_columns_keep_their_order_and_the_model_its_answers(tmp_path):
+    vocabulary = Vocabulary(
+        n_users=4,
+        n_items=5,
+        item_attributes={"cate_idx": 2, "brand_idx": 2},
+        item_dense={"weight": Normalization(), "price": Normalization()},
+        user_attributes={"town_idx": 3, "age_idx": 3},
+    )
+    torch.manual_seed(0)
+    model = build_model(CONFIG, vocabulary).eval()
+    save_model(tmp_path, model, CONFIG, vocabulary)
+
+    read = load_model(tmp_path)
+
+    inputs = {
+        each.name: torch.tensor([[1, 2], [2, 0]] if "hist" in each.name else [1, 2])
+        for each in model.input_features
+    }
+    inputs |= {"target_weight": torch.tensor([1.0, 2.0]), "target_price": torch.tensor([5.0, 0.0])}
+    assert list(read.vocabulary.item_attributes) == ["cate_idx", "brand_idx"]
+    assert torch.equal(read.model(inputs), model(inputs))
 
 
 def test_the_description_is_readable_beside_the_weights(tmp_path, model):
@@ -97,7 +121,7 @@ def test_another_programs_safetensors_file_is_refused(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(SavedModelError, match="format None instead of 2"):
+    with pytest.raises(SavedModelError, match="format None instead of 3"):
         load_model(tmp_path)
 
 
