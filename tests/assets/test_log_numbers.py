@@ -1,4 +1,4 @@
-"""A model that takes every number of the log, by one run of everything, and served from its bundle."""
+"""A model that takes every number of the log: one run of everything, and its bundle at work."""
 
 from __future__ import annotations
 
@@ -54,3 +54,58 @@ def test_every_asset_is_made_of_a_model_with_numbers_of_the_log(made, ranker):
     assert every <= made.versions().keys()
     assert made.query("select count(*) > 0 from base_model_predictions") == [(True,)]
     assert ranker.bundle.context == ranker.bundle.log_numbers == NAMES
+
+
+def asked_of_the_model(made):
+    """Test samples as the model saw them: moment, history with its times, and the answer."""
+    return made.query(
+        """
+        select
+            users.user_id,
+            items.item_id,
+            cast(test_predictions.score as double),
+            any_value(cast(asked.time as double)),
+            list(history_items.item_id order by past.position),
+            list(cast(past.time as double) order by past.position)
+        from test_predictions
+        inner join users using (user_idx)
+        inner join items on test_predictions.target_item_idx = items.item_idx
+        inner join events as asked using (user_idx, position)
+        inner join events as past
+            on
+                past.user_idx = test_predictions.user_idx
+                and past.position <= test_predictions.history_end
+        inner join items as history_items on past.item_idx = history_items.item_idx
+        group by all
+        order by all
+        limit 30
+        """
+    )
+
+
+def test_a_request_with_its_moment_has_the_answer_of_the_model(made, ranker):
+    for user, item, expected, at, history, times in asked_of_the_model(made):
+        asked = {"user_id": user, "history": history, "at": at, "history_times": times}
+        ranking = ranker.rank(**asked, candidates=[item], exclude_history=False)
+        assert ranking.probability == pytest.approx([expected], abs=1e-5)
+        explanation = ranker.explain(**asked, item_id=item)
+        assert explanation.probability == pytest.approx(expected, abs=1e-5)
+
+
+def test_pairs_and_sql_go_by_the_end_of_the_log(made, ranker):
+    bundle = made.home / "artifacts" / "bundle" / "current"
+    candidates = list(range(25))
+    at_the_end = ranker.rank(user_id=3, candidates=candidates, exclude_history=False, k=25)
+    by_item = dict(at_the_end)
+    with duckdb.connect(str(made.home / "pipeline.duckdb"), read_only=True) as con:
+        [(end,)] = con.execute("select cast(max(time) as double) from events").fetchall()
+    said = ranker.rank(user_id=3, candidates=candidates, exclude_history=False, k=25, at=end)
+    assert dict(said) == pytest.approx(by_item, abs=1e-6)
+    few = ranker.score_pairs([3, 4, 3], [7, 7, 8])  # scored as rows, more of them user by user
+    assert few[[0, 2]] == pytest.approx([by_item[7], by_item[8]], abs=1e-6)
+    with attach(bundle) as con:
+        scores = con.sql("select din_score(3, range) from range(25) order by range").fetchnumpy()
+    [column] = scores.values()
+    assert np.asarray(column) == pytest.approx([by_item[item] for item in candidates], abs=1e-6)
+    later = ranker.rank(user_id=3, candidates=candidates, exclude_history=False, k=25, at=2 * end)
+    assert dict(later) != pytest.approx(by_item, abs=1e-6)

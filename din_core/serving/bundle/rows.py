@@ -188,7 +188,8 @@ def _times(rows: Any, histories: Any, of: str) -> Any:
     if TIMES not in rows.column_names:
         raise WrongRequestError(
             f"the rows have no column {TIMES!r}, which the model's number {of!r} goes by: when "
-            f"each event of hist_item_id was, in seconds since 1970-01-01 UTC. Or give {of!r} itself"
+            "each event of hist_item_id was, in seconds since 1970-01-01 UTC. Or give "
+            f"{of!r} itself"
         )
     column = rows[TIMES]
     try:
