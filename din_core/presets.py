@@ -3,7 +3,8 @@
 ``tutorial`` is torch-rechub's DIN tutorial, which is what the dataclasses default to. ``best`` was
 selected on validation only (``benchmarks/search_best.py``): product inputs beside the attention's
 output, sampled negatives redrawn every epoch, and an average of the weights. ``default`` is
-``best`` with fewer epochs, for an answer within a minute or two.
+``best`` with fewer epochs, for an answer within a minute or two. ``trends`` is ``best`` with numbers
+that the log itself says, for one in which popularity moves (``docs/evidence.md``).
 """
 
 from __future__ import annotations
@@ -51,3 +52,18 @@ BEST = Preset(
 )
 
 DEFAULT = Preset(model=BEST.model, training=replace(BEST.training, n_epoch=10))
+
+TRENDS = Preset(
+    model=replace(
+        BEST.model,
+        log_numbers=(
+            "popularity",
+            "popularity_90_days",
+            "popularity_365_days",
+            "days_since_item_event",
+            "days_since_last_event",
+            "same_moment_events",
+        ),
+    ),
+    training=BEST.training,
+)

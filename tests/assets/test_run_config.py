@@ -147,7 +147,7 @@ def test_value_out_of_range_is_refused():
         training.DinModelConfig(dropout=1.0)
 
 
-@pytest.mark.parametrize("name", ["tutorial", "default", "best"])
+@pytest.mark.parametrize("name", ["tutorial", "default", "best", "trends"])
 def test_preset_file_gives_the_library_preset(name):
     preset = getattr(presets, name.upper())
     file = yaml.safe_load(next(p for p in PRESETS if p.stem == name).read_text())
