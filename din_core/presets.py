@@ -3,8 +3,8 @@
 ``tutorial`` is torch-rechub's DIN tutorial, which is what the dataclasses default to. ``best`` was
 selected on validation only (``benchmarks/search_best.py``): product inputs beside the attention's
 output, sampled negatives redrawn every epoch, and an average of the weights. ``default`` is
-``best`` with fewer epochs, for an answer within a minute or two. ``trends`` is ``best`` with numbers
-that the log itself says, for one in which popularity moves (``docs/evidence.md``).
+``best`` with fewer epochs, for an answer within a minute or two. ``trends`` is ``best`` with
+numbers that the log itself says, for one in which popularity moves (``docs/evidence.md``).
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from din_core.serving.answers import Event, Explanation, Ranking
 from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
 from din_core.serving.bundle.graphs import Graphs, IndexGraphs, Numbers, RawGraphs, Sessions
-from din_core.serving.bundle.histories import TIMES, Histories
+from din_core.serving.bundle.histories import TIMES, Histories, Shown
 from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, one_id, several_ids
-from din_core.serving.bundle.log_numbers import OF_HISTORY_TIMES, LogNumbers, Moment, seconds_of
+from din_core.serving.bundle.log_numbers import LogNumbers, Moment
 from din_core.serving.bundle.rows import Block, Rows
 
 Float32 = npt.NDArray[np.float32]
@@ -124,7 +123,7 @@ class Ranker:
         shown = self._history(user, history, history_times)
         seen, notes = shown.items, shown.notes
         asked, unknown = self._candidates(candidates)
-        numbers_asked = self._numbers(asked, shown, context, at)
+        numbers_asked = self._described(asked, shown, context, at)
         kept = self._outside(asked, seen) if exclude_history else np.ones(len(asked), dtype=bool)
         excluded = list(dict.fromkeys(asked[~kept].tolist()))
         asked = asked[kept]
@@ -223,7 +222,7 @@ class Ranker:
         items = several_ids(item_ids, self.bundle.item_ids, "item_ids")
         if len(users) != len(items):
             raise WrongRequestError(f"{len(users)} user_ids and {len(items)} item_ids; give pairs")
-        given, moment = self._given(context, len(users)), self._moment(at)
+        given, moment = self._context(context, len(users)), self._log_numbers.moment(at)
         if len(users) == 0:
             return np.zeros(0, np.float32)
         starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]])
@@ -240,7 +239,7 @@ class Ranker:
             user = users[start].item() if self.bundle.user_ids == "int64" else users[start]
             numbers_of_user = {name: values[of_user] for name, values in given.items()}
             shown = self._history(user, None)
-            of_rows = self._numbers(items[of_user], shown, numbers_of_user, at)
+            of_rows = self._described(items[of_user], shown, numbers_of_user, at)
             scores[of_user] = self._graphs.rank(user, shown.items, items[of_user], of_rows)
         return scores
 
@@ -282,7 +281,7 @@ class Ranker:
             "user_id": as_array([self._or_nobody(user)], self.bundle.user_ids),
             "history_item_id": seen,
             "candidate_item_id": candidate,
-            **self._numbers(candidate, shown, context, at),
+            **self._described(candidate, shown, context, at),
         }
         answer = self.sessions.run(contents.EXPLAIN, feeds)
         probability = float(answer["probability"][0])
@@ -320,7 +319,7 @@ class Ranker:
         user: Id | None,
         history: Iterable[Id] | None,
         history_times: Iterable[Moment] | None = None,
-    ) -> _Shown:
+    ) -> Shown:
         """Return the history to go by, what is to be said of it, and whether the user is known."""
         notes: list[str] = []
         found = None if user is None else self._histories.of(user)
@@ -335,40 +334,13 @@ class Ranker:
             notes.append(
                 "the history is empty: the order is the one for somebody of whom nothing is known"
             )
-        times = np.full(len(seen), np.nan)
-        if history_times is not None:
-            times = self._given_times(history, history_times, len(seen))
-        elif history is None and user is not None and self._log_numbers.names:
-            times = self._histories.times_of(user)
-        return _Shown(seen, times, notes, found is not None)
-
-    def _given_times(
-        self, history: Iterable[Id] | None, given: Iterable[Moment], n_events: int
-    ) -> npt.NDArray[np.float64]:
-        self._require_log_numbers("history_times")
-        if history is None:
+        if history_times is not None and history is None:
             raise WrongRequestError("history_times are given, and no history; give both")
-        times = [seconds_of(each, f"history_times[{place}]") for place, each in enumerate(given)]
-        if len(times) != n_events:
-            raise WrongRequestError(
-                f"history_times are {len(times)}, and the history has {n_events} events; give one "
-                "for each"
-            )
-        return np.array(times, dtype=np.float64)
-
-    def _moment(self, at: Moment | None) -> float:
-        """The moment that numbers of the log are counted for; NaN for a model without any."""
-        if at is not None:
-            self._require_log_numbers("at")
-            return seconds_of(at, "at")
-        return self.bundle.log_end if self._log_numbers.names else np.nan
-
-    def _require_log_numbers(self, name: str) -> None:
-        if not self._log_numbers.names:
-            raise WrongRequestError(
-                f"{name} is given, and the model takes no number of the log (log_numbers) that it "
-                "would matter to; leave it out"
-            )
+        if history is None and user is not None and self._log_numbers.names:
+            times = self._histories.times_of(user)
+        else:
+            times = self._log_numbers.times(history_times, len(seen))
+        return Shown(seen, times, notes, found is not None)
 
     def _candidates(self, candidates: Iterable[Id] | None) -> tuple[Ids, list[Id]]:
         """Return the candidates, and those that the model does not know."""
@@ -392,35 +364,26 @@ class Ranker:
         seen = set(history.tolist())
         return np.array([each not in seen for each in candidates.tolist()], dtype=bool)
 
-    def _numbers(
-        self, candidates: Ids, shown: _Shown, context: Context | None, at: Moment | None
+    def _described(
+        self, candidates: Ids, shown: Shown, context: Context | None, at: Moment | None
     ) -> Numbers:
         """Return the numbers of the context, one for each candidate; NaN is a missing one."""
-        moment = self._moment(at)
-        given = self._given(context, len(candidates))
+        moment, given = self._log_numbers.moment(at), self._context(context, len(candidates))
         left = [name for name in self._log_numbers.names if name not in given]
         if not left:
             return given
-        without = [name for name in OF_HISTORY_TIMES if name in left]
-        if without and np.isnan(shown.times).any():
-            shown.notes.append(
-                "nobody says when the events of the history were (history_times), and so "
-                f"{' and '.join(without)} count as missing"
-            )
+        if missing := self._log_numbers.missing(left, shown.times):
+            shown.notes.append(missing)
         if candidates is self._catalogue:
             targets = np.arange(1, len(self._items) + 1)
         else:
             targets = self._items.positions(candidates) + 1
-        counted = self._log_numbers.of(
-            left,
-            targets,
-            np.full(len(candidates), moment),
-            self._items.positions(shown.items)[None] + 1,
-            shown.times[None],
-        )
+        moments = np.full(len(candidates), moment)
+        events = self._items.positions(shown.items) + 1
+        counted = self._log_numbers.of(left, targets, moments, events[None], shown.times[None])
         return {**given, **counted}
 
-    def _given(self, context: Context | None, n_rows: int) -> dict[str, Float32]:
+    def _context(self, context: Context | None, n_rows: int) -> dict[str, Float32]:
         """Return the numbers that the caller gives, and NaN for columns of the log left out."""
         given = {} if context is None else dict(context)
         if unknown := [name for name in given if name not in self.bundle.context]:
@@ -433,23 +396,6 @@ class Ranker:
             for name in self.bundle.context
             if name in given or name not in self._log_numbers.names
         }
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A history as the model is shown it.
-
-    Attributes:
-        items: Oldest first ``[L]``.
-        times: When its events were, in seconds, NaN where nobody says ``[L]``.
-        notes: What is to be said of it.
-        is_known: Whether the user is.
-    """
-
-    items: Ids
-    times: npt.NDArray[np.float64]
-    notes: list[str]
-    is_known: bool
 
 
 def _some(ids: list[Id]) -> str:

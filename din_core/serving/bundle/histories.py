@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,23 @@ from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, from_arrow
 USERS_OF_A_GROUP = 4096
 ITEMS, TIMES = "hist_item_id", "hist_time"
 _GROUPS_KEPT = 64
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A history as the model is shown it.
+
+    Attributes:
+        items: Oldest first ``[L]``.
+        times: When its events were, in seconds, NaN where nobody says, float64 ``[L]``.
+        notes: What is to be said of it, in sentences.
+        is_known: Whether the user is.
+    """
+
+    items: Ids
+    times: npt.NDArray[np.float64]
+    notes: list[str]
+    is_known: bool
 
 
 class Histories:

@@ -8,9 +8,8 @@ history, it is ``[1, L]``.
 from __future__ import annotations
 
 import datetime
-import functools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,7 @@ def seconds_of(moment: object, name: str) -> float:
 
 
 class LogNumbers:
-    """Computes the numbers of the log that a model takes; what it needs is read at the first use.
+    """Computes the numbers of the log that a model takes.
 
     Args:
         bundle: The bundle.
@@ -66,8 +65,76 @@ class LogNumbers:
 
     def __init__(self, bundle: Bundle, n_items: int) -> None:
         self.names = bundle.log_numbers
-        self._bundle = bundle
-        self._n_items = n_items
+        self._max_history = bundle.max_history
+        if not self.names:
+            return
+        self._log_end = bundle.log_end
+        events = parquet_files.read(bundle.path(contents.ITEM_EVENTS))
+        self._timeline = ItemTimeline(
+            events["item_idx"].to_numpy(), events["time"].to_numpy(), n_items
+        )
+        if "same_category_events" in self.names:
+            column = bundle.about["first_item_attribute"]
+            rows = parquet_files.read(bundle.path(contents.ITEMS), [column])
+            category = rows[column].fill_null(0).to_numpy()
+            self._category = np.concatenate([[0], category]).astype(np.int64)
+
+    def moment(self, at: Moment | None) -> float:
+        """Return the moment of a request in seconds, by default the end of the log.
+
+        For a model without such numbers it is NaN.
+
+        Raises:
+            WrongRequestError: It is no moment, or given for a model without such numbers.
+        """
+        if at is None:
+            return self._log_end if self.names else math.nan
+        self._require_names("at")
+        return seconds_of(at, "at")
+
+    def times(self, given: Iterable[Moment] | None, n_events: int) -> Float64:
+        """Return the times of a history as a caller gives them, NaN where none are given.
+
+        Args:
+            given: One for each event.
+            n_events: L.
+
+        Raises:
+            WrongRequestError: One is no moment, there are more or fewer than events, or the model
+                has no such numbers.
+        """
+        if given is None:
+            return np.full(n_events, np.nan)
+        self._require_names("history_times")
+        times = [seconds_of(each, f"history_times[{place}]") for place, each in enumerate(given)]
+        if len(times) != n_events:
+            raise WrongRequestError(
+                f"history_times are {len(times)}, and the history has {n_events} events; give one "
+                "for each"
+            )
+        return np.array(times, dtype=np.float64)
+
+    def missing(self, names: Collection[str], times: Float64) -> str | None:
+        """Say which numbers are missing where nobody says when the events were.
+
+        Args:
+            names: Those that are to be computed.
+            times: Of the history ``[L]``.
+        """
+        without = [name for name in OF_HISTORY_TIMES if name in names]
+        if not without or not np.isnan(times).any():
+            return None
+        return (
+            "nobody says when the events of the history were (history_times), and so "
+            f"{' and '.join(without)} count{'s' if len(without) == 1 else ''} as missing"
+        )
+
+    def _require_names(self, argument: str) -> None:
+        if not self.names:
+            raise WrongRequestError(
+                f"{argument} is given, and the model takes no number of the log (log_numbers) that "
+                "it would matter to; leave it out"
+            )
 
     def of(
         self,
@@ -92,7 +159,7 @@ class LogNumbers:
         """
         is_known = events != 0
         n_later = is_known.sum(1, keepdims=True) - is_known.cumsum(1)
-        counted = is_known & (n_later < self._bundle.max_history)
+        counted = is_known & (n_later < self._max_history)
         found: dict[str, npt.NDArray[Any]] = {}
         for name in names:
             if name in WINDOWS:
@@ -109,18 +176,6 @@ class LogNumbers:
                 number = np.log1p((is_same & counted).sum(1))
                 found[name] = np.where((np.isnan(times) & counted).any(1), np.nan, number)
         return {name: each.astype(np.float32) for name, each in found.items()}
-
-    @functools.cached_property
-    def _timeline(self) -> ItemTimeline:
-        events = parquet_files.read(self._bundle.path(contents.ITEM_EVENTS))
-        return ItemTimeline(events["item_idx"].to_numpy(), events["time"].to_numpy(), self._n_items)
-
-    @functools.cached_property
-    def _category(self) -> Int64:
-        """Index of the first attribute of each item, ``[I + 1]``."""
-        column = self._bundle.about["first_item_attribute"]
-        rows = parquet_files.read(self._bundle.path(contents.ITEMS), [column])
-        return np.concatenate([[0], rows[column].fill_null(0).to_numpy()]).astype(np.int64)
 
 
 def _last(times: Float64, counted: npt.NDArray[np.bool_]) -> Float64:
