@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import datetime
 from pathlib import Path
 
 from din_assets.runs.folders import home
@@ -21,6 +22,30 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
 def bundle_folder(named: Path | None) -> Path:
     """Return the folder of the bundle: the one that is named, or that of the last run."""
     return named if named is not None else home() / "artifacts" / "bundle" / "current"
+
+
+def add_at(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the moment of the question."""
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        type=_moment,
+        help="the moment that numbers of the log are counted for, in seconds since 1970-01-01 or "
+        "as 2024-05-31T12:00, both UTC; by default the end of the log",
+    )
+
+
+def _moment(text: str) -> float | datetime.datetime:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number of seconds nor a time as 2024-05-31T12:00"
+        ) from None
 
 
 def split_ids(text: str) -> list[str]:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from din_assets.command.bundles import add_bundle, bundle_folder, split_ids
+from din_assets.command.bundles import add_at, add_bundle, bundle_folder, split_ids
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_assets.runs.folders import home
@@ -35,6 +35,7 @@ def add_parser(commands: Commands) -> None:
         metavar="IDS",
         help="items that the user touched, oldest first, separated by commas",
     )
+    add_at(parser)
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     add_bundle(parser)
 
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         history=None
         if history is None
         else [parsed_id(each, bundle.item_ids, "--history") for each in split_ids(history)],
+        at=arguments.at,
     )
     own = history is not None or arguments.bundle is not None
     events = described_events.described(

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from din_assets.command.bundles import add_bundle, bundle_folder, read_ids, split_ids
+from din_assets.command.bundles import add_at, add_bundle, bundle_folder, read_ids, split_ids
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_core.escaping import printable
@@ -41,6 +41,7 @@ def add_parser(commands: Commands) -> None:
         default=[],
         help="a number of the moment, for a model that takes some; may be repeated",
     )
+    add_at(parser)
     parser.add_argument("--top", metavar="K", type=int, default=10, help="default: %(default)s")
     parser.add_argument(
         "--with-history",
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         k=arguments.top,
         exclude_history=not arguments.with_history,
         context=dict(_number(each) for each in arguments.context),
+        at=arguments.at,
     )
     if arguments.json:
         print(json.dumps(ranking.to_dict(), ensure_ascii=False))

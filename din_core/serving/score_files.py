@@ -51,7 +51,9 @@ def score(
         ranker: What scores.
         rows: Parquet file: pairs of ``user_id`` and ``item_id``, or rows of ``samples``, which have
             ``target_item_id`` and ``hist_item_id``; numbers of the context where the model takes
-            some (of pairs, one without a column is missing). Other columns are passed on.
+            some (of pairs, one without a column is missing). Numbers of the log that are no columns
+            are counted: of rows as :meth:`Ranker.score` does, of pairs for the end of the log.
+            Other columns are passed on.
         out: The file to write; it is there when it is complete, and a former one until then.
         on_progress: Told how far it is, every few seconds.
         seconds_between: How many.

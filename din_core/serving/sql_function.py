@@ -30,7 +30,8 @@ def attach(
     ``din_score(user_id, item_id)`` is the score of an item for a user with the history that the
     bundle has of the user; unknown ids count as unknown, NULL gives NULL. It is computed a few
     thousand rows at a time, and fastest where rows of one user stand together. Numbers of the
-    moment, which some models take, count as missing.
+    moment, which some models take, count as missing, but those of the log (``log_numbers``) are
+    counted for its end.
 
     Args:
         bundle: The bundle's folder, or ``current`` beside its versions.

@@ -60,6 +60,17 @@ class RankRequest(BaseModel):
         dict[str, Number | list[Number | None]] | None,
         Field(description="Numbers of the moment by name: one, or one for each candidate"),
     ] = None
+    at: Annotated[
+        Number | None,
+        Field(
+            description="Moment that numbers of the log are counted for, in seconds since "
+            "1970-01-01 UTC; the end of the log where left out"
+        ),
+    ] = None
+    history_times: Annotated[
+        list[Number] | None,
+        Field(description="When each event of `history` was, likewise; for numbers of the log"),
+    ] = None
     k: Annotated[StrictInt, Field(ge=1, le=1_000_000, description="Items to return")] = 10
     exclude_history: Annotated[
         bool, Field(strict=True, description="Leave out what is in the history")
@@ -191,6 +202,8 @@ def _add_rank(app: FastAPI, current: CurrentBundle, limits: Limits) -> None:
             k=asked.k,
             exclude_history=asked.exclude_history,
             context=_context(asked),
+            at=asked.at,
+            history_times=asked.history_times,
         )
         answer = ranking.to_dict()
         if asked.explain:
@@ -210,7 +223,12 @@ def _events(bundle: LoadedBundle, asked: RankRequest, item: int | str) -> list[d
         for name, numbers in _context(asked).items()
     }
     explanation = bundle.ranker.explain(
-        user_id=asked.user_id, item_id=item, history=asked.history, context=context
+        user_id=asked.user_id,
+        item_id=item,
+        history=asked.history,
+        context=context,
+        at=asked.at,
+        history_times=asked.history_times,
     )
     return explanation.to_dict()["events"]
 

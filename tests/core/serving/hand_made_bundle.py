@@ -31,14 +31,35 @@ PADDING = {"int64": -1, "string": ""}
 VERSION = "v1"
 
 
-def write(folder: Path, kind: str = "int64", *, context: tuple[str, ...] = ()) -> Path:
+#: Index of the item and time of each training event, in days, and the times of the histories.
+EVENTS = [(1, 0), (1, 100), (2, 10), (4, 100)]
+HISTORY_DAYS = [[0, 100], []]
+END = 110
+
+
+def write(
+    folder: Path,
+    kind: str = "int64",
+    *,
+    context: tuple[str, ...] = (),
+    log_numbers: tuple[str, ...] = (),
+) -> Path:
     """Write the bundle and return its folder.
 
-    With a number of the context, the score has a tenth of it on top, none where it is NaN.
+    With a number of the context, the score has a tenth of it on top, none where it is NaN. Those
+    that are ``log_numbers`` are counted in ``EVENTS``, up to the day ``END``. The items' first
+    attribute is 1, 2, 1, and unknown of the last.
     """
+    context += log_numbers
     (folder / "vocabularies").mkdir(parents=True)
     items, users = list(ITEMS[kind]), USERS[kind]
-    rows = pa.table({"item_idx": pa.array(range(1, len(items) + 1), pa.int32()), "item_id": items})
+    rows = pa.table(
+        {
+            "item_idx": pa.array(range(1, len(items) + 1), pa.int32()),
+            "item_id": items,
+            "cate_idx": pa.array([1, 2, 1, None], pa.int32()),
+        }
+    )
     parquet.write_table(rows, folder / "vocabularies" / "items.parquet")
     histories = pa.table(
         {
@@ -46,6 +67,14 @@ def write(folder: Path, kind: str = "int64", *, context: tuple[str, ...] = ()) -
             "hist_item_id": pa.array(list(users.values()), pa.list_(rows["item_id"].type)),
         }
     )
+    if log_numbers:
+        seconds = [[day * 86_400.0 for day in days] for days in HISTORY_DAYS]
+        histories = histories.append_column("hist_time", pa.array(seconds, pa.list_(pa.float64())))
+        columns = {
+            "item_idx": pa.array([item for item, _ in EVENTS], pa.int32()),
+            "time": [day * 86_400.0 for _, day in EVENTS],
+        }
+        parquet.write_table(pa.table(columns), folder / "item_events.parquet")
     parquet.write_table(histories, folder / "histories.parquet", row_group_size=USERS_OF_A_GROUP)
     onnx.save(_rank(kind, context), folder / "rank.onnx")
     onnx.save(_score(kind, context), folder / "score.onnx")
@@ -61,6 +90,9 @@ def write(folder: Path, kind: str = "int64", *, context: tuple[str, ...] = ()) -
             "uses_user": False,
             "max_history": 3,
             "context": list(context),
+            "log_numbers": list(log_numbers),
+            "first_item_attribute": "cate_idx",
+            "log": {"last_time": END * 86_400.0},
             "left_out": {},
         },
     )
