@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import get_args
 
@@ -9,6 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from din_assets.command import cli
 from din_core.config import LogNumber
 from din_core.serving import attach
 from din_core.serving.ranker import Ranker
@@ -109,3 +111,44 @@ def test_pairs_and_sql_go_by_the_end_of_the_log(made, ranker):
     assert np.asarray(column) == pytest.approx([by_item[item] for item in candidates], abs=1e-6)
     later = ranker.rank(user_id=3, candidates=candidates, exclude_history=False, k=25, at=2 * end)
     assert dict(later) != pytest.approx(by_item, abs=1e-6)
+
+
+def test_commands_say_the_moment(made, ranker, capsys):
+    bundle = str(made.home / "artifacts" / "bundle" / "current")
+    asked = ["--user", "3", "--bundle", bundle, "--json"]
+    expected = ranker.rank(user_id=3, k=1, at=900 * DAY)
+    for moment in (str(900 * DAY), "1972-06-19"):
+        assert cli.main(["rank", *asked, "--top", "1", "--at", moment]) == 0
+        [item] = json.loads(capsys.readouterr().out)["items"]
+        assert item["probability"] == pytest.approx(float(expected.probability[0]), abs=1e-6)
+        best = str(expected.item_id[0])
+        assert cli.main(["explain", *asked, "--item", best, "--at", moment]) == 0
+        explained = json.loads(capsys.readouterr().out)
+        assert explained["probability"] == pytest.approx(item["probability"], abs=1e-6)
+    with pytest.raises(SystemExit):
+        cli.main(["rank", *asked, "--at", "noon"])
+    assert "'noon' is neither a number of seconds nor a time as" in capsys.readouterr().err
+
+
+def test_a_logged_negative_is_counted_for_its_own_moment(tmp_path):
+    """The bundle is compared with the model's answers, so the run succeeds only where it is."""
+    chance = random.Random(5)
+    shown = [
+        f"{user},{item},{moment * 40 * DAY},{int(place == 0)},{item % 4},b{item % 3}"
+        for user in range(20)
+        for moment in range(6)
+        for place, item in enumerate(chance.sample(range(25), 3))
+    ]
+    log = write_rows(
+        tmp_path / "log.csv", *shown, header="user_id,item_id,time,label,cate_id,brand"
+    )
+    with run_history() as instance:
+        pipeline = Pipeline(tmp_path / "data", instance)
+        # The first attribute, by which categories are compared, is not the first by its name.
+        attributes = {"path": str(log), "item_attribute_cols": ["cate_id", "brand"]}
+        pipeline.config["ops"]["interactions"] = {"config": attributes}
+        pipeline.config["ops"]["din_model"]["config"]["log_numbers"] = NAMES
+        result = pipeline.run()
+        assert result.success, failure_of(result)
+        [made] = result.asset_materializations_for_node("bundle")
+        assert made.metadata["compared_samples"].value == 60

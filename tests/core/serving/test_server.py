@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 
 import numpy as np
@@ -238,3 +239,19 @@ def test_no_server_starts_with_a_damaged_one(versions):
     (versions / "v1" / "score.onnx").write_bytes(b"half")
     with pytest.raises(BundleError, match=r"score\.onnx"):
         create_app(versions / "current")
+
+
+def test_numbers_of_the_log_are_counted_for_the_moment_of_a_request(tmp_path):
+    folder = hand_made_bundle.write(
+        tmp_path / "v1", log_numbers=("days_since_item_event", "days_since_last_event")
+    )
+    day = 86_400
+    with TestClient(create_app(folder, SMALL)) as client:
+        request = {"history": [20], "candidates": [10], "at": 103 * day, "history_times": [day]}
+        (item,) = client.post("/rank", json=request).json()["items"]
+        # The item's last event was on day 100, that of the history is said to be on day 1.
+        expected = 0.1 + 0.004 + 0.1 * (math.log1p(3) + math.log1p(102))
+        assert item["probability"] == pytest.approx(expected)
+        del request["history"]
+        answer = client.post("/rank", json=request)
+        assert (answer.status_code, answer.json()["field"]) == (400, "history_times")
