@@ -40,8 +40,9 @@ def require_agreement(con: duckdb.DuckDBPyConnection, folder: Path) -> tuple[flo
     """
     context = recorded_choices.recorded_context(con)
     ranker = Ranker(folder)
-    variables = {**context.variables(), "with_times": bool(ranker.bundle.log_numbers)}
-    rows = con.sql(sql_files.render("served_test_samples", **variables)).to_arrow_table()
+    with_times = bool(ranker.bundle.log_numbers)
+    query = sql_files.render("served_test_samples", **context.variables(), with_times=with_times)
+    rows = con.sql(query).to_arrow_table()
     scores = ranker.score(rows)
     difference = float(np.abs(scores - rows["score"].to_numpy()).max(initial=0.0))
     if not difference <= TOLERANCE:

@@ -140,11 +140,20 @@ def _training(about: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {each['split']} | {each['samples']:,} | {each['positives']:,} |"
     yield ""
     described = {"items": about["item_columns"], "users": about["user_columns"]}
-    described["the moment"] = about["context"]
+    described["the moment"] = [
+        name for name in about["context"] if name not in about["log_numbers"]
+    ]
     for what, columns in described.items():
         if columns:
             yield f"What describes {what}: {', '.join(map(markdown_code, columns))}."
             yield ""
+    if about["log_numbers"]:
+        names = ", ".join(map(markdown_code, about["log_numbers"]))
+        yield (
+            f"Counted in the log, of training events before the moment of a request: {names}. "
+            "`Ranker` counts them; to a graph they are sent, and NaN is a missing one."
+        )
+        yield ""
 
 
 def _span(log: Mapping[str, Any]) -> str:
