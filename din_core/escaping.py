@@ -51,6 +51,16 @@ def markdown_code(text: str) -> str:
     return f"{fence} {text} {fence}"
 
 
+def markdown_code_cell(text: str) -> str:
+    r"""Text as code within a cell of a table of Markdown, where a bar would end the cell.
+
+    Example:
+        >>> print(markdown_code_cell("a|b_c"))
+        `a\|b_c`
+    """
+    return markdown_code(text).replace("|", r"\|")
+
+
 def dot_label(*lines: str) -> str:
     r"""Lines as the quoted label of a Graphviz node.
 

@@ -4,7 +4,13 @@ import re
 
 import pytest
 
-from din_core.escaping import dot_label, markdown_code, markdown_text, printable
+from din_core.escaping import (
+    dot_label,
+    markdown_code,
+    markdown_code_cell,
+    markdown_text,
+    printable,
+)
 
 HOSTILE = [
     '<a href="javascript:alert(1)">x</a>',
@@ -41,6 +47,11 @@ def test_code_cannot_be_ended_from_within():
     assert markdown_code("a b") == "`a b`"
     assert markdown_code("a ``b`` c") == "``` a ``b`` c ```"
     assert markdown_code("a\nb") == "`a\\nb`"
+
+
+def test_code_in_a_cell_ends_neither_the_code_nor_the_cell():
+    assert markdown_code_cell("history_item_id") == "`history_item_id`"
+    assert markdown_code_cell("a|b`c") == "`` a\\|b`c ``"
 
 
 def test_a_terminal_obeys_nothing():

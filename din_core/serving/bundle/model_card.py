@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from din_core.escaping import markdown_code, markdown_text
+from din_core.escaping import markdown_code, markdown_code_cell, markdown_text
 from din_core.serving.bundle import contents
 
 _FILES = {
@@ -24,9 +24,35 @@ _FILES = {
     f"{contents.SQL}/": "what made the samples from the table `interactions`, in order",
     contents.EXAMPLE: "the shortest program that ranks: numpy and onnxruntime alone",
 }
+#: Types of ONNX under the names that numpy has for them.
+_TYPES = {"float": "float32"}
+#: What the figures are, in the order in which they stand in the card.
+_OF_A_SCORE = {
+    "auc": "share of pairs of a taken and another sample in the right order; 0.5 is chance",
+    "gauc": "the same within each user's samples, weighted by their number",
+    "gauc_users_left_out": "users with samples of one label only, who have no AUC",
+    "pr_auc": "average precision",
+    "logloss": "mean negative log-likelihood, in nats",
+    "normalized_entropy": "the logloss over that of the mean label; 1 is no better than it",
+    "calibration_error": "mean distance of score and observed share",
+    "predicted_over_observed": "mean score over share of taken samples; 1 is right",
+}
+_OF_RANKS = {
+    "mrr": "mean of 1 / rank of the taken item",
+    "hr_at_": "share of taken items among the first k",
+    "ndcg_at_": "gain discounted by the logarithm of the rank, of the first k",
+}
+_OF_RIVALS = {
+    "popularity_auc": "ordering by the item's popularity",
+    "item_cooccurrence_auc": "ordering by how often items are taken together",
+    "oracle_auc": "ordering by the true chances of the synthetic log",
+}
 #: Samples under which a slice says little.
 _LEAST_SAMPLES = 100
 _WEAKEST = 5
+#: Test samples under which the figures say little.
+_FEW_SAMPLES = 1_000
+_COUNTS = ("gauc_users_left_out",)
 
 
 def write(about: Mapping[str, Any]) -> str:
@@ -49,6 +75,7 @@ def _front_matter(about: Mapping[str, Any]) -> dict[str, Any]:
     figures = [
         {"type": each["metric"], "value": round(each["value"], 6)}
         for each in _whole_test(about["metrics"])
+        if each["metric"] not in _OF_RIVALS
     ]
     results = {
         "task": {"type": "tabular-classification", "name": "click-through-rate prediction"},
@@ -122,7 +149,8 @@ def _inputs(file: str, graph: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|"
     for each in (*graph["inputs"], *graph["outputs"]):
         shape = ", ".join(map(str, each["shape"]))
-        yield f"| {markdown_text(each['name'])} | {each['type']} | [{shape}] |"
+        kind = _TYPES.get(each["type"], each["type"])
+        yield f"| {markdown_code_cell(each['name'])} | {kind} | [{shape}] |"
     yield ""
 
 
@@ -171,17 +199,51 @@ def _date(seconds: float | None) -> str | None:
 
 
 def _figures(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    figures = _whole_test(metrics)
+    figures = {each["metric"]: each for each in _whole_test(metrics)}
     if not figures:
         return
     yield "## Figures"
     yield ""
-    yield "On the test split; the interval is one of 95%, where there is one."
+    n_samples = max((each.get("n_samples") or 0 for each in figures.values()), default=0)
+    few = "; so few say little" if n_samples < _FEW_SAMPLES else ""
+    yield f"On the test split ({n_samples:,} samples{few}), with intervals of 95% over users where"
+    yield "there are some."
     yield ""
-    yield "| figure | value | interval |"
-    yield "|---|---|---|"
-    for each in figures:
-        yield f"| {each['metric']} | {each['value']:.4f} | {_interval(each)} |"
+    others = {name: "" for name in figures if not _is_described(name)}
+    yield from _figures_of("of the scores", figures, {**_OF_A_SCORE, **others})
+    yield from _figures_of("AUC of what needs no model", figures, _OF_RIVALS)
+    ranks = {
+        name: what
+        for prefix, what in _OF_RANKS.items()
+        for name in sorted((each for each in figures if each.startswith(prefix)), key=_with_numbers)
+    }
+    if ranks:
+        yield "A taken item's rank among other items: `_all` is all items, `_sampled` a sample."
+        yield ""
+    yield from _figures_of("of ranks", figures, ranks)
+
+
+def _is_described(name: str) -> bool:
+    return name in _OF_A_SCORE or name in _OF_RIVALS or name.startswith(tuple(_OF_RANKS))
+
+
+def _with_numbers(name: str) -> list[tuple[int, str]]:
+    """A key for names in which numbers count as numbers: 5 is before 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split("_")]
+
+
+def _figures_of(
+    heading: str, figures: Mapping[str, Mapping[str, Any]], told: Mapping[str, str]
+) -> Iterator[str]:
+    if not any(name in figures for name in told):
+        return
+    yield f"| {heading} | value | interval | what it is |"
+    yield "|---|---|---|---|"
+    for name, what in told.items():
+        if name in figures:
+            each = figures[name]
+            value = f"{each['value']:,.0f}" if name in _COUNTS else f"{each['value']:.4f}"
+            yield f"| {markdown_code_cell(name)} | {value} | {_interval(each)} | {what} |"
     yield ""
 
 
@@ -206,7 +268,7 @@ def _weak_slices(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "| slice | AUC | interval | samples |"
     yield "|---|---|---|---|"
     for each in sorted(slices, key=lambda each: each["value"])[:_WEAKEST]:
-        name = markdown_text(f"{each['slice']}: {each['slice_value']}")
+        name = f"{markdown_code_cell(each['slice'])} {markdown_text(each['slice_value'])}"
         yield f"| {name} | {each['value']:.4f} | {_interval(each)} | {each['n_samples']:,} |"
     yield ""
 
