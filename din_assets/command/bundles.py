@@ -4,9 +4,14 @@ import argparse
 import csv
 import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from din_assets.runs.folders import home
 from din_core.errors import WrongRequestError
+
+if TYPE_CHECKING:
+    from din_core.serving.bundle.contents import IdKind
+    from din_core.serving.bundle.ids import Id
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -49,16 +54,33 @@ def _moment(text: str) -> float | datetime.datetime:
 
 
 def split_ids(text: str) -> list[str]:
-    """Split ids that are separated by commas; one with a comma in it stands in double quotes."""
-    return next(csv.reader([text], skipinitialspace=True), [])
-
-
-def read_ids(path: Path) -> list[str]:
-    """Read ids from a text file, one a line.
+    """Split ids that are separated by commas; one with a comma in it stands in double quotes.
 
     Raises:
-        WrongRequestError: The file cannot be read, or is no text.
+        WrongRequestError: It is no list of ids in one line.
     """
+    try:
+        return next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error as error:
+        raise WrongRequestError(
+            f"{text!r} is no list of ids separated by commas ({error}); an id with a comma stands "
+            "in double quotes, and a double quote in it is written twice"
+        ) from None
+
+
+def read_ids(path: Path, kind: "IdKind") -> "list[Id]":
+    """Read ids from a text file, one a line.
+
+    Args:
+        path: The file; empty lines count for nothing.
+        kind: Type of the ids.
+
+    Raises:
+        WrongRequestError: The file cannot be read, is no text, holds no id, or a line of it is
+            none.
+    """
+    from din_core.serving.bundle.ids import parsed_id
+
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
@@ -66,4 +88,41 @@ def read_ids(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise WrongRequestError(f"{path} is not UTF-8 text; write one item id a line") from error
     # Not by splitlines, nor stripped: an id of text may hold what those take for an end.
-    return [line for line in lines if line]
+    ids = [
+        parsed_id(line, kind, f"{path} line {number}")
+        for number, line in enumerate(lines, start=1)
+        if line
+    ]
+    if not ids:
+        raise WrongRequestError(f"{path} holds no ids; write one item id a line")
+    return ids
+
+
+def add_context(parser: argparse.ArgumentParser) -> None:
+    """Add the option for numbers of the moment."""
+    parser.add_argument(
+        "--context",
+        metavar="NAME=NUMBER",
+        action="append",
+        default=[],
+        help="a number of the moment, for a model that takes some; may be repeated",
+    )
+
+
+def context_of(arguments: argparse.Namespace) -> dict[str, float]:
+    """Return the numbers of the moment by name.
+
+    Raises:
+        WrongRequestError: One is no number, or is given twice.
+    """
+    context: dict[str, float] = {}
+    for text in arguments.context:
+        name, _, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise WrongRequestError(f"--context is {text!r}; write NAME=NUMBER") from None
+        if name in context:
+            raise WrongRequestError(f"--context gives {name!r} twice")
+        context[name] = number
+    return context

@@ -5,7 +5,14 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from din_assets.command.bundles import add_at, add_bundle, bundle_folder, split_ids
+from din_assets.command.bundles import (
+    add_at,
+    add_bundle,
+    add_context,
+    bundle_folder,
+    context_of,
+    split_ids,
+)
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_assets.runs.folders import home
@@ -35,6 +42,7 @@ def add_parser(commands: Commands) -> None:
         metavar="IDS",
         help="items that the user touched, oldest first, separated by commas",
     )
+    add_context(parser)
     add_at(parser)
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     add_bundle(parser)
@@ -61,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         history=None
         if history is None
         else [parsed_id(each, bundle.item_ids, "--history") for each in split_ids(history)],
+        context=context_of(arguments),
         at=arguments.at,
     )
     own = history is not None or arguments.bundle is not None
@@ -68,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         explanation, bundle, None if own else home() / "warehouse.duckdb"
     )
     [of_item] = described_events.attributes_of(bundle, [explanation.item_id])
-    meaning = described_events.weights_meaning(explanation, bundle)
+    meaning = described_events.weights_meaning(bundle)
     if arguments.json:
         answer = {
             **explanation.to_dict(),

@@ -5,7 +5,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from din_assets.command.bundles import add_at, add_bundle, bundle_folder, read_ids, split_ids
+from din_assets.command.bundles import (
+    add_at,
+    add_bundle,
+    add_context,
+    bundle_folder,
+    context_of,
+    read_ids,
+    split_ids,
+)
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_core.escaping import printable
@@ -34,13 +42,7 @@ def add_parser(commands: Commands) -> None:
         type=Path,
         help="items to choose from, one id a line; by default all of the catalogue",
     )
-    parser.add_argument(
-        "--context",
-        metavar="NAME=NUMBER",
-        action="append",
-        default=[],
-        help="a number of the moment, for a model that takes some; may be repeated",
-    )
+    add_context(parser)
     add_at(parser)
     parser.add_argument("--top", metavar="K", type=int, default=10, help="default: %(default)s")
     parser.add_argument(
@@ -70,12 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         history=None
         if history is None
         else [parsed_id(each, items, "--history") for each in split_ids(history)],
-        candidates=None
-        if candidates is None
-        else [parsed_id(each, items, str(candidates)) for each in read_ids(candidates)],
+        candidates=None if candidates is None else read_ids(candidates, items),
         k=arguments.top,
         exclude_history=not arguments.with_history,
-        context=dict(_number(each) for each in arguments.context),
+        context=context_of(arguments),
         at=arguments.at,
     )
     if arguments.json:
@@ -83,16 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show(ranking)
     return 0
-
-
-def _number(text: str) -> tuple[str, float]:
-    from din_core.errors import WrongRequestError
-
-    name, _, value = text.rpartition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise WrongRequestError(f"--context is {text!r}; write NAME=NUMBER") from None
 
 
 def _show(ranking: "Ranking") -> None:

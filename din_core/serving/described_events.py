@@ -114,10 +114,12 @@ def attributes_of(bundle: Bundle, items: list[Id]) -> list[dict[str, Id | None]]
     ]
 
 
-def weights_meaning(explanation: Explanation, bundle: Bundle) -> str:
-    """Say what the weights of an explanation are, and are not."""
+def weights_meaning(bundle: Bundle) -> str:
+    """Say what the weights of a bundle's explanations are, and are not."""
     options = bundle.about["options"].get("din_model", {})
-    has_attention = any(event.attention_weight for event in explanation.events)
+    # By the graph and not by an explanation, which may have no events.
+    outputs = bundle.about["graphs"].get(contents.EXPLAIN, {}).get("outputs", ())
+    has_attention = any(each["name"].startswith(contents.WEIGHT) for each in outputs)
     return meaning_of_weights(has_attention, bool(options.get("use_softmax")))
 
 

@@ -12,6 +12,7 @@ Example::
 from __future__ import annotations
 
 import numbers
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,12 @@ from din_core.serving.bundle.graphs import Graphs, IndexGraphs, Numbers, RawGrap
 from din_core.serving.bundle.histories import TIMES, Histories, Shown
 from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, one_id, several_ids
 from din_core.serving.bundle.log_numbers import LogNumbers, Moment
-from din_core.serving.bundle.rows import Block, Rows
+from din_core.serving.bundle.rows import Block, Rows, finite_numbers
 
 Float32 = npt.NDArray[np.float32]
 #: A number of the context: one for all candidates, or one each.
 Context = Mapping[str, float | Iterable[float]]
 
-_WITHOUT, _WEIGHT = "probability_without", "attention_weight"
 #: Pairs of one user in a row from which on they are ranked together, the history read once.
 _PAIRS_OF_ONE_USER = 16
 _NAMED = 5
@@ -58,8 +58,7 @@ class Ranker:
     """
 
     def __init__(self, folder: Path | str, *, threads: int = 1) -> None:
-        if isinstance(threads, bool) or threads < 1:
-            raise WrongRequestError(f"threads is {threads}; it is at least 1")
+        _check_count(threads, "threads")
         self.bundle = Bundle.open(folder)
         ids = parquet_files.read(self.bundle.path(contents.ITEMS), ["item_id"])
         self._items = SortedIds(ids["item_id"], self.bundle.item_ids)
@@ -104,7 +103,8 @@ class Ranker:
             exclude_history: Whether items of the history are no candidates.
             context: The numbers of the moment by name, for a model that takes some: one number, or
                 one for each candidate. What is left out or NaN is missing, as in training; but
-                numbers of the log (``log_numbers``) that are left out are counted here.
+                numbers of the log (``log_numbers``) that are left out are counted here. An infinite
+                one is refused.
             at: The moment that they are counted for, a ``datetime`` or seconds since 1970-01-01
                 UTC; by default the end of the log. Only for a model that takes such numbers.
             history_times: When the events of ``history`` were, likewise, one for each.
@@ -117,8 +117,7 @@ class Ranker:
             WrongRequestError: An argument cannot be used; the message names it.
             BundleError: A file of the bundle is damaged.
         """
-        if isinstance(k, bool) or not isinstance(k, numbers.Integral) or k < 1:
-            raise WrongRequestError(f"k is {k!r}; it is a whole number of at least 1")
+        _check_count(k, "k")
         user = self._user(user_id)
         shown = self._history(user, history, history_times)
         seen, notes = shown.items, shown.notes
@@ -128,6 +127,12 @@ class Ranker:
         excluded = list(dict.fromkeys(asked[~kept].tolist()))
         asked = asked[kept]
         numbers_asked = {name: values[kept] for name, values in numbers_asked.items()}
+        if len(asked) == 0:
+            notes.append(
+                "all candidates are in the history, and exclude_history leaves those out"
+                if excluded
+                else "there are no candidates"
+            )
         scores = self._graphs.rank(self._or_nobody(user), seen, asked, numbers_asked)
         best = _best(scores, int(k))
         unknown_history = self._unknown(seen)
@@ -285,7 +290,7 @@ class Ranker:
         }
         answer = self.sessions.run(contents.EXPLAIN, feeds)
         probability = float(answer["probability"][0])
-        weights = {name: each for name, each in answer.items() if name.startswith(_WEIGHT)}
+        weights = {name: each for name, each in answer.items() if name.startswith(contents.WEIGHT)}
         known = self._items.positions(seen) >= 0
         events = [
             Event(
@@ -295,7 +300,7 @@ class Ranker:
                 is_known=bool(known[place]),
             )
             for place, (event, without) in enumerate(
-                zip(seen.tolist(), answer[_WITHOUT], strict=True)
+                zip(seen.tolist(), answer[contents.WITHOUT], strict=True)
             )
         ]
         return Explanation(
@@ -385,7 +390,12 @@ class Ranker:
 
     def _context(self, context: Context | None, n_rows: int) -> dict[str, Float32]:
         """Return the numbers that the caller gives, and NaN for columns of the log left out."""
-        given = {} if context is None else dict(context)
+        try:
+            given = {} if context is None else dict(context)
+        except (TypeError, ValueError):
+            raise WrongRequestError(
+                f"context is {context!r}; give numbers by their names"
+            ) from None
         if unknown := [name for name in given if name not in self.bundle.context]:
             known = ", ".join(self.bundle.context) or "none"
             raise WrongRequestError(
@@ -398,6 +408,11 @@ class Ranker:
         }
 
 
+def _check_count(value: object, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
+        raise WrongRequestError(f"{name} is {value!r}; it is a whole number of at least 1")
+
+
 def _some(ids: list[Id]) -> str:
     """The first of some ids, and how many more there are."""
     shown = ", ".join(map(str, ids[:_NAMED]))
@@ -406,13 +421,19 @@ def _some(ids: list[Id]) -> str:
 
 def _numbers(value: object, n_rows: int, name: str) -> Float32:
     try:
-        values = np.asarray(value, dtype=np.float32)
-        shape = () if values.shape == () else (n_rows,)  # a list of one is no number for many
-        return np.ascontiguousarray(np.broadcast_to(values.reshape(shape), n_rows))
-    except (TypeError, ValueError):
+        given = np.asarray(value)
+        values = given.astype(np.float64)
+        # A list of one is no number for many.
+        fits = given.dtype.kind not in "SU" and given.shape in ((), (n_rows,))
+    except (TypeError, ValueError, OverflowError):
+        values, fits = np.zeros(0), False
+    if not fits:
         raise WrongRequestError(
-            f"context {name!r} is {value!r}; give a number, or one for each of {n_rows} candidates"
-        ) from None
+            f"context {name!r} is {reprlib.repr(value)}; give a number, or one for each of "
+            f"{n_rows} candidates"
+        )
+    finite = finite_numbers(np.atleast_1d(values), f"context {name!r}")
+    return np.ascontiguousarray(np.broadcast_to(finite, n_rows))
 
 
 def _best(scores: Float32, k: int) -> npt.NDArray[np.int64]:

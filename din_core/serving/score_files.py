@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
 from din_core.atomic_files import replacing
 from din_core.errors import WrongRequestError
+from din_core.serving.bundle.ids import from_arrow
+from din_core.serving.bundle.rows import pair_columns
 from din_core.serving.ranker import Ranker
 
 SCORE = "score"
@@ -53,7 +56,7 @@ def score(
             ``target_item_id`` and ``hist_item_id``; numbers of the context where the model takes
             some (of pairs, one without a column is missing). Numbers of the log that are no columns
             are counted: of rows as :meth:`Ranker.score` does, of pairs for the end of the log.
-            Other columns are passed on.
+            Other columns are passed on. The score of a pair without a user or an item is NULL.
         out: The file to write; it is there when it is complete, and a former one until then.
         on_progress: Told how far it is, every few seconds.
         seconds_between: How many.
@@ -63,7 +66,7 @@ def score(
 
     Raises:
         WrongRequestError: A file cannot be read or written, or a column is missing, of another
-            type, or called ``score`` already.
+            type, or called ``score`` already. The file is left as it was.
     """
     if not rows.is_file():
         raise WrongRequestError(f"{rows}: no such file")
@@ -88,9 +91,13 @@ def score(
             replacing(out) as temporary,
             _parquet.ParquetWriter(temporary, schema.append(new)) as writer,
         ):
-            for batch in file.iter_batches(_ROWS_OF_A_BLOCK):
-                block = pa.Table.from_batches([batch])
-                writer.write_table(block.append_column(new, pa.array(_scores(ranker, block))))
+            for block in _blocks(file, rows):
+                try:
+                    scores = _scores(ranker, block)
+                except WrongRequestError as error:
+                    part = "" if len(block) == total else f", from row {done:,} on"
+                    raise WrongRequestError(f"{rows}{part}: {error}") from error
+                writer.write_table(block.append_column(new, scores))
                 done += len(block)
                 now = time.monotonic()
                 if now - told >= seconds_between and done < total:
@@ -100,14 +107,43 @@ def score(
     return total
 
 
+def _blocks(file: Any, rows: Path) -> Iterator[Any]:
+    """Yield the rows so many at a time as are scored at once; all of none is one block."""
+    batches = file.iter_batches(_ROWS_OF_A_BLOCK)
+    n_blocks = 0
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise WrongRequestError(f"{rows} is damaged: {error}") from error
+        if batch is not None:
+            yield pa.Table.from_batches([batch])
+        elif n_blocks == 0:
+            yield file.schema_arrow.empty_table()  # its columns are looked at, too
+            return
+        else:
+            return
+        n_blocks += 1
+
+
 def _scores(ranker: Ranker, block: Any) -> Any:
     names = block.column_names
     if "target_item_id" in names or "hist_item_id" in names:
-        return ranker.score(block)
+        return pa.array(ranker.score(block))
     if missing := [name for name in ("user_id", "item_id") if name not in names]:
         raise WrongRequestError(
             f"the rows have no column {missing[0]!r}; they are to have user_id and item_id, or "
             f"those of samples, and have {', '.join(names) or 'none'}"
         )
-    context = {name: block[name] for name in ranker.bundle.context if name in names}
-    return ranker.score_pairs(block["user_id"], block["item_id"], context)
+    pairs = pair_columns(block, ranker.bundle)
+    has_user, has_item = (
+        pairs[name].is_valid().to_numpy(zero_copy_only=False) for name in ("user_id", "item_id")
+    )
+    is_pair = has_user & has_item
+    kept = {name: column.filter(pa.array(is_pair)) for name, column in pairs.items()}
+    users, items = kept.pop("user_id"), kept.pop("item_id")
+    scores = np.zeros(len(block), np.float32)
+    scores[is_pair] = ranker.score_pairs(
+        from_arrow(users, ranker.bundle.user_ids), from_arrow(items, ranker.bundle.item_ids), kept
+    )
+    return pa.array(scores, mask=~is_pair)

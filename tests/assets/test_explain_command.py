@@ -102,6 +102,12 @@ def test_unknown_item_in_a_history_is_said_and_changes_nothing(home, capsys):
     assert row.split() == ["999999", "(unknown)", "unknown", "+0.0000", "+0.0000"]
 
 
+def test_model_with_attention_is_not_said_to_have_none_for_want_of_events(home, capsys):
+    said = explained(capsys, "--item", "3", "--history", "")
+    assert "Weights are no shares" in said
+    assert "no attention" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -24,7 +24,12 @@ MODEL_CARD = "README.md"
 EXAMPLE = "example.py"
 SQL = "sql"
 
+#: Outputs of the graph that explains: the score without each event, and what the attention made of
+#: it, by unit.
+WITHOUT, WEIGHT = "probability_without", "attention_weight"
+
 FORMAT = 1
+_LONGEST_NAME = 255
 
 IdKind = Literal["int64", "string"]
 
@@ -173,5 +178,6 @@ def version_folder(folder: Path) -> Path:
             name = folder.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return folder
-        return folder.parent / name if name and Path(name).name == name else folder
+        is_name = 0 < len(name) <= _LONGEST_NAME and Path(name).name == name
+        return folder.parent / name if is_name and "\n" not in name else folder
     return folder.resolve()

@@ -21,6 +21,10 @@ Float32 = npt.NDArray[np.float32]
 Numbers = Mapping[str, Float32]
 
 
+#: What a run cannot do is an exception; onnxruntime would print it on standard error, too.
+_ONLY_FATAL = 4
+
+
 class Graphs(Protocol):
     """What answers: on raw ids, or by way of the vocabularies' files."""
 
@@ -67,6 +71,7 @@ class Sessions:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
             options.inter_op_num_threads = 1
+            options.log_severity_level = _ONLY_FATAL
             path = str(self._bundle.path(file))
             self._opened[file] = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]

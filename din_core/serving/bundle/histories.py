@@ -1,7 +1,8 @@
 """The default histories of a bundle: each known user's latest events, from ``histories.parquet``.
 
 A single user is found without reading the others: the file is in the order of the ids, in row
-groups of a few thousand users.
+groups of a few thousand users. It is kept open, so that a server answers as before where the folder
+is removed: ``din prune`` may do that to a version that is still in use.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ class Histories:
     """
 
     def __init__(self, path: Path, user_ids: IdKind, item_ids: IdKind) -> None:
-        self._path = path
+        self._file = parquet_files.KeptOpen(path)
         self._item_ids: IdKind = item_ids
-        self.users = SortedIds(parquet_files.read(path, ["user_id"])["user_id"], user_ids)
+        self.users = SortedIds(self._file.read("user_id"), user_ids)
         self._group: Callable[[int, str], Any] = functools.lru_cache(_GROUPS_KEPT)(self._read_group)
         self._whole: dict[str, Any] = {}
 
@@ -83,7 +84,7 @@ class Histories:
             column: :data:`ITEMS`, or :data:`TIMES` for what :meth:`times_of` gives.
         """
         if column not in self._whole:
-            whole = parquet_files.read(self._path, [column])[column].combine_chunks()
+            whole = self._file.read(column).combine_chunks()
             self._whole[column] = pa.concat_arrays([whole, pa.array([[]], type=whole.type)])
         positions = self.users.positions(users)
         places = pa.array(np.where(positions < 0, len(self.users), positions))
@@ -97,4 +98,4 @@ class Histories:
         return self._group(group, column)[row].values
 
     def _read_group(self, group: int, column: str) -> Any:
-        return parquet_files.read_group(self._path, group, column)
+        return self._file.read_group(group, column)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import numbers
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ Ids = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
 
 _RANGE = np.iinfo(np.int64)
+_LONGEST_WRITTEN = 1000  # Python converts no text of many thousand digits
+_WRITTEN_INTEGER = re.compile(r"[+-]?[0-9]+")
 # So many ids of a vocabulary are made texts of Python in the time of one search in Arrow's.
 _IDS_READ_IN_A_SEARCH = 128
 
@@ -37,10 +40,16 @@ def one_id(value: object, kind: IdKind, name: str) -> Id:
         name: What to call it in an error.
 
     Raises:
-        WrongRequestError: It is of another type, or no 64-bit integer.
+        WrongRequestError: It is of another type, no 64-bit integer, or text that UTF-8 does not
+            have (a byte of the command line or an escape of JSON that is half a character).
     """
     if kind == "string":
         if isinstance(value, str):
+            if not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    raise WrongRequestError(f"{name} is {value!r}, which is not UTF-8") from None
             return str(value)
         hint = f"; write {str(value)!r}" if isinstance(value, numbers.Integral) else ""
         raise WrongRequestError(
@@ -64,11 +73,10 @@ def parsed_id(text: str, kind: IdKind, name: str) -> Id:
     """
     if kind == "string":
         return text
-    try:
-        number = int(text)
-    except ValueError:
-        raise WrongRequestError(f"{name} is {text!r}, and ids are integers here") from None
-    return one_id(number, kind, name)
+    # Not by int alone, which reads 3_0 as 30: another item.
+    if not _WRITTEN_INTEGER.fullmatch(text.strip()) or len(text) > _LONGEST_WRITTEN:
+        raise WrongRequestError(f"{name} is {text!r}, and ids are integers here")
+    return one_id(int(text), kind, name)
 
 
 def several_ids(values: object, kind: IdKind, name: str) -> Ids:

@@ -5,7 +5,7 @@ Shapes: B rows of a block, L events of its longest history.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from din_core.serving.bundle.log_numbers import OF_HISTORY_TIMES
 #: Rows that are scored at once: their histories are a rectangle in memory.
 ROWS_OF_A_BLOCK = 4096
 _LISTS = ("list", "large_list", "fixed_size_list")
+_TEXTS = ("string", "large_string", "string_view")
 
 
 @dataclass(frozen=True)
@@ -103,18 +104,42 @@ class Rows:
             )
 
 
+def pair_columns(table: Any, bundle: Bundle) -> dict[str, Any]:
+    """Return the columns of pairs, each one Arrow array, of the bundle's types.
+
+    Args:
+        table: Arrow table with ``user_id``, ``item_id`` and, if it has them, numbers of the
+            context.
+        bundle: The bundle that they are scored with.
+
+    Raises:
+        WrongRequestError: A column is of another type, or there twice.
+    """
+    kinds: dict[str, IdKind] = {"user_id": bundle.user_ids, "item_id": bundle.item_ids}
+    columns = {name: _ids(_column(table, name), name, kind) for name, kind in kinds.items()}
+    for name in bundle.context:
+        if name in table.column_names:
+            columns[name] = _numbers(_column(table, name), name)
+    return {
+        name: column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        for name, column in columns.items()
+    }
+
+
 def _table(table: Any) -> Any:
     try:
         return pa.table(table)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise WrongRequestError(
-            f"rows are to be an Arrow table, a dictionary of columns or a data frame, and "
-            f"{type(table).__name__} is none: {error}"
+            "rows are to be an Arrow table, a dictionary of columns of one length, or a data "
+            f"frame; this {type(table).__name__} cannot be read as one: {error}"
         ) from error
 
 
 def _column(rows: Any, name: str) -> Any:
-    if name not in rows.column_names:
+    if (n_times := rows.column_names.count(name)) > 1:
+        raise WrongRequestError(f"the rows have {n_times} columns {name!r}; keep one")
+    if n_times == 0:
         raise WrongRequestError(
             f"the rows have no column {name!r}, which the model takes; they have "
             f"{', '.join(map(str, rows.column_names)) or 'none'}"
@@ -132,9 +157,7 @@ def _ids(column: Any, name: str, kind: IdKind) -> Any:
 def _cast(column: Any, name: str, kind: IdKind, found: Any, wanted: Any) -> Any:
     """Cast to the type of the ids, where no id becomes another one by it."""
     fits = pa.types.is_null(found) or (
-        pa.types.is_integer(found)
-        if kind == "int64"
-        else pa.types.is_string(found) or pa.types.is_large_string(found)
+        pa.types.is_integer(found) if kind == "int64" else _is(found, _TEXTS)
     )
     if fits:
         try:
@@ -149,20 +172,54 @@ def _lists(column: Any, kind: IdKind) -> Any:
     found = column.type
     if pa.types.is_null(found):
         return column.cast(pa.list_(inner))
-    if not any(getattr(pa.types, f"is_{each}")(found) for each in _LISTS):
+    if not _is(found, _LISTS):
         raise WrongRequestError(
             f"column {name!r} holds {found}; a history is a list of item ids, oldest first"
         )
-    return _cast(column, name, kind, found.value_type, pa.list_(inner))
+    of_event = found.value_type
+    if pa.types.is_dictionary(of_event):
+        of_event = of_event.value_type
+        column = column.cast(pa.list_(of_event))
+    return _cast(column, name, kind, of_event, pa.list_(inner))
+
+
+def _is(found: Any, names: Iterable[str]) -> bool:
+    """Whether a type is one of those with these names."""
+    return any(getattr(pa.types, f"is_{each}")(found) for each in names)
 
 
 def _numbers(column: Any, name: str) -> Any:
+    found = column.type
+    if _is(found, _TEXTS):
+        raise WrongRequestError(f"column {name!r} holds {found}, and it is to hold numbers")
     try:
-        return column.cast(pa.float64()).cast(pa.float32(), safe=False).fill_null(float("nan"))
+        values = column.cast(pa.float64()).fill_null(float("nan")).to_numpy()
     except pa.ArrowException:
         raise WrongRequestError(
-            f"column {name!r} holds {column.type}, and it is to hold numbers"
+            f"column {name!r} holds {found}, and it is to hold numbers"
         ) from None
+    return pa.array(finite_numbers(values, f"column {name!r}"))
+
+
+def finite_numbers(values: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float32]:
+    """Return numbers as a graph takes them, NaN where one is missing.
+
+    Args:
+        values: ``[B]``.
+        name: What to call them in an error.
+
+    Raises:
+        WrongRequestError: One is infinite, or is so in 32 bits: it is no number to go by, and no
+            missing one.
+    """
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32)
+    if len(wrong := np.flatnonzero(np.isinf(numbers))):
+        place = f" at place {wrong[0]:,} of {len(values):,}" if len(values) > 1 else ""
+        raise WrongRequestError(
+            f"{name} is {values[wrong[0]]}{place}; give a finite number, or NaN for a missing one"
+        )
+    return np.ascontiguousarray(numbers)
 
 
 def _filled(column: Any, nothing: Id) -> Ids:

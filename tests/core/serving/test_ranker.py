@@ -210,12 +210,40 @@ def test_numbers_of_the_moment_are_one_for_all_or_one_each_or_missing(with_hour)
         ({"candidates": [10, 1.5]}, "candidates[1] is 1.5 (float), and ids are integers here"),
         ({"candidates": np.zeros((2, 2), int)}, "candidates has 2 dimensions; give a list of ids"),
         ({"context": {"hour": 3}}, "context has 'hour', and the model takes no such number"),
+        ({"context": [3]}, "context is [3]; give numbers by their names"),
     ],
 )
 def test_what_cannot_be_answered_ends_in_a_sentence(integers, asked, sentence):
     with pytest.raises(WrongRequestError) as error:
         integers.rank(**asked)
     assert str(error.value).startswith(sentence)
+
+
+def test_half_a_character_is_refused_wherever_it_is_an_id(texts):
+    """JSON has such escapes, and a command line such bytes; no file of a log in UTF-8 does."""
+    half = "b\ud800"
+    for name, ask in {
+        "user_id": lambda: texts.rank(user_id=half),
+        "history[1]": lambda: texts.rank(history=["a", half]),
+        "candidates[0]": lambda: texts.rank(candidates=[half]),
+        "item_id": lambda: texts.explain(item_id=half),
+        "user_ids[0]": lambda: texts.score_pairs([half], ["a"]),
+    }.items():
+        with pytest.raises(WrongRequestError) as error:
+            ask()
+        assert str(error.value) == f"{name} is 'b\\ud800', which is not UTF-8"
+
+
+def test_threads_are_a_whole_number(folder):
+    for wrong in (0, 1.5, "2", True):
+        with pytest.raises(WrongRequestError, match="it is a whole number of at least 1"):
+            Ranker(folder, threads=wrong)
+
+
+def test_ranking_of_nothing_says_why(integers):
+    assert "there are no candidates" in integers.rank(candidates=[]).notes
+    [sentence] = integers.rank(candidates=[10], history=[10, 20]).notes
+    assert sentence == "all candidates are in the history, and exclude_history leaves those out"
 
 
 def test_integer_is_no_id_where_ids_are_text(texts):
@@ -244,7 +272,15 @@ def test_integer_is_no_id_where_ids_are_text(texts):
             {"target_item_id": [10], "hist_item_id": [["x"]]},
             "column 'hist_item_id' holds string, and these ids are int64",
         ),
-        ("rows", "rows are to be an Arrow table, a dictionary of columns or a data frame, and str"),
+        ("rows", "rows are to be an Arrow table, a dictionary of columns of one length, or a data"),
+        (
+            {"target_item_id": [10, 20], "hist_item_id": [[10]]},
+            "rows are to be an Arrow table, a dictionary of columns of one length, or a data",
+        ),
+        (
+            pa.table([[10], [20], [[10]]], names=["target_item_id"] * 2 + ["hist_item_id"]),
+            "the rows have 2 columns 'target_item_id'; keep one",
+        ),
     ],
 )
 def test_rows_that_cannot_be_scored_end_in_a_sentence(integers, table, sentence):
@@ -261,6 +297,46 @@ def test_numbers_that_are_none_end_in_a_sentence(with_hour):
         with_hour.score(table)
     with pytest.raises(WrongRequestError, match="column 'hour' holds string, and it is to hold"):
         with_hour.score({**table, "hour": ["noon"]})
+
+
+@pytest.mark.parametrize("number", [float("inf"), -float("inf"), 1e39, 10**400])
+def test_infinite_number_is_refused_and_not_taken_for_a_missing_one(with_hour, number):
+    with pytest.raises(WrongRequestError, match="context 'hour' is "):
+        with_hour.rank(context={"hour": number})
+    with pytest.raises(WrongRequestError, match="context 'hour' is "):
+        with_hour.rank(context={"hour": [1, number]}, candidates=[10, 20])
+    if isinstance(number, float):
+        table = {"target_item_id": [10, 20], "hist_item_id": [[], []], "hour": [0.5, number]}
+        with pytest.raises(WrongRequestError, match=r"column 'hour' is .* at place 1 of 2; give a"):
+            with_hour.score(table)
+
+
+def test_text_is_no_number_even_if_it_looks_like_one(with_hour):
+    with pytest.raises(WrongRequestError, match="context 'hour' is '3'; give a number"):
+        with_hour.rank(context={"hour": "3"})
+
+
+def test_texts_of_every_arrow_type_are_ids(texts):
+    views = pa.array(["a", "b"], pa.string_view())  # as polars has them
+    events = pa.array([["a"], ["b"]], pa.list_(pa.dictionary(pa.int32(), pa.string())))
+    table = pa.table({"target_item_id": views, "hist_item_id": events})
+    assert texts.score(table) == pytest.approx([0.101, 0.404])
+
+
+def test_file_that_is_no_pointer_is_no_bundle(tmp_path):
+    for content in ("a,b\n" * 500, "word " * 500):
+        (tmp_path / "log.csv").write_text(content)
+        with pytest.raises(NotABundleError, match="no such folder"):
+            Ranker(tmp_path / "log.csv")
+
+
+def test_histories_are_read_also_when_the_folder_is_gone(tmp_path):
+    """``din prune`` may remove a version that a server still answers with."""
+    folder = hand_made_bundle.write(tmp_path / "v1")
+    ranker = Ranker(folder)
+    ranker.sessions.open("rank.onnx")
+    shutil.rmtree(folder)
+    assert ranker.rank(user_id=1, k=1).history == [10, 40]
 
 
 def test_folder_that_is_no_bundle_is_named(tmp_path):
