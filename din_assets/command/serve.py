@@ -3,7 +3,9 @@
 import argparse
 import importlib.util
 import json
+import logging
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,13 +55,13 @@ def add_parser(commands: Commands) -> None:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 0 <= int(text) <= 65_535:
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
 
@@ -80,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ[_SETTINGS] = json.dumps(settings)
     # A bundle that cannot be served ends the command here, and not in each of its processes.
     app = _application(settings)
+    _check_address(arguments.host, arguments.port)
     if arguments.host not in _LOOPBACK:
         say(f"listening on {arguments.host}: whoever reaches this machine can ask, unencrypted")
     if arguments.workers == 1:
@@ -97,13 +100,38 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_address(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, in place of what uvicorn would print."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        raise WrongRequestError(
+            f"--host {host} --port {port} cannot be listened on: {error.strerror or error}"
+        ) from None
+
+
 def application_of_worker() -> "FastAPI":
     """Return the application of one process of several, as :func:`run` has set it."""
     return _application(json.loads(os.environ[_SETTINGS]))
 
 
+def _tell_of_bundles() -> None:
+    """Print what the server says of bundles that come and go; uvicorn's log tells of requests."""
+    log = logging.getLogger("din_core.serving.server")
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("din: %(message)s"))
+        log.addHandler(handler)
+
+
 def _application(settings: Mapping[str, object]) -> "FastAPI":
     from din_core.serving.server.application import Limits, create_app
 
+    _tell_of_bundles()
     limits = Limits(max_request_bytes=int(str(settings["max_request_bytes"])))
     return create_app(Path(str(settings["bundle"])), limits)

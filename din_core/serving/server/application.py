@@ -8,21 +8,23 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
+from starlette.exceptions import HTTPException
 
 from din_core.errors import WrongRequestError
+from din_core.serving.bundle import contents
 from din_core.serving.server import open_inference
 from din_core.serving.server.current_bundle import CurrentBundle, LoadedBundle
+from din_core.serving.server.messages import Id, RankRequest, RankResponse
 from din_core.serving.server.request_size import RequestSizeLimit
 
-Id = StrictInt | StrictStr
-Number = StrictInt | StrictFloat
+#: Fields of a request that hold ids.
+_IDS = ("user_id", "history", "candidates")
 
 
 @dataclass(frozen=True)
@@ -41,81 +43,6 @@ class Limits:
     max_history: int = 10_000
     max_explained: int = 20
     refresh_seconds: float = 1.0
-
-
-class RankRequest(BaseModel):
-    """Who asks, and what is to be ranked."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    user_id: Annotated[Id | None, Field(description="The user; may be unknown to the model")] = None
-    history: Annotated[
-        list[Id] | None,
-        Field(description="Item ids, oldest first; the user's own history where left out"),
-    ] = None
-    candidates: Annotated[
-        list[Id] | None, Field(description="Item ids; the whole catalogue where left out")
-    ] = None
-    context: Annotated[
-        dict[str, Number | list[Number | None]] | None,
-        Field(description="Numbers of the moment by name: one, or one for each candidate"),
-    ] = None
-    at: Annotated[
-        Number | None,
-        Field(
-            description="Moment that numbers of the log are counted for, in seconds since "
-            "1970-01-01 UTC; the end of the log where left out"
-        ),
-    ] = None
-    history_times: Annotated[
-        list[Number] | None,
-        Field(description="When each event of `history` was, likewise; for numbers of the log"),
-    ] = None
-    k: Annotated[StrictInt, Field(ge=1, le=1_000_000, description="Items to return")] = 10
-    exclude_history: Annotated[
-        bool, Field(strict=True, description="Leave out what is in the history")
-    ] = True
-    explain: Annotated[
-        bool, Field(strict=True, description="Say for each returned item what each event does")
-    ] = False
-
-
-class Contribution(BaseModel):
-    """What one event of the history did to an item's score."""
-
-    item_id: Id
-    change: Annotated[
-        float, Field(description="The score less what it is without this event; above 0 it raised")
-    ]
-    attention_weight: Annotated[
-        dict[str, float],
-        Field(description="By unit, for a model with attention; no shares unless it has a softmax"),
-    ]
-    is_known: Annotated[bool, Field(description="If not, the event counts for nothing")]
-
-
-class RankedItem(BaseModel):
-    """An item and the model's answer."""
-
-    item_id: Id
-    probability: float
-    events: Annotated[
-        list[Contribution] | None, Field(description="Where `explain` asks for them")
-    ] = None
-
-
-class RankResponse(BaseModel):
-    """The best items, best first, and what of the request the model does not know."""
-
-    user_id: Id | None
-    user_is_known: bool
-    items: list[RankedItem]
-    unknown_candidates: list[Id]
-    unknown_history: list[Id]
-    excluded: list[Id]
-    n_candidates: int
-    notes: list[str]
-    version: Annotated[str, Field(description="The bundle's")]
 
 
 def create_app(pointer: Path, limits: Limits | None = None) -> FastAPI:
@@ -159,12 +86,20 @@ def _answer_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             return _refusal(400, f"the body is not JSON: {first['ctx']['error']}", "body")
+        if first["loc"] == ("body",):
+            return _refusal(
+                422,
+                "the body is not a JSON object; send one, with content-type: application/json",
+                "body",
+            )
         # ("body", "candidates", 3, "int"): where in the body; names of types tell nobody anything.
         place = [str(part) for part in first["loc"][1:] if part not in ("int", "str", "float")]
         field = ".".join(place) or "body"
         if first["type"] == "extra_forbidden":
             known = ", ".join(RankRequest.model_fields)
             return _refusal(422, f"{field}: no such field; there are {known}", field)
+        if place[:1] and place[0] in _IDS and first["type"] in ("int_type", "string_type"):
+            return _refusal(422, f"{field}: an id is an integer or text", field)
         return _refusal(422, f"{field}: {first['msg']}", field)
 
     def refused(_: Request, error: Exception) -> Response:
@@ -173,6 +108,11 @@ def _answer_errors(app: FastAPI) -> None:
         field = named.group() if named and named.group() in RankRequest.model_fields else None
         return _refusal(400, sentence, field)
 
+    def other(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _refusal(error.status_code, str(error.detail), None)
+
+    app.add_exception_handler(HTTPException, other)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(WrongRequestError, refused)
 
@@ -195,13 +135,20 @@ def _add_rank(app: FastAPI, current: CurrentBundle, limits: Limits) -> None:
             raise WrongRequestError(
                 f"k: {asked.k} items are to be explained, and {limits.max_explained} are allowed"
             )
+        files = bundle.ranker.bundle
+        if asked.explain and contents.EXPLAIN not in files:
+            why = files.about["left_out"].get(contents.EXPLAIN, "it was made without")
+            raise WrongRequestError(f"explain: this bundle has no {contents.EXPLAIN}: {why}")
+        context = _context(asked)
+        if asked.explain and any(isinstance(each, list) for each in context.values()):
+            _check_one_moment_each(asked.candidates)
         ranking = bundle.ranker.rank(
             user_id=asked.user_id,
             history=asked.history,
             candidates=asked.candidates,
             k=asked.k,
             exclude_history=asked.exclude_history,
-            context=_context(asked),
+            context=context,
             at=asked.at,
             history_times=asked.history_times,
         )
@@ -212,6 +159,21 @@ def _add_rank(app: FastAPI, current: CurrentBundle, limits: Limits) -> None:
         return RankResponse(**answer)
 
     app.post("/rank", response_model_exclude_none=True)(rank)
+
+
+def _check_one_moment_each(candidates: list[Id] | None) -> None:
+    """Refuse to explain where it is not clear which number of the moment is an item's."""
+    if candidates is None:
+        raise WrongRequestError(
+            "candidates: left out, and context has a number for each of them; name them, so that "
+            "each explanation goes by its own"
+        )
+    if len(set(candidates)) < len(candidates):
+        twice = next(each for each in candidates if candidates.count(each) > 1)
+        raise WrongRequestError(
+            f"candidates: {twice!r} is there twice, and context has a number for each; explain one "
+            "of them at a time"
+        )
 
 
 def _events(bundle: LoadedBundle, asked: RankRequest, item: int | str) -> list[dict[str, Any]]:
@@ -238,7 +200,7 @@ def _context(asked: RankRequest) -> dict[str, Any]:
     return {
         name: [math.nan if each is None else each for each in numbers]
         if isinstance(numbers, list)
-        else numbers
+        else (math.nan if numbers is None else numbers)
         for name, numbers in (asked.context or {}).items()
     }
 

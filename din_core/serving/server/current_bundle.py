@@ -60,6 +60,18 @@ class LoadedBundle:
         return self.ranker.version
 
 
+def _look_of(folder: Path) -> frozenset[object]:
+    """What tells a folder from another, or from itself after a change; no file is read."""
+    found: set[object] = {str(folder)}
+    try:
+        for path in folder.rglob("*"):
+            of = path.stat()
+            found.add((str(path), of.st_ino, of.st_size, of.st_mtime_ns))
+    except OSError:
+        found.add(None)  # it is just being removed or put there
+    return frozenset(found)
+
+
 class CurrentBundle:
     """Serves a folder, or whatever a pointer to folders leads to at the moment.
 
@@ -72,8 +84,9 @@ class CurrentBundle:
 
     def __init__(self, pointer: Path) -> None:
         self.pointer = pointer
-        self._loaded = LoadedBundle(version_folder(pointer))
-        self._refused: Path | None = None
+        folder = version_folder(pointer)
+        self._seen = _look_of(folder)
+        self._loaded = LoadedBundle(folder)
         self._stop = threading.Event()
 
     def get(self) -> LoadedBundle:
@@ -81,23 +94,28 @@ class CurrentBundle:
         return self._loaded
 
     def refresh(self) -> bool:
-        """Load the bundle that the pointer leads to, if it is another one.
+        """Load the bundle that the pointer leads to, if its files are others than before.
 
-        A bundle that cannot be loaded is told of once, and the one before it stays.
+        A bundle that cannot be loaded is told of, and the one before it stays. It is tried again
+        when a file of it has changed: it may have been on its way, or been made again.
 
         Returns:
             Whether another bundle is served now.
         """
         folder = version_folder(self.pointer)
-        if folder in (self._loaded.folder, self._refused):
+        look = _look_of(folder)
+        if look == self._seen:
             return False
+        self._seen = look
         try:
             loaded = LoadedBundle(folder)
         except (DinError, OSError) as error:
-            self._refused = folder
             _log.warning("%s is not served, %s stays: %s", folder, self._loaded.version, error)
             return False
-        self._loaded, self._refused = loaded, None
+        except Exception:  # noqa: BLE001  (it is logged, and the watching goes on)
+            _log.exception("%s is not served, %s stays", folder, self._loaded.version)
+            return False
+        self._loaded = loaded
         _log.info("bundle %s is served now", loaded.version)
         return True
 

@@ -67,6 +67,8 @@ def read_request(
         decoded = json.loads(body[:header_length])
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise WrongRequestError(f"the body is not JSON: {error}") from None
+    except (RecursionError, ValueError) as error:  # or a number of thousands of digits
+        raise WrongRequestError(f"the body cannot be read as JSON: {error}") from None
     if not isinstance(decoded, dict):
         raise WrongRequestError("the body is not a JSON object with the field 'inputs'")
     request = cast("dict[str, Any]", decoded)
@@ -143,11 +145,20 @@ def _from_json(field: str, data: Any, shape: tuple[int, ...], datatype: str) -> 
         if isinstance(value, bool) or not isinstance(value, wanted):
             raise WrongRequestError(f"{field}: {value!r} is no value of {datatype}")
     if datatype == "BYTES":
+        for value in values:
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise WrongRequestError(f"{field}: {value!r} is not UTF-8") from None
         return np.array(values, dtype=object).reshape(shape)
     try:
-        return np.array(values, dtype=_NUMPY[datatype]).reshape(shape)
+        with np.errstate(over="ignore"):
+            array = np.array(values, dtype=_NUMPY[datatype]).reshape(shape)
     except OverflowError:
-        raise WrongRequestError(f"{field}: a value lies outside of {datatype}") from None
+        array = None
+    if array is None or np.isinf(array).any():
+        raise WrongRequestError(f"{field}: a value lies outside of {datatype}")
+    return array
 
 
 def _flattened(data: Sequence[Any]) -> list[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from din_core import manifests
 from din_core.serving.bundle.contents import BundleError, NotABundleError
 from din_core.serving.server.application import Limits, create_app
 from din_core.serving.server.current_bundle import CurrentBundle
@@ -73,10 +74,24 @@ def test_explanation_says_what_each_event_did(texts):
         ({"k": "3"}, 422, "k", "valid integer"),
         ({"k": True}, 422, "k", "valid integer"),
         ({"user": 1}, 422, "user", "no such field; there are user_id, history, candidates"),
-        ({"candidates": [1, None]}, 422, "candidates.1", "valid integer"),
-        ({"history": [1, 2.5]}, 422, "history.1", "valid integer"),
+        ({"candidates": [1, None]}, 422, "candidates.1", "an id is an integer or text"),
+        ({"history": [1, 2.5]}, 422, "history.1", "an id is an integer or text"),
         ({"exclude_history": "no"}, 422, "exclude_history", "valid boolean"),
-        ([], 422, "body", "valid dictionary"),
+        ([], 422, "body", "not a JSON object; send one, with content-type: application/json"),
+        ({"context": {"hour": 10**400}}, 400, "context", "give a number"),
+        ({"context": {"hour": 1e39}}, 400, "context", "give a finite number"),
+        (
+            {"explain": True, "k": 1, "context": {"hour": [1, 2, 3, 4]}},
+            400,
+            "candidates",
+            "left out, and context has a number for each",
+        ),
+        (
+            {"explain": True, "k": 1, "candidates": [10, 10], "context": {"hour": [1, 2]}},
+            400,
+            "candidates",
+            "10 is there twice",
+        ),
         ({"user_id": "u1"}, 400, "user_id", "'u1'"),
         ({"candidates": ["a"]}, 400, "candidates", "'a'"),
         ({"user_id": 2**63}, 400, "user_id", "no 64-bit integer"),
@@ -98,6 +113,65 @@ def test_a_body_that_is_no_json_is_refused(client):
     response = client.post("/rank", content=b"{", headers={"content-type": "application/json"})
     assert response.status_code == 400
     assert response.json()["error"].startswith("the body is not JSON")
+
+
+def test_half_a_character_is_refused(texts):
+    body = b'{"candidates": ["\\ud800"]}'
+    response = texts.post("/rank", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert "which is not UTF-8" in response.json()["error"]
+    asked = [_tensor("history_item_id", "BYTES", []), _tensor("candidate_item_id", "BYTES", ["?"])]
+    body = json.dumps({"inputs": asked}).replace("?", "\\ud800").encode()
+    response = texts.post("/v2/models/rank/infer", content=body)
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("inputs[1].data: '\\ud800' is not UTF-8")
+
+
+@pytest.mark.parametrize("path", ["/rank", "/v2/models/rank/infer"])
+def test_json_that_is_nested_too_deeply_is_refused(texts, path):
+    body = b"[" * 100_000
+    response = texts.post(path, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert "error" in response.json()
+
+
+def test_number_beyond_32_bits_is_refused(client):
+    inputs = [
+        _tensor("history_item_id", "INT64", []),
+        _tensor("candidate_item_id", "INT64", [20]),
+        _tensor("hour", "FP32", [1e300]),
+    ]
+    response = client.post("/v2/models/rank/infer", json={"inputs": inputs})
+    assert response.status_code == 400
+    assert "inputs[2].data: a value lies outside of FP32" in response.json()["error"]
+
+
+def test_number_of_the_moment_may_be_null(client):
+    request = {"history": [], "candidates": [20], "context": {"hour": None}}
+    assert client.post("/rank", json=request).json()["items"][0]["probability"] == pytest.approx(
+        0.4
+    )
+
+
+def test_explanation_is_refused_where_the_bundle_has_no_graph_for_it(tmp_path):
+    """As that of a vocabulary which is too large for graphs with ids inside."""
+    folder = hand_made_bundle.write(tmp_path / "v1")
+    (folder / "explain.onnx").unlink()
+    about = manifests.read(folder).about
+    manifests.write(folder, "v1", {**about, "left_out": {"explain.onnx": "too many ids"}})
+    answer = TestClient(create_app(folder)).post("/rank", json={"k": 1, "explain": True})
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "error": "explain: this bundle has no explain.onnx: too many ids",
+        "field": "explain",
+    }
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/rank", 405), ("GET", "/a", 404)])
+def test_refusals_of_routes_have_the_shape_of_all_others(client, method, path, status):
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert set(response.json()) == {"error"}
 
 
 def _in_parts(n_bytes):
@@ -215,6 +289,33 @@ def test_a_damaged_bundle_is_told_of_once_and_the_one_before_stays(versions, cap
     assert len(caplog.records) == 1
     assert "rank.onnx" in caplog.text
     assert current.get().ranker.rank(k=1).item_id.tolist() == [20]
+
+
+def test_a_refused_bundle_is_taken_up_when_it_has_been_made_again(versions):
+    current = CurrentBundle(versions / "current")
+    whole = (versions / "v2" / "rank.onnx").read_bytes()
+    (versions / "v2" / "rank.onnx").write_bytes(b"half")
+    _lead_to(versions, "v2")
+    assert not current.refresh()
+    (versions / "v2" / "rank.onnx").write_bytes(whole)
+    assert current.refresh()
+    assert current.get().ranker.rank(k=1).item_id.tolist() == ["b"]
+
+
+def test_an_unforeseen_fault_of_a_new_bundle_ends_neither_answers_nor_watching(
+    versions, monkeypatch, caplog
+):
+    current = CurrentBundle(versions / "current")
+    with monkeypatch.context() as patch:
+        patch.setattr("din_core.serving.ranker.SortedIds", None)
+        _lead_to(versions, "v2")
+        assert not current.refresh()
+    assert "is not served, v1 stays" in caplog.text
+    assert current.get().ranker.rank(k=1).item_id.tolist() == [20]
+    _lead_to(versions, "v1")
+    _lead_to(versions, "v2")
+    (versions / "v2" / "rank.onnx").touch()
+    assert current.refresh()
 
 
 def test_a_server_takes_up_another_bundle_while_it_runs(versions):
