@@ -13,6 +13,7 @@ import sys
 import duckdb
 import numpy as np
 import onnxruntime
+import pyarrow as pa
 import pytest
 import yaml
 from pyarrow import parquet
@@ -21,6 +22,7 @@ from din_assets.command import cli
 from din_assets.runs.folders import project_root
 from din_core import manifests, serving
 from din_core.errors import WrongRequestError
+from din_core.serving import score_files
 from din_core.serving.bundle import contents
 from din_core.serving.ranker import Ranker
 from tests.assets.conftest import (
@@ -206,6 +208,12 @@ def test_model_card_says_what_the_score_is_and_has_the_figures(made):
         + ("and slice = 'all'" if "slice" in about["metrics"][0] else "")
     )
     assert figures["auc"] == pytest.approx(auc, abs=1e-6)
+    # What needs no model is told beside it, and is no figure of the model.
+    assert "popularity_auc" not in figures
+    assert "| `popularity_auc` |" in body
+    assert all(f"| `{name}` |" in body for name in figures)
+    assert "&#" not in body.partition("## Figures")[0]
+    assert "| `history_item_id` | " in body
     is_labelled = ("label",) in made.query("select column_name from (describe interactions)")
     kind = "probability" if is_labelled else "relative"
     assert about["score"]["kind"] == kind
@@ -250,6 +258,19 @@ def test_command_takes_a_history_and_a_file_of_candidates(labelled, capsys, monk
     assert "an unknown item's score: new" in said.err
 
 
+def test_command_explains_by_the_numbers_of_the_moment(labelled, capsys, monkeypatch):
+    monkeypatch.setenv("DIN_HOME", str(labelled.home))
+    words = ["explain", "--user", "u,3", "--item", "ä1", "--context", "hour=3", "--json"]
+    assert cli.main(words) == 0
+    explanation = json.loads(capsys.readouterr().out)
+    ranker = Ranker(current(labelled))
+    asked = {"user_id": "u,3", "candidates": ["ä1"], "exclude_history": False}
+    [(_, expected)] = ranker.rank(**asked, context={"hour": 3})
+    [(_, without)] = ranker.rank(**asked)
+    assert explanation["probability"] == pytest.approx(expected, abs=1e-6)
+    assert abs(expected - without) > 1e-5
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -258,11 +279,29 @@ def test_command_takes_a_history_and_a_file_of_candidates(labelled, capsys, monk
         (["rank", "--top", "0"], "k is 0; it is a whole number of at least 1"),
         (["rank", "--candidates", "nowhere.txt"], "nowhere.txt: No such file or directory"),
         (["rank", "--context", "hour"], "--context is 'hour'; write NAME=NUMBER"),
+        (["rank", "--user", "3_0"], "--user is '3_0', and ids are integers here"),
+        (["rank", "--user", "٣"], "--user is '٣', and ids are integers here"),
+        (["rank", "--history", "1\n2"], "'1\\n2' is no list of ids separated by commas"),
+        (["rank", "--history", '1,"2'], "'1,\"2' is no list of ids separated by commas"),
+        (["rank", "--candidates", "none.txt"], "none.txt holds no ids; write one item id a line"),
+        (["rank", "--candidates", "head.txt"], "head.txt line 2 is 'item_id', and ids are integer"),
+        (["rank", "--context", "a=1", "--context", "a=2"], "--context gives 'a' twice"),
+        (["rank", "--bundle", "log.csv"], "log.csv: no such folder"),
+        (["explain", "--item", "1", "--context", "hour=3"], "context has 'hour', and the model"),
+        (
+            ["score", "floats.parquet", "--out", "o"],
+            "floats.parquet: column 'user_id' holds double",
+        ),
+        (["score", "damaged.parquet", "--out", "o"], "damaged.parquet is damaged: "),
+        (["score", "empty.parquet", "--out", "o"], "empty.parquet: the rows have no column"),
         (["rank", "--context", "hour=3"], "context has 'hour', and the model takes no such number"),
         (["rank", "--bundle", "nowhere"], "nowhere: no such folder"),
         (["score", "nowhere.parquet", "--out", "o"], "nowhere.parquet: no such file"),
         (["score", "log.csv", "--out", "o"], "log.csv: it is no Parquet file"),
-        (["score", "odd.parquet", "--out", "o"], "the rows have no column 'user_id'"),
+        (
+            ["score", "odd.parquet", "--out", "o"],
+            "odd.parquet: the rows have no column 'user_id'",
+        ),
         (["score", "scored.parquet", "--out", "o"], "scored.parquet has a column 'score' already"),
         (["score", "odd.parquet", "--out", "no/o"], "no/o: there is no folder no"),
     ],
@@ -275,6 +314,17 @@ def test_what_is_typed_wrong_ends_in_a_sentence_and_status_2(
     (tmp_path / "log.csv").write_text("user_id,item_id\n1,2\n")
     duckdb.sql("select 1 as item_id").write_parquet(str(tmp_path / "odd.parquet"))
     duckdb.sql("select 1 as score").write_parquet(str(tmp_path / "scored.parquet"))
+    (tmp_path / "none.txt").write_text("\n\n")
+    (tmp_path / "head.txt").write_text("1\nitem_id\n")
+    floats = duckdb.sql("select 1.0::double as user_id, 2 as item_id")
+    floats.write_parquet(str(tmp_path / "floats.parquet"))
+    duckdb.sql("select 1 as a where false").write_parquet(str(tmp_path / "empty.parquet"))
+    pairs = "select i as user_id, i as item_id from range(20_000) as t (i)"
+    whole = tmp_path / "damaged.parquet"
+    duckdb.sql(pairs).write_parquet(str(whole), compression="snappy")
+    content = bytearray(whole.read_bytes())
+    content[1_000:9_000] = bytes(8_000)
+    whole.write_bytes(content)
     assert cli.main(words) == 2
     [said] = capsys.readouterr().err.splitlines()
     assert said.startswith(f"din: {sentence}")
@@ -302,6 +352,20 @@ def test_command_scores_pairs_and_rows_of_samples(made, capsys, monkeypatch, tmp
         )
         assert scored["score"].to_numpy() == pytest.approx(expected, abs=1e-6)
         assert f"{len(rows):,} rows scored" in capsys.readouterr().out
+
+
+def test_pair_without_a_user_or_an_item_has_no_score(made, tmp_path):
+    """As NULL gives NULL in SQL, and never an unknown item's score."""
+    kinds = made.query("select user_id, item_id from users cross join items order by all limit 1")
+    [(user, item)] = kinds
+    pairs, out = tmp_path / "pairs.parquet", tmp_path / "scores.parquet"
+    parquet.write_table(
+        pa.table({"user_id": [user, None, user], "item_id": [item, item, None]}), pairs
+    )
+    ranker = Ranker(current(made))
+    score_files.score(ranker, pairs, out)
+    [expected] = ranker.score_pairs([user], [item])
+    assert parquet.read_table(out)["score"].to_pylist() == [pytest.approx(expected), None, None]
 
 
 def test_real_graphs_take_no_candidates_and_no_history(made):
@@ -427,6 +491,25 @@ def test_javascript_of_the_page_ranks_as_the_ranker_does(made, tmp_path):
     ranked = dict(map(tuple, json.loads(done.stdout)))
     expected = ranker.rank(user_id=user, history=items[:3], candidates=items, exclude_history=False)
     assert ranked == pytest.approx(dict(expected), abs=1e-6)
+
+
+@pytest.mark.skipif(
+    not has_onnxruntime_for_node(), reason="needs node and onnxruntime-node on its NODE_PATH"
+)
+def test_javascript_of_the_page_takes_an_empty_history(made, tmp_path):
+    """Of no ids it cannot be seen whether they are text: the graph says so."""
+    [code] = blocks_of_the_page("javascript")
+    (tmp_path / "rank.js").write_text(code, encoding="utf-8")
+    ranker = Ranker(current(made))
+    items = ranker.rank(k=3).item_id.tolist()
+    asked = json.dumps([str(current(made)), ranker.bundle.user_padding, [], items])
+    call = f"rank(...{asked}).then((ranked) => console.log(JSON.stringify(ranked)))"
+    (tmp_path / "main.js").write_text(f"const {{ rank }} = require('./rank');\n{call}", "utf-8")
+    done = subprocess.run(
+        ["node", str(tmp_path / "main.js")], capture_output=True, text=True, check=True
+    )
+    expected = dict(ranker.rank(candidates=items))
+    assert dict(map(tuple, json.loads(done.stdout))) == pytest.approx(expected, abs=1e-6)
 
 
 def test_commands_of_the_readme_work_as_they_stand_there(finished, tmp_path, monkeypatch):
