@@ -13,11 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_cases, gpu_cases, quality_cases, serving_cases
+from benchmarks import busy_cases, gpu_cases, language_cases, quality_cases, serving_cases
 from benchmarks.bench import FEW, GROCERY, QUICK, Bench, Settings, Tell
 from benchmarks.busy_cases import BUSY
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
 from benchmarks.gpu_cases import GPU
+from benchmarks.language_cases import LANGUAGES
 from benchmarks.machine import describe_machine
 from benchmarks.quality_cases import QUALITY
 from benchmarks.serving_cases import SERVING
@@ -26,7 +27,7 @@ from benchmarks.step_cases import PRESETS, STEPS, entries_of, sides_of
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
 SCALE = ("scale_1m", "scale_10m", "scale_100m")
 TRAINING = ("training_tutorial", "training_best")
-EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY, *SERVING, *GPU, *QUALITY)
+EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY, *SERVING, *LANGUAGES, *GPU, *QUALITY)
 DEFAULT = (*SEQUENCES, *TRAINING, *SERVING)
 
 _SCALE_MEMORY_LIMIT = "6GB"
@@ -57,6 +58,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return [bench.busy(case)]
         if case in SERVING:
             return [bench.serving(case)]
+        if case in LANGUAGES:
+            return [bench.languages()]
         if case in GPU:
             return bench.gpu(case)
         if case in QUALITY:
@@ -153,6 +156,13 @@ class _Cases(Bench):
         quick = self.settings.quick
         sides = serving_cases.sides_of(case, shape.items, shape.cates, shape.users, quick=quick)
         return serving_cases.entry_of(case, self._alternate(sides, default_repeats=3))
+
+    def languages(self) -> Entry:
+        """Rankings by one graph, in Python and in Node."""
+        shape = QUICK if self.settings.quick else GROCERY
+        quick = self.settings.quick
+        sides = language_cases.sides_of(shape.items, shape.cates, shape.users, quick=quick)
+        return language_cases.entry_of(self._alternate(sides, default_repeats=1))
 
     def gpu(self, case: str) -> list[Entry]:
         """Training on a GPU, beside the CPU or torch-rechub."""

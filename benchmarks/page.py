@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import busy_cases, gpu_cases, quality_cases, serving_cases, step_cases
+from benchmarks import (
+    busy_cases,
+    gpu_cases,
+    language_cases,
+    quality_cases,
+    serving_cases,
+    step_cases,
+)
 
 _UNFINISHED = {
     "timeout": "stopped after {seconds:,.0f} s",
@@ -75,6 +82,10 @@ _ABOUT_GPU = (
 )
 
 
+_ABOUT_LANGUAGES = (
+    "One ranking by `rank.onnx` of the preset `best`, the file opened for it as in the example of "
+    "`docs/serving.md`, whose JavaScript runs as it stands; the least of the repeats."
+)
 _ABOUT_QUALITY = (
     "Every side is fitted on the same training events of the same log and ranks the same test "
     "samples; what it chooses, it chooses on validation: the weight of popularity beside its own "
@@ -98,6 +109,7 @@ def render(results: Mapping[str, Any]) -> str:
         ("steps_", "Training steps where much is large (ours alone)", _steps),
         ("busy_", "Training on a machine that others use too (ours alone)", _busy),
         ("serving_", "Rankings of many candidates", _serving),
+        ("languages", "The same graph from another language", _languages),
         ("gpu_", "On a GPU", _gpu),
         ("quality_", "Accuracy beside what people would pick instead", _quality),
     )
@@ -266,6 +278,12 @@ def _serving(entries: Sequence[Mapping[str, Any]]) -> str:
         + "\n\n"
         + _bullets([_ABOUT_SERVING, *rates])
     )
+
+
+def _languages(entries: Sequence[Mapping[str, Any]]) -> str:
+    rows = [row for entry in entries for row in language_cases.rows_of(entry)]
+    head = ("ids", "candidates", "Python", "Node", "largest difference")
+    return _table(head, rows) + "\n\n" + _bullets([_ABOUT_LANGUAGES])
 
 
 def _gpu(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -78,6 +78,29 @@ def rank_requests(
 def _ours(
     config: DINConfig, vocabulary: Mapping[str, int], cates: np.ndarray, length: int, folder: Path
 ) -> dict[str, Any]:
+    write_graphs(config, vocabulary, cates, length, folder)
+    return {"rank": _session(folder / "rank.onnx"), "rows": _session(folder / "din.onnx")}
+
+
+def write_graphs(
+    config: DINConfig,
+    vocabulary: Mapping[str, int],
+    cates: np.ndarray,
+    length: int,
+    folder: Path,
+    *,
+    as_text: bool = False,
+) -> list[Any]:
+    """Write the graphs of a network with random weights, and return the ids of its items.
+
+    Args:
+        config: The network.
+        vocabulary: Number of ids by column.
+        cates: Category of each item, ``[n_items]``.
+        length: The longest history.
+        folder: Where they go.
+        as_text: Whether ids are text; else they are the numbers from 1 on.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -93,13 +116,17 @@ def _ours(
     )
     items = pa.array(range(1, sizes.n_items + 1))
     users = pa.array(range(1, sizes.n_users + 1))
-    columns = {"item_idx": items, "item_id": items, "cate_idx": cates}
+    ids = {"item": items, "user": users}
+    if as_text:  # as many digits each, so that their order is that of the numbers
+        ids = {name: pa.array([f"ü, {i:09d}" for i in of.to_pylist()]) for name, of in ids.items()}
+    columns = {"item_idx": items, "item_id": ids["item"], "cate_idx": cates}
     parquet.write_table(pa.table(columns), folder / "items.parquet")
-    parquet.write_table(pa.table({"user_idx": users, "user_id": users}), folder / "users.parquet")
+    columns = {"user_idx": users, "user_id": ids["user"]}
+    parquet.write_table(pa.table(columns), folder / "users.parquet")
     model = build_model(config, sizes).eval()
     saved = SavedModel(model, config, sizes, "", {})
     write_all(saved, folder, folder, max_history=length)
-    return {"rank": _session(folder / "rank.onnx"), "rows": _session(folder / "din.onnx")}
+    return ids["item"].to_pylist()
 
 
 def _theirs(config: DINConfig, vocabulary: Mapping[str, int], length: int, folder: Path) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks import (
     busy_sides,
     gpu_sides,
+    language_sides,
     quality_sides,
     sequence_sides,
     serving_sides,
@@ -39,6 +40,7 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         gpu_sides.gpu_training,
         gpu_sides.theirs_on_gpu,
         serving_sides.rank_requests,
+        language_sides.ask_in_languages,
         quality_sides.quality,
     )
 }

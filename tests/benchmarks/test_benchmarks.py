@@ -12,6 +12,8 @@ from benchmarks import (
     busy_cases,
     entries,
     gpu_cases,
+    language_cases,
+    language_sides,
     page,
     proof_of_value,
     report,
@@ -20,6 +22,7 @@ from benchmarks import (
     step_sides,
 )
 from benchmarks.arithmetic import needed_flops
+from benchmarks.clock import Clock
 from benchmarks.logs import write_shaped_log
 from benchmarks.processes import Run, run_side
 from din_core.config import DINConfig
@@ -328,6 +331,24 @@ def ranked(least_ms: float) -> dict[str, dict[str, float]]:
         "rows": {"least_ms": 4.0, **spread},
         "theirs": {"least_ms": 10.0, **spread},
     }
+
+
+def test_languages_are_compared_or_it_is_said_why_not():
+    kinds = {"texts": {"largest_difference": 3e-8, "python_ms": 12.34, "node_ms": 20.0}}
+    report = {"node": "v20", "candidates": 1000, "length": 50, "kinds": kinds}
+    entry = language_cases.entry_of({"all": [finished(1.0, **report)]})
+    expected = ("texts", "1,000", "12.3 ms", "20.0 ms", "3.0e-08")
+    assert language_cases.rows_of(entry) == [expected]
+    assert "| texts | 1,000 | 12.3 ms | 20.0 ms | 3.0e-08 |" in page.render({"cases": [entry]})
+    without = finished(0.0, missing="there is no node on the PATH")
+    entry = language_cases.entry_of({"all": [without]})
+    assert language_cases.rows_of(entry)[0][0] == "missing: there is no node on the PATH"
+
+
+def test_machine_without_node_is_told_so(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    report = language_sides.ask_in_languages(Clock(), {}, {}, 1, 1, 1)
+    assert report == {"missing": "there is no node on the PATH"}
 
 
 def test_serving_is_the_run_with_the_fastest_ranking():
