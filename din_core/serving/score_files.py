@@ -73,7 +73,10 @@ def score(
     try:
         file = _parquet.ParquetFile(rows)
     except pa.ArrowException as error:
-        raise WrongRequestError(f"{rows}: it is no Parquet file") from error
+        raise WrongRequestError(
+            f"{rows}: it is no Parquet file; DuckDB makes one of CSV: copy (from 'rows.csv') to "
+            "'rows.parquet'"
+        ) from error
     except OSError as error:
         raise WrongRequestError(f"{rows} cannot be read: {error}") from error
     if not out.parent.is_dir():
