@@ -1,8 +1,11 @@
-"""A template context made by hand, for what looks at one or two of its fields."""
+"""A template context made by hand, for what looks at one or two of its fields, and what it lacks."""
 
 from din_core.config import SequenceConfig
 from din_core.tables.attributes import Attribute
 from din_core.tables.template_context import TemplateContext
+
+#: Tables that are made of a model's answers: where there is none, they are not there.
+OF_A_MODEL = {"test_predictions", "attention_weights"}
 
 
 def context(**changes):
