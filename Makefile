@@ -35,10 +35,10 @@ ui: export DIN_CSV := $(if $(value CSV),$(value CSV),$(value DIN_CSV))
 ui: $(INSTALLED) $(SYSTEM)
 	$(BIN)/dagster dev -w workspace.yaml
 
-# A worker for each core, four at most, each with one thread. Files go out in order: the pipelines and
-# the browser, which take longest, come first.
+# A worker for each core and one more, since some wait for processes and browsers; four at most, each with
+# one thread. Files go out in order: the pipelines and the browser, which take longest, come first.
 test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV)
-	$(BIN)/pytest -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $$(($$(nproc) + 1)) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test-thorough: $(INSTALLED_DEV) $(SYSTEM)
 	$(BIN)/pytest -m thorough --timeout=3600

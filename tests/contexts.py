@@ -1,4 +1,4 @@
-"""A template context made by hand, for what looks at one or two of its fields, and what it lacks."""
+"""A template context made by hand, and which tables it says nothing of."""
 
 from din_core.config import SequenceConfig
 from din_core.tables.attributes import Attribute
