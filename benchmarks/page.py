@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import (
@@ -102,18 +102,7 @@ def render(results: Mapping[str, Any]) -> str:
         _INTRODUCTION,
         _versions(results),
     ]
-    sections = (
-        ("sequences_", "Sequence builder: CSV to train-ready arrays", _sequences),
-        ("scale_", "Sequence builder at scale (ours alone)", _scale),
-        ("training_", "Training, in steady state", _training),
-        ("steps_", "Training steps where much is large (ours alone)", _steps),
-        ("busy_", "Training on a machine that others use too (ours alone)", _busy),
-        ("serving_", "Rankings of many candidates", _serving),
-        ("languages", "The same graph from another language", _languages),
-        ("gpu_", "On a GPU", _gpu),
-        ("quality_", "Accuracy beside what people would pick instead", _quality),
-    )
-    for prefix, title, write in sections:
+    for prefix, title, write in SECTIONS:
         if chosen := [entry for entry in cases if entry["case"].startswith(prefix)]:
             parts += [f"## {title}", _machines(chosen), write(chosen)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -364,3 +353,17 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
+
+
+#: Beginning of a case's name, title of its section and what writes it, in the page's order.
+SECTIONS: tuple[tuple[str, str, Callable[[Sequence[Mapping[str, Any]]], str]], ...] = (
+    ("sequences_", "Sequence builder: CSV to train-ready arrays", _sequences),
+    ("scale_", "Sequence builder at scale (ours alone)", _scale),
+    ("training_", "Training, in steady state", _training),
+    ("steps_", "Training steps where much is large (ours alone)", _steps),
+    ("busy_", "Training on a machine that others use too (ours alone)", _busy),
+    ("serving_", "Rankings of many candidates", _serving),
+    ("languages", "The same graph from another language", _languages),
+    ("gpu_", "On a GPU", _gpu),
+    ("quality", "Accuracy beside what people would pick instead", _quality),
+)

@@ -11,23 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe_machine, describe_versions
-from benchmarks.page import render
+from benchmarks.page import SECTIONS, render
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results.json"
 PAGE = FOLDER / "RESULTS.md"
-
-_ORDER = (
-    "sequences_",
-    "scale_",
-    "training_tutorial",
-    "training_best",
-    "steps_",
-    "busy_",
-    "serving_",
-    "gpu_",
-    "quality_",
-)
 
 
 def read_results(path: Path = RESULTS) -> dict[str, Any]:
@@ -65,22 +53,10 @@ def write_page(results: Mapping[str, Any], path: Path = PAGE) -> None:
     _write(path, render(results))
 
 
-_ORDER = (
-    "sequences_",
-    "scale_",
-    "training_tutorial",
-    "training_best",
-    "steps_",
-    "busy_",
-    "serving_",
-    "gpu_",
-)
-
-
 def _place(entry: Mapping[str, Any]) -> tuple[int, int, str]:
     """Sections in their order; within one by size."""
     case = entry["case"]
-    section = next((i for i, prefix in enumerate(_ORDER) if case.startswith(prefix)), len(_ORDER))
+    section = next(i for i, (prefix, _, _) in enumerate(SECTIONS) if case.startswith(prefix))
     return section, entry.get("rows", 0), case
 
 

@@ -25,16 +25,17 @@ from din_core.tables.lineage import lineage
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
-AttentionWeightsConfig = mirror(
-    "AttentionWeightsConfig", ExplanationConfig, doc="Which answers of the model are explained."
-)
+
+class AttentionWeightsConfig(mirror("_AttentionWeights", ExplanationConfig, doc="What is asked.")):
+    """Which answers of the model are explained."""
+
 
 #: What can be chosen about the tables of this module.
 CONFIG_CLASSES: dict[str, type[dg.Config]] = {"attention_weights": AttentionWeightsConfig}
 
 
 def _attention_weights(
-    context: dg.AssetExecutionContext, store: StoreResource, config: dg.Config
+    context: dg.AssetExecutionContext, store: StoreResource, config: AttentionWeightsConfig
 ) -> Results:
     """Explain test samples by the current model."""
     options = choices.chosen(context, store.settled, config).model_dump()
@@ -61,8 +62,6 @@ def _attention_weights(
         context, store, ("attention_weights",), options=options, build=build
     )
 
-
-_attention_weights.__annotations__["config"] = AttentionWeightsConfig
 
 attention_weights = dg.asset(
     name="attention_weights",

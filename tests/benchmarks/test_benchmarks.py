@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import (
     busy_cases,
+    cases,
     entries,
     gpu_cases,
     language_cases,
@@ -141,6 +142,11 @@ def test_figures_of_two_machines_are_told_apart():
 
 def test_committed_figures_are_those_of_the_page():
     assert report.PAGE.read_text() == page.render(report.read_results())
+
+
+def test_every_case_has_one_section_of_the_page():
+    for case in cases.EVERY:
+        assert len([prefix for prefix, _, _ in page.SECTIONS if case.startswith(prefix)]) == 1, case
 
 
 def test_generated_log_has_exactly_its_shape(tmp_path):
