@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     for package in ("fastapi", "uvicorn"):
         if importlib.util.find_spec(package) is None:
-            raise WrongRequestError(f"din serve needs {package}: pip install 'din-assets[serve]'")
+            raise WrongRequestError(f"din serve needs {package}: pip install fastapi uvicorn")
     import uvicorn
 
     folder = bundle_folder(arguments.bundle)

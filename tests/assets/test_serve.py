@@ -178,4 +178,4 @@ def test_an_address_that_is_taken_is_told_in_a_sentence(folder, capsys, workers)
 def test_a_missing_package_is_named_with_the_way_to_install_it(folder, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert cli.main(["serve", "--bundle", str(folder)]) == 2
-    assert "din serve needs fastapi: pip install 'din-assets[serve]'" in capsys.readouterr().err
+    assert "din serve needs fastapi: pip install fastapi uvicorn" in capsys.readouterr().err
