@@ -8,7 +8,6 @@ alone: equal rows are equal bytes.
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from din_core.atomic_files import replacing
@@ -31,7 +31,8 @@ Float64 = npt.NDArray[np.float64]
 
 _USERS, _EVENTS, _CATEGORIES = 4, 20, 12
 _LABEL = 18
-_DPI = 150
+# What a page shows; the SVG is for print.
+_DPI = 100
 _CHANGE = "change of the log-odds by the event: above 0 it speaks for the candidate"
 
 
@@ -251,25 +252,26 @@ def _ticks(axes: Any, axis: str, labels: Sequence[str], **style: Any) -> None:
 
 def _saved(figure: Figure, stem: Path) -> Path:
     """Save as PNG and SVG, without what differs between equal pictures."""
-    canvas = FigureCanvasAgg(figure)
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    metadata: Mapping[str, Mapping[str, Any]] = {
-        "png": {"Software": None},
-        "svg": {"Date": None, "Creator": None},
-    }
+    figure.set_dpi(_DPI)
+    as_png = FigureCanvasAgg(figure)
     with mpl.rc_context({"svg.hashsalt": "din", "svg.fonttype": "none"}), warnings.catch_warnings():
         # An id may be written in letters that the font lacks; SVG shows them in the viewer's.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        canvas.draw()
+        # Placed without being drawn, which would take as long again.
+        engine: Any = figure.get_layout_engine()
+        engine.execute(figure)
         # The solver of the layout takes its constraints in the order of their addresses, so the
         # last bits of a position differ from time to time, and with them the ids in the SVG.
         figure.set_layout_engine("none")
         for axes in figure.axes:
             left, bottom, width, height = axes.get_position(original=True).bounds
             axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
-        for path, kind in ((png, "png"), (svg, "svg")):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata[kind])
-            with replacing(path) as temporary:
-                temporary.write_bytes(buffer.getvalue())
+        # Not figure.savefig, which draws each once more beforehand.
+        with replacing(png) as temporary:
+            as_png.print_png(temporary, metadata={"Software": None})
+        with replacing(svg) as temporary:
+            # This canvas sets the figure's resolution to its own.
+            as_svg = FigureCanvasSVG(figure)
+            as_svg.print_svg(temporary, metadata={"Date": None, "Creator": None})
     return png
