@@ -33,18 +33,16 @@ def architecture_graph(making: Making) -> Made:
     from din_core.serving.architecture import overview
 
     model = saved_models.load_model(making.artifact("din_model")).model
-    of_modules, drawn = overview.save_overview(model, making.folder / "din_overview", dpi=300)
-    png, svg = pictures.architecture_graph(model, making.folder / "din", dpi=300)
+    of_modules = overview.save_overview(model, making.folder / "din_overview", dpi=300)
+    graph = pictures.architecture_graph(model, making.folder / "din", dpi=300)
     return Made(
         version=artifacts.digest(
-            pictures.canonical_graph(svg.read_bytes())
-            + pictures.canonical_graph(drawn.read_bytes())
+            pictures.canonical_graph(graph.svg.read_bytes())
+            + pictures.canonical_graph(of_modules.svg.read_bytes())
         ),
         metadata={
-            "overview": picture(
-                pictures.thumbnail(of_modules, 1000, 1000, colours=128), "modules of the network"
-            ),
-            "graph": picture(pictures.thumbnail(png), "computation graph of the network"),
+            "overview": picture(of_modules.preview(1000, 1000, 128), "modules of the network"),
+            "graph": picture(graph.preview(), "computation graph of the network"),
         },
     )
 

@@ -92,7 +92,7 @@ attention_weights = dg.asset(
 def attention_pictures(making: Making) -> Made:
     """Draw the explanations of the current model."""
     from din_core.evaluation import attention_pictures
-    from din_core.serving import pictures
+    from din_core.serving.images import thumbnail
 
     with making.store.connection(read_only=True) as con:
         drawn = attention_pictures.draw(con, making.folder)
@@ -100,7 +100,7 @@ def attention_pictures(making: Making) -> Made:
     return Made(
         version=artifacts.digest(b"".join(content)),
         metadata={
-            name: picture(pictures.thumbnail(png, 1000, 1500, colours=128), name)
+            name: picture(thumbnail(png, 1000, 1500, colours=128), name)
             for name, png in drawn.items()
         },
     )

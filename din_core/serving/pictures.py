@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,17 +18,17 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from PIL.PngImagePlugin import PngImageFile
 
 from din_core.atomic_files import replacing
-from din_core.errors import DinError
 from din_core.escaping import dot_label
 from din_core.network.layers.attention import plain_formula
 from din_core.serving.autograd_graph import make_dot
 from din_core.serving.graphs.random_inputs import random_inputs
+from din_core.serving.images import draw, rendered
 
 if TYPE_CHECKING:
     from din_core.network.models import ClickModel
+    from din_core.serving.images import DrawnGraph
     from din_core.training.reports import EpochReport
 
 # Operations that only hand a parameter on; drawing them doubles the picture and tells nothing.
@@ -42,13 +39,7 @@ _NODE = re.compile(
 _EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$")
 
 
-class PictureError(DinError, RuntimeError):
-    """A picture cannot be drawn on this machine; the message says what to install."""
-
-
-def architecture_graph(
-    model: ClickModel, path_stem: Path | str, dpi: int = 300
-) -> tuple[Path, Path]:
+def architecture_graph(model: ClickModel, path_stem: Path | str, dpi: int = 300) -> DrawnGraph:
     """Draw the computation graph of one small batch, from the parameters down to the prediction.
 
     Parameters are blue and carry their names, operations grey, the prediction green. The plain
@@ -60,17 +51,12 @@ def architecture_graph(
         dpi: Resolution of the PNG.
 
     Returns:
-        Paths of the PNG and of the SVG.
+        The graph as PNG and as SVG.
 
     Raises:
         PictureError: Graphviz is not installed.
     """
-    stem = Path(path_stem)
-    png, svg = (stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg"))
-    source = graph_source(model)
-    with ThreadPoolExecutor(2) as pool:  # each waits for a program of its own
-        list(pool.map(lambda path: save_graph(model, path, dpi, source=source), (png, svg)))
-    return png, svg
+    return draw(graph_source(model), path_stem, dpi)
 
 
 def save_graph(
@@ -177,70 +163,6 @@ def _digraph(statements: Sequence[str], names: Mapping[str, str], title: str, na
             tail = source_of[tail]
         lines.append(f"  {number[tail]} -> {number[head]}")
     return "\n".join([*lines, "}", ""])
-
-
-def rendered(source: str, ending: str, dpi: int) -> bytes:
-    """Have Graphviz draw a graph.
-
-    Args:
-        source: A ``digraph`` with a line ``  graph [``.
-        ending: ``png``, ``svg`` or ``pdf``.
-        dpi: Resolution of a PNG.
-
-    Raises:
-        PictureError: Graphviz is not installed.
-    """
-    sized = source.replace("  graph [", f"  graph [dpi={dpi} ", 1) if ending == "png" else source
-    try:
-        drawn = graphviz.Source(sized).pipe(format=ending)
-    except graphviz.ExecutableNotFound as error:
-        raise PictureError(
-            "drawing the architecture needs Graphviz's program 'dot', which is not on the PATH; "
-            "install it with `apt-get install graphviz`, `brew install graphviz` or "
-            "`conda install graphviz`"
-        ) from error
-    return _with_resolution(drawn, dpi) if ending == "png" else drawn
-
-
-def _with_resolution(png: bytes, dpi: int) -> bytes:
-    """Say in the file what its resolution is; Graphviz only draws accordingly."""
-    if b"pHYs" in png[:200]:
-        return png
-    dots_per_metre = round(dpi / 0.0254)
-    chunk = b"pHYs" + struct.pack(">IIB", dots_per_metre, dots_per_metre, 1)
-    header = 8 + 25  # signature and IHDR, which comes first
-    return b"".join(
-        [
-            png[:header],
-            struct.pack(">I", len(chunk) - 4),
-            chunk,
-            struct.pack(">I", zlib.crc32(chunk)),
-            png[header:],
-        ]
-    )
-
-
-def thumbnail(png: Path | bytes, width: int = 480, height: int = 640, colours: int = 32) -> bytes:
-    """A small copy of a picture, for a data URI in the UI.
-
-    Args:
-        png: The picture, as file or as bytes.
-        width: Most pixels across.
-        height: Most pixels down.
-        colours: Different ones that are left.
-
-    Returns:
-        A PNG of some 30 kB.
-    """
-    # Not Image.open, which takes 90 million pixels for an attack: a graph with many attributes
-    # at 300 dpi has them.
-    with PngImageFile(io.BytesIO(png) if isinstance(png, bytes) else png) as picture:
-        coarse = max(1, min(picture.width // width, picture.height // height) // 2)
-        small = picture.convert("RGB").reduce(coarse)
-    small.thumbnail((width, height))
-    buffer = io.BytesIO()
-    small.quantize(colours).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def training_curve(history: Sequence[EpochReport]) -> bytes:

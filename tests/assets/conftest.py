@@ -153,19 +153,20 @@ def _write_hash(model: Any, target: Path) -> None:
 
 def stand_in_for_the_drawn_network(patch: pytest.MonkeyPatch) -> None:
     """Files that depend on the model, in the place of its drawings; nothing is made smaller."""
-    from din_core.serving import pictures
+    from din_core.serving import images, pictures
     from din_core.serving.architecture import overview
 
-    def architecture_graph(model: Any, target: Path, dpi: int) -> tuple[Path, Path]:
+    def architecture_graph(model: Any, target: Path, dpi: int) -> images.DrawnGraph:
         files = target.with_suffix(".png"), target.with_suffix(".svg")
         for file in files:
             _write_hash(model, file)
-        return files
+        return images.DrawnGraph(*files, source="")
 
     patch.setattr(pictures, "architecture_graph", architecture_graph)
     patch.setattr(pictures, "canonical_graph", lambda svg: svg)
     patch.setattr(overview, "save_overview", architecture_graph)
-    patch.setattr(pictures, "thumbnail", lambda png, *size, **options: b"")
+    patch.setattr(images.DrawnGraph, "preview", lambda *_: b"")
+    patch.setattr(images, "thumbnail", lambda png, *size, **options: b"")
 
 
 def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:

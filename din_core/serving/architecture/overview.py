@@ -8,18 +8,19 @@ histories. torchviz's picture of every operation is :mod:`din_core.serving.pictu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from din_core.atomic_files import replacing
 from din_core.escaping import dot_heading, dot_label
 from din_core.serving.architecture.flow import flow_of
 from din_core.serving.architecture.folding import folded
-from din_core.serving.pictures import rendered
+from din_core.serving.images import draw
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from din_core.network.models import ClickModel
     from din_core.serving.architecture.flow import Flow, Kind, Step
+    from din_core.serving.images import DrawnGraph
 
 _COLOURS: dict[Kind, str] = {
     "input": "white",
@@ -39,7 +40,7 @@ _LABELLED = ("input", "table")
 _HISTORY, _OTHER = "#b45f06", "grey30"
 
 
-def save_overview(model: ClickModel, path_stem: Path | str, dpi: int = 300) -> tuple[Path, Path]:
+def save_overview(model: ClickModel, path_stem: Path | str, dpi: int = 300) -> DrawnGraph:
     """Draw the network's modules, and what flows between them.
 
     Args:
@@ -48,19 +49,12 @@ def save_overview(model: ClickModel, path_stem: Path | str, dpi: int = 300) -> t
         dpi: Resolution of the PNG.
 
     Returns:
-        Paths of the PNG and of the SVG.
+        The picture as PNG and as SVG.
 
     Raises:
         PictureError: Graphviz is not installed.
     """
-    stem = Path(path_stem)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    source = overview_source(model)
-    png, svg = (stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg"))
-    for path in (png, svg):
-        with replacing(path) as temporary:
-            temporary.write_bytes(rendered(source, path.suffix.removeprefix("."), dpi))
-    return png, svg
+    return draw(overview_source(model), path_stem, dpi)
 
 
 def overview_source(model: ClickModel) -> str:

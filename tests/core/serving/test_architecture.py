@@ -201,7 +201,7 @@ def test_any_column_name_can_be_drawn(name, tmp_path):
 
 @needs_dot
 def test_picture_is_png_at_300_dpi_and_svg(tmp_path):
-    png, svg = save_overview(build(BaseModelConfig(**SMALL)), tmp_path / "new" / "din_overview")
-    assert (png.name, svg.name) == ("din_overview.png", "din_overview.svg")
-    with Image.open(png) as picture:
+    drawn = save_overview(build(BaseModelConfig(**SMALL)), tmp_path / "new" / "din_overview")
+    assert (drawn.png.name, drawn.svg.name) == ("din_overview.png", "din_overview.svg")
+    with Image.open(drawn.png) as picture:
         assert picture.info["dpi"] == pytest.approx((300, 300), abs=1)
