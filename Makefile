@@ -21,7 +21,7 @@ SYSTEM_DEV := .make/chromium
 
 export PYTHONUNBUFFERED = 1
 
-.PHONY: run test check ui bench test-thorough test-faults test-spark clean
+.PHONY: run test check ui docs bench test-thorough test-faults test-spark clean
 
 # By way of the environment, and unexpanded: a name may hold blanks, quotes, `$` and `*`.
 run: export RUN_CSV = $(value CSV)
@@ -54,6 +54,10 @@ test-spark: $(INSTALLED_DEV)
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
+
+docs: $(INSTALLED_DEV)
+	$(BIN)/python docs/options.py
+	$(BIN)/mkdocs build
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .

@@ -111,16 +111,19 @@ def for_steps(run_config: RunConfig, op_names: Iterable[str]) -> dict[str, Any]:
     return {**run_config, "ops": ops}
 
 
-def _config_class(op_name: str) -> type[dg.Config] | None:
-    """The class of a step's options, None for a step without any."""
-    known = {
+def config_classes() -> dict[str, type[dg.Config]]:
+    """Return the class of the options of each step that has any, by the step's name."""
+    return {
         "interactions": ingest.InteractionsConfig,
         **sequences.CONFIG_CLASSES,
         **explanations.CONFIG_CLASSES,
         **evaluation.CONFIG_CLASSES,
         **artifact_assets.CONFIG_CLASSES,
     }
-    return known.get(op_name)
+
+
+def _config_class(op_name: str) -> type[dg.Config] | None:
+    return config_classes().get(op_name)
 
 
 def _check_options(where: str, given: Any, config_class: type[pydantic.BaseModel] | None) -> None:

@@ -1,0 +1,168 @@
+"""Every command, option and query that a page shows does what the page says, or is understood.
+
+What reads is typed as it stands there, in a folder that stands for the project's. What makes is run
+by other tests; here its words are held against the program that takes them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+import click
+import duckdb
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from din_assets.command import cli
+from din_assets.definitions import defs
+from din_assets.starting import refresh_config
+from din_core.serving.server.application import create_app
+from tests import documents
+
+#: Commands of `din` that make, replace, wait or serve.
+MAKES = {"run", "refresh", "serve"}
+
+
+def kind_of(command):
+    """What a command is of, without variables before it and folders in it."""
+    words = shlex.split(command.text)
+    while "=" in words[0]:
+        words.pop(0)
+    return words[0].rpartition("/")[2], words[1:]
+
+
+def of_kind(*kinds):
+    found = [each for each in documents.commands() if kind_of(each)[0] in kinds]
+    return pytest.mark.parametrize("command", found, ids=map(str, found))
+
+
+@pytest.fixture(scope="module")
+def project(finished, tmp_path_factory):
+    """A folder like the project's, after a run."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+    (folder / "data").symlink_to(finished.home, target_is_directory=True)
+    (folder / "ids.txt").write_text("1\n2\n", encoding="utf-8")
+    duckdb.sql("select 1 as user_id, 2 as item_id").write_parquet(str(folder / "pairs.parquet"))
+    return folder
+
+
+@of_kind("make")
+def test_make_knows_its_targets(command):
+    done = subprocess.run(
+        ["make", "-n", *kind_of(command)[1]],
+        cwd=documents.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@of_kind("din")
+def test_din_understands_its_words_or_answers(command, project, monkeypatch):
+    _, words = kind_of(command)
+    if not words or words[0] in MAKES:
+        cli._parser(words).parse_args(words)
+        return
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("DIN_HOME", str(project / "data"))
+    assert cli.main(words) == 0
+
+
+@of_kind("python")
+def test_python_answers(command, project):
+    _, words = kind_of(command)
+    if words[:1] == ["-m"]:
+        pytest.skip(f"`python -m {words[1]}` is a module with tests of its own")
+    done = subprocess.run(
+        [sys.executable, *words], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@of_kind("duckdb")
+def test_duckdb_answers(command, project):
+    _, words = kind_of(command)
+    assert words[0] == "-readonly"
+    if command.page == "docs/evidence.md":
+        pytest.skip("asks for the table of an ablation, which the small pipeline has not made")
+    with duckdb.connect(str(project / words[1]), read_only=True) as con:
+        for query in words[2:]:
+            assert con.sql(query).columns
+
+
+@of_kind("curl")
+def test_the_server_answers(command, project):
+    _, words = kind_of(command)
+    [path] = [word.partition("/")[2] for word in words if word.startswith("localhost:8000/")]
+    sent = words[words.index("-d") + 1] if "-d" in words else None
+    with TestClient(create_app(project / "data" / "artifacts" / "bundle" / "current")) as client:
+        method = "GET" if sent is None else "POST"
+        headers = {"content-type": "application/json"}
+        assert client.request(method, f"/{path}", content=sent, headers=headers).is_success
+
+
+@of_kind("dagster", "dg")
+def test_dagster_knows_its_commands_and_options(command):
+    program, words = kind_of(command)
+    group = _dagster() if program == "dagster" else _dg()
+    while isinstance(group, click.Group):
+        group = group.get_command(click.Context(group), words.pop(0))
+    group.make_context(group.name, words, resilient_parsing=True)
+    known = {option for each in group.params for option in (*each.opts, *each.secondary_opts)}
+    assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known
+    for selection in (words[i + 1] for i, word in enumerate(words) if word == "--select"):
+        names = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+        assert selection == "*" or selection in names
+
+
+def _dagster():
+    from dagster._cli import create_dagster_cli
+
+    return create_dagster_cli()
+
+
+def _dg():
+    from dagster_dg_cli.cli import create_dg_cli
+
+    return create_dg_cli()
+
+
+def test_every_command_is_tried_by_one_of_these():
+    tried = {"make", "din", "python", "duckdb", "dagster", "dg", "curl"}
+    others = {"pip", "tensorboard", "docker", "cp", "cd", "mkdir", "node", "npx", "git"}
+    assert [
+        str(each) for each in documents.commands() if kind_of(each)[0] not in tried | others
+    ] == []
+    assert len(documents.commands()) > 30
+
+
+OPTIONS = [
+    each for each in documents.blocks("yaml") if each.text.startswith(("ops:", "resources:"))
+]
+
+
+@pytest.mark.parametrize("block", OPTIONS, ids=map(str, OPTIONS))
+def test_options_that_are_shown_exist(block):
+    given = yaml.safe_load(block.text)
+    given["ops"] = {step: of for step, of in given.get("ops", {}).items() if step != "ablation"}
+    refresh_config.check(given, defs.resolve_job_def("all_assets"))
+
+
+QUERIES = [each for each in documents.blocks("sql") if each.page != "docs/analysts.md"]
+
+
+@pytest.mark.parametrize("block", QUERIES, ids=map(str, QUERIES))
+def test_queries_that_are_shown_are_answered(block, finished):
+    """Those of docs/analysts.md have a test of their own, with the answers."""
+    with duckdb.connect(str(finished.home / "warehouse.duckdb"), read_only=True) as con:
+        for query in re.split(r";\s*$", block.text, flags=re.MULTILINE):
+            if query.strip():
+                assert con.sql(query).columns
+
+
+@pytest.mark.parametrize("block", documents.blocks("python"), ids=str)
+def test_python_that_is_shown_is_python(block):
+    compile(block.text, str(block), "exec")
