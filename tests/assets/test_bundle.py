@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -510,21 +509,3 @@ def test_javascript_of_the_page_takes_an_empty_history(made, tmp_path):
     )
     expected = dict(ranker.rank(candidates=items))
     assert dict(map(tuple, json.loads(done.stdout))) == pytest.approx(expected, abs=1e-6)
-
-
-def test_commands_of_the_readme_work_as_they_stand_there(finished, tmp_path, monkeypatch):
-    text = (project_root() / "README.md").read_text(encoding="utf-8")
-    section = text.partition("## Serve it\n")[2].partition("\n## ")[0]
-    commands = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", section, flags=re.M)
-    assert len(commands) == 4
-    # In a folder that stands for the project's.
-    (tmp_path / ".venv").symlink_to(sys.prefix, target_is_directory=True)
-    (tmp_path / "data").symlink_to(finished.home, target_is_directory=True)
-    monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
-    duckdb.sql("select 1 as user_id, 2 as item_id").write_parquet(str(tmp_path / "pairs.parquet"))
-    for command in commands:
-        done = subprocess.run(
-            shlex.split(command), cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    assert parquet.read_table(tmp_path / "scores.parquet").num_rows == 1

@@ -21,7 +21,7 @@ from din_core.tutorial import (
 )
 from tests.core.tutorial.tutorial_logs import small_din
 
-DOCUMENT = Path(__file__).parents[3] / "README.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "port-from-torch-rechub.md"
 
 
 def loaders(**options):

@@ -1,4 +1,4 @@
-"""The port table of the README is true to the letter: names, parameters, their order and defaults.
+"""The port table of the documentation is true: names, parameters, their order and defaults.
 
 The signatures are those of torch-rechub 0.9.0. What differs is listed here, and must be told in the
 row of the table that the name stands in.
@@ -15,7 +15,7 @@ import pytest
 
 from din_core import tutorial
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "port-from-torch-rechub.md"
 
 _OPTIMIZATION = (
     "optimizer_fn=Adam, optimizer_params=None, regularization_params=None, scheduler_fn=None, "
@@ -67,7 +67,7 @@ DIFFERENT_DEFAULTS = {
 
 def table():
     """The rows of the port table, as lists of three cells."""
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     rows = text[text.index("| torch-rechub | here |") :].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
 
