@@ -15,7 +15,7 @@ from din_core.escaping import markdown_code
 from din_core.serving import vocabularies
 from din_core.serving.bundle import manifest
 from din_core.store import artifacts, ledger
-from din_core.tables import analytics, recorded_choices
+from din_core.tables import analytics, column_lineage, recorded_choices
 from din_core.tables.lineage import lineage
 
 
@@ -113,7 +113,9 @@ def _published_warehouse(
     """Publish a snapshot of the pipeline's database."""
     with as_dagster_failures():
         with store.transaction() as con:
-            views = analytics.create_views(con, recorded_choices.recorded_context(con))
+            context_of_tables = recorded_choices.recorded_context(con)
+            views = analytics.create_views(con, context_of_tables)
+            column_lineage.write(con, context_of_tables, recorded_choices.source_config(con))
             database.describe_all(con)
             published = sorted(
                 (entry.asset, entry.data_version)

@@ -179,7 +179,8 @@ def _test_auc(
         if not blocked:
             # Of the model that answered, which the current one need not be.
             model_version = ledger.entry(con, "test_predictions").inputs["din_model"]
-            metrics_table.write_metrics(con, model_version, "test", result)
+            source = choices.source_name(store.settled)
+            metrics_table.write_metrics(con, model_version, "test", result, source=source)
             record(context, con, "test_auc", version, options=chosen)
     context.log.info(result.summary())
     check = _beats_popularity(result.verdict, blocked=blocked)

@@ -17,7 +17,8 @@ from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.resources import StoreResource
 from din_core import store
 from din_core.store import ledger, sql_files
-from din_core.tables.lineage import lineage
+from din_core.tables import column_lineage, recorded_choices
+from din_core.tables.lineage import Sources, lineage
 from din_core.tables.template_context import TemplateContext
 
 OWNERS = ["team:recommendations"]
@@ -191,18 +192,64 @@ def _result(
         check_results=check_results,
         metadata={
             "dagster/row_count": store.row_count(con, name),
-            "dagster/column_schema": _column_schema(con, name),
+            **_columns(context, con, name, built),
             **built.metadata.get(name, {}),
             **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
         },
     )
 
 
-def _column_schema(con: duckdb.DuckDBPyConnection, name: str) -> dg.TableSchema:
+def _columns(
+    context: dg.AssetExecutionContext, con: duckdb.DuckDBPyConnection, name: str, built: Built
+) -> dict[str, Any]:
+    """Say of each column of a table its type, what it means and where it comes from."""
     described = sql_files.schema(name)
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(name=column, type=kind, description=described.column(column) or None)
-            for column, kind in store.column_types(con, name).items()
-        ]
+    sources = column_lineage.sources_of(
+        con, name, built.check_context, recorded_choices.source_config(con)
+    )
+    columns = [
+        dg.TableColumn(
+            name=column,
+            type=kind,
+            description=f"{described.column(column)} {_in_words(sources[column])}".strip(),
+        )
+        for column, kind in store.column_types(con, name).items()
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/column_lineage": _lineage(context, sources),
+    }
+
+
+def _in_words(sources: Sources) -> str:
+    """Where a column comes from: open-source Dagster shows the lineage of columns nowhere else."""
+    if not sources:
+        return "Constant or generated."
+    return f"From {', '.join(sorted('.'.join(filter(None, each)) for each in sources))}."
+
+
+def _lineage(
+    context: dg.AssetExecutionContext, sources: Mapping[str, Sources]
+) -> dg.TableColumnLineage:
+    """The same for programs. What an asset makes beside its own table is named with its columns."""
+    deps = (dep for of_asset in context.assets_def.asset_deps.values() for dep in of_asset)
+    keys = {dep.path[-1]: dep for dep in deps}
+    owners = {name: file.head.assets for name, file in lineage().files.items()}
+
+    def named(relation: str, column: str) -> Iterator[dg.TableColumnDep]:
+        for asset in owners.get(relation, (relation,)):
+            if asset in keys:
+                own = asset == relation
+                yield dg.TableColumnDep(keys[asset], column if own else f"{relation}.{column}")
+
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dep
+                for relation, source in sorted(of_column, key=str)
+                if source is not None
+                for dep in named(relation, source)
+            ]
+            for column, of_column in sources.items()
+        }
     )

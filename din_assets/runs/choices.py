@@ -205,6 +205,13 @@ def _name(options: Options) -> str:
     return "the synthetic log" if path == paths.SYNTHETIC else path
 
 
+def source_name(settled: Settled) -> str:
+    """Return the name of the log that is read, or was, without its place on this machine."""
+    options = settled.options.get(SOURCE_STEP, {})
+    name = _name({"path": paths.SYNTHETIC, **options})
+    return name if options.get("amazon_category") else Path(name).name
+
+
 def is_there(path: str) -> bool:
     """Say whether a path or a glob names something."""
     return exists(path) or any(glob.iglob(path, recursive=True))  # noqa: PTH207

@@ -6,6 +6,7 @@ says :mod:`din_core.evaluation.judgement`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -16,6 +17,8 @@ from din_core.evaluation.comparisons import Comparison
 from din_core.evaluation.intervals import Interval
 from din_core.evaluation.judgement import Evaluation, Figure
 
+# Whose figures a row has beside its model: what was judged, and when (UTC).
+_JUDGED = {"source": pa.string(), "evaluated_at": pa.timestamp("us")}
 _METRICS = pa.schema(
     {
         "model_version": pa.string(),
@@ -27,6 +30,7 @@ _METRICS = pa.schema(
         "low": pa.float64(),
         "high": pa.float64(),
         "n_samples": pa.int64(),
+        **_JUDGED,
     }
 )
 _COMPARISONS = pa.schema(
@@ -39,6 +43,7 @@ _COMPARISONS = pa.schema(
         "low": pa.float64(),
         "high": pa.float64(),
         "n_users": pa.int64(),
+        **_JUDGED,
     }
 )
 _EVALUATED_MODEL = pa.schema(
@@ -84,7 +89,12 @@ def write_test_rankings(con: duckdb.DuckDBPyConnection, ranks: Any) -> int:
 
 
 def write_metrics(
-    con: duckdb.DuckDBPyConnection, model_version: str, split: str, evaluation: Evaluation
+    con: duckdb.DuckDBPyConnection,
+    model_version: str,
+    split: str,
+    evaluation: Evaluation,
+    *,
+    source: str | None = None,
 ) -> None:
     """Add a model's figures to ``metrics`` and ``comparisons``; those of other models stay.
 
@@ -93,7 +103,9 @@ def write_metrics(
         model_version: Data version of the model.
         split: The split the figures were computed on.
         evaluation: The figures.
+        source: Name of the log that the samples are of, without its place on this machine.
     """
+    judged = {"source": source, "evaluated_at": datetime.now(UTC).replace(tzinfo=None)}
     figures = [
         {
             "model_version": model_version,
@@ -103,6 +115,7 @@ def write_metrics(
             "metric": each.metric,
             **vars(each.interval),
             "n_samples": each.n_samples,
+            **judged,
         }
         for each in evaluation.figures
     ]
@@ -116,6 +129,7 @@ def write_metrics(
             "low": each.difference.low,
             "high": each.difference.high,
             "n_users": each.n_users,
+            **judged,
         }
         for each in evaluation.comparisons
     ]

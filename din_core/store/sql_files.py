@@ -224,19 +224,27 @@ class TableSchema:
         description: What one row means.
         columns: Column name, or a pattern as ``hist_*`` where names come from the source, to
             description.
+        origins: Likewise to what the column comes from, where no SQL says it: ``relation.column``,
+            or a relation alone.
     """
 
     description: str
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     def column(self, name: str) -> str:
         """Describe a column: by its own name, else by the first pattern that fits, else ``""``."""
-        if name in self.columns:
-            return self.columns[name]
-        for pattern, description in self.columns.items():
-            if fnmatch.fnmatchcase(name, pattern):
-                return description
-        return ""
+        return self.columns.get(self._entry(name), "")
+
+    def origin(self, name: str) -> tuple[str, ...]:
+        """Say what a column comes from, where no SQL says it; nothing where the SQL does."""
+        return self.origins.get(self._entry(name), ())
+
+    def _entry(self, column: str) -> str:
+        if column in self.columns:
+            return column
+        fitting = (each for each in self.columns if fnmatch.fnmatchcase(column, each))
+        return next(fitting, "")
 
 
 @functools.lru_cache(maxsize=1)
@@ -251,6 +259,11 @@ def _schemas() -> Mapping[str, TableSchema]:
             columns={
                 column["name"]: " ".join(column["description"].split())
                 for column in table.get("columns", ())
+            },
+            origins={
+                column["name"]: tuple(column["from"])
+                for column in table.get("columns", ())
+                if "from" in column
             },
         )
         for table in document["tables"]

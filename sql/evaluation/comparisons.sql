@@ -5,6 +5,7 @@
 -- of it; those of earlier models stay.
 -- difference is the model's figure minus the rival's. low and high are the ends of its 95%
 -- interval, drawn as a pair: the same users for both. rival_version is NULL for what is no model.
+-- is_current, source and evaluated_at are as in metrics.
 with
 
 kept as (
@@ -16,7 +17,9 @@ kept as (
         kept_comparisons.difference,
         kept_comparisons.low,
         kept_comparisons.high,
-        kept_comparisons.n_users
+        kept_comparisons.n_users,
+        kept_comparisons.source,
+        kept_comparisons.evaluated_at
     from kept_comparisons
     where
         not exists (
@@ -35,7 +38,10 @@ final as (
         difference,
         low,
         high,
-        n_users
+        n_users,
+        source,
+        evaluated_at,
+        false as is_current
     from kept
     union all
     select
@@ -46,7 +52,10 @@ final as (
         difference,
         low,
         high,
-        n_users
+        n_users,
+        source,
+        evaluated_at,
+        true as is_current
     from new_comparisons
 )
 
@@ -58,6 +67,9 @@ select
     difference,
     low,
     high,
-    n_users
+    n_users,
+    source,
+    evaluated_at,
+    is_current
 from final
 order by model_version, rival, metric

@@ -6,6 +6,8 @@
 -- figure that is undefined (an AUC of samples with one label only) is NULL.
 -- slice is 'all' and slice_value empty for the whole split. low and high are the ends of the 95%
 -- interval (bootstrap over users), NULL where there is none.
+-- is_current says whether a row is of the model that was judged last; source and evaluated_at are
+-- NULL in rows that an earlier version of this program wrote.
 with
 
 kept as (
@@ -18,7 +20,9 @@ kept as (
         kept_metrics.value,
         kept_metrics.low,
         kept_metrics.high,
-        kept_metrics.n_samples
+        kept_metrics.n_samples,
+        kept_metrics.source,
+        kept_metrics.evaluated_at
     from kept_metrics
     where
         not exists (
@@ -40,7 +44,10 @@ final as (
         value,
         low,
         high,
-        n_samples
+        n_samples,
+        source,
+        evaluated_at,
+        false as is_current
     from kept
     union all
     select
@@ -52,7 +59,10 @@ final as (
         value,
         low,
         high,
-        n_samples
+        n_samples,
+        source,
+        evaluated_at,
+        true as is_current
     from new_metrics
 )
 
@@ -65,6 +75,9 @@ select
     value,
     low,
     high,
-    n_samples
+    n_samples,
+    source,
+    evaluated_at,
+    is_current
 from final
 order by model_version, split, slice, slice_value, metric

@@ -156,9 +156,16 @@ def _kind_of_ids(con: duckdb.DuckDBPyConnection) -> contents.IdKind:
 
 
 def _metrics(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """The figures of this model, as the table ``metrics`` has them."""
+    """The figures of this model, as the table ``metrics`` has them.
+
+    When it was judged and what the log was called is left out: a bundle has no time and no place.
+    """
     model = data_version_of(con, "din_model")
-    rows = con.execute("from metrics where model_version = ? order by all", [model])
+    rows = con.execute(
+        "select model_version, split, slice, slice_value, metric, value, low, high, n_samples "
+        "from metrics where model_version = ? order by all",
+        [model],
+    )
     return _records(rows)
 
 

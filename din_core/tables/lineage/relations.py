@@ -38,11 +38,20 @@ def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
         UnreadableQueryError: The text does not parse, is not a ``select``, or names a relation by a
             text.
     """
+    return frozenset(_read(parsed(con, query), frozenset()))
+
+
+def parsed(con: duckdb.DuckDBPyConnection, query: str) -> list[Node]:
+    """Return the statements of a query, as the engine's parser writes them down.
+
+    Raises:
+        UnreadableQueryError: The text does not parse, or is not a ``select``.
+    """
     answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
-    parsed = json.loads(answer)
-    if parsed["error"]:
-        raise UnreadableQueryError(parsed["error_message"])
-    return frozenset(_read(parsed["statements"], frozenset()))
+    tree = json.loads(answer)
+    if tree["error"]:
+        raise UnreadableQueryError(tree["error_message"])
+    return tree["statements"]
 
 
 def _read(node: object, in_scope: frozenset[str]) -> Iterator[str]:
