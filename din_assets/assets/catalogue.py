@@ -11,6 +11,7 @@ from din_assets.assets import (
     sequences,
     training,
 )
+from din_assets.making.code_references import with_references
 from din_core.tables.lineage import lineage
 
 _MADE = dg.load_assets_from_modules(
@@ -24,13 +25,13 @@ _KEYS = [
 ]
 
 #: What takes hours and is made by name only, in a code location of its own.
-EVIDENCE = [evidence.ablation]
+EVIDENCE = [with_references(evidence.ablation)]
 
 #: All other assets, the published copy of their tables among them. What evidence there is goes into
 #: the copy, so that a new one makes the copy outdated; here it is shown, and cannot be made.
 ASSETS = [
-    *_MADE,
-    delivery.published_warehouse([*_KEYS, *(each.op.name for each in EVIDENCE)]),
+    *map(with_references, _MADE),
+    with_references(delivery.published_warehouse([*_KEYS, *(each.op.name for each in EVIDENCE)])),
     *(spec for each in EVIDENCE for spec in each.specs),
 ]
 

@@ -192,7 +192,7 @@ def _test_auc(
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         check_results=[check],
-        metadata={**result.metrics(), **shown_of_evaluation(result), "options": chosen},
+        metadata={**result.followed(), **shown_of_evaluation(result), "options": chosen},
     )
 
 

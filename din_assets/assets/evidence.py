@@ -12,7 +12,7 @@ AblationOptions = mirror("AblationOptions", AblationConfig, doc="How much an abl
 
 
 @artifact_asset(
-    group="evidence",
+    group="evaluation",
     deps=lineage().owners_of(training_data.READS),
     kinds={"pytorch", "duckdb"},
     description="The preset trained again with one thing changed, over several seeds: the table "

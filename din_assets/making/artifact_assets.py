@@ -152,8 +152,9 @@ def _commit(making: Making, made: Made) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         data_version=dg.DataVersion(made.version),
         metadata={
-            **made.metadata,
             "path": dg.MetadataValue.path(str(final)),
+            "size_mb": sum(file.stat().st_size for file in final.rglob("*")) / 1e6,
+            **made.metadata,
             **({"options": dg.MetadataValue.json(dict(making.options))} if making.options else {}),
         },
     )
@@ -179,30 +180,42 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
 def shown_of_evaluation(evaluation: Any) -> dict[str, Any]:
     """Return what the page of the figures shows beside them. It is no part of the result."""
     from din_core.evaluation import pictures
+    from din_core.evaluation.intervals import Interval
 
+    nothing = Interval(None)
     beside = [
         {
             "rival": each.rival,
             "metric": each.metric,
-            "difference": _digits(each.difference.value),
-            "low": _digits(each.difference.low),
-            "high": _digits(each.difference.high),
+            "difference": _digits(each.difference.value, "+"),
+            "low": _digits(each.difference.low, "+"),
+            "high": _digits(each.difference.high, "+"),
             "users": f"{each.n_users:,}",
         }
         for each in evaluation.comparisons
     ]
+    every = [
+        {
+            "figure": name,
+            "value": f"{value:,}" if isinstance(value, int) else _digits(value),
+            "low": _digits(evaluation.whole.get(name, nothing).low),
+            "high": _digits(evaluation.whole.get(name, nothing).high),
+        }
+        for name, value in evaluation.metrics().items()
+    ]
     return {
+        "verdict": evaluation.verdict.sentence,
         "score_is": evaluation.meaning.score_is,
         "what_a_score_means": evaluation.meaning.sentence(),
-        "verdict": evaluation.verdict.sentence,
-        "comparisons": dg.MetadataValue.md(markdown_table(beside)),
         "roc_and_reliability": picture(pictures.curves(evaluation), "ROC and reliability"),
         "auc_by_slice": picture(pictures.auc_by_slice(evaluation), "AUC by slice"),
+        "comparisons": dg.MetadataValue.md(markdown_table(beside)),
+        "all_figures": dg.MetadataValue.md(markdown_table(every)),
     }
 
 
-def _digits(value: float | None) -> str:
-    return "" if value is None else f"{value:+.4f}"
+def _digits(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.4f}"
 
 
 def what_a_score_is(data: Any) -> str:

@@ -65,6 +65,15 @@ def with_model(asset: str, model: str | None) -> str:
     return _version(asset, model if _MAKERS[asset].one_model else None)
 
 
+def function_of(asset: str) -> Callable[..., Any]:
+    """Return what makes an asset, undecorated.
+
+    Args:
+        asset: Its name; :func:`of_asset` was asked for it before.
+    """
+    return _MAKERS[asset].function
+
+
 @dataclass(frozen=True)
 class Maker:
     """What makes an asset, as :func:`of_asset` takes it."""

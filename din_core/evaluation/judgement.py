@@ -30,6 +30,11 @@ from din_core.tables import recorded_choices
 
 #: Figures that the line for a terminal tells, in its order.
 _TOLD = (*OF_A_MODEL, "popularity_auc", "item_cooccurrence_auc", "oracle_auc")
+#: Figures that are followed from run to run, the main ones first. All others are in the table.
+_FOLLOWED = (
+    *_TOLD, "share_of_reachable", "mrr_all", "hr_at_10_all", "ndcg_at_10_all", "mrr_sampled",
+    "hr_at_10_sampled", "ndcg_at_10_sampled", "n_samples",
+)  # fmt: skip
 WHOLE = ("all", "")
 
 
@@ -115,6 +120,11 @@ class Evaluation:
             "n_samples": self.n_samples,
         }
         return {name: value for name, value in everything.items() if value is not None}
+
+    def followed(self) -> dict[str, float]:
+        """Return the figures that are worth following from run to run, the main ones first."""
+        known = self.metrics()
+        return {name: known[name] for name in _FOLLOWED if name in known}
 
     def summary(self) -> str:
         """Return the figures on one line, for a terminal."""
