@@ -20,10 +20,12 @@ from din_core.evaluation.intervals import Interval
 from din_core.evaluation.judgement import Evaluation, Figure
 from din_core.evaluation.score_meaning import ScoreMeaning
 from din_core.sources.reserved_names import is_reserved
-from din_core.store import sql_files
-from din_core.tables import analytics, checks, sequences
+from din_core.store import ledger, sql_files
+from din_core.tables import analytics, checks, column_lineage, sequences
+from din_core.tables.lineage.relations import parsed
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analysts.md"
+QUESTIONS = DOCUMENT.with_name("questions.sql")
 QUESTION = re.compile(r"^### (\d+)\. .*?^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -93,6 +95,9 @@ ANSWERS = {
         (6, 1, 0.9, 1.0, -0.1),
     ],
 }
+
+
+BESIDE = Comparison("popularity", "auc", Interval(0.1, -0.1, 0.3), 3)
 
 
 def create_interactions(con, columns, rows):
@@ -200,6 +205,14 @@ def published(tmp_path_factory):
         create_attention_weights(con, context)
         with store.transaction(con):
             made = analytics.create_views(con, context)
+            column_lineage.write(con, context, source)
+            ledger.record(
+                con,
+                ledger.Entry(
+                    asset="users", data_version="v", code_version="c", options={}, inputs={}
+                ),
+            )
+            store.describe_all(con)
         assert made == list(analytics.inputs())
     store.publish(folder / "pipeline.duckdb", folder / "warehouse.duckdb")
     with store.connect(folder / "warehouse.duckdb", read_only=True, threads=1) as con:
@@ -230,7 +243,7 @@ def test_question_has_the_answer_counted_by_hand(published, number):
 
 def test_every_block_of_the_document_answers_with_rows(published):
     blocks = BLOCK.findall(DOCUMENT.read_text(encoding="utf-8"))
-    assert len(blocks) == 15
+    assert len(blocks) == 17
     assert [block for block in blocks if not rows_of(published, block)] == []
 
 
@@ -345,14 +358,79 @@ def test_ablation_summary_takes_in_users_and_seeds(published):
 def test_every_published_relation_and_column_is_described(published):
     silent = rows_of(
         published,
-        "select table_name, column_name from duckdb_columns() "
-        "where not internal and comment is null and table_name <> 'ledger'",
+        "select table_name, column_name from duckdb_columns() where not internal "
+        "and coalesce(comment, '') = '' "
+        "union all select table_name, '' from duckdb_tables() "
+        "where not internal and coalesce(comment, '') = '' "
+        "union all select view_name, '' from duckdb_views() "
+        "where not internal and coalesce(comment, '') = ''",
     )
-    assert [name for name in silent if name[0] in analytics.inputs()] == []
-    described = rows_of(
-        published, "select view_name from duckdb_views() where not internal and comment is not null"
+    assert silent == []
+    assert {"ledger", "metrics", "samples", *analytics.inputs()} <= {
+        name for (name,) in rows_of(published, "select distinct table_name from duckdb_columns()")
+    }
+
+
+def test_views_for_analysts_hold_ids_and_no_index(published):
+    columns = rows_of(
+        published, "select table_name, column_name from duckdb_columns() where not internal"
     )
-    assert set(analytics.inputs()) <= {name for (name,) in described}
+    for_people = {"samples", "attention_weights", *analytics.inputs()}
+    assert [each for each in columns if each[0] in for_people and each[1].endswith("_idx")] == []
+
+
+def test_file_of_the_questions_asks_what_the_document_asks(published):
+    titled = re.findall(
+        r"^### (\d+\. .*?)$.*?^```sql\n(.*?)^```", DOCUMENT.read_text("utf-8"), re.M | re.S
+    )
+    asked = re.findall(r"^-- (\d+\. .*?)$(.*?);$", QUESTIONS.read_text("utf-8"), re.M | re.S)
+    assert [(title, query.strip()) for title, query in asked] == [
+        (title, query.strip()) for title, query in titled
+    ]
+    statements = published.extract_statements(QUESTIONS.read_text("utf-8"))
+    answers = [len(published.execute(each).fetchall()) for each in statements]
+    assert answers == [len(each) for each in ANSWERS.values()]
+
+
+def test_answers_of_several_rows_are_in_an_order_that_is_asked_for(published):
+    for block in BLOCK.findall(DOCUMENT.read_text(encoding="utf-8")):
+        if len(rows_of(published, block)) > 1:
+            [statement] = parsed(published, block)
+            kinds = [each["type"] for each in statement["node"]["modifiers"]]
+            assert "ORDER_MODIFIER" in kinds, block
+
+
+def test_figures_say_when_on_which_log_and_whether_they_are_current(con):
+    def judge(model, source):
+        result = Evaluation((Figure("auc", Interval(0.5), 2),), (BESIDE,), n_samples=2, n_users=1)
+        metrics_table.write_metrics(con, model, "test", result, source=source)
+
+    judge("m1", "one.csv")
+    judge("m2", "two.csv")
+    asked = "select model_version, source, is_current, evaluated_at is null from {} order by 1"
+    for table in ("metrics", "comparisons"):
+        assert rows_of(con, asked.format(table)) == [
+            ("m1", "one.csv", False, False), ("m2", "two.csv", True, False),
+        ]  # fmt: skip
+    times = dict(rows_of(con, "select model_version, evaluated_at from metrics"))
+    assert times["m1"] < times["m2"]
+    judge("m1", "one.csv")  # judged again: it is the current one
+    assert rows_of(con, asked.format("metrics")) == [
+        ("m1", "one.csv", True, False), ("m2", "two.csv", False, False),
+    ]  # fmt: skip
+
+
+def test_figures_of_an_earlier_version_are_kept_and_are_not_current(con):
+    con.execute(
+        "create table metrics as select 'm0' as model_version, 'test' as split, 'auc' as metric, "
+        "0.5::double as value, null::double as low, null::double as high, 2::bigint as n_samples"
+    )
+    result = Evaluation((Figure("auc", Interval(0.7), 2),), (BESIDE,), n_samples=2, n_users=1)
+    metrics_table.write_metrics(con, "m1", "test", result, source="one.csv")
+    asked = "select model_version, source, evaluated_at is null, is_current from metrics"
+    assert rows_of(con, asked) == [
+        ("m0", None, True, False), ("m1", "one.csv", False, True),
+    ]  # fmt: skip
 
 
 def test_views_are_made_of_what_exists_and_dropped_with_it(con):
