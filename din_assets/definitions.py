@@ -7,7 +7,7 @@ import dagster as dg
 
 from din_assets import jobs
 from din_assets.assets.catalogue import ASSETS
-from din_assets.runs import console
+from din_assets.runs import console, executor
 from din_assets.starting import uncaught
 from din_assets.starting.run_start import RunStore
 
@@ -26,9 +26,9 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     uncaught.explain_uncaught()
     return dg.Definitions(
         assets=ASSETS,
-        jobs=[jobs.all_assets],
+        jobs=jobs.ALL,
         resources={"store": RunStore(), **(resource_overrides or {})},
-        executor=dg.in_process_executor,
+        executor=executor.in_process,
         loggers={"console": console.console_logger},
     )
 

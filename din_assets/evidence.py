@@ -7,7 +7,7 @@ An ablation trains for hours. Apart from the pipeline, no ``--select '*'``, no j
 import dagster as dg
 
 from din_assets.assets.catalogue import EVIDENCE
-from din_assets.runs import console
+from din_assets.runs import console, executor
 from din_assets.starting.run_start import RunStore
 
 console.use_by_default()
@@ -15,6 +15,6 @@ console.use_by_default()
 defs = dg.Definitions(
     assets=EVIDENCE,
     resources={"store": RunStore()},
-    executor=dg.in_process_executor,
+    executor=executor.in_process,
     loggers={"console": console.console_logger},
 )

@@ -17,7 +17,7 @@ AblationOptions = mirror("AblationOptions", AblationConfig, doc="How much an abl
     kinds={"pytorch", "duckdb"},
     description="The preset trained again with one thing changed, over several seeds: the table "
     "`ablation`, and a picture of what each change is worth. Finished trials are kept, so that a "
-    "run that was stopped goes on. Not part of `all_assets`: `dagster asset materialize --select "
+    "run that was stopped goes on. Not part of `full_run`: `dagster asset materialize --select "
     "ablation -m din_assets.evidence`.",
     config_class=AblationOptions,
 )

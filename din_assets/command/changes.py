@@ -108,28 +108,12 @@ def reasons_of_inputs(
         return
     for dep in sorted({*dirty} & inputs_of(definition, asset)):
         yield f"{dep} would be made"
-    yield from reasons_of_made_inputs(definition, asset, state, dirty)
+    for dep in sorted(inputs_of(definition, asset) - {*dirty}):
+        if dep in state.made and entry.inputs.get(dep) != state.made[dep].data_version:
+            yield f"{dep} has new content"
     for fact, now in state.facts.get(asset, {}).items():
         if entry.inputs.get(fact) != now:
             yield f"{fact} changed"
-
-
-def reasons_of_made_inputs(
-    definition: dg.AssetsDefinition, asset: str, state: State, unmade: Collection[str]
-) -> Iterator[str]:
-    """Give the reasons that lie in inputs that have come out by now, whatever comes of the others.
-
-    Args:
-        definition: Its definition.
-        asset: The asset.
-        state: What was made so far.
-        unmade: Assets that are made anew before it and may come out as they were.
-    """
-    if (entry := state.made.get(asset)) is None:
-        return
-    for dep in sorted(inputs_of(definition, asset) - {*unmade}):
-        if dep in state.made and entry.inputs.get(dep) != state.made[dep].data_version:
-            yield f"{dep} has new content"
 
 
 def inputs_of(definition: dg.AssetsDefinition, asset: str) -> set[str]:

@@ -9,10 +9,9 @@ from typing import Any
 
 import yaml
 
+from din_assets.making import preset_files
 from din_core.config import MODEL_CONFIGS, options_of_others
 from din_core.errors import DinError
-
-_PRESETS = Path(__file__).parent.parent / "presets"
 
 
 class ConfigFileError(DinError, ValueError):
@@ -30,11 +29,6 @@ class Asked:
 
     run_config: Mapping[str, Any] = field(default_factory=dict)
     keeps_others: bool = False
-
-
-def presets() -> list[str]:
-    """Return the names of the presets."""
-    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
 
 
 def asked_for(file: Path | None, preset: str | None, *, defaults: bool = False) -> Asked:
@@ -66,13 +60,13 @@ def asked_for(file: Path | None, preset: str | None, *, defaults: bool = False) 
 
 
 def _path_of(preset: str) -> Path:
-    known = presets()
+    known = preset_files.names()
     if preset not in known:
         close = difflib.get_close_matches(preset, known, n=1)
         hint = f"is '{close[0]}' meant?" if close else f"there are {', '.join(known)}"
         hint += " (-c takes a file)"
         raise ConfigFileError(f"there is no preset '{preset}'; {hint}")
-    return _PRESETS / f"{preset}.yaml"
+    return preset_files.path_of(preset)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,19 +1,19 @@
-"""What a terminal shows of a run: Dagster's log, with explained failures as sentences, once each.
+"""What a terminal shows of a run: its story (:mod:`story`), in the place of Dagster's log.
 
-Dagster prints a failure twice, with its stack and that of its cause, and a line for every step that
-waits for a failed one. Here a failure that explains itself (:class:`dg.Failure`) is one line at the
-end of the run's log. Whatever nobody foresaw keeps its stack. The UI and the run history show
-everything.
+Dagster writes a line for each event, begun by the date, the job and the run's id, a failure twice,
+with its stack and that of its cause, and a line for every step that waits for a failed one. The UI
+and the run history keep everything.
 """
 
-import copy
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from dagster._core.execution import context_creation_job
 
+from din_assets.runs.story import Story
 from din_core.errors import DinError
 
 #: What a configuration may set ``log_level`` to, in any case.
@@ -25,25 +25,63 @@ class LogLevelError(DinError, ValueError):
 
 
 # By run: Dagster makes one logger for the run and another for its steps.
-_explained: dict[str | None, dict[str, str]] = {}
-_WAITS_FOR_A_FAILED_STEP = "Dependencies for step "
+_stories: dict[str | None, Story] = {}
+_ENDS = (
+    dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterEventType.RUN_CANCELED,
+)
+_told_by_command: list[Story] = []
+
+
+@contextlib.contextmanager
+def told_as(story: Story) -> Iterator[Story]:
+    """Let the runs of this block be told as one story, which the caller has the end of."""
+    _told_by_command.append(story)
+    try:
+        yield story
+    finally:
+        _told_by_command.remove(story)
+        story.close()
 
 
 def _console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
-    """Make Dagster's console logger and let its handlers write the shorter form."""
-    refuse_unknown_level(init_context.logger_config)
-    logger = dg.colored_console_logger.logger_fn(init_context)
-    explained = _explained.setdefault(init_context.run_id, {})
-    for handler in logger.handlers:
-        handler.addFilter(_says_something_new)
-        handler.setFormatter(_Sentences(handler.formatter or logging.Formatter(), explained))
+    """Make a logger that tells the run's story."""
+    config = init_context.logger_config
+    refuse_unknown_level(config)
+    if _told_by_command:
+        story = _told_by_command[-1]
+    else:
+        story = _stories.setdefault(init_context.run_id, Story())
+    level = logging.getLevelNamesMapping()[str(config.get("log_level", "INFO")).upper()]
+    # Events are of level DEBUG, and the story is made of them.
+    logger = logging.Logger(config.get("name", "dagster"), level=logging.DEBUG)
+    logger.addHandler(_Telling(story, level))
     return logger
+
+
+class _Telling(logging.Handler):
+    """Hands the records of a run to its story."""
+
+    def __init__(self, story: Story, told_from: int) -> None:
+        super().__init__()
+        self._story = story
+        self._told_from = told_from
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Whoever read it may have gone, which is no reason to end the run.
+        with contextlib.suppress(BrokenPipeError):
+            self._story.hear(record, self._told_from)
+        meta: Mapping[str, Any] = getattr(record, "dagster_meta", None) or {}
+        event: Any = meta.get("dagster_event")
+        if event is not None and event.event_type in _ENDS:
+            _stories.pop(meta.get("run_id"), None)
 
 
 console_logger = dg.LoggerDefinition(
     _console_logger,
     config_schema=dg.colored_console_logger.config_schema,
-    description="Dagster's coloured console logger; failures that explain themselves are sentences",
+    description="The story of a run: a line an asset, warnings, failures as sentences",
 )
 
 
@@ -81,65 +119,3 @@ def _default_loggers(
 ) -> Sequence[tuple[Any, Mapping[str, object]]]:
     level = (instance.python_log_level if instance else None) or "INFO"
     return [(console_logger, {"name": "dagster", "log_level": level})]
-
-
-def _says_something_new(record: logging.LogRecord) -> bool:
-    """Whether to show a record; that steps below a failed one do not run says its last line."""
-    return not str(_metadata(record).get("orig_message", "")).startswith(_WAITS_FOR_A_FAILED_STEP)
-
-
-class _Sentences(logging.Formatter):
-    """Formats as another formatter does, but for failures."""
-
-    def __init__(self, inner: logging.Formatter, explained: dict[str, str]) -> None:
-        """Wrap a formatter.
-
-        Args:
-            inner: The formatter.
-            explained: Where the run's explanations are collected, by step.
-        """
-        super().__init__()
-        self._inner = inner
-        self._explained = explained
-
-    def format(self, record: logging.LogRecord) -> str:
-        event = _metadata(record).get("dagster_event")
-        error = getattr(event and event.event_specific_data, "error", None)
-        if event is None or error is None:
-            return self._inner.format(record)
-        sentence = _explanation(error)
-        if event.is_run_failure:
-            if sentence is not None and sentence not in self._explained.values():
-                self._explained[""] = sentence
-            elif sentence is None and event.job_failure_data.first_step_failure_event is None:
-                return self._inner.format(record)
-            _explained.pop(_metadata(record).get("run_id"), None)
-            return self._inner.format(_without_error(record, self._lines()))
-        if sentence is None:
-            return self._inner.format(record)
-        self._explained[event.step_key or ""] = sentence
-        return self._inner.format(_without_error(record, []))
-
-    def _lines(self) -> list[str]:
-        return [f"{step}: {why}" if step else why for step, why in self._explained.items()]
-
-
-def _without_error(record: logging.LogRecord, lines: list[str]) -> logging.LogRecord:
-    """A copy of a record, since others write it, too; with lines in place of its stacks."""
-    shorter = copy.copy(record)
-    shorter.msg = "\n".join([record.getMessage().partition("\n\n")[0], *lines])
-    shorter.args = ()
-    return shorter
-
-
-def _metadata(record: logging.LogRecord) -> dict[str, Any]:
-    return getattr(record, "dagster_meta", None) or {}
-
-
-def _explanation(error: Any) -> str | None:
-    """The sentence of an error, or of one that caused it; None where nobody explained it."""
-    while error is not None:
-        if error.cls_name == dg.Failure.__name__:
-            return error.message.partition(": ")[2].strip()
-        error = error.cause
-    return None

@@ -167,7 +167,7 @@ class UserInterface:
             "selector": {
                 "repositoryName": "__repository__",
                 "repositoryLocationName": location,
-                "jobName": "all_assets",
+                "jobName": "full_run",
                 "assetSelection": [{"path": [asset]} for asset in assets],
             },
             "runConfigData": config,

@@ -132,12 +132,12 @@ def test_what_a_run_would_refuse_is_refused_before_it_in_the_words_of_the_librar
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
 def test_preset_is_a_valid_run_configuration(preset):
-    job = build_defs().resolve_job_def("all_assets")
+    job = build_defs().resolve_job_def("full_run")
     dg.validate_run_config(job, yaml.safe_load(preset.read_text()))
 
 
 def test_typo_is_refused_before_the_run():
-    job = build_defs().resolve_job_def("all_assets")
+    job = build_defs().resolve_job_def("full_run")
     with pytest.raises(dg.DagsterInvalidConfigError, match="max_histori"):
         dg.validate_run_config(job, {"ops": {"samples": {"config": {"max_histori": 3}}}})
 
@@ -283,7 +283,7 @@ def test_successors_of_former_options_exist_and_the_former_do_not():
     ],
 )
 def test_what_is_no_run_configuration_is_refused_in_a_sentence(run_config, sentence):
-    job = build_defs().resolve_job_def("all_assets")
+    job = build_defs().resolve_job_def("full_run")
     with pytest.raises(refresh_config.RunConfigError) as caught:
         refresh_config.check(run_config, job)
     assert str(caught.value).startswith(sentence)
@@ -310,7 +310,7 @@ def test_file_without_keys_is_refused(tmp_path, text):
     ],
 )
 def test_program_of_dagsters_that_is_refused_ends_in_the_sentence(capsys, ops, sentence):
-    job = build_defs().resolve_job_def("all_assets")
+    job = build_defs().resolve_job_def("full_run")
     given = {"ops": {step: {"config": options} for step, options in ops.items()}}
     with pytest.raises(dg.DagsterInvalidConfigError) as caught:
         dg.validate_run_config(job, given)
@@ -339,7 +339,7 @@ def test_mirrored_class_takes_only_what_it_is_told():
     ],
 )
 def test_what_training_redraws_is_left_open_or_one_of_what_there_is(options, says):
-    job = build_defs().resolve_job_def("all_assets")
+    job = build_defs().resolve_job_def("full_run")
     run_config = {"ops": {"din_model": {"config": options}}}
     if says is None:
         refresh_config.check(run_config, job)

@@ -1,0 +1,128 @@
+"""What `din run` says of a run that is over: how good the model is, where things are, what next."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from din_assets.command.one_pass import Decision
+from din_assets.runs.story import Checks
+from din_assets.runs.terminal import Terminal
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from din_assets.runs.resources import StoreResource
+    from din_core.evaluation.judgement import Evaluation
+
+#: Names of the table ``metrics``, as a reader knows them.
+_BASELINES = {
+    "popularity_auc": "popularity",
+    "item_cooccurrence_auc": "item co-occurrence",
+    "oracle_auc": "oracle (the true propensities)",
+}
+_EXPECTED = {("never made",), ("asked for",)}
+
+
+def note(decision: Decision) -> str:
+    """Return why a step was made, and whether its content changed; empty where both are plain."""
+    said = [] if decision.reasons in _EXPECTED else [*decision.reasons]
+    if decision.outcome == "made, same content":
+        said.append("same content")
+    return "; ".join(said)
+
+
+def show_plan(decisions: Sequence[Decision]) -> None:
+    """Print what would be made, and why."""
+    rows = [(", ".join(each.assets), each.outcome, "; ".join(each.reasons)) for each in decisions]
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(2)]
+    for row in rows:
+        print("  ".join([*(row[i].ljust(widths[i]) for i in range(2)), row[2]]).rstrip())
+    made = sum(1 for each in decisions if each.reasons)
+    print(f"{made} of {len(decisions)} steps would be made.")
+
+
+def show(
+    resource: "StoreResource", decisions: Sequence[Decision], checks: Checks, *, seconds: float
+) -> None:
+    """Print how good the model is, what became of the checks, where things are and what is next.
+
+    Read from the published file, which is closed: the next run may have the pipeline's own by now.
+
+    Args:
+        resource: The store.
+        decisions: What was decided about each step.
+        checks: What became of the checks of the steps that were made.
+        seconds: Time that all of it took.
+    """
+    import sys
+
+    from din_core import store
+    from din_core.evaluation import metrics_table
+    from din_core.store import ledger
+
+    with store.connect(resource.published_path, read_only=True) as con:
+        model = ledger.entries(con)["din_model"].data_version
+        figures = metrics_table.read_test(con, model)
+        user = _a_user(con)
+    made = sum(1 for each in decisions if each.reasons)
+    lines = [
+        *_figures(figures),
+        "",
+        f"{len(decisions)} steps: {made} made, {len(decisions) - made} up to date, {seconds:.0f} s",
+        *([checks.summary()] if made and checks else []),
+        "",
+        *_places(resource),
+        "",
+        *_next(resource, user),
+    ]
+    Terminal(sys.stdout).box(lines)
+    for warning in figures.warnings():
+        print(f"Mind: {warning}.")
+
+
+def _figures(figures: "Evaluation") -> list[str]:
+    found = figures.whole
+    if (auc := found.get("auc")) is None or auc.value is None:
+        return ["Test AUC: undefined on this log"]
+    between = "" if auc.low is None else f" (95%: {auc.low:.4f} to {auc.high:.4f})"
+    lines = [f"Test AUC {auc.value:.4f}{between} on {figures.n_samples:,} samples"]
+    for name, title in _BASELINES.items():
+        if name in found and (value := found[name].value) is not None:
+            lines.append(f"  {title} {value:.4f}")
+    return lines
+
+
+def _a_user(con: "duckdb.DuckDBPyConnection") -> str | None:
+    """One of the log's users, so that the command can be typed as it stands."""
+    found = con.table("users").select("user_id").limit(1).fetchall()
+    return str(found[0][0]) if found else None
+
+
+def _places(resource: "StoreResource") -> list[str]:
+    from din_core.store import artifacts
+
+    return [
+        f"For analysts  {resource.published_path}",
+        f"For serving   {resource.artifacts_root / 'bundle' / artifacts.CURRENT}",
+        f"All files     {resource.artifacts_root}",
+    ]
+
+
+def _next(resource: "StoreResource", user: str | None) -> list[str]:
+    named = "U" if user is None else shlex.quote(user)
+    published = _short(resource.published_path)
+    return [
+        "Next",
+        f"  din rank --user {named} --top 5",
+        f"  duckdb -readonly {published} 'from split_summary'",
+        "  make ui    # every step and its pictures on http://localhost:3000",
+    ]
+
+
+def _short(path: Path) -> str:
+    """The path as one types it here."""
+    try:
+        return shlex.quote(str(path.relative_to(Path.cwd())))
+    except ValueError:
+        return shlex.quote(str(path))
