@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.api import execute_run_iterator
 
 from din_assets.command.changes import State, own_reasons, read_state, reasons_of_inputs
@@ -132,6 +133,7 @@ class _Run:
         self._before = state
         self._state = state
         self._is_outdated = False
+        self._is_stopped = False
         self._reasons: dict[str, tuple[str, ...]] = {}
         self._made: dict[str, str] = {}
         self._error: DinError | None = None
@@ -148,17 +150,21 @@ class _Run:
             raise RuntimeError("a run is recorded somewhere")
         run, events = self._started(instance)
         failures: dict[str, str] = {}
-        with executor.nothing_left_running(instance, run.run_id):
+        try:
             for event in events:
                 if event.is_step_materialization:
                     made = event.step_materialization_data.materialization
                     self._made[made.asset_key.to_user_string()] = made.tags[DATA_VERSION_TAG]
-                elif event.is_step_failure or event.is_run_failure:
+                elif event.is_step_failure or (event.is_run_failure and not failures):
                     failures |= _why(event)
-                elif event.step_key in self._wanted and (
-                    event.is_step_success or event.is_step_skipped
-                ):
+                elif event.is_step_success or event.is_step_skipped:
                     yield self._decision(event)
+        except BaseException:
+            # Nobody asks for the next step: without an end the run would stay "started".
+            self._is_stopped = True
+            for _ in events:
+                pass
+            raise
         if self._error is not None:
             raise self._error
         ended = instance.get_run_by_id(run.run_id)
@@ -180,6 +186,8 @@ class _Run:
         return run, execute_run_iterator(InMemoryJob(job), run, instance)
 
     def _is_needed(self, name: str) -> bool:
+        if self._is_stopped:
+            raise DagsterExecutionInterruptedError(executor.INTERRUPTED)
         step = self._wanted[name]
         was_made = any(asset in self._state.made for asset in assets_of(step))
         try:

@@ -5,7 +5,6 @@ terminal counts as cancelled, and not as failed. And a step may turn out to be s
 above it have come out: it is skipped then, and what lies below it goes on.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator
 
 import dagster as dg
@@ -56,7 +55,8 @@ class SparingExecutor(InterruptibleExecutor):
         """Make an executor for one run.
 
         Args:
-            is_needed: Asked for a step, by its key, when all that it waits for has come out.
+            is_needed: Asked for a step, by its key, when all that it waits for has come out. It
+                raises DagsterExecutionInterruptedError where the run is to end there.
         """
         super().__init__(retries=RetryMode.ENABLED)
         self._is_needed = is_needed
@@ -122,14 +122,3 @@ def sparing(is_needed: Callable[[str], bool]) -> dg.ExecutorDefinition:
         return SparingExecutor(is_needed)
 
     return executor
-
-
-@contextlib.contextmanager
-def nothing_left_running(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Let no run stay "started" whose process turned to something else, whatever ends the block."""
-    try:
-        yield
-    finally:
-        run = instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished:
-            instance.report_run_canceled(run, INTERRUPTED)

@@ -102,12 +102,35 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
 
 
 @pytest.mark.usefixtures("without_delivery")
-def test_steps_that_no_other_can_spare_are_made_in_one_run(refreshed, pipeline, csv):
-    csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
+def test_all_that_changed_is_made_in_one_run_which_skips_what_is_spared(refreshed, pipeline, csv):
+    # The row names a user who is new, and nothing else that is: the items stay as they were.
+    csv.write_text(csv.read_text() + "u99,i22,99999,c2\n")
     made = refreshed()
-    assert made["samples"].reasons == ("interactions has new content",)
-    # The source, the tables made of it, the model, and all that is made of the model.
-    assert pipeline.instance.get_runs_count() == 4
+    assert "events has new content" in made["samples"].reasons
+    assert made["attributes"].outcome == "made, same content"
+    assert "cates" not in made
+    [run] = pipeline.instance.get_runs()
+    assert run.job_name == "full_run"
+    assert run.is_success
+    steps = pipeline.instance.get_run_step_stats(run.run_id)
+    skipped = {step.step_key for step in steps if step.status.value == "SKIPPED"}
+    assert "cates" in skipped
+
+
+def test_step_that_fails_lets_nothing_below_it_be_made(refreshed, pipeline, csv, monkeypatch):
+    csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
+    before = pipeline.versions()
+
+    def failing(*_, **__):
+        raise StoreError("no room")
+
+    monkeypatch.setattr("din_assets.assets.sequences.build_table", failing)
+    with pytest.raises(RefreshFailedError, match="attributes: no room"):
+        refreshed()
+    after = pipeline.versions()
+    assert {asset for asset in after if after[asset] != before[asset]} == {"interactions"}
+    [run] = pipeline.instance.get_runs()
+    assert run.status == dg.DagsterRunStatus.FAILURE
 
 
 @pytest.mark.usefixtures("without_delivery")
@@ -358,7 +381,7 @@ def test_refresh_is_alone_from_its_first_step_to_its_last(refreshed, pipeline, c
     csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
     steps = refresh(pipeline.instance, run_config=refreshed.config)
     with contextlib.closing(steps):
-        # A run for the source, and another one for the tables: the lock is held between them.
+        # The lock is held between the steps.
         for asset in ("interactions", "events"):
             while asset not in (made := next(steps)).assets:
                 pass
@@ -367,6 +390,9 @@ def test_refresh_is_alone_from_its_first_step_to_its_last(refreshed, pipeline, c
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with (pipeline.home / "pipeline.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # Nobody asked for the steps below.
+    [run] = pipeline.instance.get_runs()
+    assert run.status == dg.DagsterRunStatus.CANCELED
 
 
 def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
