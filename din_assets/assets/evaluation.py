@@ -19,6 +19,7 @@ from din_assets.making.materialization import (
 )
 from din_assets.making.run_config import mirror
 from din_assets.runs import choices
+from din_assets.runs.progress import tell_epoch
 from din_assets.runs.resources import StoreResource
 from din_core.config import (
     BaseModelEvidenceConfig,
@@ -136,7 +137,7 @@ def _base_model_predictions(
 
         trained = rival_models.write_base_model(
             con,
-            on_epoch=lambda report: context.log.info(f"BaseModel, {report.summary()}"),
+            on_epoch=lambda report: tell_epoch(context.log, report, of="BaseModel, "),
             on_warning=context.log.warning,
             checkpoint_dir=checkpoints,
             program_version=code_version(context, context.asset_key),

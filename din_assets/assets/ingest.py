@@ -14,7 +14,7 @@ from din_assets.making import acceptance, versions
 from din_assets.making.checks import check_specs
 from din_assets.making.materialization import OWNERS, Built, as_dagster_failures, materialize_tables
 from din_assets.making.run_config import mirror
-from din_assets.runs import paths
+from din_assets.runs import paths, progress
 from din_assets.runs.resources import StoreResource
 from din_core import sources
 from din_core.config import SourceConfig, SyntheticConfig, config_from_mapping
@@ -198,18 +198,22 @@ class _Periodically:
         self._seconds = seconds
         self._said = time.monotonic()
 
-    def say(self, message: str) -> None:
-        if time.monotonic() - self._said >= self._seconds:
-            self._said = time.monotonic()
+    def say(self, message: str, share: float | None) -> None:
+        if time.monotonic() - self._said < self._seconds:
+            return
+        self._said = time.monotonic()
+        if share is None:
             self._log.info(message)
+        else:
+            progress.tell(self._log, message, progress.Progress(share))
 
 
 class _ReadingLog(_Periodically):
     """Says how far the reading of the source is."""
 
-    def __call__(self, progress: sources.Progress) -> None:
-        share = progress.bytes_read / max(1, progress.bytes_total)
-        self.say(f"read {progress.rows:,} rows, {share:.0%} of the source")
+    def __call__(self, read: sources.Progress) -> None:
+        share = read.bytes_read / max(1, read.bytes_total)
+        self.say(f"read {read.rows:,} rows, {share:.0%} of the source", share)
 
 
 class _DownloadLog(_Periodically):
@@ -217,4 +221,4 @@ class _DownloadLog(_Periodically):
 
     def __call__(self, name: str, done: int, total: int | None) -> None:
         of = f" of {total / 1e6:,.0f}" if total else ""
-        self.say(f"{name}: {done / 1e6:,.0f}{of} MB")
+        self.say(f"{name}: {done / 1e6:,.0f}{of} MB", done / total if total else None)

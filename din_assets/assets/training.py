@@ -13,6 +13,7 @@ from din_assets.making.artifact_assets import (
     what_a_score_is,
 )
 from din_assets.making.run_config import mirror
+from din_assets.runs.progress import tell_epoch
 from din_core import presets
 from din_core.config import (
     MODEL_CONFIGS,
@@ -113,5 +114,5 @@ def din_model(making: Making) -> Made:
 
 def _report_epoch(context: dg.AssetExecutionContext, report: "EpochReport") -> None:
     """Show an epoch in the terminal and, while the run goes on, in the UI."""
-    context.log.info(report.summary())
+    tell_epoch(context.log, report)
     context.log_event(dg.AssetObservation(asset_key="din_model", metadata=report.metrics()))

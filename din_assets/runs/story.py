@@ -192,7 +192,7 @@ class Story:
         if left is None and progress.share > 0:
             left = (step.progress_at - step.began) * (1 - progress.share) / progress.share
         bar = f" {self.terminal.bar(progress.share)}" if self.terminal.is_interactive else ""
-        line += f"{bar} {progress.share:.0%}"
+        line += f"{bar} {progress.at or f'{progress.share:.0%}'}"
         if left is not None:
             about = "at most" if progress.at_most else "about"
             line += f", {about} {max(0.0, left - (now - step.progress_at)):.0f} s left"
