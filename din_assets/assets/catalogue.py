@@ -35,7 +35,12 @@ ASSETS = [
     *(spec for each in EVIDENCE for spec in each.specs),
 ]
 
-#: The steps of the job: each an asset, or assets that are made together.
-STEPS = [asset.op.name for asset in [*ASSETS, *EVIDENCE] if isinstance(asset, dg.AssetsDefinition)]
+#: The steps of the job, each with what it makes: an asset, or assets that are made together.
+MADE_BY = {
+    asset.op.name: asset.keys
+    for asset in [*ASSETS, *EVIDENCE]
+    if isinstance(asset, dg.AssetsDefinition)
+}
+STEPS = [*MADE_BY]
 
 lineage().require_assets([*_KEYS, *(each.op.name for each in EVIDENCE), "warehouse"])

@@ -107,6 +107,7 @@ def _interactions(
 
 interactions = dg.multi_asset(
     name="interactions",
+    can_subset=True,  # by name only: each of them is made with the other
     specs=[
         dg.AssetSpec(
             name,

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from din_assets.making import checks, facts, versions
 from din_assets.runs.failures import as_dagster_failures
@@ -57,7 +58,8 @@ def materialize_tables(
     Args:
         context: The step's context.
         resource: The store.
-        names: The tables, each an asset of this step.
+        names: The tables, each an asset of this step. All of them are made, also where the run
+            names some.
         options: The choices they are made with; kept in the ledger and shown as metadata.
         build: Makes the tables on the given connection.
 
@@ -84,13 +86,40 @@ def materialize_tables(
                 _refuse_if_blocked(results)
                 built.before_commit()
         except _BlockedError as blocked:
-            yield from results
+            yield from _selected(context, results)
             raise dg.Failure(
                 description=f"Nothing was committed. {blocked}",
                 metadata={str(r.check_name): r.metadata["offending_rows"] for r in blocked.failed},
                 allow_retries=False,
             ) from blocked
-    yield from outputs
+    yield from _named(context, outputs)
+
+
+def _named(
+    context: dg.AssetExecutionContext, outputs: list[dg.MaterializeResult]
+) -> Iterator[dg.MaterializeResult]:
+    """Yield what the run names, and record what was made with it."""
+    for output in outputs:
+        if output.asset_key in context.selected_asset_keys:
+            checked = _selected(context, list(output.check_results))
+            yield output._replace(check_results=checked)
+        elif output.asset_key is not None and output.data_version is not None:
+            context.log.info(f"{output.asset_key.to_user_string()} was made with it")
+            context.log_event(
+                dg.AssetMaterialization(
+                    output.asset_key,
+                    metadata=output.metadata,
+                    tags={DATA_VERSION_TAG: output.data_version.value},
+                )
+            )
+
+
+def _selected(
+    context: dg.AssetExecutionContext, results: list[dg.AssetCheckResult]
+) -> list[dg.AssetCheckResult]:
+    """Return the results of the checks that the run has: Dagster takes no others."""
+    has = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+    return [each for each in results if (each.asset_key, each.check_name) in has]
 
 
 @contextlib.contextmanager

@@ -167,12 +167,6 @@ def chosen(context: dg.AssetExecutionContext, settled: Settled, config: Config) 
     return type(config)(**settled.options.get(context.assets_def.op.name, {}))
 
 
-def runs(run: dg.DagsterRun, step: str) -> bool:
-    """Say whether a step is one of a run's."""
-    # Without a selection, or with an empty one, a run has all steps of its job.
-    return not run.asset_selection or dg.AssetKey(step) in run.asset_selection
-
-
 def _origin_in(options: Options) -> str | None:
     """Who named a source, where the options of the reading step name one."""
     if options.get("path") and options.get("amazon_category"):

@@ -17,7 +17,7 @@ from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-from din_assets.runs import dead_runs
+from din_assets.runs import dead_runs, origins
 from din_assets.runs.kept_connections import EventLog, RunRecords
 from din_core import store
 from din_core.errors import DinError
@@ -54,6 +54,14 @@ class _Events(EventLog):
             dead_runs.take_sign_away(self._instance, event.run_id)
 
 
+class _Runs(RunRecords):
+    """The record of runs; each says where the UI finds its job."""
+
+    def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
+        """Record a run."""
+        return super().add_run(origins.with_origin(dagster_run))
+
+
 class RunHistory(DagsterSqliteStorage):
     """Dagster's own SQLite storage; its creation is guarded, and its runs show that they live."""
 
@@ -64,7 +72,7 @@ class RunHistory(DagsterSqliteStorage):
         self._run_storage.dispose()
         history = Path(base_dir) / "history"
         self._event_log_storage = _Events(str(history / "runs"))
-        self._run_storage = RunRecords(create_db_conn_string(str(history), "runs"))
+        self._run_storage = _Runs(create_db_conn_string(str(history), "runs"))
 
     @classmethod
     def from_config_value(

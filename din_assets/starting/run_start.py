@@ -9,7 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from din_assets.making import acceptance
+from din_assets.assets import catalogue
+from din_assets.making import acceptance, preset_files
 from din_assets.runs import choices, paths
 from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.last_run import Settled, Source
@@ -45,12 +46,18 @@ def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
     """
     with as_dagster_failures():
         refresh_config.check_names(run.run_config)
-        asked = choices.of_run(run.run_config, folder)
+        asked = _asked(run, folder)
         refresh_config.check_remembered(asked)
-        if kept := [step for step in asked.remembered_steps() if choices.runs(run, step)]:
+        if kept := [step for step in asked.remembered_steps() if has_step(run, step)]:
             log.info(f"options of the last run ({asked.place}): {', '.join(kept)}")
-        if choices.runs(run, choices.SOURCE_STEP):
+        if has_step(run, choices.SOURCE_STEP):
             refuse_missing(asked.source(paths.source_csv(), None))
+
+
+def _asked(run: dg.DagsterRun, folder: Path) -> choices.Choices:
+    """What a run is asked for; with a preset, other steps keep their options."""
+    is_preset = preset_files.TAG in run.tags
+    return choices.of_run(run.run_config, folder, keeps_others=is_preset)
 
 
 def settle(run: dg.DagsterRun, store: StoreResource, log: Log) -> Settled:
@@ -63,20 +70,28 @@ def settle(run: dg.DagsterRun, store: StoreResource, log: Log) -> Settled:
         OptionsError: The run reads no source, and an option does not go with the log that was read.
         StoreError: The pipeline's database is damaged.
     """
-    asked = choices.of_run(run.run_config, store.folder)
+    asked = _asked(run, store.folder)
     with contextlib.ExitStack() as stack:
         con = None
         if store.pipeline_path.is_file():
             con = stack.enter_context(store.connection(read_only=True))
-        if choices.runs(run, choices.SOURCE_STEP):
+        if has_step(run, choices.SOURCE_STEP):
             entry = con and ledger.entries(con).get(choices.SOURCE_STEP)
             source = asked.source(paths.source_csv(), entry and entry.options)
-            return asked.settled(source, lambda step: choices.runs(run, step))
-        settled = asked.settled(None, lambda step: choices.runs(run, step))
+            return asked.settled(source, lambda step: has_step(run, step))
+        settled = asked.settled(None, lambda step: has_step(run, step))
         if con is not None:
             acceptance.hold_against_log(con, settled, log.warning)
         settled.remember()
         return settled
+
+
+def has_step(run: dg.DagsterRun, step: str) -> bool:
+    """Say whether a step is one of a run's: one of the assets that it makes was selected."""
+    # Without a selection, or with an empty one, a run has all steps of its job.
+    return not run.asset_selection or not run.asset_selection.isdisjoint(
+        catalogue.MADE_BY.get(step, ())
+    )
 
 
 def refuse_missing(source: Source) -> None:
