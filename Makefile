@@ -1,4 +1,4 @@
-# make run [CSV=path] [PRESET=best] [CONFIG=my.yaml] [ARGS=--all] · make test · make check · make ui
+# make help lists the targets.
 #
 # `make run` makes what changed: CSV, PRESET and CONFIG are those of the last run where they are not
 # given. Paths are relative to the folder that make runs in.
@@ -21,45 +21,53 @@ SYSTEM_DEV := .make/chromium
 
 export PYTHONUNBUFFERED = 1
 
-.PHONY: run test check ui docs bench test-thorough test-faults test-spark clean
+.PHONY: help run test check ui docs bench test-thorough test-faults test-spark clean
+
+# A target is listed with what follows `##` in its line.
+help: ## this list
+	@echo 'make TARGET [NAME=value ...]'
+	@echo
+	@sed -n 's/^\([a-z-]*\):[^#=]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo
+	@echo 'make run CSV=log.csv PRESET=best   your log; `.venv/bin/din --help` has more'
 
 # By way of the environment, and unexpanded: a name may hold blanks, quotes, `$` and `*`.
 run: export RUN_CSV = $(value CSV)
 run: export RUN_PRESET = $(value PRESET)
 run: export RUN_CONFIG = $(value CONFIG)
-run: $(INSTALLED) $(SYSTEM)
+run: $(INSTALLED) $(SYSTEM) ## make what changed [CSV=path] [PRESET=best] [CONFIG=my.yaml] [ARGS=--all]
 	$(BIN)/din run $(if $(value CSV),--csv "$$RUN_CSV") $(if $(value PRESET),--preset "$$RUN_PRESET") \
 		$(if $(value CONFIG),--config "$$RUN_CONFIG") $(ARGS)
 
 ui: export DIN_CSV := $(if $(value CSV),$(value CSV),$(value DIN_CSV))
-ui: $(INSTALLED) $(SYSTEM)
-	$(BIN)/dagster dev -w workspace.yaml
+ui: $(INSTALLED) $(SYSTEM) ## the Dagster UI on http://localhost:3000 [PORT=3000]
+	$(BIN)/din ui $(if $(value PORT),--port $(PORT))
 
 # A worker for each core and one more, since some wait for processes and browsers; four at most, each with
 # one thread. Files go out in order: the pipelines and the browser, which take longest, come first.
-test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV)
+test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV) ## the tests, the UI in a browser included
 	$(BIN)/pytest -n $$(($$(nproc) + 1)) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-test-thorough: $(INSTALLED_DEV) $(SYSTEM)
+test-thorough: $(INSTALLED_DEV) $(SYSTEM) ## more of what other tests show already
 	$(BIN)/pytest -m thorough --timeout=3600
 	$(BIN)/pytest tests/sql/test_against_oracle.py --hypothesis-profile=thorough --timeout=7200
 
-test-faults: $(INSTALLED_DEV) $(SYSTEM)
+test-faults: $(INSTALLED_DEV) $(SYSTEM) ## kill -9 at 20 random moments
 	DIN_FAULT_KILLS=20 $(BIN)/pytest tests/assets/test_faults.py --timeout=1800
 
-test-spark: $(INSTALLED_DEV)
+test-spark: $(INSTALLED_DEV) ## the same SQL on Spark (needs Java)
 	$(BIN)/python -m pip install --quiet --editable '.[spark]'
 	$(BIN)/pytest tests/spark -m spark
 
-bench: $(INSTALLED_DEV)
+bench: $(INSTALLED_DEV) ## ours beside torch-rechub [BENCH=case]
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
-docs: $(INSTALLED_DEV)
+docs: $(INSTALLED_DEV) ## the documentation as a site
 	$(BIN)/python docs/options.py
 	$(BIN)/mkdocs build
 
-check: $(INSTALLED_DEV)
+check: $(INSTALLED_DEV) ## linters, types, the architecture contract, the definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -67,7 +75,7 @@ check: $(INSTALLED_DEV)
 	$(BIN)/sqlfluff lint sql
 	$(BIN)/dg check defs
 
-clean:
+clean: ## remove the environment and the run history, not the results
 	rm -rf $(VENV) .make .dagster
 
 $(VENV)/bin/python:

@@ -26,20 +26,38 @@ _MODULES = {
     "score": "score",
     "explain": "explain",
     "serve": "serve",
+    "ui": "ui",
 }
+_DESCRIPTION = "From a log of interactions to a served Deep Interest Network."
+_EXAMPLES = """\
+a first time:
+  din run                       the synthetic log, from its rows to a served model
+  din run --csv log.csv         your log: user_id, item_id, time and, if there is one, cate_id
+  din run --csv log.csv --preset best
+then:
+  din run                       what changed since: nothing, in seconds
+  din rank --user 3 --top 5     ask the model
+  din ui                        every step and its pictures in the browser
+
+`din COMMAND --help` says what a command takes.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command of ``din`` and return its exit status.
 
     It is 0 where the command did what it was asked to, 2 where what was asked cannot be answered,
-    and 1 where something else went wrong.
+    130 where it was interrupted, and 1 where something else went wrong.
     """
     # What the imports of Dagster and torch make stays: looking through it for garbage again and
     # again took a seventh of a short run.
     gc.set_threshold(50_000, 20, 100)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(words).parse_args(words)
+    parser = _parser(words)
+    if not words:
+        parser.print_help()
+        return 2
+    options = parser.parse_args(words)
     try:
         return _module(_MODULES[options.command]).run(options)
     except DinError as error:
@@ -58,10 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="din",
-        description="From a log of interactions to a served Deep Interest Network: make what "
-        "changed, ask the model, prune what is old.",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
     called = [_MODULES[word] for word in words[:1] if word in _MODULES]
     for module in called or dict.fromkeys(_MODULES.values()):
         _module(module).add_parser(commands)

@@ -1,6 +1,8 @@
 """What `din run` says of a run that is over: how good the model is, where things are, what next."""
 
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,8 +57,6 @@ def show(
         checks: What became of the checks of the steps that were made.
         seconds: Time that all of it took.
     """
-    import sys
-
     from din_core import store
     from din_core.evaluation import metrics_table
     from din_core.store import ledger
@@ -114,10 +114,15 @@ def _next(resource: "StoreResource", user: str | None) -> list[str]:
     published = _short(resource.published_path)
     return [
         "Next",
-        f"  din rank --user {named} --top 5",
+        f"  {_program()} rank --user {named} --top 5",
         f"  duckdb -readonly {published} 'from split_summary'",
-        "  make ui    # every step and its pictures on http://localhost:3000",
+        f"  {_program()} ui    # every step and its pictures, in the browser",
     ]
+
+
+def _program() -> str:
+    """The command as it can be typed here: where no ``din`` is on the path, the one that runs."""
+    return "din" if shutil.which("din") else _short(Path(sys.argv[0]).absolute())
 
 
 def _short(path: Path) -> str:

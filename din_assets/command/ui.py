@@ -1,0 +1,62 @@
+"""``din ui``: the Dagster UI of this project, with the history that the command line writes."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from din_assets.command.saying import say
+from din_assets.command.subcommand import Commands
+from din_assets.runs.folders import project_root
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to those of ``din``."""
+    parser = commands.add_parser(
+        "ui",
+        help="the Dagster UI of this project",
+        description="Start the Dagster UI, which shows every run of the command line, too. Ctrl-C "
+        "ends it. It is `dagster dev` with this project's instance (DAGSTER_HOME, by default the "
+        "project's root) and its code location.",
+    )
+    parser.add_argument("--port", default="3000", help="default: %(default)s")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show what Dagster's services say, too"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until the process is told to stop."""
+    root = project_root()
+    command = [
+        *(sys.executable, "-m", "dagster", "dev", "--port", arguments.port),
+        *("--log-level", "info" if arguments.verbose else "warning"),
+        *_workspace(root),
+    ]
+    variables = {
+        **os.environ,
+        # Dagster asks for it, and speaks of a temporary folder without it.
+        "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(root),
+        # That `dagster dev` has a successor is nothing that its users can act on.
+        "PYTHONWARNINGS": "ignore:::click.core",
+    }
+    say(f"the UI will be on http://localhost:{arguments.port} in some seconds; Ctrl-C ends it")
+    # Ctrl-C reaches both; this one waits until the services are down.
+    with subprocess.Popen(command, cwd=root, env=variables) as services:  # noqa: S603  (our own)
+        while True:
+            try:
+                return _status(services.wait())
+            except KeyboardInterrupt:
+                say("the UI ends")
+
+
+def _workspace(root: Path) -> list[str]:
+    """The code location: that of the project's ``workspace.yaml``, or the package itself."""
+    file = root / "workspace.yaml"
+    return ["-w", str(file)] if file.is_file() else ["-m", "din_assets.definitions"]
+
+
+def _status(ended: int) -> int:
+    return 0 if ended in (0, -signal.SIGINT, 128 + signal.SIGINT) else 1
