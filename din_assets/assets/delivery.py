@@ -9,6 +9,7 @@ import dagster as dg
 from din_assets.making import versions
 from din_assets.making.artifact_assets import Made, Making, artifact_asset, picture
 from din_assets.making.materialization import OWNERS, as_dagster_failures, record
+from din_assets.runs.failures import IO_RETRIES
 from din_assets.runs.resources import StoreResource
 from din_core import store as database
 from din_core.escaping import markdown_code
@@ -111,7 +112,7 @@ def _published_warehouse(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> dg.MaterializeResult:
     """Publish a snapshot of the pipeline's database."""
-    with as_dagster_failures():
+    with as_dagster_failures(io_retries_left=IO_RETRIES - context.retry_number):
         with store.transaction() as con:
             context_of_tables = recorded_choices.recorded_context(con)
             views = analytics.create_views(con, context_of_tables)

@@ -101,7 +101,12 @@ def _interactions(
         )
 
     yield from materialize_tables(
-        context, store, ("interactions", "rejected_rows"), options=recorded, build=build
+        context,
+        store,
+        ("interactions", "rejected_rows"),
+        options=recorded,
+        build=build,
+        is_io=True,
     )
 
 

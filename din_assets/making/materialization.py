@@ -14,7 +14,7 @@ import duckdb
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from din_assets.making import checks, facts, versions
-from din_assets.runs.failures import as_dagster_failures
+from din_assets.runs.failures import IO_RETRIES, as_dagster_failures
 from din_assets.runs.resources import StoreResource
 from din_core import store
 from din_core.store import ledger, sql_files
@@ -52,6 +52,7 @@ def materialize_tables(
     *,
     options: Mapping[str, Any],
     build: Build,
+    is_io: bool = False,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Build tables in one transaction and commit them if their blocking checks pass.
 
@@ -62,6 +63,8 @@ def materialize_tables(
             names some.
         options: The choices they are made with; kept in the ledger and shown as metadata.
         build: Makes the tables on the given connection.
+        is_io: Whether it reads from outside, so that it is tried again where a disk fails in a way
+            that may pass.
 
     Yields:
         What was materialized, with its checks; where a blocking check failed only the checks.
@@ -72,7 +75,8 @@ def materialize_tables(
     outputs: list[dg.MaterializeResult] = []
     results: list[dg.AssetCheckResult] = []
     step = context.assets_def.op.name
-    with as_dagster_failures(), resource.settled.unless_refused(step):
+    retries = IO_RETRIES - context.retry_number if is_io else 0
+    with as_dagster_failures(io_retries_left=retries), resource.settled.unless_refused(step):
         try:
             with resource.transaction() as con:
                 with inputs_named(con, names):

@@ -1,6 +1,7 @@
 """Errors that explain themselves, as Dagster shows them: the sentence, and no stack."""
 
 import contextlib
+import errno
 from collections.abc import Generator
 
 import dagster as dg
@@ -9,11 +10,32 @@ from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
 from din_core.errors import DinError
 
 
+#: How often a step that reads or publishes a file is tried again.
+IO_RETRIES = 2
+_WAIT_SECONDS = 5
+#: What a network's disk says for a moment. No room, no permission and no file stay so.
+_MAY_PASS = frozenset(
+    (
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.ECONNRESET,
+        errno.EIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    )
+)
+
+
 @contextlib.contextmanager
-def as_dagster_failures() -> Generator[None]:
+def as_dagster_failures(*, io_retries_left: int = 0) -> Generator[None]:
     """Turn an error that the library explains, or that the disk gives, into a clear failure.
 
+    Args:
+        io_retries_left: How often the step may be tried again where a disk fails in a way that may
+            pass. It is none for a step that computes: what it would do again is the same.
+
     Raises:
+        dg.RetryRequested: The step is tried again.
         dg.Failure: Its description is the explanation. It names no cause, since Dagster would print
             the sentence once more with it.
     """
@@ -22,6 +44,8 @@ def as_dagster_failures() -> Generator[None]:
     except DinError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     except OSError as error:
+        if error.errno in _MAY_PASS and io_retries_left > 0:
+            raise dg.RetryRequested(IO_RETRIES, seconds_to_wait=_WAIT_SECONDS) from error
         if not is_of_the_machine(error):
             raise
         raise dg.Failure(description=of_the_disk(error), allow_retries=False) from None
