@@ -7,7 +7,10 @@ import dagster as dg
 
 from din_assets import jobs
 from din_assets.assets.catalogue import ASSETS
+from din_assets.assets.source import interactions_csv
+from din_assets.automation import changed_source, daily, freshness, new_files
 from din_assets.runs import console, executor
+from din_assets.runs.resources import StoreResource
 from din_assets.starting import uncaught
 from din_assets.starting.run_start import RunStore
 
@@ -24,10 +27,18 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     """
     console.use_by_default()
     uncaught.explain_uncaught()
+    resources = {"store": RunStore(), **(resource_overrides or {})}
+    store = resources["store"]
+    assets = changed_source.with_conditions(ASSETS, interactions_csv)
     return dg.Definitions(
-        assets=ASSETS,
+        assets=freshness.with_freshness(assets, freshness.fresh_within()),
         jobs=jobs.ALL,
-        resources={"store": RunStore(), **(resource_overrides or {})},
+        schedules=[daily.daily_full_run],
+        sensors=[
+            changed_source.sensor(assets),
+            *([new_files.sensor(store)] if isinstance(store, StoreResource) else []),
+        ],
+        resources=resources,
         executor=executor.in_process,
         loggers={"console": console.console_logger},
     )

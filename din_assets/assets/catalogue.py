@@ -9,6 +9,7 @@ from din_assets.assets import (
     explanations,
     ingest,
     sequences,
+    source,
     training,
 )
 from din_assets.making.code_references import with_references
@@ -24,12 +25,16 @@ _KEYS = [
     for key in asset.keys
 ]
 
+#: The log itself, which is observed: no step makes it, and no run configuration names it.
+OBSERVED = [source.interactions_csv]
+
 #: What takes hours and is made by name only, in a code location of its own.
 EVIDENCE = [with_references(evidence.ablation)]
 
 #: All other assets, the published copy of their tables among them. What evidence there is goes into
 #: the copy, so that a new one makes the copy outdated; here it is shown, and cannot be made.
 ASSETS = [
+    *OBSERVED,
     *map(with_references, _MADE),
     with_references(delivery.published_warehouse([*_KEYS, *(each.op.name for each in EVIDENCE)])),
     *(spec for each in EVIDENCE for spec in each.specs),
@@ -39,7 +44,7 @@ ASSETS = [
 MADE_BY = {
     asset.op.name: asset.keys
     for asset in [*ASSETS, *EVIDENCE]
-    if isinstance(asset, dg.AssetsDefinition)
+    if isinstance(asset, dg.AssetsDefinition) and asset.is_materializable
 }
 STEPS = [*MADE_BY]
 

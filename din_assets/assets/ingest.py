@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from din_assets.making import acceptance, versions
+from din_assets.making import acceptance, source_observations, versions
 from din_assets.making.checks import check_specs
 from din_assets.making.materialization import OWNERS, Built, as_dagster_failures, materialize_tables
 from din_assets.making.run_config import mirror
 from din_assets.runs import paths, progress
+from din_assets.runs.last_run import Source
 from din_assets.runs.resources import StoreResource
 from din_core import sources
 from din_core.config import SourceConfig, SyntheticConfig, config_from_mapping
@@ -63,17 +64,8 @@ class InteractionsConfig(_SourceColumns):
     )
 
 
-#: The file itself, an asset that is made elsewhere.
+#: The file itself, an asset that is made elsewhere (:mod:`din_assets.assets.source`).
 SOURCE = "interactions_csv"
-interactions_csv = dg.AssetSpec(
-    SOURCE,
-    group_name="ingest",
-    kinds={"csv"},
-    owners=OWNERS,
-    description="The raw log of interactions: the file that the run configuration, --csv or "
-    "DIN_CSV names. By default that of the last run; the synthetic log where there was none, or by "
-    "its name.",
-)
 
 
 def _interactions(
@@ -81,21 +73,23 @@ def _interactions(
 ) -> Results:
     """Read the source once: usable rows to one table, the others with their reason to the other."""
     with as_dagster_failures():
-        config = _chosen_source(context, store)
+        chosen, log = chosen_source(context, store)
+        config = InteractionsConfig(**chosen.options)
         recorded = ledger_options(config)
         # Here, since a later step would find it when the log has been read and replaced.
         refuse_clashing_names(config_from_mapping(SourceConfig, {**recorded, "path": ""}))
-        file = named_logs.provide(
-            _named_log(config), store.folder, on_progress=_DownloadLog(context)
-        )
+        file = named_logs.provide(log, store.folder, on_progress=_DownloadLog(context))
+        look = source_observations.before_reading(log, file)
     source = config_from_mapping(SourceConfig, {**recorded, "path": file})
     report_progress = _ReadingLog(context)
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         report = sources.ingest(con, source, on_progress=report_progress)
         _tell(context, report)
+        seen = source_observations.of_reading(chosen, log, look, report)
         return Built(
-            metadata=_metadata(report),
+            metadata=_metadata(report, seen.metadata),
+            tags=source_observations.show(context, SOURCE, seen),
             inputs={SOURCE: report.source.sha256},
             before_commit=lambda: acceptance.accept(con, store.settled, context.log.warning),
         )
@@ -116,7 +110,7 @@ interactions = dg.multi_asset(
     specs=[
         dg.AssetSpec(
             name,
-            deps=[interactions_csv],
+            deps=[SOURCE],
             group_name="ingest",
             kinds={"duckdb", "sql"},
             owners=OWNERS,
@@ -151,10 +145,11 @@ def source_fingerprint(config: InteractionsConfig, folder: Path) -> str | None:
         named_logs.NotFetchedError: The source has to be fetched first, which is a run's business.
         SourceError: There is no such file, or it cannot be read.
     """
-    return named_logs.fingerprint(_named_log(config), folder)
+    return named_logs.fingerprint(named_log(config), folder)
 
 
-def _named_log(config: InteractionsConfig) -> named_logs.NamedLog:
+def named_log(config: InteractionsConfig) -> named_logs.NamedLog:
+    """Return the log that a configuration names, its source decided."""
     return config_from_mapping(
         named_logs.NamedLog,
         {
@@ -164,15 +159,17 @@ def _named_log(config: InteractionsConfig) -> named_logs.NamedLog:
     )
 
 
-def _chosen_source(context: dg.AssetExecutionContext, store: StoreResource) -> InteractionsConfig:
-    """Say what is read, and whose choice that was."""
+def chosen_source(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> tuple[Source, named_logs.NamedLog]:
+    """Say what is read, and whose choice that was; return it, and the log that it names."""
     source = store.settled.source
     if source is None:
         raise RuntimeError("the run settled that it reads nothing")
     context.log.info(f"source: {source.name} ({source.origin})")
     for warning in source.warnings:
         context.log.warning(warning)
-    return InteractionsConfig(**source.options)
+    return source, named_log(InteractionsConfig(**source.options))
 
 
 def _tell(context: dg.AssetExecutionContext, report: sources.IngestReport) -> None:
@@ -183,10 +180,12 @@ def _tell(context: dg.AssetExecutionContext, report: sources.IngestReport) -> No
         context.log.info(sentence)
 
 
-def _metadata(report: sources.IngestReport) -> dict[str, dict[str, Any]]:
+def _metadata(report: sources.IngestReport, seen: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     source = report.source
     return {
         "interactions": {
+            "source": seen["source"],
+            "source_sha256": source.sha256,
             **report.account,
             "dialect": source.dialect,
             "time_unit": source.summary.codings.unit_name,

@@ -5,18 +5,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
-import duckdb
 
 from din_assets.assets import ingest
 from din_assets.making import facts, versions
 from din_assets.making.artifact_assets import POINTED_TO
 from din_assets.making.materialization import model_of
 from din_assets.runs.resources import StoreResource
-from din_assets.starting import refresh_config
+from din_assets.starting import refresh_config, run_start
 from din_assets.starting.refresh_config import RunConfig
 from din_core import manifests, store
 from din_core.datasets.named_logs import NotFetchedError
-from din_core.store import StoreError, artifacts, ledger
+from din_core.store import artifacts, ledger
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def own_reasons(
     if asset == "warehouse":
         if damage := store.damage_of_published(resource.published_path):
             yield damage
-        elif _published(resource) != entry:
+        elif run_start.published_entry(resource, "warehouse") != entry:
             yield f"{resource.published_path.name} is not the latest"
 
 
@@ -134,12 +133,3 @@ def _of_source(
     else:
         if now is not None and entry.inputs.get(ingest.SOURCE) != now:
             yield "the source has new content"
-
-
-def _published(resource: StoreResource) -> ledger.Entry | None:
-    """What the published file says of itself: a run can end before it is swapped in."""
-    try:
-        with store.connect(resource.published_path, read_only=True) as con:
-            return ledger.entry(con, "warehouse")
-    except (StoreError, ledger.NotMaterializedError, duckdb.Error):
-        return None

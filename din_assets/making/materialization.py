@@ -33,12 +33,14 @@ class Built:
         metadata: What the UI shows of each table, beyond its rows and columns.
         check_context: What the checks are rendered with; None where they take nothing.
         inputs: Data versions of inputs from outside the pipeline, such as the source file.
+        tags: What Dagster is told of all the tables beside their versions.
         before_commit: Called when every blocking check has passed.
     """
 
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     check_context: TemplateContext | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     before_commit: Callable[[], object] = lambda: None
 
 
@@ -223,6 +225,7 @@ def _result(
         asset_key=name,
         data_version=dg.DataVersion(version),
         check_results=check_results,
+        tags=built.tags,
         metadata={
             "dagster/row_count": store.row_count(con, name),
             **_columns(context, con, name, built),

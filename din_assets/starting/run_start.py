@@ -5,9 +5,12 @@ run would go by the defaults. Here it fails, before anything is read.
 """
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import duckdb
 
 from din_assets.assets import catalogue
 from din_assets.making import acceptance, preset_files
@@ -17,7 +20,7 @@ from din_assets.runs.last_run import Settled, Source
 from din_assets.runs.resources import Log, StoreResource
 from din_assets.starting import refresh_config
 from din_core.sources import SourceError
-from din_core.store import ledger
+from din_core.store import StoreError, connect, ledger
 
 
 class RunStore(StoreResource):
@@ -30,6 +33,16 @@ class RunStore(StoreResource):
     def settle(self, run: dg.DagsterRun, log: Log) -> Settled:
         """Decide what a run goes by; see :func:`settle`."""
         return settle(run, self, log)
+
+    def only_looks(self, run: dg.DagsterRun) -> bool:
+        """Say whether a run does nothing but observe the source."""
+        observed = {key for asset in catalogue.OBSERVED for key in asset.keys}
+        return bool(run.asset_selection) and run.asset_selection <= observed
+
+    def settle_look(self, run: dg.DagsterRun) -> Settled:
+        """Decide what such a run looks at: what the next run would read."""
+        asked = choices.of_run(run.run_config, self.folder)
+        return asked.settled(source_of_next_run(self, run.run_config), lambda _: False)
 
 
 def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
@@ -92,6 +105,35 @@ def has_step(run: dg.DagsterRun, step: str) -> bool:
     return not run.asset_selection or not run.asset_selection.isdisjoint(
         catalogue.MADE_BY.get(step, ())
     )
+def source_of_next_run(store: StoreResource, run_config: Mapping[str, Any] | None = None) -> Source:
+    """Return what a run would read that started now. The pipeline's database is not opened.
+
+    A run may be writing there. What was read for the published tables says of which kind they are.
+
+    Args:
+        store: The store.
+        run_config: The run's configuration, by default an empty one.
+
+    Raises:
+        ChoicesError: It is unclear what is to be read.
+        SourceError: There is no such file.
+    """
+    asked = choices.of_run(run_config or {}, store.folder)
+    entry = published_entry(store, choices.SOURCE_STEP)
+    source = asked.source(paths.source_csv(), entry and entry.options)
+    refuse_missing(source)
+    return source
+
+
+def published_entry(store: StoreResource, asset: str) -> ledger.Entry | None:
+    """Return what the published file says of an asset; None where it says nothing."""
+    if not store.published_path.is_file():
+        return None
+    try:
+        with connect(store.published_path, read_only=True) as con:
+            return ledger.entries(con).get(asset)
+    except (StoreError, duckdb.Error):
+        return None  # damaged; a run makes it again
 
 
 def refuse_missing(source: Source) -> None:

@@ -5,6 +5,9 @@ Reading takes files. Here a name becomes one: fetched, generated, or there alrea
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +82,24 @@ def provide(
     return str(made)
 
 
+def place_of(log: NamedLog, folder: Path) -> str | None:
+    """Return the file or glob of a log; None of the synthetic one, which is made when it is read.
+
+    Args:
+        log: The log.
+        folder: Folder of all results, where a fetched log lies.
+
+    Raises:
+        NotFetchedError: It has to be fetched first.
+    """
+    if log.amazon_category is not None:
+        fetched = reviews.csv_of(log.amazon_category, folder / _DOWNLOADS)
+        if not fetched.is_file():
+            raise NotFetchedError(log.amazon_category)
+        return str(fetched)
+    return None if log.path in (None, SYNTHETIC) else log.path
+
+
 def fingerprint(log: NamedLog, folder: Path) -> str | None:
     """Hash the content of a log, without fetching, making or reading its rows.
 
@@ -94,9 +115,11 @@ def fingerprint(log: NamedLog, folder: Path) -> str | None:
         NotFetchedError: It has to be fetched first.
         SourceError: There is no such file, or it cannot be read.
     """
-    if log.amazon_category is not None:
-        fetched = reviews.csv_of(log.amazon_category, folder / _DOWNLOADS)
-        if not fetched.is_file():
-            raise NotFetchedError(log.amazon_category)
-        return sources.fingerprint(str(fetched))
-    return None if log.path in (None, SYNTHETIC) else sources.fingerprint(log.path)
+    place = place_of(log, folder)
+    return None if place is None else sources.fingerprint(place)
+
+
+def shape_version(shape: SyntheticConfig) -> str:
+    """Return the version of the synthetic log's content, which follows from its shape."""
+    options = json.dumps(dataclasses.asdict(shape), sort_keys=True)
+    return f"synthetic-{hashlib.sha256(options.encode()).hexdigest()[:16]}"

@@ -8,6 +8,7 @@
 from din_core.sources.accounts import IngestReport, Rejection, SourceReport
 from din_core.sources.errors import SourceError
 from din_core.sources.ingestion import fingerprint, ingest, ingest_context, stage
+from din_core.sources.looks import SourceLook, look_at
 from din_core.sources.staging import Progress
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "Progress",
     "Rejection",
     "SourceError",
+    "SourceLook",
     "SourceReport",
     "fingerprint",
     "ingest",
     "ingest_context",
+    "look_at",
     "stage",
 ]
