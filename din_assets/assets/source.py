@@ -25,9 +25,9 @@ def _observe(context: dg.AssetExecutionContext, store: StoreResource) -> Iterato
 
 _DESCRIPTION = """\
 The raw log of interactions: the file that the run configuration, --csv or DIN_CSV names. By default
-that of the last run; the synthetic log where there was none, or by its name. Observing it says which
-file a run would read, how large it is, and whether its content changed: the data version is the
-content's hash. A run that reads it observes it, too.
+that of the last run; the synthetic log where there was none, or by its name. Observing it says
+which file a run would read, how large it is, and whether its content changed: the data version is
+the content's hash. A run that reads it observes it, too.
 """
 
 with warnings.catch_warnings():

@@ -6,7 +6,8 @@ that no result is published which was made half of the old log and half of the n
 something new (dagster#22850, dagster#25439).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
 from dagster import AutomationCondition as When
@@ -18,7 +19,9 @@ _LOOK = (When.cron_tick_passed(LOOK_AT) & ~When.in_progress()).with_label("every
 
 
 def _source_changed(source: dg.AssetKey) -> dg.AutomationCondition:
-    changed = When.any_deps_match(When.data_version_changed()).allow(dg.AssetSelection.keys(source))
+    changed = When.any_deps_match(When.data_version_changed()).allow(
+        dg.AssetSelection.assets(source)
+    )
     # A run that is reading the source already comes to its end first: it may have read the change.
     return (
         changed.since_last_handled() & When.all_deps_blocking_checks_passed() & ~When.in_progress()
@@ -32,9 +35,7 @@ _WITH_WHAT_IT_IS_MADE_FROM = (
 ).with_label("what it is made from is made again")
 
 
-def with_conditions(
-    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], observed: dg.AssetsDefinition
-) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def with_conditions(assets: Iterable[Any], observed: dg.AssetsDefinition) -> list[Any]:
     """Say of each asset when it is made by itself, once :func:`sensor` is switched on.
 
     Args:
@@ -60,7 +61,7 @@ def with_conditions(
 
 
 def sensor(
-    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec],
+    assets: Iterable[Any],
 ) -> dg.AutomationConditionSensorDefinition:
     """Return what evaluates the conditions of assets, their source among them."""
     return dg.AutomationConditionSensorDefinition(

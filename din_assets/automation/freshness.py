@@ -2,7 +2,8 @@
 
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
 
@@ -40,9 +41,7 @@ def fresh_within() -> float | None:
     return hours
 
 
-def with_freshness(
-    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], hours: float | None
-) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def with_freshness(assets: Iterable[Any], hours: float | None) -> list[Any]:
     """Give the published results a freshness policy.
 
     Args:

@@ -1,0 +1,322 @@
+"""What starts runs by itself: off at first, and then for what is new and for nothing else."""
+
+import dataclasses
+import datetime
+import time
+
+import dagster as dg
+import duckdb
+import pytest
+
+from din_assets.automation import freshness, new_files
+from din_assets.automation.new_files import Memory
+from din_assets.definitions import build_defs
+from din_assets.runs import last_run
+from din_assets.runs.last_run import ChoicesError
+from din_assets.starting.run_start import RunStore
+from din_core import sources
+from din_core.sources import looks
+from din_core.store import run_lock
+from tests.assets.conftest import Pipeline, write_rows
+
+ROWS = [f"u{user},i{item},{10 * item + user},c{item % 2}" for user in range(4) for item in range(5)]
+SOURCE = dg.AssetKey("interactions_csv")
+READING = ("interactions", "rejected_rows")
+
+
+@pytest.fixture
+def at_rest(monkeypatch):
+    """Files are looked at an hour after they were written."""
+    now = time.time
+    monkeypatch.setattr(looks.time, "time", lambda: now() + 3600)
+
+
+@pytest.fixture
+def incoming(tmp_path):
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    write_rows(folder / "2026-11-01.csv", *ROWS)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path, incoming) -> RunStore:
+    """A store whose last run read the folder's files."""
+    home = tmp_path / "data"
+    home.mkdir()
+    last_run.write(home / last_run.FILE, {"interactions": {"path": str(incoming / "*.csv")}})
+    return RunStore(home=str(home))
+
+
+def definitions(store=None):
+    return build_defs(resource_overrides={"store": store} if store else None)
+
+
+def test_all_of_it_is_off_until_it_is_switched_on_and_says_what_it_does():
+    repository = definitions().get_repository_def()
+    started = [*repository.schedule_defs, *repository.sensor_defs]
+    assert {each.name for each in started} == {"daily_full_run", "new_files", "changed_source"}
+    assert {each.default_status.value for each in started} == {"STOPPED"}
+    assert all(each.description for each in started)
+    assert all(node.freshness_policy is None for node in repository.asset_graph.asset_nodes)
+
+
+# The daily schedule
+
+
+def test_daily_run_is_a_full_run_with_what_is_remembered(finished, pipeline):
+    schedule = definitions().get_repository_def().get_schedule_def("daily_full_run")
+    at = datetime.datetime(2026, 11, 27, 3, tzinfo=datetime.UTC)
+    tick = schedule.evaluate_tick(
+        dg.build_schedule_context(instance=pipeline.instance, scheduled_execution_time=at)
+    )
+    (request,) = tick.run_requests
+    assert request.run_config == {}  # so that source and options are those of the last run
+    job = definitions().resolve_job_def(schedule.job_name)
+    made = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+    assert made == set(finished.versions())
+
+
+def test_run_without_configuration_goes_by_the_remembered_source_and_options(store, incoming):
+    remembered = last_run.read(store.folder / last_run.FILE)
+    last_run.write(store.folder / last_run.FILE, {**remembered, "negatives": {"sampling_seed": 5}})
+    with dg.DagsterInstance.ephemeral() as instance:
+        pipeline = Pipeline(store.folder, instance)
+        selection = [*READING, "users", "items", "cates", "attributes", "events"]
+        selection += ["user_sequences", "negatives"]
+        assert pipeline.start(*selection, config={}).success
+        assert pipeline.query("select count(*) from interactions") == [(len(ROWS),)]
+        options = pipeline.query("select options from ledger where asset = 'negatives'")[0][0]
+    assert '"sampling_seed": 5' in options
+
+
+# New files
+
+
+def tick(store, cursor=None) -> dg.SensorResult:
+    sensor = definitions(store).get_repository_def().get_sensor_def("new_files")
+    return sensor(dg.build_sensor_context(cursor=cursor))
+
+
+def look_twice(store, cursor=None) -> dg.SensorResult:
+    first = tick(store, cursor)
+    assert first.run_requests == []
+    return tick(store, first.cursor)
+
+
+def key_of(result) -> str:
+    (request,) = result.run_requests
+    assert request.run_config == {}
+    return request.run_key
+
+
+def test_new_files_start_one_run(store, at_rest):
+    fired = look_twice(store)
+    assert key_of(fired).startswith(sources.fingerprint(str(store.folder / "../incoming/*.csv")))
+    again = tick(store, fired.cursor)
+    assert again.run_requests == []
+    assert "a run was requested for this content" in again.skip_reason.skip_message
+
+
+def test_file_that_is_still_being_written_waits(store, incoming, at_rest):
+    result = tick(store)
+    for line in ("u7,i1,500,c1\n", "u7,i2,501,c1\n", "u7,i3,502,c1\n"):
+        with (incoming / "2026-11-02.csv").open("a") as file:
+            file.write(line)
+        result = tick(store, result.cursor)
+        assert result.run_requests == []
+        assert "changed since the last look" in result.skip_reason.skip_message
+    assert key_of(tick(store, result.cursor))
+
+
+def test_file_that_was_written_just_now_waits_even_where_nothing_changed_between_looks(store):
+    assert look_twice(store).run_requests == []  # as long as `at_rest` does not say otherwise
+
+
+def test_file_that_is_cut_off_or_empty_waits_with_a_sentence(store, incoming, at_rest):
+    (incoming / "2026-11-02.csv").touch()
+    assert "2026-11-02.csv: the file is empty" in tick(store).skip_reason.skip_message
+    (incoming / "2026-11-02.csv").write_bytes(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03cut off")
+    waiting = look_twice(store)
+    assert waiting.run_requests == []
+    assert "damaged or cut off" in waiting.skip_reason.skip_message
+
+
+def test_corrected_file_starts_a_run_again_and_so_does_its_correction_back(
+    store, incoming, at_rest
+):
+    file = incoming / "2026-11-01.csv"
+    was = file.read_text()
+    first = look_twice(store)
+    file.write_text(was.replace("u0", "u9"))
+    second = look_twice(store, first.cursor)
+    file.write_text(was)
+    third = look_twice(store, second.cursor)
+    keys = [key_of(result) for result in (first, second, third)]
+    assert len(set(keys)) == 3  # Dagster starts no second run of one key
+    assert keys[0].split("-")[0] == keys[2].split("-")[0] != keys[1].split("-")[0]
+
+
+def test_touched_file_starts_nothing(store, incoming, at_rest):
+    fired = look_twice(store)
+    (incoming / "2026-11-01.csv").touch()
+    assert look_twice(store, fired.cursor).run_requests == []
+
+
+def test_content_that_a_run_published_starts_nothing(finished, tmp_path, incoming, at_rest, store):
+    published = store.folder / "warehouse.duckdb"
+    published.write_bytes((finished.home / "warehouse.duckdb").read_bytes())
+    version = sources.fingerprint(str(incoming / "*.csv"))
+    with duckdb.connect(str(published)) as con:
+        con.execute(
+            "update ledger set inputs = json_object('interactions_csv', ?::varchar) "
+            "where asset = 'interactions'",
+            [version],
+        )
+    waiting = look_twice(store)
+    assert waiting.run_requests == []
+    assert "nothing new" in waiting.skip_reason.skip_message
+    write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
+    assert key_of(look_twice(store, waiting.cursor))
+
+
+def test_content_is_hashed_once(store, at_rest, monkeypatch):
+    hashed = []
+    fingerprint = sources.fingerprint
+    monkeypatch.setattr(sources, "fingerprint", lambda path: hashed.append(1) or fingerprint(path))
+    result = look_twice(store)
+    for _ in range(3):
+        result = tick(store, result.cursor)
+    assert len(hashed) == 1
+
+
+def test_source_without_files_is_a_sentence(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIN_CSV", "synthetic")
+    assert "has no files to watch" in tick(store).skip_reason.skip_message
+    monkeypatch.setenv("DIN_CSV", str(tmp_path / "none/*.csv"))
+    assert "there is no such file (DIN_CSV names it)" in tick(store).skip_reason.skip_message
+
+
+def test_source_of_the_last_run_that_is_gone_fails_the_look(store, incoming):
+    (incoming / "2026-11-01.csv").unlink()
+    with pytest.raises(ChoicesError, match=r"the source of the last run, is gone"):
+        new_files.look(store, Memory())
+
+
+def test_looking_waits_for_no_run(store, at_rest):
+    with run_lock(store.folder / "pipeline.lock", owner="a long run", on_wait=pytest.fail):
+        assert key_of(look_twice(store))
+
+
+@pytest.mark.parametrize("cursor", [None, "", "no json", "[]", '{"other": 1}'])
+def test_cursor_of_somebody_else_is_an_empty_memory(cursor):
+    assert Memory.of_cursor(cursor) == Memory()
+
+
+def test_memory_survives_its_cursor():
+    memory = Memory("a", "b", "c", "d")
+    assert Memory.of_cursor(memory.cursor()) == memory
+    assert Memory.of_cursor(dataclasses.replace(memory, version="x").cursor()) != memory
+
+
+# Declarative automation
+
+
+class Daemon:
+    """Evaluates the conditions, one tick after another, as Dagster's daemon does."""
+
+    def __init__(self, pipeline, store):
+        self.pipeline, self.cursor = pipeline, None
+        self.definitions = definitions(store)
+        self.sensor = self.definitions.get_repository_def().get_sensor_def("changed_source")
+        self.at = datetime.datetime.now(datetime.UTC).replace(minute=1)
+
+    def tick(self, minutes=1) -> set[str]:
+        """Let a time pass and return what would be made."""
+        self.at += datetime.timedelta(minutes=minutes)
+        result = dg.evaluate_automation_conditions(
+            self.definitions,
+            self.pipeline.instance,
+            asset_selection=self.sensor.asset_selection,
+            cursor=self.cursor,
+            evaluation_time=self.at,
+        )
+        self.cursor = result.cursor
+        keys = self.definitions.resolve_asset_graph().get_all_asset_keys()
+        return {key.to_user_string() for key in keys if result.get_num_requested(key)}
+
+    def observe(self):
+        assert self.pipeline.start("interactions_csv", config={}).success
+
+    def read(self):
+        assert self.pipeline.start(*READING, config={}).success
+
+
+@pytest.fixture
+def daemon(store):
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(Pipeline(store.folder, instance), store)
+        daemon.read()
+        assert daemon.tick() == set()
+        yield daemon
+
+
+def test_source_is_observed_every_quarter_of_an_hour(daemon):
+    assert [daemon.tick(minutes=5) for _ in range(6)] == [
+        set(), set(), {"interactions_csv"}, set(), set(), {"interactions_csv"}
+    ]  # fmt: skip
+
+
+def test_unchanged_source_observed_twice_starts_nothing(daemon):
+    for _ in range(2):
+        daemon.observe()
+        assert daemon.tick() == set()
+
+
+def test_changed_source_starts_one_run_of_all_that_is_made(daemon, incoming, finished):
+    write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
+    daemon.observe()
+    assert daemon.tick() == set(finished.versions())
+    # The run is on its way, and the same content is seen again.
+    daemon.observe()
+    assert daemon.tick() == set()
+
+
+def test_change_that_a_run_has_read_starts_nothing(daemon, incoming):
+    write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
+    daemon.read()
+    assert daemon.tick() == set()
+    daemon.observe()
+    assert daemon.tick() == set()
+
+
+def test_table_that_somebody_makes_anew_starts_nothing(daemon):
+    assert daemon.pipeline.start("users", config={}).success
+    assert daemon.tick() == set()
+
+
+# Freshness
+
+
+@pytest.mark.parametrize(("hours", "fails", "warns"), [("26", 26, 19.5), ("0.5", 0.5, 0.375)])
+def test_published_results_are_fresh_within_the_hours_that_are_named(
+    monkeypatch, hours, fails, warns
+):
+    monkeypatch.setenv("DIN_FRESH_WITHIN_HOURS", hours)
+    graph = definitions().resolve_asset_graph()
+    policies = {
+        node.key.to_user_string(): node.freshness_policy
+        for node in graph.asset_nodes
+        if node.freshness_policy is not None
+    }
+    assert set(policies) == {"warehouse", "bundle"}
+    for policy in policies.values():
+        assert policy.fail_window.to_timedelta() == datetime.timedelta(hours=fails)
+        assert policy.warn_window.to_timedelta() == datetime.timedelta(hours=warns)
+
+
+@pytest.mark.parametrize("hours", ["soon", "0", "-3", "nan", "1e400", "0.01"])
+def test_hours_that_are_none_are_refused(monkeypatch, hours):
+    monkeypatch.setenv("DIN_FRESH_WITHIN_HOURS", hours)
+    with pytest.raises(freshness.FreshnessError, match=rf"DIN_FRESH_WITHIN_HOURS is '{hours}'"):
+        definitions()
