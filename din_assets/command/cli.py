@@ -22,6 +22,7 @@ _MODULES = {
     "run": "run",
     "refresh": "run",
     "prune": "prune",
+    "metrics": "metrics",
     "rank": "rank",
     "score": "score",
     "explain": "explain",

@@ -1,0 +1,60 @@
+"""``din metrics``: the published model's figures, as a file and beside those of another run."""
+
+import argparse
+from pathlib import Path
+
+from din_assets.command.saying import say
+from din_assets.command.subcommand import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to those of ``din``."""
+    parser = commands.add_parser(
+        "metrics",
+        help="the published model's figures, and whether they got worse",
+        description="Write the published model's figures as a table in Markdown. With --against "
+        "the exit status is 1 where the model is significantly worse.",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write them to a file, too")
+    parser.add_argument(
+        "--against", metavar="FILE", type=Path, help="the figures of another run, from its --json"
+    )
+    parser.add_argument(
+        "--by",
+        metavar="METRIC",
+        action="append",
+        help="what --against judges by, such as logloss; more than once for several (default: auc)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write them.
+
+    Raises:
+        DinError: There is no model, or a file holds no figures.
+    """
+    from din_assets.runs import paths
+    from din_core import store
+    from din_core.errors import WrongRequestError
+    from din_core.evaluation import exported_figures
+
+    if arguments.by and arguments.against is None:
+        raise WrongRequestError("--by says what --against judges by: give both, or leave it out")
+    published = paths.home() / "warehouse.duckdb"
+    if not published.is_file():
+        raise WrongRequestError(f"{published} is not there yet: `din run` publishes it")
+    with store.connect(published, read_only=True) as con:
+        now = exported_figures.read(con)
+    before = None
+    if arguments.against is not None:
+        text = arguments.against.read_text(encoding="utf-8")
+        before = exported_figures.Figures.from_json(text, str(arguments.against))
+    if arguments.json is not None:
+        arguments.json.write_text(now.to_json(), encoding="utf-8")
+    print(exported_figures.markdown(before, now), end="")
+    if before is None:
+        return 0
+    worse = exported_figures.worse(exported_figures.changes(before, now), arguments.by or ["auc"])
+    if worse:
+        say(f"significantly worse than before: {', '.join(worse)}")
+    return 1 if worse else 0

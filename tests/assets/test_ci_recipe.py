@@ -1,0 +1,125 @@
+"""The recipe for CI, run as it stands: a shell, the real command, the figures of a real run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from din_assets.command import cli
+from din_assets.runs import folders
+
+RECIPE = folders.project_root() / "docs" / "ci"
+
+
+@pytest.fixture
+def home(finished, tmp_path, monkeypatch):
+    shutil.copytree(finished.home, tmp_path / "data", symlinks=True)
+    monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def exported(path, **changed) -> Path:
+    """The figures of the finished run in a file, some of them moved."""
+    assert cli.main(["metrics", "--json", str(path)]) == 0
+    document = json.loads(path.read_text())
+    for metric, by in changed.items():
+        figure = document["figures"][metric]
+        document["figures"][metric] = {end: number + by for end, number in figure.items()}
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_figures_are_those_of_the_published_model(home, finished, tmp_path, capsys):
+    main = exported(tmp_path / "main.json")
+    document = json.loads(main.read_text())
+    auc = finished.query(
+        "select value, low, high from metrics where slice = 'all' and metric = 'auc'"
+    )
+    assert [tuple(document["figures"]["auc"].values())] == auc
+    assert document["model_version"] == finished.versions()["din_model"]
+    assert f"| auc | {auc[0][0]:.4f} |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("moved", "arguments", "status"),
+    [
+        ({}, [], 0),
+        ({"auc": 0.45}, [], 1),
+        ({"auc": -0.45}, [], 0),
+        ({"logloss": -0.5}, [], 0),
+        ({"logloss": -0.5}, ["--by", "auc", "--by", "logloss"], 1),
+    ],
+)
+def test_status_says_whether_the_model_got_worse(home, tmp_path, moved, arguments, status):
+    main = exported(tmp_path / "main.json", **moved)
+    assert cli.main(["metrics", "--against", str(main), *arguments]) == status
+
+
+def test_what_cannot_be_answered_is_a_sentence(home, tmp_path, capsys, monkeypatch):
+    assert cli.main(["metrics", "--by", "auc"]) == 2
+    assert "--by says what --against judges by" in capsys.readouterr().err
+    monkeypatch.setenv("DIN_HOME", str(tmp_path / "empty"))
+    assert cli.main(["metrics"]) == 2
+    assert "`din run` publishes it" in capsys.readouterr().err
+
+
+@pytest.fixture
+def recipe(home, tmp_path):
+    """Calls the script as a workflow does; `din run` finds everything made."""
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    shutil.copy(folders.project_root() / "dagster.yaml", instance)
+
+    def call(main: Path, **variables: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["sh", str(RECIPE / "train-and-compare.sh"), str(main), "out"],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "DIN": f"{sys.executable} -m din_assets.command.cli",
+                "DAGSTER_HOME": str(instance),
+                "GITHUB_STEP_SUMMARY": str(tmp_path / "step_summary.md"),
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return call
+
+
+def test_script_fails_where_the_model_got_worse_and_says_so_in_the_summary(recipe, tmp_path):
+    done = recipe(exported(tmp_path / "main.json", auc=0.45))
+    assert done.returncode == 1, done.stderr
+    assert "significantly worse than before: auc" in done.stderr
+    summary = (tmp_path / "step_summary.md").read_text()
+    assert summary == (tmp_path / "out" / "summary.md").read_text()
+    (row,) = [line for line in summary.splitlines() if line.startswith("| auc ")]
+    assert row.endswith("| worse |")
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]["auc"]
+
+
+def test_script_passes_where_there_is_nothing_to_compare_with_and_where_nothing_is_worse(
+    recipe, tmp_path
+):
+    done = recipe(tmp_path / "main.json")
+    assert done.returncode == 0, done.stderr
+    assert "nothing is compared" in done.stdout
+    # What the first run wrote is what the next one is compared with.
+    again = recipe(tmp_path / "out" / "metrics.json", JUDGED_BY="auc logloss")
+    assert again.returncode == 0, again.stderr
+    assert "Both were tested on the same samples." in again.stdout
+
+
+def test_workflow_calls_the_script_that_there_is():
+    workflow = yaml.safe_load((RECIPE / "github-actions.yml").read_text())
+    (steps,) = [job["steps"] for job in workflow["jobs"].values()]
+    (call,) = [step["run"] for step in steps if "train-and-compare.sh" in step.get("run", "")]
+    assert call.split()[:3] == ["sh", "ci/train-and-compare.sh", "ci/main-metrics.json"]
+    assert (RECIPE / "train-and-compare.sh").is_file()
