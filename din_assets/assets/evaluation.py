@@ -7,7 +7,8 @@ import duckdb
 
 from din_assets.making import versions
 from din_assets.making.artifact_assets import current_artifact, shown_of_evaluation
-from din_assets.making.checks import check_specs
+from din_assets.making.checks import as_dagster, check_specs
+from din_assets.making.figure_checks import BEATS_POPULARITY, beats_popularity
 from din_assets.making.materialization import (
     OWNERS,
     Built,
@@ -28,7 +29,7 @@ from din_core.config import (
     config_from_mapping,
 )
 from din_core.evaluation import judgement, metrics_table, rival_models
-from din_core.evaluation.verdict import LEAST_USERS, WIDEST, Verdict
+from din_core.evaluation.verdict import LEAST_USERS, WIDEST
 from din_core.inputs import times, training_data
 from din_core.store import ledger
 from din_core.tables.lineage import lineage
@@ -36,7 +37,6 @@ from din_core.tables.lineage import lineage
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 _LOADED = lineage().owners_of(training_data.READS)
-_BEATS_POPULARITY = "test_auc_beats_popularity"
 
 
 class TestAucConfig(mirror("_TestAuc", EvaluationConfig, doc="How a model is judged.")):
@@ -184,30 +184,19 @@ def _test_auc(
             metrics_table.write_metrics(con, model_version, "test", result, source=source)
             record(context, con, "test_auc", version, options=chosen)
     context.log.info(result.summary())
-    check = _beats_popularity(result.verdict, blocked=blocked)
+    found = beats_popularity(result, blocked=blocked)
     if blocked:
-        yield check
-        raise dg.Failure(f"Nothing was committed: {check.description}", allow_retries=False)
+        yield as_dagster(found)
+        raise dg.Failure(f"Nothing was committed. {found.finding()}", allow_retries=False)
     for warning in result.warnings():
-        context.log.warning(warning)
+        if warning != result.verdict.sentence:  # which the check says, and what to do
+            context.log.warning(warning)
+    if not found.passed:
+        context.log.warning(found.finding())
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(version),
-        check_results=[check],
+        check_results=[as_dagster(found)],
         metadata={**result.followed(), **shown_of_evaluation(result), "options": chosen},
-    )
-
-
-def _beats_popularity(found: Verdict, *, blocked: bool) -> dg.AssetCheckResult:
-    way_out = (
-        "; train longer or with other options, or set allow_no_better_than_popularity (ops: "
-        "test_auc: config) to publish it all the same"
-    )
-    return dg.AssetCheckResult(
-        asset_key="test_auc",
-        check_name=_BEATS_POPULARITY,
-        passed=found.outcome == "better",
-        severity=dg.AssetCheckSeverity.ERROR if blocked else dg.AssetCheckSeverity.WARN,
-        description=found.sentence + (way_out if blocked else ""),
     )
 
 
@@ -220,7 +209,7 @@ test_auc = dg.asset(
     code_version=versions.of_asset("test_auc", _test_auc),
     check_specs=[
         dg.AssetCheckSpec(
-            name=_BEATS_POPULARITY,
+            name=BEATS_POPULARITY,
             asset="test_auc",
             blocking=True,
             description="The model's AUC is above popularity's by more than the interval of the "

@@ -1,10 +1,11 @@
-"""Asset checks, made from the files in ``sql/checks``, one file an invariant.
+"""Asset checks: those of ``sql/checks``, one file an invariant, and how a finding is shown.
 
 The checks of a table run on the connection that built it, before the commit: a table that breaks an
-invariant is never committed, and its asset is not recorded as materialized.
+invariant is never committed, and its asset is not recorded as materialized. Whatever finds
+something says what is wrong, in how many rows, with examples, and what to do about it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,10 @@ import duckdb
 
 from din_core.escaping import markdown_text
 from din_core.tables import checks
+from din_core.tables.checks import CheckResult
 from din_core.tables.template_context import TemplateContext
+
+_SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
 def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -34,8 +38,8 @@ def run_checks(
     context: TemplateContext | None,
     *,
     warn: Callable[[str], object],
-) -> list[dg.AssetCheckResult]:
-    """Run every check of an asset and return what Dagster shows of it.
+) -> list[CheckResult]:
+    """Run every check of an asset.
 
     Args:
         con: The connection that built the asset's table.
@@ -47,36 +51,38 @@ def run_checks(
     results = [checks.run_check(con, check.name, context) for check in checks.checks_of(asset)]
     for result in results:
         if not result.passed and result.severity == "warn":
-            warn(_warning(result))
-    return [_as_dagster(result) for result in results]
+            warn(result.finding())
+    return results
 
 
-def _warning(result: checks.CheckResult) -> str:
-    """A failed check in one line: what, why it matters, and the first finding."""
-    rows = "1 finding" if result.failing_rows == 1 else f"{result.failing_rows:,} findings"
-    first = ", ".join(f"{name}={value!r}" for name, value in result.examples[0].items())
-    return f"{result.name}: {rows}, for example {first}. {result.description}"
-
-
-def blocks(result: dg.AssetCheckResult) -> bool:
+def blocks(result: CheckResult) -> bool:
     """Say whether a result forbids the commit."""
-    return not result.passed and result.severity == dg.AssetCheckSeverity.ERROR
+    return not result.passed and result.severity == "error"
 
 
-def _as_dagster(result: checks.CheckResult) -> dg.AssetCheckResult:
-    severity = (
-        dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN
-    )
+def as_dagster(result: CheckResult, beside: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
+    """Return a result as Dagster keeps and shows it.
+
+    Args:
+        result: What a check found. Its metadata has ``offending_rows``, and of a failed one
+            ``what_to_do`` and the first of the rows as ``examples``, escaped.
+        beside: What the page of a failed check shows as well, such as a picture.
+    """
     metadata: dict[str, Any] = {"offending_rows": result.failing_rows}
-    if result.examples:
-        metadata["examples"] = dg.MetadataValue.md(markdown_table(result.examples))
+    description = result.description
+    if not result.passed:
+        description += f" What to do: {result.what_to_do}"
+        metadata["what_to_do"] = result.what_to_do
+        if result.examples:
+            metadata["examples"] = dg.MetadataValue.md(markdown_table(result.examples))
+        metadata |= beside or {}
     return dg.AssetCheckResult(
         passed=result.passed,
         asset_key=result.asset,
         check_name=result.name,
-        severity=severity,
+        severity=_SEVERITIES[result.severity],
         metadata=metadata,
-        description=result.description,
+        description=description,
     )
 
 

@@ -19,6 +19,7 @@ from din_assets.runs.resources import StoreResource
 from din_core import store
 from din_core.store import ledger, sql_files
 from din_core.tables import column_lineage, recorded_choices
+from din_core.tables.checks import CheckResult
 from din_core.tables.lineage import Sources, lineage
 from din_core.tables.template_context import TemplateContext
 
@@ -35,6 +36,7 @@ class Built:
         inputs: Data versions of inputs from outside the pipeline, such as the source file.
         tags: What Dagster is told of all the tables beside their versions.
         before_commit: Called when every blocking check has passed.
+        beside_findings: What the page of each failed check shows as well, such as a picture.
     """
 
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Built:
     inputs: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     before_commit: Callable[[], object] = lambda: None
+    beside_findings: Mapping[str, Any] = field(default_factory=dict)
 
 
 Build = Callable[[duckdb.DuckDBPyConnection], Built]
@@ -75,7 +78,8 @@ def materialize_tables(
         dg.Failure: A blocking check failed (nothing was committed), or the input is unusable.
     """
     outputs: list[dg.MaterializeResult] = []
-    results: list[dg.AssetCheckResult] = []
+    results: list[CheckResult] = []
+    shown: list[dg.AssetCheckResult] = []
     step = context.assets_def.op.name
     retries = IO_RETRIES - context.retry_number if is_io else 0
     with as_dagster_failures(io_retries_left=retries), resource.settled.unless_refused(step):
@@ -84,18 +88,20 @@ def materialize_tables(
                 with inputs_named(con, names):
                     built = build(con)
                 for name in names:
-                    of_table = checks.run_checks(
+                    found = checks.run_checks(
                         con, name, built.check_context, warn=context.log.warning
                     )
-                    results += of_table
+                    of_table = [checks.as_dagster(each, built.beside_findings) for each in found]
+                    results += found
+                    shown += of_table
                     outputs.append(_result(context, con, name, of_table, options, built))
                 _refuse_if_blocked(results)
                 built.before_commit()
         except _BlockedError as blocked:
-            yield from _selected(context, results)
+            yield from _selected(context, shown)
             raise dg.Failure(
                 description=f"Nothing was committed. {blocked}",
-                metadata={str(r.check_name): r.metadata["offending_rows"] for r in blocked.failed},
+                metadata={each.name: each.failing_rows for each in blocked.failed},
                 allow_retries=False,
             ) from blocked
     yield from _named(context, outputs)
@@ -147,7 +153,7 @@ def inputs_named(con: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> Gene
         raise
 
 
-def _refuse_if_blocked(results: list[dg.AssetCheckResult]) -> None:
+def _refuse_if_blocked(results: list[CheckResult]) -> None:
     if failed := [result for result in results if checks.blocks(result)]:
         raise _BlockedError(failed)
 
@@ -155,9 +161,9 @@ def _refuse_if_blocked(results: list[dg.AssetCheckResult]) -> None:
 class _BlockedError(Exception):
     """A blocking check failed: leave the transaction, and with it everything that was built."""
 
-    def __init__(self, failed: list[dg.AssetCheckResult]) -> None:
+    def __init__(self, failed: list[CheckResult]) -> None:
         self.failed = failed
-        super().__init__("; ".join(f"{r.check_name}: {r.description}" for r in failed))
+        super().__init__(" ".join(each.finding() for each in failed))
 
 
 def code_version(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:

@@ -1,16 +1,19 @@
 """Run the invariants of ``sql/checks``: one file each, which returns the offending rows.
 
-The head of a file names the asset it guards, what a finding means, and why it matters. No rows is
-a pass. An ``error`` stops the materialization before it is committed; a ``warn`` is shown.
+The head of a file names the asset it guards, what a finding means and why it matters, and what to
+do about it. No rows is a pass. An ``error`` stops the materialization before it is committed; a
+``warn`` is shown.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, cast
 
 import duckdb
 
+from din_core.escaping import printable
 from din_core.store import sql_files
 from din_core.tables.lineage import head_of
 from din_core.tables.template_context import TemplateContext
@@ -18,6 +21,8 @@ from din_core.tables.template_context import TemplateContext
 Severity = Literal["error", "warn"]
 
 _EXAMPLES = 5
+# Characters of a value in a line for a terminal; the metadata has all of them.
+_SHOWN = 60
 # A user is checked where its hash falls into the sample; see `sql/macros/checked_users.jinja`.
 _ALL_USERS = 1
 
@@ -31,6 +36,7 @@ class CheckSpec:
         asset: The asset it guards.
         severity: ``error`` stops the run, ``warn`` is shown.
         description: Why it matters.
+        what_to_do: What somebody does about a finding.
         max_users: Where there are more users, about so many of them are checked; None checks all.
     """
 
@@ -38,6 +44,7 @@ class CheckSpec:
     asset: str
     severity: Severity
     description: str
+    what_to_do: str
     max_users: int | None = None
 
 
@@ -53,6 +60,7 @@ class CheckResult:
         failing_rows: How many rows offend.
         examples: The first of them, column name to value.
         description: Why it matters.
+        what_to_do: What somebody does about a finding.
     """
 
     name: str
@@ -62,6 +70,25 @@ class CheckResult:
     failing_rows: int
     examples: list[dict[str, Any]]
     description: str
+    what_to_do: str
+
+    def finding(self) -> str:
+        """Say in one line, fit for a terminal, what was found and what to do about it.
+
+        Empty where the check passed. Names and values of the log are spelt out and shortened.
+        """
+        if self.passed:
+            return ""
+        rows = "1 finding" if self.failing_rows == 1 else f"{self.failing_rows:,} findings"
+        first = self.examples[0].items() if self.examples else ()
+        shown = ", ".join(f"{printable(name)}={_short(value)}" for name, value in first)
+        example = f", for example {shown}" if shown else ""
+        return f"{self.name}: {rows}{example}. {self.description} What to do: {self.what_to_do}"
+
+
+def _short(value: object) -> str:
+    text = printable(str(value) if isinstance(value, (int, float, Decimal)) else repr(value))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def spec(name: str) -> CheckSpec:
@@ -81,11 +108,17 @@ def spec(name: str) -> CheckSpec:
             f"{path.name}: the head needs '-- asset: <asset>' and '-- severity: error' or 'warn', "
             f"it has {dict(fields)}"
         )
+    if not head.what_to_do:
+        raise sql_files.SqlFileError(
+            f"{path.name}: the head says what is wrong and not what to do about it; end it with "
+            "'-- what_to_do: <advice>'"
+        )
     return CheckSpec(
         name=name,
         asset=fields["asset"],
         severity=cast("Severity", fields["severity"]),
         description=head.prose,
+        what_to_do=head.what_to_do,
         max_users=int(fields["users"]) if "users" in fields else None,
     )
 
@@ -144,6 +177,7 @@ def run_check(
         failing_rows=failing_rows,
         examples=examples,
         description=check.description,
+        what_to_do=check.what_to_do,
     )
 
 

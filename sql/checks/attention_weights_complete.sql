@@ -2,6 +2,8 @@
 -- severity: error
 -- An explained sample has one row for each event of its history: an event that is missing, or is
 -- counted twice, makes the others look like the whole reason.
+-- what_to_do: Nothing is wrong with the log: `samples` and `attention_weights` disagree. Run `din
+-- run --all`, which makes both again; if the check still fails, report it with the examples.
 with
 
 explained as (

@@ -2,6 +2,8 @@
 -- severity: error
 -- Every score is a probability, and every weight and change is finite. NULL weights say that the
 -- model has no attention, and then no event has one.
+-- what_to_do: The model answers with values that are no numbers. Train again with a lower
+-- learning_rate (ops: din_model: config); look for extreme values in the dense columns of the log.
 with
 
 counted as (

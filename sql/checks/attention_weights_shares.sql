@@ -1,6 +1,8 @@
 -- asset: attention_weights
 -- severity: error
 -- Weights that are said to be shares add up to 1 over the history of a sample.
+-- what_to_do: The model says that its weights are a softmax, and they are none. Run `din run
+-- --all`; if the check still fails, report it with the examples, or set use_softmax to false.
 with
 
 summed as (

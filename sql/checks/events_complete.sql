@@ -2,6 +2,8 @@
 -- severity: error
 -- Each interaction of a known user is one event (each positive one, where the log is labelled): a
 -- history that lost or doubled an event is another history.
+-- what_to_do: Nothing is wrong with the log: `interactions`, `users` and `events` are of different
+-- runs. Run `din run --all`; if the check still fails, report it with the examples.
 with
 
 expected as (

@@ -2,6 +2,8 @@
 -- severity: error
 -- Positions run 1 ... n for each user, and time never goes back from one to the next: histories are
 -- slices by position, so this is what makes "before the position" mean "earlier".
+-- what_to_do: Nothing is wrong with the log: rows were numbered in another order than that of time.
+-- Run `din run --all`; if the check still fails, report it with the examples.
 with
 
 stepped as (

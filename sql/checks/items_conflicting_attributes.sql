@@ -3,6 +3,9 @@
 -- Items that the log gives more than one value of an attribute or number. They are decided by
 -- majority, then by the smallest value; many of them mean that the column describes the interaction
 -- (a number then belongs in context_dense_cols), or that the source is inconsistent.
+-- what_to_do: Look at the examples in the table `interactions`. A column that describes the
+-- interaction belongs in context_dense_cols, not in item_attribute_cols or item_dense_cols; a
+-- typing error belongs corrected in the source. A few need nothing done.
 with
 
 {% for attribute in item_attributes %}

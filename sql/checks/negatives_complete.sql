@@ -5,6 +5,9 @@
 -- of the catalogue, unless its user has interacted with every item. A missing one would change the
 -- balance of labels from user to user. (Not checked where the head of the negatives' file allows
 -- any_number: logged negatives are as many as were shown.)
+-- what_to_do: Nothing is wrong with the log: `negatives` and `events` are of different runs, or a
+-- sampler of your own leaves positives out. Run `din run --all`; a sampler that may draw other
+-- numbers says so in its head (-- allows: any_number).
 {% from "macros/checked_users.jinja" import checked_users with context %}
 with
 

@@ -2,6 +2,9 @@
 -- severity: warn
 -- Users who have interacted with every item: no negative exists for them, their positives are kept
 -- alone. A few in a tiny catalogue do no harm; many leave too few negatives to learn from.
+-- what_to_do: A few of such users need nothing done. If they are many, the catalogue is too small
+-- to sample from: read a log with more items, a labelled one (label_col), or leave such users out
+-- before the log is read.
 with
 
 catalogue as (

@@ -4,6 +4,9 @@
 -- A sampled negative is an item its user never interacted with: one that the user did interact with
 -- would teach the model the opposite of what the log says. (Not checked where the head of the
 -- negatives' file allows interacted_items: logged negatives are what was shown.)
+-- what_to_do: Nothing is wrong with the log: `negatives` and `events` are of different runs, or a
+-- sampler of your own draws items of the user. Run `din run --all`; a sampler that may draw them
+-- says so in its head (-- allows: interacted_items).
 {% from "macros/checked_users.jinja" import checked_users with context %}
 with
 

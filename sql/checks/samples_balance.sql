@@ -2,6 +2,10 @@
 -- severity: warn
 -- Each split has samples of both labels, in about the balance of the whole. A split without
 -- negatives has no AUC; one with another balance is not what the model was trained for.
+-- what_to_do: No samples: lower min_interactions, or move val_from and test_from (ops: samples:
+-- config) into the time of the log. No negatives: raise negatives_per_positive, or see the check
+-- negatives_impossible. Another balance of a labelled log: compare the splits in the view
+-- `split_summary`, and with a temporal split move its moments.
 with
 
 splits as (

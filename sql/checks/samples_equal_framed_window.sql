@@ -4,6 +4,8 @@
 -- The histories, which are slices of stored lists, equal what the textbook says: a window framed
 -- over the max_history rows up to the last event before the sample, over the ordered events. Shown
 -- on some users, since the framed window is what the slices are there to spare.
+-- what_to_do: Do not use the model: histories are not what they should be, whatever the log. Run
+-- `din run --all`; if the check still fails, report it with the examples.
 {% from "macros/checked_users.jinja" import checked_users with context %}
 {% from "macros/events_before.jinja" import judged_samples with context %}
 with

@@ -4,6 +4,8 @@
 -- the heaviest users included. In a labelled log, every positive with an earlier one is in the
 -- split of its moment: the last two moments at which the user was shown anything are test and val,
 -- clicked or not. (A temporal split promises this to nobody: not checked.)
+-- what_to_do: Nothing is wrong with the log: `events` and `samples` are of different runs, or the
+-- split was changed. Run `din run --all`; if the check still fails, report it with the examples.
 with
 
 {% if labelled %}

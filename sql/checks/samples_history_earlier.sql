@@ -5,6 +5,9 @@
 -- as many as there are) before the position; in a labelled log, before the time, since rows of one
 -- moment are shown at once. A history that holds its own target, or what was clicked in the same
 -- list, lets a model look up the answer.
+-- what_to_do: Do not use the model: it may have seen its answers. Run `din run --all`; after a
+-- change of the SQL look at `user_sequences` and `encoded_samples`; if neither helps, report it
+-- with the examples.
 {% from "macros/checked_users.jinja" import checked_users with context %}
 {% from "macros/events_before.jinja" import judged_samples with context %}
 with

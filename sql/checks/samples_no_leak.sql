@@ -5,6 +5,9 @@
 -- events: training lies before the last two moments of the user, taken or not, and no moment is in
 -- two splits. Temporal: training lies before the first moment of validation. Judged from `events`,
 -- `negatives` and the moments, not from the expression that splits the samples.
+-- what_to_do: Do not use the model: it may have been tested on what it was trained on. Run `din run
+-- --all`; after a change of the SQL look at `sample_bounds`; if neither helps, report it with the
+-- examples.
 with
 
 {% if labelled %}

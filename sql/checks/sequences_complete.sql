@@ -2,6 +2,8 @@
 -- severity: error
 -- Each user's lists are as long as the user has events: a list that lost or gained an event shifts
 -- every history cut from it.
+-- what_to_do: Nothing is wrong with the log: `events` and `user_sequences` are of different runs.
+-- Run `din run --all`; if the check still fails, report it with the examples.
 with
 
 counted as (

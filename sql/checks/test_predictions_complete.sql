@@ -2,6 +2,8 @@
 -- severity: error
 -- Each test sample is answered once, and nothing else is: a sample that is missing or counted twice
 -- makes the AUC that of another test.
+-- what_to_do: Nothing is wrong with the log: `samples` and `test_predictions` are of different
+-- runs. Run `din run --all`; if the check still fails, report it with the examples.
 with
 
 expected as (

@@ -116,6 +116,7 @@ def test_failed_check_that_only_warns_is_a_warning_line_with_what_it_found(
     assert " - WARNING - " in warnings[0]
     assert "1 finding, for example n_ties=6, n_events=6, percent=100. " in warnings[0]
     assert "a leave-one-out test measures the file's order" in warnings[0]
+    assert "What to do: Give the log exact times" in warnings[0]
 
 
 def test_checks_that_pass_say_nothing(pipeline, write_csv, monkeypatch, capsys):

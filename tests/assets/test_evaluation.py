@@ -49,11 +49,15 @@ def test_model_of_shuffled_labels_stops_a_run_that_can_tell_unless_allowed(pipel
     pipeline.config["ops"]["interactions"] = {"config": {"path": str(log)}}
     result = pipeline.run()
     message = failure_of(result)
-    assert message.startswith("Nothing was committed: the model does not beat popularity: its AUC")
+    assert message.startswith("Nothing was committed. test_auc_beats_popularity: 1 finding, ")
+    assert "The model does not beat popularity: its AUC" in message
     assert "2,200 users" in message
     assert "allow_no_better_than_popularity (ops: test_auc: config)" in message
     found = check_of(result)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "Train longer" in found.metadata["what_to_do"].value
+    assert found.metadata["offending_rows"].value == 1
+    assert "| popularity | auc | " in found.metadata["examples"].value
     assert "test_auc" not in pipeline.versions()
     assert not (pipeline.home / "warehouse.duckdb").exists()
 
@@ -77,7 +81,8 @@ def test_model_of_shuffled_labels_stops_a_run_that_can_tell_unless_allowed(pipel
 def test_small_log_is_told_that_it_is_too_small_and_goes_on(finished):
     found = check_of(finished.result)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "the log is too small to tell" in found.description
+    assert "The log is too small to tell" in found.description
+    assert "Read a longer log" in found.metadata["what_to_do"].value
 
 
 def test_score_against_sampled_negatives_is_no_rate_of_clicks(finished):

@@ -129,6 +129,7 @@ WORDS = {
     "SQL file": ("sql/sequences/negatives.uniform.sql", "\nwith\n", "\n-- Another word.\n\nwith\n"),
     "SQL macro": ("sql/macros/second_draw.jinja", "{#\n", "{#\nAnother word.\n"),
     "check": ("sql/checks/users_dense.sql", "embedding", "another"),
+    "advice of a check": ("sql/checks/items_dense.sql", "Nothing is wrong", "No fault"),
     "Python of the library": ("din_core/training/loop.py", '"""', '"""Another word. '),
     "Python of an asset": ("din_assets/assets/evaluation.py", '"""Score', '"""Now score'),
     "C++": ("din_core/network/kernels/forward.hpp", "\n", "\n\n// Another.\n/* and\n more */\n"),

@@ -16,6 +16,12 @@ A file's name says what its table is called. The head says what the name does no
     user's own; ``any_number`` is another number a positive than ``negatives_per_positive``.
 ``severity``, ``users``
     Of a check: see :mod:`din_core.tables.checks`.
+
+Below the prose, to the end of the head:
+
+``what_to_do``
+    Of a check: what somebody does about what it found. Words for people, like the prose: no version
+    goes by them.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ Kind = Literal["table", "view", "figure", "query", "check"]
 
 _FIELD = re.compile(r"^-- ([a-z_]+): (\S.*?)\s*$")
 _NAMES = ("asset", "kind", "given", "needs", "allows", "severity", "users")
+_ADVICE = "what_to_do"
 _OF_OTHERS = ("noqa",)  # the linter's
 _KINDS = ("table", "view", "figure", "query")
 _ALLOWANCES = ("interacted_items", "any_number")
@@ -49,7 +56,9 @@ class Head:
         needs: Options that may not be empty.
         allows: What the checks let pass.
         fields: All that is said by name, as it stands there.
-        prose: The rest of the comment, in one line.
+        prose: The comment below the names, in one line.
+        what_to_do: What the last part of the comment advises, in one line; empty where there is
+            none.
     """
 
     name: str
@@ -60,6 +69,7 @@ class Head:
     allows: tuple[str, ...]
     fields: Mapping[str, str]
     prose: str
+    what_to_do: str = ""
 
 
 def head_of(path: Path) -> Head:
@@ -70,18 +80,25 @@ def head_of(path: Path) -> Head:
     """
     fields: dict[str, str] = {}
     prose: list[str] = []
+    advice: list[str] = []
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             if not line.startswith("--"):
                 break
             found = _FIELD.match(line)
-            if found and found[1] in _NAMES and not prose:
+            if found and found[1] == _ADVICE and not advice:
+                advice.append(found[2])
+            elif advice and not (found and found[1] in (*_NAMES, _ADVICE, *_OF_OTHERS)):
+                advice.append(line.removeprefix("--").strip())
+            elif found and found[1] in _NAMES and not prose and not advice:
                 fields[found[1]] = found[2]
             elif found and found[1] in _NAMES:
                 raise sql_files.SqlFileError(
                     f"{path.name}: '-- {found[1]}: {found[2]}' stands below the prose of the head; "
                     "put it above"
                 )
+            elif found and found[1] == _ADVICE:
+                raise sql_files.SqlFileError(f"{path.name}: the head says '-- {_ADVICE}' twice")
             elif found and not prose and found[1] not in _OF_OTHERS:
                 raise sql_files.SqlFileError(
                     f"{path.name}: the head says '-- {found[1]}: {found[2]}', and there is no such "
@@ -110,6 +127,7 @@ def head_of(path: Path) -> Head:
         allows=allows,
         fields=fields,
         prose=" ".join(prose).strip(),
+        what_to_do=" ".join(advice).strip(),
     )
 
 

@@ -1,0 +1,49 @@
+"""Checks of a model's figures, which no query finds: they are found as a check of ``sql/`` is."""
+
+from din_core.evaluation.judgement import Evaluation
+from din_core.tables.checks import CheckResult
+
+BEATS_POPULARITY = "test_auc_beats_popularity"
+
+_NO_BETTER = (
+    "Train longer or with other options (the preset `best`), and see in `metrics_by_slice` where "
+    "the model is weak and in `split_summary` whether the splits are what was meant. Set "
+    "allow_no_better_than_popularity (ops: test_auc: config) to publish it all the same."
+)
+_UNKNOWN = (
+    "Read a longer log, or one of more users. The model may be good, but its figures do not show "
+    "it: do not choose between models by them."
+)
+
+
+def beats_popularity(evaluation: Evaluation, *, blocked: bool) -> CheckResult:
+    """Say whether the model beats an order by popularity.
+
+    Args:
+        evaluation: The model's figures.
+        blocked: Whether the run stops here if it does not.
+    """
+    found = evaluation.verdict
+    compared = [
+        {
+            "rival": each.rival,
+            "metric": each.metric,
+            "difference": each.difference.value,
+            "low": each.difference.low,
+            "high": each.difference.high,
+            "users": each.n_users,
+        }
+        for each in evaluation.comparisons
+        if (each.rival, each.metric) == ("popularity", "auc")
+    ]
+    passed = found.outcome == "better"
+    return CheckResult(
+        name=BEATS_POPULARITY,
+        asset="test_auc",
+        severity="error" if blocked else "warn",
+        passed=passed,
+        failing_rows=0 if passed else 1,
+        examples=[] if passed else compared,
+        description=found.sentence[:1].upper() + found.sentence[1:] + ".",
+        what_to_do=_NO_BETTER if found.outcome == "no better" else _UNKNOWN,
+    )
