@@ -4,6 +4,7 @@ import dagster as dg
 
 from din_assets.assets import (
     delivery,
+    drift,
     evaluation,
     evidence,
     explanations,
@@ -16,7 +17,7 @@ from din_assets.making.code_references import with_references
 from din_core.tables.lineage import lineage
 
 _MADE = dg.load_assets_from_modules(
-    [ingest, sequences, training, evaluation, explanations, delivery]
+    [ingest, drift, sequences, training, evaluation, explanations, delivery]
 )
 _KEYS = [
     key.to_user_string()

@@ -13,7 +13,7 @@ PUBLISHED_NAMES = {
     "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
     "user_sequences", "negatives", "samples", "din_model", "test_predictions", "test_auc",
     "test_rankings", "base_model_predictions", "attention_weights", "attention_pictures",
-    "architecture_graph", "onnx_model", "bundle", "warehouse",
+    "architecture_graph", "onnx_model", "bundle", "warehouse", "drift",
 }  # fmt: skip
 
 

@@ -333,3 +333,28 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
 
     assert ours.execute("select count(*) from negatives").fetchall() == [(12_000,)]
     assert rows_of(theirs, "negatives") == rows_of(ours, "negatives")
+
+
+@pytest.mark.parametrize(("before", "now"), [(tiny, heavy), (texts, fractions), (heavy, heavy)])
+def test_drift_of_a_log_is_the_same_on_both_engines(spark, ours, theirs, before, now):
+    def variables(columns):
+        source = source_of(columns)
+        return sequences.template_context(
+            ours, source, SequenceConfig(), for_table="drift"
+        ).variables()
+
+    create_interactions(ours, before())
+    store.create_table(ours, "log_profile", **variables(before()))
+    ours.execute("create table kept_profile as from log_profile")
+    store.create_table(ours, "previous_log_profile")
+    ours.execute("drop table interactions")
+    create_interactions(ours, now())
+    spark_engine.load(spark, ours, "interactions")
+    spark_engine.load(spark, ours, "kept_profile")
+    files = ("log_profile", "previous_log_profile", "drift")
+    for name in files:
+        store.create_table(ours, name, **variables(now()))
+        spark_engine.build(spark, theirs, name, None, variables(now()))
+    for name in files:
+        assert columns_of(theirs, name) == columns_of(ours, name), name
+        assert rows_of(theirs, name) == rows_of(ours, name), name
