@@ -108,6 +108,37 @@ def bundle(making: Making) -> Made:
     )
 
 
+@artifact_asset(
+    group="delivery",
+    deps={*lineage().inputs_of("report"), "din_model"},
+    kinds={"duckdb", "html"},
+    description="One page for a reader without these tools: what the model is worth, from which "
+    "data, beside what, where it is weak, what changed, and what a score is. It loads nothing and "
+    "runs nothing. `din report` opens it; `current` beside the versions leads to the latest.",
+    one_model=True,
+    pointed_to=True,
+)
+def report(making: Making) -> Made:
+    """Write the report of the current model."""
+    from din_core.evaluation import report as of_model
+    from din_core.training import history
+
+    epochs = history.read(making.artifact("din_model"))
+    with making.store.connection(read_only=True) as con:
+        context = recorded_choices.recorded_context(con)
+        shown = sorted({*lineage().inputs_of("report"), "din_model"})
+        page = of_model.render(of_model.read(con, context, epochs, shown))
+    content = page.encode("utf-8")
+    (making.folder / of_model.FILE).write_bytes(content)
+    return Made(
+        version=artifacts.digest(content),
+        metadata={
+            "size_kb": len(content) / 1000,
+            "how_to_open": dg.MetadataValue.md(markdown_code("din report")),
+        },
+    )
+
+
 def _published_warehouse(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> dg.MaterializeResult:

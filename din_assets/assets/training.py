@@ -74,7 +74,7 @@ def chosen_model(options: Mapping[str, Any], typed: Collection[str] = ()) -> Mod
 def din_model(making: Making) -> Made:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
     from din_core.serving import saved_models
-    from din_core.training import checkpoints, loop
+    from din_core.training import checkpoints, history, loop
 
     folder, log = making.folder, making.context.log
     network = chosen_model(making.options)
@@ -99,6 +99,7 @@ def din_model(making: Making) -> Made:
     saved_models.save_model(
         folder, trained.model, network, data.vocabulary, {"vocabulary": vocabulary}
     )
+    history.write(folder, trained.history)
     return Made(
         # Of the weights, the vocabularies and their sizes: others can give the same weights.
         version=artifacts.digest((folder / saved_models.DESCRIPTION_FILE).read_bytes()),

@@ -26,6 +26,7 @@ _MODULES = {
     "rank": "rank",
     "score": "score",
     "explain": "explain",
+    "report": "report",
     "serve": "serve",
     "ui": "ui",
 }

@@ -1,9 +1,9 @@
 """Code versions: the hash of what makes an asset, so that it changes when its result can.
 
 Of the SQL count the tokens, of the Python what the asset's function reaches in ``din_core``, of C++
-the tokens, and of libraries the versions of those that compute. Comments, docstrings and layout do
-not count, nor does how the asset layer keeps and shows a result: options are compared for
-themselves, their defaults included.
+the tokens, of the template of a page the text, and of libraries the versions of those that compute.
+Comments, docstrings and layout do not count, nor does how the asset layer keeps and shows a result:
+options are compared for themselves, their defaults included.
 """
 
 import functools
@@ -119,7 +119,10 @@ def _of_asset(asset: str, module: Path, function: str, described: bool, used: st
     parts = [*_sql_parts(path for file in files for path in file.paths)]
     parts += [f"{name} {code}" for name, code in sorted(found.code.items())]
     for path in sorted(found.files):
-        parts += [path.name, *code_versions.native_tokens(path.read_text(encoding="utf-8"))]
+        text = path.read_text(encoding="utf-8")
+        # Of a page that is filled in, each word is part of the result.
+        is_page = path.suffix == ".jinja"
+        parts += [path.name, *([text] if is_page else code_versions.native_tokens(text))]
     parts += code_versions.versions_of(found.libraries, engines=bool(files))
     if described:
         described_as = yaml.safe_load((sql_files.SQL_ROOT / "schema.yml").read_text("utf-8"))

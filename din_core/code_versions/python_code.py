@@ -18,6 +18,7 @@ from din_core.code_versions.modules import EFFECTS, Module, Statement, Target
 
 #: Files in another language: whatever else lies in a folder, such as an editor's, does not count.
 _NATIVE = {".c", ".cc", ".cpp", ".cu", ".h", ".hpp"}
+_TEMPLATES = {".jinja"}
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,9 @@ class _Walk:
                 if any(self._may_register(module, each) for each in statements):
                     self._want(module, symbol)
             self.files.update(
-                file for file in path.parent.iterdir() if file.is_file() and file.suffix in _NATIVE
+                file
+                for file in path.parent.iterdir()
+                if file.is_file() and file.suffix in _NATIVE | _TEMPLATES
             )
             if "." in name:
                 self._module(name.rpartition(".")[0])
