@@ -9,6 +9,7 @@ from din_assets.assets import (
     evidence,
     explanations,
     ingest,
+    publication,
     sequences,
     source,
     training,
@@ -17,7 +18,16 @@ from din_assets.making.code_references import with_references
 from din_core.tables.lineage import lineage
 
 _MADE = dg.load_assets_from_modules(
-    [ingest, drift, sequences, training, evaluation, explanations, delivery]
+    [
+        ingest,
+        drift,
+        sequences,
+        training,
+        evaluation,
+        explanations,
+        delivery,
+        publication,
+    ]
 )
 _KEYS = [
     key.to_user_string()

@@ -81,10 +81,9 @@ def onnx_model(making: Making) -> Made:
     deps={*lineage().inputs_of("bundle"), *manifest.MADE_FROM},
     kinds={"onnx", "pytorch", "duckdb"},
     description="All that a server needs, in one folder, and nothing else: graphs that take raw "
-    "ids, vocabularies, default histories, a manifest, a model card, an example. `current` beside "
-    "the versions leads to the latest. It answers as the table `predictions` does, or it fails.",
+    "ids, vocabularies, default histories, a manifest, a model card, an example. It answers as the "
+    "table `predictions` does, or it fails. Whether it is published decides model_versions.",
     one_model=True,
-    pointed_to=True,
 )
 def bundle(making: Making) -> Made:
     """Write the bundle of the current model."""

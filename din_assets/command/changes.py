@@ -1,12 +1,13 @@
 """Why a step has to be made again: what it was made with, held against what there is now."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import dagster as dg
 
-from din_assets.assets import ingest
+from din_assets.assets import ingest, publication
 from din_assets.making import facts, versions
 from din_assets.making.artifact_assets import POINTED_TO
 from din_assets.making.materialization import model_of
@@ -15,7 +16,11 @@ from din_assets.starting import refresh_config, run_start
 from din_assets.starting.refresh_config import RunConfig
 from din_core import manifests, store
 from din_core.datasets.named_logs import NotFetchedError
-from din_core.store import artifacts, ledger
+from din_core.serving.publication import history
+from din_core.serving.publication.history import Publication
+from din_core.store import StoreError, artifacts, ledger
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,14 @@ class State:
     Attributes:
         made: The ledger.
         facts: What assets take of it beside their inputs' content (see :mod:`facts`), by asset.
+        decided: Every decision about a model.
+        shown: Those that the published file has.
     """
 
     made: Mapping[str, ledger.Entry] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    decided: tuple[Publication, ...] = ()
+    shown: tuple[Publication, ...] = ()
 
 
 def read_state(resource: StoreResource) -> State:
@@ -41,7 +50,9 @@ def read_state(resource: StoreResource) -> State:
         return State()
     with resource.connection(read_only=True) as con:
         made = ledger.entries(con)
-        return State(made, {asset: facts.of(con, asset) for asset in made})
+        of_assets = {asset: facts.of(con, asset) for asset in made}
+        decided = history.publications(con)
+    return State(made, of_assets, decided, _read_published(resource, history.publications) or ())
 
 
 def own_reasons(
@@ -82,12 +93,14 @@ def own_reasons(
         and artifacts.pointed_to(resource.artifacts_root, asset) != entry.data_version
     ):
         yield f"{asset}/{artifacts.CURRENT} does not lead to the latest version"
+    if asset == publication.NAME:
+        yield from _of_what_is_served(state, current, resource)
     if definition.op.name == "interactions":
         yield from _of_source(entry, run_config, resource)
     if asset == "warehouse":
         if damage := store.damage_of_published(resource.published_path):
             yield damage
-        elif run_start.published_entry(resource, "warehouse") != entry:
+        elif _read_published(resource, lambda con: ledger.entry(con, "warehouse")) != entry:
             yield f"{resource.published_path.name} is not the latest"
 
 
@@ -110,6 +123,8 @@ def reasons_of_inputs(
     for dep in sorted(inputs_of(definition, asset) - {*dirty}):
         if dep in state.made and entry.inputs.get(dep) != state.made[dep].data_version:
             yield f"{dep} has new content"
+    if asset == "warehouse" and state.decided != state.shown:
+        yield "publications has new rows"
     for fact, now in state.facts.get(asset, {}).items():
         if entry.inputs.get(fact) != now:
             yield f"{fact} changed"
@@ -133,3 +148,34 @@ def _of_source(
     else:
         if now is not None and entry.inputs.get(ingest.SOURCE) != now:
             yield "the source has new content"
+
+
+def _of_what_is_served(
+    state: State, options: Mapping[str, Any], resource: StoreResource
+) -> Iterator[str]:
+    """Give what keeps the bundle that is to be served, by the decisions, from being served."""
+    if (served := history.served(state.decided)) is None:
+        return
+    version, root = served.bundle_version, resource.artifacts_root
+    if artifacts.pointed_to(root, "bundle") != version:
+        yield f"bundle/{artifacts.CURRENT} does not lead to the published version"
+    # The current bundle is looked at, and made again, by the asset of that name.
+    is_current = "bundle" in state.made and state.made["bundle"].data_version == version
+    replaceable = options.get("publish") != "never"
+    if (
+        not is_current
+        and replaceable
+        and (damage := manifests.damage_of(root / "bundle" / version))
+    ):
+        yield damage
+
+
+def _read_published(
+    resource: StoreResource, read: Callable[[duckdb.DuckDBPyConnection], T]
+) -> T | None:
+    """What the published file says of itself: a run can end before it is swapped in."""
+    try:
+        with store.connect(resource.published_path, read_only=True) as con:
+            return read(con)
+    except (StoreError, ledger.NotMaterializedError, duckdb.Error):
+        return None

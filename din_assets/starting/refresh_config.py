@@ -13,7 +13,15 @@ from typing import Any
 import dagster as dg
 import pydantic
 
-from din_assets.assets import catalogue, evaluation, explanations, ingest, sequences, training
+from din_assets.assets import (
+    catalogue,
+    evaluation,
+    explanations,
+    ingest,
+    publication,
+    sequences,
+    training,
+)
 from din_assets.making import artifact_assets
 from din_assets.making.run_config import refuse_without_effect, typed_options
 from din_assets.runs import choices, console
@@ -118,6 +126,7 @@ def config_classes() -> dict[str, type[dg.Config]]:
         **sequences.CONFIG_CLASSES,
         **explanations.CONFIG_CLASSES,
         **evaluation.CONFIG_CLASSES,
+        **publication.CONFIG_CLASSES,
         **artifact_assets.CONFIG_CLASSES,
     }
 

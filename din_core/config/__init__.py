@@ -32,6 +32,7 @@ from din_core.config.options import (
     refuse_contradiction,
     validate,
 )
+from din_core.config.publishing import Publish, PublishingConfig
 from din_core.config.sequences import NegativeSampling, SequenceConfig, Split
 from din_core.config.source import Quoting, SourceConfig, TimeUnit
 from din_core.config.synthetic import SyntheticConfig
@@ -66,6 +67,8 @@ __all__ = [
     "PNNConfig",
     "Precision",
     "ProductLayer",
+    "Publish",
+    "PublishingConfig",
     "Quoting",
     "RankingConfig",
     "RedrawnSampling",

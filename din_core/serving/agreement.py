@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,13 +15,47 @@ from din_core.tables import recorded_choices
 if TYPE_CHECKING:
     import duckdb
 
+    from din_core.tables.template_context import TemplateContext
+
 #: Difference of two probabilities of one row up to which a bundle and the table ``predictions``
 #: agree: some hundred roundings of float32.
 TOLERANCE = 1e-5
+_MAX_ROWS = 10_000
 
 
 class BundleDiffersError(DinError):
     """A bundle answers otherwise than the model did, so it must not be published."""
+
+
+def rows_to_ask(
+    con: duckdb.DuckDBPyConnection,
+    context: TemplateContext,
+    *,
+    with_times: bool,
+    max_rows: int,
+    one_user_in: int = 1,
+) -> Any:
+    """Return test rows of ``samples`` with their labels, and what the current model answered.
+
+    Args:
+        con: Connection to the pipeline's database.
+        context: How the samples were made; its ``max_history`` cuts the histories.
+        with_times: Whether the rows have the times that numbers of the log are counted by.
+        max_rows: How many rows at most, in the order of users.
+        one_user_in: Of how many users one is asked about.
+
+    Returns:
+        Arrow table with the columns that :meth:`Ranker.score` takes, and ``user_idx``, ``label``
+        and ``score``.
+    """
+    query = sql_files.render(
+        "served_test_samples",
+        **context.variables(),
+        with_times=with_times,
+        max_rows=max_rows,
+        one_user_in=one_user_in,
+    )
+    return con.sql(query).to_arrow_table()
 
 
 def require_agreement(con: duckdb.DuckDBPyConnection, folder: Path) -> tuple[float, int]:
@@ -32,8 +66,8 @@ def require_agreement(con: duckdb.DuckDBPyConnection, folder: Path) -> tuple[flo
         folder: The bundle.
 
     Returns:
-        The largest difference of two probabilities, and how many rows were compared: at most those
-        that ``served_test_samples.sql`` gives.
+        The largest difference of two probabilities, and how many rows were compared: the first
+        10,000.
 
     Raises:
         BundleDiffersError: They differ by more than :data:`TOLERANCE`.
@@ -41,8 +75,7 @@ def require_agreement(con: duckdb.DuckDBPyConnection, folder: Path) -> tuple[flo
     context = recorded_choices.recorded_context(con)
     ranker = Ranker(folder)
     with_times = bool(ranker.bundle.log_numbers)
-    query = sql_files.render("served_test_samples", **context.variables(), with_times=with_times)
-    rows = con.sql(query).to_arrow_table()
+    rows = rows_to_ask(con, context, with_times=with_times, max_rows=_MAX_ROWS)
     scores = ranker.score(rows)
     difference = float(np.abs(scores - rows["score"].to_numpy()).max(initial=0.0))
     if not difference <= TOLERANCE:

@@ -1,4 +1,4 @@
--- asset: bundle
+-- asset: bundle, model_versions
 -- kind: query
 -- How large the log is that a model was made from, and when it was.
 -- Grain: one row. Times are seconds since 1970-01-01 UTC; NULL in a log without events.

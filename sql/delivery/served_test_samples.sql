@@ -1,7 +1,7 @@
--- asset: bundle
+-- asset: bundle, model_versions
 -- kind: query
--- Rows of `samples` beside what the model answered, to ask a bundle the same: the first 10,000 of
--- the test split.
+-- Rows of `samples` beside what the model answered, to ask a bundle the same: the first max_rows of
+-- the test split, of one user in one_user_in.
 -- Grain: one row per row of test_predictions, as `samples` shows it, with its score; where a model
 -- takes numbers of the log, with the times of the sample and of its history, in seconds.
 {% from "macros/history.jinja" import history_of with context %}
@@ -18,10 +18,12 @@ asked as (
         k,
         target_item_idx,
         history_end,
+        label,
         score
     from test_predictions
+    where user_idx % {{ one_user_in }} = 0
     order by user_idx, position, k
-    limit 10000
+    limit {{ max_rows }}
 ),
 
 examples as (
@@ -30,6 +32,7 @@ examples as (
         asked.position,
         asked.k,
         asked.history_end,
+        asked.label,
         asked.score,
         behaviour_sequences.user_id,
         behaviour_sequences.items,
@@ -79,11 +82,13 @@ final as (
         {% for number in context_dense %}
         examples.{{ number.column }},
         {% endfor %}
+        examples.label,
         examples.score
     from examples
 )
 
 select
+    user_idx,
     user_id,
     target_item_id,
     hist_item_id,
@@ -94,6 +99,7 @@ select
     {% for number in context_dense %}
     {{ number.column }},
     {% endfor %}
+    label,
     score
 from final
 order by user_idx, position, k

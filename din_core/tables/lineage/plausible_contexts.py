@@ -58,6 +58,7 @@ def plausible_contexts() -> Sequence[Mapping[str, Any]]:
             # What is handed to one kind of file alone: to `split_moment`, and to the checks.
             "millionths": 800_000,
             "one_user_in": 1,
+            "max_rows": 10_000,
             "with_times": number % 2 == 0,
         }
         for number in range(len(_LABELLED))

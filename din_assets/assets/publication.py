@@ -1,0 +1,83 @@
+"""The asset of the models that were judged: it decides which of them is served."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from din_assets.making import versions
+from din_assets.making.materialization import OWNERS, as_dagster_failures, record
+from din_assets.making.run_config import mirror
+from din_assets.runs import choices
+from din_assets.runs.resources import StoreResource
+from din_core.config import PublishingConfig
+from din_core.store import ledger
+from din_core.tables.lineage import lineage
+
+NAME = "model_versions"
+_NOT_WORSE = "model_versions_published"
+
+
+class ModelVersionsConfig(mirror("_ModelVersions", PublishingConfig, doc="What is published.")):
+    """When a model takes the place of the one that is served."""
+
+
+#: What can be chosen about each asset of this module.
+CONFIG_CLASSES: dict[str, type[dg.Config]] = {NAME: ModelVersionsConfig}
+
+
+def _model_versions(
+    context: dg.AssetExecutionContext, store: StoreResource, config: ModelVersionsConfig
+) -> Iterator[dg.MaterializeResult]:
+    """Judge the current bundle, and let ``current`` lead to the one that is served."""
+    from din_core.serving.publication import judgement
+
+    chosen = choices.chosen(context, store.settled, config).model_dump()
+    with as_dagster_failures(), store.settled.unless_refused(NAME):
+        with store.transaction() as con:
+            before = ledger.entries(con).get(NAME)
+            judged = judgement.judge(
+                con,
+                store.artifacts_root,
+                chosen["publish"],
+                options_before=before and before.options,
+            )
+            record(context, con, NAME, judged.version, options=chosen)
+        # After the commit: the tables say what is served. What a kill leaves in between, the next
+        # run puts right.
+        judgement.point_to_served(store.artifacts_root, judged.served)
+    say = context.log.info if judged.is_served else context.log.warning
+    say(judged.sentence())
+    yield dg.MaterializeResult(
+        data_version=dg.DataVersion(judged.version),
+        metadata={**judged.metadata(), "options": chosen},
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=_NOT_WORSE,
+                passed=judged.is_served,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=judged.sentence(),
+            )
+        ],
+    )
+
+
+model_versions = dg.asset(
+    name=NAME,
+    group_name="delivery",
+    deps=sorted({"bundle", "onnx_model", *lineage().inputs_of(NAME)}),
+    kinds={"duckdb", "onnx"},
+    owners=OWNERS,
+    code_version=versions.of_asset(NAME, _model_versions),
+    check_specs=[
+        dg.AssetCheckSpec(
+            name=_NOT_WORSE,
+            asset=NAME,
+            description="The current model is the one that is served. It is not where its AUC is "
+            "significantly below that of the published one on the same test rows, where the option "
+            "publish keeps it back, or where somebody went back to another model.",
+        )
+    ],
+    description="Every model that was judged, with its figures and what it came from; rows are "
+    "only added. Here it is decided whether the current bundle takes the place of the published "
+    "one: `artifacts/bundle/current` leads to what is served. `publications` has each decision.",
+)(_model_versions)

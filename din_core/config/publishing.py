@@ -1,0 +1,21 @@
+"""When a model takes the place of the one that is served."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from din_core.config.options import config_class, option
+
+Publish = Literal["auto", "always", "never"]
+
+
+@config_class
+class PublishingConfig:
+    """When a model takes the place of the one that is served."""
+
+    publish: Publish = option(
+        "auto",
+        "auto publishes a model unless its AUC is significantly below that of the published one "
+        "on the same test rows (paired bootstrap over users); always publishes it, never leaves "
+        "the published one.",
+    )

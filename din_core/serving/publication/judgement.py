@@ -1,0 +1,343 @@
+"""Whether a candidate takes the place of the published model, and the row that says so."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from din_core import manifests
+from din_core.errors import DinError, WrongRequestError
+from din_core.evaluation.intervals import Interval
+from din_core.serving.bundle.contents import Bundle, BundleError
+from din_core.serving.publication import comparison, history
+from din_core.serving.publication.comparison import Paired
+from din_core.serving.publication.history import Action, ModelVersion, Publication
+from din_core.store import artifacts, ledger, sql_files
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from din_core.config import Publish
+
+#: Digits of a version that a sentence names.
+SHORT = 12
+
+_JUDGED: tuple[Action, ...] = ("published", "refused")
+_WAYS = "`publish: always` (ops: model_versions: config) or `din rollback {version}` publishes it"
+
+
+class OutdatedBundleError(DinError):
+    """The bundle belongs to another model or to other data than the tables do."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a candidate.
+
+    Attributes:
+        publish: Whether it takes the place of the published one.
+        reason: Why, in a sentence.
+        paired: How it compares with the published one, where that was looked at.
+        compared_with: Version of that one's bundle.
+    """
+
+    publish: bool
+    reason: str
+    paired: Paired | None = None
+    compared_with: str | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate after its judgement; the tables are written.
+
+    Attributes:
+        row: Its row, as it is made now; the table keeps the one of its first judgement.
+        decision: What was decided.
+        is_new: Whether it was decided now, and not found decided.
+        served: Version of the bundle that is served; None where none is.
+    """
+
+    row: ModelVersion
+    decision: Decision
+    is_new: bool
+    served: str | None
+
+    @property
+    def version(self) -> str:
+        """Hash of what was judged; what was served before, and when, is left out of it."""
+        return artifacts.digest(self.row.bundle_version.encode())
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the candidate is what is served."""
+        return self.served == self.row.bundle_version
+
+    def sentence(self) -> str:
+        """Say what became of the candidate, and what is served."""
+        name = f"model {self.row.model_version[:SHORT]}"
+        if self.is_served:
+            return f"{name} is published: {self.decision.reason}"
+        stays = "nothing is served" if self.served is None else f"{self.served[:SHORT]} stays"
+        if self.decision.publish:
+            return f"{name} was published before, and somebody went back: {stays}"
+        return f"{name} is not published, {stays}: {self.decision.reason}"
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what a page about it shows; what is undefined is left out."""
+        row = self.row
+        shown = {
+            "decision": "published" if self.is_served else "refused",
+            "reason": self.decision.reason,
+            "model_version": row.model_version,
+            "bundle_version": row.bundle_version,
+            "served_bundle": self.served,
+            "source": row.source,
+            **{name: row.metrics.get(name, Interval(None)).value for name in history.FIGURES},
+            "auc_difference": row.auc_difference.value,
+            "auc_difference_low": row.auc_difference.low,
+            "auc_difference_high": row.auc_difference.high,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What a decision goes by.
+
+    Attributes:
+        root: The artifacts' root.
+        bundle: The candidate.
+        model_version: Data version of its model.
+        publish: The option.
+        decided: All decisions so far.
+        standing: What is published; None where nothing is.
+    """
+
+    root: Path
+    bundle: Bundle
+    model_version: str
+    publish: Publish
+    decided: tuple[Publication, ...]
+    standing: str | None
+    now: datetime.datetime = field(default_factory=history.now)
+
+
+def judge(
+    con: duckdb.DuckDBPyConnection,
+    root: Path,
+    publish: Publish,
+    *,
+    options_before: Mapping[str, Any] | None = None,
+) -> Judged:
+    """Decide on the current bundle, and add what was decided to the tables.
+
+    What was decided last about this very bundle with the same option stands, whatever is served
+    since: a rollback is not undone by the next run.
+
+    Args:
+        con: Connection to the pipeline's database, in a transaction. Once it is committed,
+            :func:`point_to_served` has to follow.
+        root: The artifacts' root.
+        publish: When a candidate is published.
+        options_before: Options of the last judgement; None where there was none.
+
+    Raises:
+        OutdatedBundleError: The bundle was made of another state of its inputs.
+        NotMaterializedError: There is no bundle.
+        DamagedArtifactError: A file of it is damaged.
+    """
+    case = _case(con, root, publish)
+    served = history.served(case.decided)
+    same_option = options_before is not None and options_before.get("publish") == publish
+    if (decision := _standing_decision(case, same_option=same_option)) is not None:
+        row = _row(con, case, decision)
+        return Judged(row, decision, is_new=False, served=served and served.bundle_version)
+    decision = _decide(con, case)
+    action: Action = "published" if decision.publish else "refused"
+    row = _row(con, case, decision)
+    publication = Publication(
+        decided_at=case.now,
+        model_version=row.model_version,
+        bundle_version=row.bundle_version,
+        action=action,
+        reason=decision.reason,
+    )
+    history.add(con, judged=[row], decided=[publication])
+    served = history.served((*case.decided, publication))
+    return Judged(row, decision, is_new=True, served=served and served.bundle_version)
+
+
+def _standing_decision(case: _Case, *, same_option: bool) -> Decision | None:
+    """Return what was decided about this very bundle before, where that stands."""
+    served = history.served(case.decided)
+    last = next((each for each in reversed(case.decided) if each.action in _JUDGED), None)
+    if last is None:
+        return None
+    is_last = last.bundle_version == case.bundle.version
+    if served is not None and served.bundle_version == case.bundle.version:
+        was_published = is_last and last.action == "published"
+        return Decision(True, last.reason if was_published else "it is published already")
+    can_be_served = served is None or _damage(case, served.bundle_version) is None
+    if is_last and same_option and can_be_served:
+        return Decision(last.action == "published", last.reason)
+    return None
+
+
+def point_to_served(root: Path, served: str | None) -> None:
+    """Let ``current`` lead to the bundle that is served, as the tables say.
+
+    Args:
+        root: The artifacts' root.
+        served: Version of the bundle; where none is served nothing is done.
+    """
+    if served is not None and artifacts.pointed_to(root, "bundle") != served:
+        artifacts.point_to(root / "bundle" / served)
+
+
+def _case(con: duckdb.DuckDBPyConnection, root: Path, publish: Publish) -> _Case:
+    made = ledger.entries(con)
+    entry = ledger.entry(con, "bundle")
+    if changed := ledger.changed_inputs(made, "bundle"):
+        raise OutdatedBundleError(
+            f"bundle was made of another state of {', '.join(changed)}, so it is not what would be "
+            "judged; materialize bundle again, or run `din run`"
+        )
+    folder = artifacts.require_whole(root / (entry.artifact or ""))
+    decided = history.publications(con)
+    served = history.served(decided)
+    # Before the first decision an earlier version of this program may have published one.
+    standing = served.bundle_version if served else artifacts.pointed_to(root, "bundle")
+    return _Case(root, Bundle.open(folder), entry.inputs["din_model"], publish, decided, standing)
+
+
+def _damage(case: _Case, version: str) -> str | None:
+    return manifests.damage_of(case.root / "bundle" / version)
+
+
+def _decide(con: duckdb.DuckDBPyConnection, case: _Case) -> Decision:
+    if case.standing is None:
+        first = "it is the first model"
+        return _by_option(case, Decision(True, first))
+    if case.standing == case.bundle.version:
+        return Decision(True, "it is published already")
+    if damage := _damage(case, case.standing):
+        return _by_option(case, Decision(True, f"what was published cannot be served ({damage})"))
+    folder = case.root / "bundle" / case.standing
+    standing, short = case.standing, case.standing[:SHORT]
+    try:
+        published = Bundle.open(folder)
+        if _model_of(published) == case.model_version:
+            same = f"it is the model of the published bundle {short}, bundled anew"
+            return _by_option(case, Decision(True, same))
+        paired = comparison.with_current(con, folder)
+    except (BundleError, WrongRequestError) as error:
+        reason = (
+            f"the published bundle {short} cannot be asked about this log's test rows ({error})"
+        )
+        return _by_option(case, Decision(True, reason))
+    doubt = comparison.doubt(con, published)
+    return _by_option(case, _by_difference(case, paired, standing, doubt))
+
+
+def _by_difference(case: _Case, paired: Paired, standing: str, doubt: str | None) -> Decision:
+    told = f"{paired.sentence()}, against the published bundle {standing[:SHORT]}"
+    high = paired.difference.high
+    if high is None:
+        return Decision(True, f"{told}: too little to tell them apart", paired, standing)
+    if high >= 0:
+        return Decision(True, f"{told}: not significantly worse", paired, standing)
+    if doubt is not None:
+        told += (
+            f"; mind that the published one may have been trained on rows that are test rows now: "
+            f"{doubt}"
+        )
+    way = _WAYS.format(version=case.bundle.version[:SHORT])
+    return Decision(False, f"{told}: significantly worse. {way} all the same", paired, standing)
+
+
+def _by_option(case: _Case, by_figures: Decision) -> Decision:
+    """Let the option and what a person decided before have their say."""
+    way = _WAYS.format(version=case.bundle.version[:SHORT])
+    if case.publish == "never":
+        reason = f"`publish: never` ({by_figures.reason}). {way}"
+        return Decision(False, reason, by_figures.paired, by_figures.compared_with)
+    if case.publish == "always":
+        reason = f"`publish: always` ({by_figures.reason})"
+        return Decision(True, reason, by_figures.paired, by_figures.compared_with)
+    served = history.served(case.decided)
+    rolled_back = (
+        served is not None
+        and served.action == "rolled back"
+        and served.model_version != case.model_version
+        and any(
+            each.action == "published" and each.model_version == case.model_version
+            for each in case.decided
+        )
+    )
+    if (
+        by_figures.publish
+        and rolled_back
+        and served
+        and _damage(case, served.bundle_version) is None
+    ):
+        reason = (
+            f"the model was published before, and {served.decided_at:%Y-%m-%d %H:%M} UTC somebody "
+            f"went back to {served.bundle_version[:SHORT]}. {way} again"
+        )
+        return Decision(False, reason, by_figures.paired, by_figures.compared_with)
+    return by_figures
+
+
+def _model_of(bundle: Bundle) -> str | None:
+    return bundle.about.get("data_versions", {}).get("din_model")
+
+
+def _row(con: duckdb.DuckDBPyConnection, case: _Case, decision: Decision) -> ModelVersion:
+    about = case.bundle.about
+    [(first_file, n_files, n_samples, n_users)] = con.execute(
+        sql_files.render("judged_log")
+    ).fetchall()
+    paired = decision.paired
+    made = ledger.entries(con)
+    return ModelVersion(
+        model_version=case.model_version,
+        bundle_version=case.bundle.version,
+        judged_at=case.now,
+        decision="published" if decision.publish else "refused",
+        reason=decision.reason,
+        source=_source(made["interactions"].options, first_file, n_files),
+        n_test_samples=n_samples,
+        n_test_users=n_users,
+        metrics={
+            each["metric"]: Interval(each["value"], each["low"], each["high"])
+            for each in about.get("metrics", [])
+            if each["split"] == "test" and each["slice"] == "all"
+        },
+        compared_with=decision.compared_with,
+        auc_difference=paired.difference if paired else Interval(None),
+        n_compared_samples=paired.n_samples if paired else None,
+        data_versions=about.get("data_versions", {}),
+        code_versions=about.get("code_versions", {}),
+        options=about.get("options", {}),
+        libraries=about.get("libraries", {}),
+        artifacts={
+            asset: entry.artifact
+            for asset, entry in sorted(made.items())
+            if entry.artifact
+            and (asset == "din_model" or entry.inputs.get("din_model") == case.model_version)
+        },
+    )
+
+
+def _source(options: Mapping[str, Any], first_file: str | None, n_files: int) -> str:
+    """Name the log without the folders of this machine."""
+    if options.get("synthetic") is not None:
+        return "synthetic"
+    if category := options.get("amazon_category"):
+        return f"Amazon Reviews 2014, {category}"
+    name = PurePath(first_file or "no file").name
+    return name if n_files <= 1 else f"{name} and {n_files - 1:,} more"
