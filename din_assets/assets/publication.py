@@ -64,7 +64,7 @@ def _model_versions(
 model_versions = dg.asset(
     name=NAME,
     group_name="delivery",
-    deps=sorted({"bundle", "onnx_model", *lineage().inputs_of(NAME)}),
+    deps=sorted({"bundle", "din_model", "onnx_model", *lineage().inputs_of(NAME)}),
     kinds={"duckdb", "onnx"},
     owners=OWNERS,
     code_version=versions.of_asset(NAME, _model_versions),

@@ -21,6 +21,8 @@ from din_core.errors import DinError, WrongRequestError
 _MODULES = {
     "run": "run",
     "refresh": "run",
+    "models": "models",
+    "rollback": "rollback",
     "prune": "prune",
     "metrics": "metrics",
     "rank": "rank",

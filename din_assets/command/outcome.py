@@ -59,11 +59,14 @@ def show(
     """
     from din_core import store
     from din_core.evaluation import metrics_table
+    from din_core.serving.publication import history
     from din_core.store import ledger
 
     with store.connect(resource.published_path, read_only=True) as con:
-        model = ledger.entries(con)["din_model"].data_version
-        figures = metrics_table.read_test(con, model)
+        made_with = ledger.entries(con)
+        figures = metrics_table.read_test(con, made_with["din_model"].data_version)
+        bundle = made_with["bundle"].data_version
+        not_served = history.not_served(history.publications(con), bundle)
         user = _a_user(con)
     made = sum(1 for each in decisions if each.reasons)
     lines = [
@@ -77,7 +80,7 @@ def show(
         *_next(resource, user),
     ]
     Terminal(sys.stdout).box(lines)
-    for warning in figures.warnings():
+    for warning in [*figures.warnings(), *([not_served] if not_served else [])]:
         print(f"Mind: {warning}.")
 
 

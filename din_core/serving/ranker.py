@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from din_core.errors import WrongRequestError
+from din_core.folders_in_use import hold_while_alive
 from din_core.serving.answers import Event, Explanation, Ranking
 from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
@@ -60,6 +61,8 @@ class Ranker:
     def __init__(self, folder: Path | str, *, threads: int = 1) -> None:
         _check_count(threads, "threads")
         self.bundle = Bundle.open(folder)
+        # `din prune` leaves it as long as it is at work, whatever is current by then.
+        hold_while_alive(self, self.bundle.folder)
         ids = parquet_files.read(self.bundle.path(contents.ITEMS), ["item_id"])
         self._items = SortedIds(ids["item_id"], self.bundle.item_ids)
         self._catalogue: Ids | None = None

@@ -6,8 +6,8 @@ a reader never sees half of one and a killed writer leaves nothing but a tempora
 afterwards is found (:func:`din_core.manifests.damage_of`) and never served. The same content has
 the same version and is kept once. Old versions stay until :func:`prune`.
 
-Beside the versions of an asset that other programs open, ``current`` leads to the latest
-(:func:`point_to`).
+Beside the versions of an asset that other programs open, ``current`` leads to the one that they
+should (:func:`point_to`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from din_core import manifests
+from din_core import folders_in_use, manifests
 from din_core.atomic_files import sync, sync_tree
 from din_core.errors import DinError
 from din_core.manifests import damage_of
 
-#: Beside an asset's versions: a link to the latest, or a file of one line with its name.
+#: Beside an asset's versions: a link to one of them, or a file of one line with its name.
 CURRENT = "current"
 
 _STAGING_PREFIX = ".staging-"
@@ -141,26 +142,51 @@ def sweep(root: Path) -> list[Path]:
     return leftovers
 
 
-def prune(root: Path, keep: Mapping[str, str]) -> list[Path]:
-    """Remove every version but the one that ``keep`` names for its asset.
+@dataclass(frozen=True)
+class Pruned:
+    """What became of old versions.
+
+    Attributes:
+        removed: Folders that are gone, or would be.
+        in_use: Folders that stay, since a process reads from them.
+    """
+
+    removed: list[Path]
+    in_use: list[Path]
+
+
+def prune(root: Path, keep: Mapping[str, Collection[str]], *, dry_run: bool = False) -> Pruned:
+    """Remove every version but those that ``keep`` names for its asset, and those in use.
 
     An asset that ``keep`` does not name is left alone.
 
-    Returns:
-        The folders that were removed.
+    Args:
+        root: The artifacts' root.
+        keep: Versions that stay, by asset.
+        dry_run: Say what would be removed, and remove nothing.
     """
-    removed = [
+    pruned = Pruned([], [])
+    for folder in _not_kept(root, keep):
+        with folders_in_use.alone_with(folder) as is_alone:
+            if not is_alone:
+                pruned.in_use.append(folder)
+                continue
+            if not dry_run:
+                shutil.rmtree(folder)
+            pruned.removed.append(folder)
+    return pruned
+
+
+def _not_kept(root: Path, keep: Mapping[str, Collection[str]]) -> list[Path]:
+    return [
         version
-        for asset, current in sorted(keep.items())
+        for asset, kept in sorted(keep.items())
         for version in sorted((root / asset).glob("*"))
         if version.is_dir()
         and not version.is_symlink()
-        and version.name not in (current, CURRENT)
+        and version.name not in (*kept, CURRENT)
         and not version.name.startswith(".")
     ]
-    for folder in removed:
-        shutil.rmtree(folder)
-    return removed
 
 
 def _temporary(parent: Path) -> Path:

@@ -295,9 +295,10 @@ def test_lost_link_to_the_current_bundle_is_put_right(refreshed, pipeline):
     version = current.readlink()
     current.unlink()
     made = refreshed()
-    assert set(made) == {"bundle"}
-    assert made["bundle"].reasons == ("bundle/current does not lead to the latest version",)
-    assert made["bundle"].outcome == "made, same content"
+    assert set(made) == {"model_versions"}
+    reasons = made["model_versions"].reasons
+    assert reasons == ("bundle/current does not lead to the published version",)
+    assert made["model_versions"].outcome == "made, same content"
     assert current.readlink() == version
     assert refreshed() == {}
 

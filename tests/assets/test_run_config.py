@@ -10,7 +10,15 @@ import yaml
 from pydantic import ValidationError
 
 import din_assets
-from din_assets.assets import evaluation, evidence, explanations, ingest, sequences, training
+from din_assets.assets import (
+    evaluation,
+    evidence,
+    explanations,
+    ingest,
+    publication,
+    sequences,
+    training,
+)
 from din_assets.command import config_files
 from din_assets.definitions import build_defs
 from din_assets.making.run_config import mirror
@@ -24,7 +32,7 @@ OPTIONS = [
     config.SourceConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
     config.TrainingConfig, config.SyntheticConfig, config.ExplanationConfig,
     config.EvaluationConfig, config.RankingConfig, config.BaseModelEvidenceConfig,
-    config.AblationConfig,
+    config.AblationConfig, config.PublishingConfig,
 ]  # fmt: skip
 
 
@@ -48,7 +56,7 @@ def mirrored(cls):
     for name, made in {
         **{
             f"ops: {step}": made
-            for room in (sequences, evaluation, explanations)
+            for room in (sequences, evaluation, explanations, publication)
             for step, made in room.CONFIG_CLASSES.items()
         },
         "ops: ablation": evidence.AblationOptions,
@@ -67,6 +75,7 @@ def mirrored(cls):
             config.EvaluationConfig: name == "ops: test_auc",
             config.RankingConfig: name == "ops: test_rankings",
             config.BaseModelEvidenceConfig: name == "ops: base_model_predictions",
+            config.PublishingConfig: name == "ops: model_versions",
         }
         if own[cls]:
             yield name, made, known & set(made.model_fields)

@@ -20,6 +20,9 @@ from din_core.evaluation.intervals import Interval
 
 Action = Literal["published", "refused", "rolled back", "pinned", "unpinned"]
 
+#: Digits of a version that a sentence names.
+SHORT = 12
+
 #: Figures that have columns of their own; the others are in ``metrics``.
 FIGURES = ("auc", "gauc", "logloss")
 
@@ -54,6 +57,7 @@ _PUBLICATIONS = pa.schema(
         "reason": pa.string(),
     }
 )
+_SERVING: tuple[Action, ...] = ("published", "rolled back")
 _TICK = datetime.timedelta(microseconds=1)
 
 
@@ -156,7 +160,25 @@ def served(decided: Sequence[Publication]) -> Publication | None:
     return next((each for each in reversed(decided) if each.action in _SERVING), None)
 
 
-_SERVING: tuple[Action, ...] = ("published", "rolled back")
+def not_served(decided: Sequence[Publication], bundle_version: str) -> str | None:
+    """Say that a bundle is not the one that is served, and why; None where it is.
+
+    Args:
+        decided: From :func:`publications`.
+        bundle_version: Version of the bundle.
+    """
+    at_work = served(decided)
+    if at_work is not None and at_work.bundle_version == bundle_version:
+        return None
+    of_bundle = [each for each in decided if each.bundle_version == bundle_version]
+    if not of_bundle:
+        return None
+    name = f"model {of_bundle[-1].model_version[:SHORT]} is not published"
+    stays = "nothing is" if at_work is None else f"bundle {at_work.bundle_version[:SHORT]} stays"
+    refused = [each for each in of_bundle if each.action == "refused"]
+    if refused and (at_work is None or at_work.decided_at < refused[-1].decided_at):
+        return f"{name}, {stays}: {refused[-1].reason}"
+    return f"{name}, {stays}: {'' if at_work is None else at_work.reason}"
 
 
 def pinned(decided: Sequence[Publication]) -> frozenset[str]:

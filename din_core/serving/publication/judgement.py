@@ -14,16 +14,13 @@ from din_core.evaluation.intervals import Interval
 from din_core.serving.bundle.contents import Bundle, BundleError
 from din_core.serving.publication import comparison, history
 from din_core.serving.publication.comparison import Paired
-from din_core.serving.publication.history import Action, ModelVersion, Publication
+from din_core.serving.publication.history import SHORT, Action, ModelVersion, Publication
 from din_core.store import artifacts, ledger, sql_files
 
 if TYPE_CHECKING:
     import duckdb
 
     from din_core.config import Publish
-
-#: Digits of a version that a sentence names.
-SHORT = 12
 
 _JUDGED: tuple[Action, ...] = ("published", "refused")
 _WAYS = "`publish: always` (ops: model_versions: config) or `din rollback {version}` publishes it"

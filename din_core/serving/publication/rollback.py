@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from din_core import manifests
 from din_core.errors import WrongRequestError
 from din_core.serving.publication import history
-from din_core.serving.publication.history import ModelVersion, Publication
-from din_core.serving.publication.judgement import SHORT
+from din_core.serving.publication.history import SHORT, ModelVersion, Publication
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,5 +1,6 @@
 """An artifact is whole and what was committed, or it is noticed and replaced."""
 
+import gc
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from din_core.folders_in_use import hold_while_alive
 from din_core.manifests import MANIFEST, damage_of, read
 from din_core.store import artifacts
 from din_core.store.artifacts import DamagedArtifactError, commit, require_whole
@@ -160,8 +162,8 @@ def test_everything_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch)
 def test_prune_keeps_the_named_version_and_unnamed_assets(tmp_path, folder):
     for other in ("din_model/v0", "onnx_model/v0"):
         (tmp_path / other).mkdir(parents=True)
-    removed = artifacts.prune(tmp_path, {"din_model": "v1"})
-    assert removed == [tmp_path / "din_model" / "v0"]
+    pruned = artifacts.prune(tmp_path, {"din_model": {"v1"}})
+    assert pruned.removed == [tmp_path / "din_model" / "v0"]
     assert (tmp_path / "onnx_model" / "v0").is_dir()
     assert damage_of(folder) is None
 
@@ -210,8 +212,8 @@ def test_current_is_a_file_with_the_versions_name_where_links_are_not_to_be_had(
 def test_current_is_no_version_to_prune_and_still_leads_to_the_one_that_is_kept(tmp_path):
     for version in ("v1", "v2"):
         artifacts.point_to(make_version(tmp_path, version))
-    removed = artifacts.prune(tmp_path, {"bundle": "v2"})
-    assert [path.name for path in removed] == ["v1"]
+    pruned = artifacts.prune(tmp_path, {"bundle": {"v2"}})
+    assert [path.name for path in pruned.removed] == ["v1"]
     assert (tmp_path / "bundle" / "current" / "a").read_text() == "v2"
 
 
@@ -219,7 +221,7 @@ def test_copy_of_a_folder_that_followed_the_link_is_put_right(tmp_path):
     artifacts.point_to(make_version(tmp_path / "original", "v1"))
     shutil.copytree(tmp_path / "original", tmp_path / "copy")
     assert artifacts.pointed_to(tmp_path / "copy", "bundle") is None
-    assert artifacts.prune(tmp_path / "copy", {"bundle": "v1"}) == []
+    assert artifacts.prune(tmp_path / "copy", {"bundle": {"v1"}}).removed == []
     artifacts.point_to(make_version(tmp_path / "copy", "v2"))
     assert artifacts.pointed_to(tmp_path / "copy", "bundle") == "v2"
     assert {path.name for path in (tmp_path / "copy" / "bundle").iterdir()} == {
@@ -231,3 +233,34 @@ def test_copy_of_a_folder_that_followed_the_link_is_put_right(tmp_path):
 
 def test_nothing_is_pointed_to_before_the_first_version(tmp_path):
     assert artifacts.pointed_to(tmp_path, "bundle") is None
+
+
+class Reader:
+    """Somebody who reads from a folder."""
+
+
+def test_prune_leaves_what_somebody_reads_from_until_they_are_done(tmp_path):
+    for version in ("v1", "v2", "v3"):
+        make_version(tmp_path, version)
+    readers = [Reader(), Reader()]
+    hold_while_alive(readers[0], tmp_path / "bundle" / "v1")
+    hold_while_alive(readers[1], tmp_path / "bundle" / "v1")
+    pruned = artifacts.prune(tmp_path, {"bundle": {"v3"}})
+    assert [path.name for path in pruned.in_use] == ["v1"]
+    assert [path.name for path in pruned.removed] == ["v2"]
+    readers.pop()
+    assert artifacts.prune(tmp_path, {"bundle": {"v3"}}).removed == []
+    readers.pop()
+    gc.collect()
+    assert [path.name for path in artifacts.prune(tmp_path, {"bundle": {"v3"}}).removed] == ["v1"]
+
+
+def test_dry_run_of_prune_names_what_prune_removes(tmp_path):
+    for version in ("v1", "v2", "v3"):
+        make_version(tmp_path, version)
+    keep = {"bundle": {"v2", "v3"}}
+    would = artifacts.prune(tmp_path, keep, dry_run=True).removed
+    assert [path.name for path in would] == ["v1"]
+    assert would[0].is_dir()
+    assert artifacts.prune(tmp_path, keep).removed == would
+    assert not would[0].exists()

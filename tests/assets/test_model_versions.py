@@ -1,0 +1,410 @@
+"""Every model is kept; a worse one is not published, and one can go back.
+
+One log in which users keep to one of two categories, and models that learn that or do not.
+"""
+
+import copy
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from din_assets.command import cli
+from din_assets.command.refresh import refresh
+from din_core.serving import Ranker
+from din_core.serving.publication import history, judgement
+from din_core.store import artifacts, ledger
+from tests.assets.conftest import (
+    SMALL_RUN,
+    run_history,
+    stand_in_for_the_drawn_network,
+    write_rows,
+)
+
+# 40 users of six events; all items of a user are of the user's own category.
+ROWS = [
+    f"{user},{1 + (user % 2) * 20 + (user * 7 + 3 * step) % 20},{1000 + 100 * step + user},"
+    f"{user % 2}"
+    for user in range(40)
+    for step in range(6)
+]
+GOOD = {"n_epoch": 40, "learning_rate": 0.01, "batch_size": 32, "ema_decay": 0.0}
+# Steps so small that the model stays what it was drawn as.
+WORSE = {**GOOD, "n_epoch": 1, "learning_rate": 1e-9}
+OTHER = {**GOOD, "seed": 7}
+
+
+@dataclass
+class House:
+    """A home, and what is done in it."""
+
+    home: Path
+    instance: Any
+    csv: Path
+    options: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SMALL_RUN["ops"]))
+
+    def run(self, model=None, publish=None, **kwargs):
+        """Make what changed; return it with its reasons."""
+        ops = copy.deepcopy(self.options)
+        ops["interactions"] = {"config": {}}
+        ops["attention_weights"] = {"config": {"n_users": 2}}
+        ops["test_rankings"] = {"config": {"all_items_positives": 0, "sampled_positives": 0}}
+        ops["test_auc"] = {"config": {"allow_no_better_than_popularity": True}}
+        if model is not None:
+            self.options["din_model"]["config"].update(model)
+            ops["din_model"]["config"].update(model)
+        if publish is not None:
+            ops["model_versions"] = {"config": {"publish": publish}}
+            self.options["model_versions"] = ops["model_versions"]
+        config = {
+            "ops": ops,
+            "resources": {"store": {"config": {"home": str(self.home), "threads": 1}}},
+            "loggers": SMALL_RUN["loggers"],
+        }
+        decisions = refresh(self.instance, run_config=config, named=str(self.csv), **kwargs)
+        return {asset: d.reasons for d in decisions if d.reasons for asset in d.assets}
+
+    def made(self):
+        with duckdb.connect(str(self.home / "pipeline.duckdb"), read_only=True) as con:
+            return ledger.entries(con)
+
+    def tables(self, file="pipeline"):
+        with duckdb.connect(str(self.home / f"{file}.duckdb"), read_only=True) as con:
+            return history.model_versions(con), history.publications(con)
+
+    def decisions(self):
+        """Model and action of every decision."""
+        return [(each.model_version, each.action) for each in self.tables()[1]]
+
+    def current(self):
+        return artifacts.pointed_to(self.home / "artifacts", "bundle")
+
+    def model(self):
+        return self.made()["din_model"].data_version
+
+    def bundle(self):
+        return self.made()["bundle"].data_version
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A good model, then one that has learnt nothing."""
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch, run_history() as instance:
+        stand_in_for_the_drawn_network(patch)
+        house = House(folder / "data", instance, write_rows(folder / "log.csv", *ROWS))
+        house.run(GOOD)
+        good = house.bundle()
+        shutil.copytree(house.home, folder / "first", symlinks=True)
+        house.run(WORSE)
+        yield folder, good, house
+
+
+@pytest.fixture
+def house(two, tmp_path, monkeypatch):
+    """A copy of the house after both models."""
+    return entered(two, tmp_path, monkeypatch, "data")
+
+
+@pytest.fixture
+def first_house(two, tmp_path, monkeypatch):
+    """A copy of the house after the first model."""
+    return entered(two, tmp_path, monkeypatch, "first")
+
+
+def entered(two, tmp_path, monkeypatch, state):
+    folder, _, before = two
+    stand_in_for_the_drawn_network(monkeypatch)
+    shutil.copytree(folder / state, tmp_path / "data", symlinks=True)
+    monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
+    found = House(tmp_path / "data", before.instance, before.csv)
+    found.options["din_model"]["config"].update(GOOD if state == "first" else WORSE)
+    return found
+
+
+def auc_by_pairs(label, score):
+    """The share of pairs in which the positive stands above, a tie counting half."""
+    positive, negative = score[label == 1], score[label == 0]
+    above = positive[:, None] > negative[None, :]
+    equal = positive[:, None] == negative[None, :]
+    return (above + 0.5 * equal).mean()
+
+
+def test_worse_model_is_refused_and_the_good_one_stays_served(two, house):
+    _, good, _ = two
+    versions, decided = house.tables()
+    assert [each.action for each in decided] == ["published", "refused"]
+    assert [each.decision for each in versions] == ["published", "refused"]
+    assert decided[0].bundle_version == good == house.current()
+    assert house.bundle() == decided[1].bundle_version != good
+    assert versions[1].compared_with == good
+    assert versions[1].auc_difference.high < 0
+    assert "significantly worse" in decided[1].reason
+    assert "`publish: always`" in decided[1].reason
+    assert f"din rollback {decided[1].bundle_version[:12]}" in decided[1].reason
+
+
+def test_difference_is_the_paired_one_of_both_on_the_same_rows(two, house):
+    """Computed from the tables and the bundle alone: users drawn by hand, pairs counted."""
+    _, good, _ = two
+    with duckdb.connect(str(house.home / "warehouse.duckdb"), read_only=True) as con:
+        rows = con.sql(
+            """
+            select user_idx, label, score, user_id, target_item_id, hist_item_id
+            from samples
+            inner join predictions using (user_id, target_item_id, position, label)
+            inner join users using (user_id)
+            where split = 'test'
+            order by user_idx, position, label desc
+            """
+        ).to_arrow_table()
+    label, user = rows["label"].to_numpy(), rows["user_idx"].to_numpy()
+    ours = rows["score"].to_numpy()
+    theirs = Ranker(house.home / "artifacts" / "bundle" / good).score(rows)
+    assert len(label) == 80
+    difference = auc_by_pairs(label, ours) - auc_by_pairs(label, theirs)
+    rng, drawn = np.random.default_rng(2022), []
+    rows_of = [np.flatnonzero(user == each) for each in np.unique(user)]
+    for _ in range(300):
+        chosen = np.concatenate([rows_of[each] for each in rng.integers(0, 40, 40)])
+        drawn.append(
+            auc_by_pairs(label[chosen], ours[chosen]) - auc_by_pairs(label[chosen], theirs[chosen])
+        )
+    low, high = np.percentile(np.asarray(drawn) - difference, [2.5, 97.5]) + difference
+    found = house.tables()[0][1].auc_difference
+    assert [found.value, found.low, found.high] == pytest.approx([difference, low, high], abs=1e-4)
+    assert house.tables()[0][1].n_compared_samples == 80
+
+
+def test_row_says_what_the_model_came_from(house):
+    made, row = house.made(), house.tables()[0][1]
+    assert row.model_version == house.model()
+    assert row.source == "log.csv"
+    assert row.data_versions["interactions"] == made["interactions"].data_version
+    assert row.data_versions["samples"] == made["samples"].data_version
+    assert row.options["din_model"]["learning_rate"] == 1e-9
+    assert row.libraries.keys() >= {"torch", "duckdb", "python"}
+    assert row.n_test_samples == 80
+    assert row.n_test_users == 40
+    assert row.metrics["auc"].low <= row.metrics["auc"].value <= row.metrics["auc"].high
+    assert row.artifacts["din_model"] == made["din_model"].artifact
+    with duckdb.connect(str(house.home / "warehouse.duckdb"), read_only=True) as con:
+        auc, samples, said = con.execute(
+            "select auc, samples_version, options from model_versions where model_version = ?",
+            [house.model()],
+        ).fetchone()
+    assert auc == row.metrics["auc"].value
+    assert samples == made["samples"].data_version
+    assert str(house.home) not in said
+
+
+def test_run_with_nothing_changed_adds_nothing(house):
+    before = house.tables()
+    assert house.run() == {}
+    assert house.run(everything=True) != {}
+    assert house.tables() == before
+    assert house.tables("warehouse") == before
+
+
+def test_summary_of_a_run_says_that_the_model_is_not_served(house, capsys):
+    from din_assets.command import run
+    from din_assets.runs.resources import StoreResource
+
+    run._show_results(StoreResource(home=str(house.home)))
+    said = capsys.readouterr().out
+    assert f"Mind: model {house.model()[:12]} is not published" in said
+    assert "significantly worse" in said
+
+
+def test_better_model_takes_the_place_and_one_can_go_back(two, house, capsys):
+    _, good, _ = two
+    worse = house.model()
+    house.run(OTHER)
+    other, bundle = house.model(), house.bundle()
+    assert house.current() == bundle
+    assert house.decisions()[2:] == [(other, "published")]
+
+    assert cli.main(["rollback", good[:10]]) == 0
+    assert house.current() == good
+    assert house.decisions()[3:] == [(house.tables()[0][0].model_version, "rolled back")]
+    assert house.tables("warehouse") == house.tables()
+    assert cli.main(["rollback", good[:10]]) == 0
+    assert "already" in capsys.readouterr().out
+    assert len(house.decisions()) == 4
+
+    # No later run brings back what was left.
+    assert house.run() == {}
+    house.run(everything=True)
+    assert house.current() == good
+
+    assert cli.main(["models"]) == 0
+    listed = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in listed][0] == other[:12]
+    assert ["published" in line for line in listed] == [False, False, True]
+    assert "refused" in next(line for line in listed if line.startswith(worse[:12]))
+
+
+def test_prune_keeps_what_is_published_pinned_or_current_whole(two, house, capsys):
+    _, good, _ = two
+    worse = house.tables()[0][1]
+    house.run(OTHER)
+    assert cli.main(["rollback", good]) == 0
+    kept = dict(house.tables()[0][0].artifacts)
+    assert cli.main(["prune", "--dry-run"]) == 0
+    assert f"would remove artifacts/bundle/{worse.bundle_version}" in capsys.readouterr().out
+    assert (house.home / worse.artifacts["bundle"]).exists() is False  # below artifacts
+    assert (house.home / "artifacts" / worse.artifacts["bundle"]).is_dir()
+
+    assert cli.main(["models", "--pin", worse.model_version[:9]]) == 0
+    assert cli.main(["prune"]) == 0
+    for of in (kept, worse.artifacts):
+        for artifact in of.values():
+            assert (house.home / "artifacts" / artifact).is_dir()
+
+    assert cli.main(["models", "--unpin", worse.model_version[:9]]) == 0
+    assert cli.main(["prune", "--keep", "2"]) == 0  # it is one of the latest two
+    assert (house.home / "artifacts" / worse.artifacts["bundle"]).is_dir()
+    assert cli.main(["prune"]) == 0
+    assert not (house.home / "artifacts" / worse.artifacts["bundle"]).is_dir()
+    assert not (house.home / "artifacts" / worse.artifacts["din_model"]).is_dir()
+    for artifact in kept.values():
+        assert (house.home / "artifacts" / artifact).is_dir()
+    assert house.run() == {}
+
+    capsys.readouterr()
+    assert cli.main(["rollback", worse.model_version[:9]]) == 2
+    said = capsys.readouterr().err
+    assert "is gone" in said
+    assert "din prune" in said
+    assert house.current() == good
+
+
+def test_damaged_bundle_is_not_gone_back_to(house, capsys):
+    worse = house.bundle()
+    graph = house.home / "artifacts" / "bundle" / worse / "score.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    before = house.current()
+    assert cli.main(["rollback", worse]) == 2
+    assert "score.onnx has" in capsys.readouterr().err
+    assert house.current() == before
+    assert len(house.decisions()) == 2
+
+
+def test_kill_between_decision_and_pointer_is_put_right(first_house, monkeypatch):
+    house, good = first_house, first_house.current()
+    with monkeypatch.context() as patch:
+        patch.setattr(judgement, "point_to_served", killed)
+        with pytest.raises(KeyboardInterrupt):
+            house.run(OTHER)
+    assert house.current() == good
+    assert [action for _, action in house.decisions()] == ["published", "published"]
+    made = house.run()
+    assert made["model_versions"] == ("bundle/current does not lead to the published version",)
+    assert house.current() == house.bundle() != good
+    assert len(house.decisions()) == 2
+    assert house.run() == {}
+
+
+def killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_options_publish_what_is_worse_or_keep_what_is_not(house):
+    good, worse = house.current(), house.bundle()
+    house.run(publish="always")
+    assert house.current() == worse
+    assert house.tables()[1][-1].reason.startswith("`publish: always`")
+    house.run(GOOD, publish="never")
+    assert house.bundle() == good
+    assert house.current() == worse
+    assert "`publish: never`" in house.tables()[1][-1].reason
+    house.run(publish="auto")
+    assert house.current() == good
+    assert len(house.tables()[0]) == 2
+
+
+def test_lost_published_bundle_is_replaced_by_the_current_one(house):
+    good, worse = house.current(), house.bundle()
+    shutil.rmtree(house.home / "artifacts" / "bundle" / good)
+    made = house.run()
+    assert made["model_versions"] == (f"bundle/{good} is gone",)
+    assert set(made) == {"model_versions", "warehouse"}
+    assert house.current() == worse
+    last = house.tables("warehouse")[1][-1]
+    assert last.action == "published"
+    assert "is gone" in last.reason
+    assert house.run() == {}
+
+
+def test_model_of_another_log_is_published_and_it_is_said(house):
+    house.csv = write_rows(
+        house.home / "other.csv", *(f"u{row}" for row in ROWS)
+    )  # ids of users are text here
+    house.options["din_model"]["config"]["use_user"] = True
+    house.run()
+    assert house.current() == house.bundle()
+    house.csv = write_rows(house.home / "more.csv", *(row.replace(",", ",i", 1) for row in ROWS))
+    house.run()
+    assert house.current() == house.bundle()
+    last = house.tables()[1][-1]
+    assert last.action == "published"
+    assert "cannot be asked about this log's test rows" in last.reason
+    assert house.tables()[0][-1].source == "more.csv"
+
+
+def test_shorter_log_is_named_where_the_published_model_may_have_seen_its_test_rows(house):
+    good = house.current()
+    house.csv = write_rows(
+        house.home / "cut.csv", *(row for place, row in enumerate(ROWS) if place % 6 != 5)
+    )
+    house.run()
+    last = house.tables()[1][-1]
+    assert last.action == "refused"
+    assert "the log was longer when it was trained (240 events, now 200)" in last.reason
+    assert house.current() == good
+
+
+def test_two_models_are_compared_in_json(two, house, capsys):
+    _, good, _ = two
+    assert cli.main(["models", good, house.bundle(), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["options"] == {
+        "din_model.learning_rate": [0.01, 1e-9],
+        "din_model.n_epoch": [40, 1],
+    }
+    assert answer["data"].keys() >= {"din_model", "test_auc"}
+    assert "samples" not in answer["data"]
+    found = house.tables()[0][1].auc_difference
+    assert answer["paired_auc_difference"]["value"] == pytest.approx(-found.value, abs=1e-6)
+    assert [state for each in answer["models"] for state in each["state"]] == [
+        "published",
+        "refused",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["models", "nothing"], "no model version begins with 'nothing'"),
+        (["models", ""], "no model version begins with ''"),
+        (["rollback", "nothing"], "`din models` lists the 2"),
+        (["models", "a", "b", "c"], "one or two versions"),
+        (["models", "a", "--pin", "b"], "one or two versions"),
+    ],
+)
+def test_wrong_question_is_told(house, capsys, words, said):
+    assert cli.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_commands_without_a_result_name_the_way(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DIN_HOME", str(tmp_path / "nowhere"))
+    for words in (["models"], ["rollback", "a"], ["models", "--pin", "a"]):
+        assert cli.main(words) == 2
+        assert "`din run` makes the first one" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
