@@ -124,10 +124,19 @@ def without_drawn_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stand_in_for_delivery(patch: pytest.MonkeyPatch) -> None:
     """Stand-ins for the pictures and the export: they depend on the same, and take no time."""
+    from din_core.serving.graphs import index_graph, parity
+
+    stand_in_for_pictures(patch)
+    patch.setattr(index_graph, "export_onnx", _write_hash)
+    patch.setattr(parity, "require_parity", lambda model, file: 0.0)
+    stand_in_for_the_graphs(patch)
+
+
+def stand_in_for_pictures(patch: pytest.MonkeyPatch) -> None:
+    """Stand-ins for all that is drawn; the export is real."""
     from din_core.evaluation import attention_pictures
     from din_core.evaluation import pictures as pictures_of_figures
     from din_core.serving import pictures
-    from din_core.serving.graphs import index_graph, parity
 
     def draw(con: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Path]:
         rows = con.execute("from attention_weights order by all").fetchall()
@@ -140,9 +149,6 @@ def stand_in_for_delivery(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(attention_pictures, "draw", draw)
     patch.setattr(pictures_of_figures, "_png", lambda figure: b"")
     patch.setattr(pictures, "training_curve", lambda history: b"")
-    patch.setattr(index_graph, "export_onnx", _write_hash)
-    patch.setattr(parity, "require_parity", lambda model, file: 0.0)
-    stand_in_for_the_graphs(patch)
 
 
 def _write_hash(model: Any, target: Path) -> None:

@@ -22,7 +22,7 @@ from din_core.store import artifacts, ledger
 from tests.assets.conftest import (
     SMALL_RUN,
     run_history,
-    stand_in_for_the_drawn_network,
+    stand_in_for_pictures,
     write_rows,
 )
 
@@ -96,7 +96,7 @@ def two(tmp_path_factory):
     """A good model, then one that has learnt nothing."""
     folder = tmp_path_factory.mktemp("two")
     with pytest.MonkeyPatch.context() as patch, run_history() as instance:
-        stand_in_for_the_drawn_network(patch)
+        stand_in_for_pictures(patch)
         house = House(folder / "data", instance, write_rows(folder / "log.csv", *ROWS))
         house.run(GOOD)
         good = house.bundle()
@@ -119,7 +119,7 @@ def first_house(two, tmp_path, monkeypatch):
 
 def entered(two, tmp_path, monkeypatch, state):
     folder, _, before = two
-    stand_in_for_the_drawn_network(monkeypatch)
+    stand_in_for_pictures(monkeypatch)
     shutil.copytree(folder / state, tmp_path / "data", symlinks=True)
     monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
     found = House(tmp_path / "data", before.instance, before.csv)
@@ -244,7 +244,7 @@ def test_better_model_takes_the_place_and_one_can_go_back(two, house, capsys):
 
     assert cli.main(["models"]) == 0
     listed = capsys.readouterr().out.splitlines()[1:]
-    assert [line.split()[0] for line in listed][0] == other[:12]
+    assert listed[0].startswith(other[:12])
     assert ["published" in line for line in listed] == [False, False, True]
     assert "refused" in next(line for line in listed if line.startswith(worse[:12]))
 
