@@ -64,7 +64,7 @@ def build(rows, source, config):
         for user, number in users.items()
     }
     tables["users"] = [
-        (number, user, *user_attributes[number], *user_numbers[number])
+        (number, user, True, *user_attributes[number], *user_numbers[number])
         for user, number in users.items()
     ]
 

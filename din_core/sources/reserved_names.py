@@ -19,6 +19,7 @@ _OF_READING = {
 # A number keeps its name all the way to the samples, where an attribute has become an index.
 _BESIDE_NUMBERS = {
     "history_start", "history_length", "n_before", "last_moment", "moment_before_last",
+    "in_log",
 }  # fmt: skip
 _RESERVED = frozenset(_OF_TABLES | _OF_READING)
 

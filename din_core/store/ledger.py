@@ -74,6 +74,12 @@ def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
     )
 
 
+def remove(con: duckdb.DuckDBPyConnection, asset: str) -> None:
+    """Take an asset's row out, in the caller's transaction: the asset counts as never made."""
+    if asset in entries(con):
+        con.execute("delete from ledger where asset = ?", [asset])
+
+
 def entries(con: duckdb.DuckDBPyConnection) -> dict[str, Entry]:
     """Return every row, by asset; none where nothing was made yet."""
     known = con.execute(

@@ -22,7 +22,7 @@ from din_core.config import (
     validate,
 )
 from din_core.store import sql_files
-from din_core.tables import split_moments, unused_options
+from din_core.tables import known_ids, split_moments, unused_options
 from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.column_names import refuse_clashing_names
 from din_core.tables.lineage import Head, head_of, lineage
@@ -107,6 +107,8 @@ def template_context(
         negative_sampling=sequences.negative_sampling,
         sampling_seed=sequences.sampling_seed,
         split=sequences.split,
+        user_ids=_attributes(["user_id"], types)[0],
+        item_ids=_attributes(["item_id"], types)[0],
     )
     refuse_clashing_names(source)
     for option, names in source.described_columns().items():
@@ -190,6 +192,7 @@ def build(
     sequences: SequenceConfig,
     *,
     in_ids: bool = False,
+    grows: bool = False,
     on_table: Callable[[str, int], None] | None = None,
 ) -> dict[str, int]:
     """Build what training takes from the table ``interactions``: :func:`tables`, and the samples.
@@ -200,6 +203,8 @@ def build(
         sequences: How events become samples.
         in_ids: Whether to make ``samples`` as well, the samples in ids, for people to read. It
             takes a fifth of the time.
+        grows: Whether ids keep the indices that an earlier call on this connection gave them. By
+            default they are numbered anew.
         on_table: Called with name and rows as soon as a table is there.
 
     Returns:
@@ -210,6 +215,8 @@ def build(
         OptionsError: As :func:`template_context`.
     """
     rows: dict[str, int] = {}
+    if not grows:
+        known_ids.forget(con)
     for table in tables():
         with store.transaction(con):
             build_table(con, table, source, sequences)
@@ -253,6 +260,12 @@ def _build(
     unused_options.refuse(asset, context, sequences)
     for sentence in unused_options.sentences(asset, context, sequences):
         _log.warning("%s: %s", asset, sentence)
+    if asset == known_ids.TABLE:
+        for sentence in known_ids.restarts(con, context):
+            _log.warning("%s: %s", asset, sentence)
+        with known_ids.handed_in(con, context) as beside:
+            store.create_table(con, asset, **context.variables(), **beside)
+        return context
     files = lineage().files
     for name in relations:
         variant = negatives_variant(context) if name == "negatives" else None

@@ -26,6 +26,8 @@ class TemplateContext:
         item_dense: Numbers that describe the item.
         user_dense: Numbers that describe the user.
         context_dense: Numbers that belong to the interaction.
+        user_ids: The column of the users' ids, which becomes no attribute.
+        item_ids: That of the items' ids, likewise.
         labelled: Whether the log is labelled.
         max_history: Most recent events kept in a history.
         min_interactions: Users with fewer interactions are left out.
@@ -51,6 +53,8 @@ class TemplateContext:
     negative_sampling: NegativeSampling
     split: Split
     sampling_seed: int
+    user_ids: Attribute = Attribute("user_id")
+    item_ids: Attribute = Attribute("item_id")
     negatives_allow: tuple[str, ...] | None = None
     several_files: bool | None = None
     val_from: int | str | None = None

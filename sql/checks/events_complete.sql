@@ -12,9 +12,11 @@ expected as (
         count(*) as n_interactions
     from interactions
     inner join users on interactions.user_id = users.user_id
-    {% if labelled %}
-    where interactions.label = 1
-    {% endif %}
+    where
+        users.in_log
+        {% if labelled %}
+        and interactions.label = 1
+        {% endif %}
     group by users.user_idx
 ),
 

@@ -7,6 +7,7 @@ with
 known_users as (
     select count(*) as users
     from users
+    where in_log
 ),
 
 known_items as (

@@ -23,6 +23,7 @@ impressions as (
     from interactions
     inner join users on interactions.user_id = users.user_id
     inner join items on interactions.item_id = items.item_id
+    where users.in_log
 ),
 
 placed as (

@@ -1,39 +1,33 @@
 -- Vocabulary of the users, with the attributes that describe them.
--- Grain: one row per user with at least min_interactions interactions (of positive ones, where the
--- log is labelled); indices run 1 ... n in the order of the ids. 0 means unknown.
+-- Grain: one row per known user, at their index of known_ids; indices run 1 ... n. 0 means unknown.
+-- in_log: whether the log has the user with min_interactions interactions (of positive ones, where
+-- it is labelled); one that it has not is known from an earlier load, and has no events.
 -- An attribute or number is what most of the user's interactions agree on, then the smallest.
 -- sqlfluff:exclude_rules:LT02,RF04,ST06
 {% from "macros/decided_value.jinja" import decided_values, decided_columns, decided_joins %}
 {% from "macros/decided_number.jinja" import decided_numbers, number_columns, number_joins %}
+{% from "macros/in_ids.jinja" import value_of %}
 with
-
-kept_users as (
-    select user_id
-    from interactions
-    group by user_id
-    {% if labelled %}
-    having count(case when label = 1 then 1 end) >= {{ min_interactions }}
-    {% else %}
-    having count(*) >= {{ min_interactions }}
-    {% endif %}
-),
 
 {{ decided_values(quote("user_id"), user_attributes) }}
 {{ decided_numbers(quote("user_id"), user_dense) }}
-numbered_users as (
+known_users as (
     select
-        cast(row_number() over (order by user_id) as integer) as user_idx,
-        user_id
-    from kept_users
+        idx as user_idx,
+        {{ value_of(user_ids) }} as user_id,
+        in_log
+    from known_ids
+    where vocabulary = 'user'
 )
 
 select
-    numbered_users.user_idx,
-    numbered_users.user_id
+    known_users.user_idx,
+    known_users.user_id,
+    known_users.in_log
 {{- decided_columns(user_attributes) }}
 {{- number_columns(user_dense) }}
 
-from numbered_users
-{{ decided_joins(quote("numbered_users"), quote("user_id"), user_attributes) }}
-{{ number_joins(quote("numbered_users"), quote("user_id"), user_dense) }}
-order by numbered_users.user_idx
+from known_users
+{{ decided_joins(quote("known_users"), quote("user_id"), user_attributes) }}
+{{ number_joins(quote("known_users"), quote("user_id"), user_dense) }}
+order by known_users.user_idx

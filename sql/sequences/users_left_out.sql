@@ -5,4 +5,4 @@
 select count(distinct interactions.user_id) as n_users
 from interactions
 left join users on interactions.user_id = users.user_id
-where users.user_id is null
+where users.user_id is null or not users.in_log

@@ -1,6 +1,6 @@
 -- asset: samples
 -- kind: figure
--- How many known users have no sample: none of their rows has an event before it (in a labelled
+-- How many users of the log have no sample: none of their rows has an event before it (in a labelled
 -- log, earlier in time), so there is no history to predict from.
 -- Grain: one row, one column. Not a table: a figure to report.
 with
@@ -19,4 +19,4 @@ sampled_users as (
 select count(*) as n_users
 from users
 left join sampled_users on users.user_idx = sampled_users.user_idx
-where sampled_users.user_idx is null
+where users.in_log and sampled_users.user_idx is null

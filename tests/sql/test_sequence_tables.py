@@ -151,7 +151,7 @@ def test_attributes_have_their_columns_and_one_vocabulary(con):
         ("cate_id", 1, "7"),
     ]
     assert con.execute("from cates").fetchall() == [(1, 7)]
-    assert con.execute("from users").fetchall() == [(1, 1, 1), (2, 2, 0)]
+    assert con.execute("from users").fetchall() == [(1, 1, True, 1), (2, 2, True, 0)]
     columns = [row[0] for row in con.execute("describe encoded_samples").fetchall()]
     assert columns == [
         "split", "label", "user_idx",
@@ -486,6 +486,6 @@ def test_many_attributes_are_each_decided_by_their_own_votes(con):
     users = con.execute("from users order by user_idx").fetchall()
     # User 1 said both once: the smaller value. User 2 said one, and once nothing.
     assert users == [
-        (1, 1, *[1] * 20),
-        (2, 2, *(vocabularies[n].index(said[1][n]) + 1 for n in range(20, 40))),
+        (1, 1, True, *[1] * 20),
+        (2, 2, True, *(vocabularies[n].index(said[1][n]) + 1 for n in range(20, 40))),
     ]

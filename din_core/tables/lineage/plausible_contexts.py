@@ -55,8 +55,9 @@ def plausible_contexts() -> Sequence[Mapping[str, Any]]:
         {
             **_of_the_source(number).variables(),
             **_of_the_tables(number).variables(),
-            # What is handed to one kind of file alone: to `split_moment`, and to the checks.
+            # What is handed to one kind of file alone: to `split_moment`, to `known_ids`, and to the checks.
             "millionths": 800_000,
+            "load": 1,
             "one_user_in": 1,
             "max_rows": 10_000,
             "with_times": number % 2 == 0,
@@ -83,6 +84,8 @@ def _of_the_tables(number: int) -> TemplateContext:
         negative_sampling="uniform",
         negatives_allow=_ALLOWED[number],
         sampling_seed=1,
+        user_ids=Attribute("user_id", number % 2 == 0),
+        item_ids=Attribute("item_id", number % 2 == 1),
         val_from=100,
         test_from=200,
     )

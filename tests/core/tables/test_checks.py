@@ -89,7 +89,10 @@ def leaky_view(con, view, expression):
 
 SABOTAGE = {
     "users_dense": "update users set user_idx = 40 where user_idx = 3",
-    "users_enough_interactions": "delete from users where user_idx = 3",
+    "known_ids_enough_interactions": (
+        "update known_ids set in_log = false where vocabulary = 'user' and idx = 3"
+    ),
+    "known_ids_dense": "update known_ids set idx = 3 where vocabulary = 'item' and idx = 4",
     "items_dense": "update items set item_id = 5 where item_id = 6",
     "attributes_dense": "update attributes set value_idx = 3 where value_idx = 2",
     "events_in_order": "update events set time = 0 where user_idx = 5 and position = 4",
@@ -227,7 +230,7 @@ def test_every_error_check_has_its_sabotage():
     errors = {check.name for check in checks.all_checks() if check.severity == "error"}
     # The checks of ingestion are tested with it.
     assert errors & {path.stem for path in sql_files.SQL_ROOT.glob("checks/*.sql")} >= set(SABOTAGE)
-    ours = {"users", "items", "attributes", "events", "user_sequences", "negatives"}
+    ours = {"known_ids", "users", "items", "attributes", "events", "user_sequences", "negatives"}
     ours |= {"samples", "test_predictions", "attention_weights"}
     assert {c.name for c in checks.all_checks() if c.asset in ours and c.name in errors} == set(
         SABOTAGE
@@ -237,17 +240,17 @@ def test_every_error_check_has_its_sabotage():
 @pytest.mark.parametrize(
     ("change", "offending"),
     [
-        ("insert into users (user_idx, user_id) values (21, 999)", (999, True, None)),
-        ("delete from users where user_id = 106", (106, False, 8)),
-        ("delete from interactions where user_id = 106 and line % 2 = 0", (106, True, 4)),
+        ("insert into known_ids values ('user', '999', 21, 1, true)", ("999", True, None)),
+        ("delete from known_ids where vocabulary = 'user' and value = '106'", ("106", False, 8)),
+        ("delete from interactions where user_id = 106 and line % 2 = 0", ("106", True, 4)),
     ],
     ids=["unknown", "left out", "too few"],
 )
 def test_users_are_those_with_enough_interactions(con, change, offending):
     context = build(con, min_interactions=5)
-    assert checks.run_check(con, "users_enough_interactions", context).passed
+    assert checks.run_check(con, "known_ids_enough_interactions", context).passed
     con.execute(change)
-    [row] = checks.run_check(con, "users_enough_interactions", context).examples
+    [row] = checks.run_check(con, "known_ids_enough_interactions", context).examples
     assert (row["user_id"], row["user_idx"] is not None, row["n_interactions"]) == offending
 
 

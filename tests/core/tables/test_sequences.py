@@ -142,6 +142,7 @@ def test_build_reports_every_table_as_it_is_made(con):
     )
     assert rows == dict(seen)
     assert rows == {
+        "known_ids": 7,
         "cates": 1,
         "attributes": 1,
         "users": 2,

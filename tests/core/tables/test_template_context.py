@@ -15,8 +15,8 @@ from din_core.tables.lineage.plausible_contexts import plausible_contexts
 from din_core.tables.template_context import TemplateContext
 from tests import contexts
 
-#: What is handed to one kind of file alone: to `split_moment`, and to the checks.
-ALONE = {"millionths", "one_user_in", "max_rows", "with_times"}
+#: What is handed to one kind of file alone: to `split_moment`, to `known_ids`, and to the checks.
+ALONE = {"millionths", "load", "one_user_in", "max_rows", "with_times"}
 
 
 def linted():
@@ -51,6 +51,8 @@ def test_the_linter_sees_what_the_tables_are_rendered_with():
     fields = {each.name: given[each.name] for each in dataclasses.fields(TemplateContext)}
     for attributes in ("item_attributes", "user_attributes"):
         fields[attributes] = named(given[attributes])
+    for ids in ("user_ids", "item_ids"):
+        [fields[ids]] = named([given[ids]])
     for numbers in ("item_dense", "user_dense", "context_dense"):
         fields[numbers] = tuple(DenseColumn(each["name"]) for each in given[numbers])
     variables = TemplateContext(**fields).variables()

@@ -1,0 +1,31 @@
+-- asset: known_ids
+-- severity: error
+-- Within each vocabulary the indices run 1 ... n and no id has two: they are rows of an embedding
+-- table, and an id with another one's index would be trained as that one.
+with
+
+counted as (
+    select
+        vocabulary,
+        count(*) as n_rows,
+        count(distinct idx) as n_indices,
+        count(distinct value) as n_values,
+        min(idx) as first_index,
+        max(idx) as last_index
+    from known_ids
+    group by vocabulary
+)
+
+select
+    vocabulary,
+    n_rows,
+    n_indices,
+    n_values,
+    first_index,
+    last_index
+from counted
+where
+    n_indices <> n_rows
+    or n_values <> n_rows
+    or first_index <> 1
+    or last_index <> n_rows

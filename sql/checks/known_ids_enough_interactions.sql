@@ -1,0 +1,36 @@
+-- asset: known_ids
+-- severity: error
+-- Exactly the users with at least min_interactions interactions are in the log (positive ones, where
+-- it is labelled): one too many is trained on against the option, one too few is lost unseen.
+with
+
+counted as (
+    select
+        cast(user_id as varchar) as user_id,
+        {% if labelled %}
+        count(case when label = 1 then 1 end) as n_interactions
+        {% else %}
+        count(*) as n_interactions
+        {% endif %}
+    from interactions
+    group by user_id
+),
+
+users_in_log as (
+    select
+        value as user_id,
+        idx as user_idx
+    from known_ids
+    where vocabulary = 'user' and in_log
+)
+
+select
+    coalesce(counted.user_id, users_in_log.user_id) as user_id,
+    users_in_log.user_idx,
+    counted.n_interactions
+from counted
+full outer join users_in_log on counted.user_id = users_in_log.user_id
+where
+    counted.user_id is null
+    or (users_in_log.user_id is null and counted.n_interactions >= {{ min_interactions }})
+    or (users_in_log.user_id is not null and counted.n_interactions < {{ min_interactions }})
