@@ -1,4 +1,4 @@
-"""The assets ``interactions`` and ``rejected_rows``: the source, row by row, with nothing lost."""
+"""The source with nothing lost: ``interactions``, ``rejected_rows`` and ``source_files``."""
 
 import dataclasses
 import time
@@ -18,10 +18,11 @@ from din_assets.runs import paths, progress
 from din_assets.runs.last_run import Source
 from din_assets.runs.resources import StoreResource
 from din_core import sources
-from din_core.config import SourceConfig, SyntheticConfig, config_from_mapping
+from din_core.config import GrowthConfig, SourceConfig, SyntheticConfig, config_from_mapping
 from din_core.datasets import named_logs
 from din_core.datasets.amazon import reviews as amazon_reviews
-from din_core.store import sql_files
+from din_core.store import ledger, sql_files
+from din_core.tables import known_ids, loads
 from din_core.tables.column_names import refuse_clashing_names
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
@@ -33,14 +34,15 @@ _SourceColumns = mirror(
     only=tuple(field.name for field in dataclasses.fields(SourceConfig) if field.name != "path"),
     doc="What the columns of the source are called.",
 )
+_Growth = mirror("_Growth", GrowthConfig, doc="What becomes of known ids.")
 
 
 class SyntheticLogConfig(_SyntheticShape):
     """The shape of the synthetic log."""
 
 
-class InteractionsConfig(_SourceColumns):
-    """The source, and what its columns are called."""
+class InteractionsConfig(_SourceColumns, _Growth):
+    """The source, what its columns are called, and what becomes of known ids."""
 
     path: str | None = Field(
         default=None,
@@ -64,6 +66,9 @@ class InteractionsConfig(_SourceColumns):
     )
 
 
+#: What is made of the source, together.
+_TABLES = ("interactions", "rejected_rows", "source_files")
+
 #: The file itself, an asset that is made elsewhere (:mod:`din_assets.assets.source`).
 SOURCE = "interactions_csv"
 
@@ -85,22 +90,18 @@ def _interactions(
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         report = sources.ingest(con, source, on_progress=report_progress)
-        _tell(context, report)
+        load = _take_load(con, store, config, report)
+        _tell(context, report, load)
         seen = source_observations.of_reading(chosen, log, look, report)
         return Built(
-            metadata=_metadata(report, seen.metadata),
+            metadata=_metadata(report, seen.metadata, load),
             tags=source_observations.show(context, SOURCE, seen),
-            inputs={SOURCE: report.source.sha256},
+            inputs={SOURCE: report.source.sha256, known_ids.LOAD: str(load.number)},
             before_commit=lambda: acceptance.accept(con, store.settled, context.log.warning),
         )
 
     yield from materialize_tables(
-        context,
-        store,
-        ("interactions", "rejected_rows"),
-        options=recorded,
-        build=build,
-        is_io=True,
+        context, store, _TABLES, options=recorded, build=build, is_io=True
     )
 
 
@@ -117,9 +118,9 @@ interactions = dg.multi_asset(
             code_version=versions.of_asset(name, _interactions),
             description=sql_files.schema(name).description,
         )
-        for name in ("interactions", "rejected_rows")
+        for name in _TABLES
     ],
-    check_specs=[*check_specs("interactions"), *check_specs("rejected_rows")],
+    check_specs=[spec for name in _TABLES for spec in check_specs(name)],
 )(_interactions)
 
 
@@ -172,15 +173,46 @@ def chosen_source(
     return source, named_log(InteractionsConfig(**source.options))
 
 
-def _tell(context: dg.AssetExecutionContext, report: sources.IngestReport) -> None:
+def _take_load(
+    con: duckdb.DuckDBPyConnection,
+    store: StoreResource,
+    config: InteractionsConfig,
+    report: sources.IngestReport,
+) -> loads.Load:
+    """Count the load, and say whether it goes on with the log that was read before."""
+    before = ledger.entries(con).get("interactions")
+    named_before = store.settled.before.get("interactions", {})
+    return loads.take(
+        con,
+        report.source.read_files,
+        content=report.source.sha256,
+        content_before=before and before.inputs.get(SOURCE),
+        same_source=_identity(InteractionsConfig(**named_before)) == _identity(config),
+        vocabularies=config.vocabularies,
+    )
+
+
+def _identity(config: InteractionsConfig) -> object:
+    """What makes a source the same one as before, whatever its files hold by now."""
+    shape = config.synthetic.model_dump() if config.path == paths.SYNTHETIC else None
+    return config.path, config.amazon_category, shape
+
+
+def _tell(
+    context: dg.AssetExecutionContext, report: sources.IngestReport, load: loads.Load
+) -> None:
     context.log.info(", ".join(f"{name} {rows:,}" for name, rows in report.account.items()))
     for sentence in report.source.warnings:
         context.log.warning(sentence)
-    for sentence in report.source.recognised:
+    for sentence in (*report.source.recognised, *load.notes, load.sentence):
         context.log.info(sentence)
+    for sentence in load.warnings:
+        context.log.warning(sentence)
 
 
-def _metadata(report: sources.IngestReport, seen: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _metadata(
+    report: sources.IngestReport, seen: Mapping[str, Any], load: loads.Load
+) -> dict[str, dict[str, Any]]:
     source = report.source
     return {
         "interactions": {
@@ -190,6 +222,9 @@ def _metadata(report: sources.IngestReport, seen: Mapping[str, Any]) -> dict[str
             "dialect": source.dialect,
             "time_unit": source.summary.codings.unit_name,
             **({"remarks": list(source.remarks)} if source.remarks else {}),
+            "load": load.number,
+            "vocabularies": load.sentence,
+            **({"files": [*load.warnings, *load.notes]} if load.warnings or load.notes else {}),
         },
         "rejected_rows": {rejection.reason: rejection.rows for rejection in source.rejections},
     }

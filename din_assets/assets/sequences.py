@@ -1,4 +1,4 @@
-"""The assets between the raw log and the model: vocabularies, events, sequences, samples.
+"""The assets between the raw log and the model: ids, vocabularies, events, sequences, samples.
 
 Each is one SQL file in ``sql/sequences``, made by the same few lines. What it depends on is read
 off the file; what differs is what can be chosen. An option belongs to one asset, so that changing
@@ -20,7 +20,7 @@ from din_core.config import SequenceConfig
 from din_core.store import sql_files
 from din_core.tables import recorded_choices, unused_options
 from din_core.tables.lineage import lineage
-from din_core.tables.sequences import build_table, figures
+from din_core.tables.sequences import build_table, figures, restarts
 
 #: What can be chosen about each table of this module.
 CONFIG_CLASSES: dict[str, type[dg.Config]] = {}
@@ -50,6 +50,8 @@ def sequence_table(name: str, *, options: tuple[str, ...] = ()) -> dg.AssetsDefi
         def build(con: duckdb.DuckDBPyConnection) -> Built:
             source = recorded_choices.source_config(con)
             sequence = recorded_choices.sequence_config(con, chosen)
+            for sentence in restarts(con, name, source, sequence):
+                context.log.warning(sentence)
             rendered_with = build_table(con, name, source, sequence)
             for sentence in unused_options.sentences(name, rendered_with, sequence):
                 context.log.warning(sentence)
@@ -72,7 +74,8 @@ def sequence_table(name: str, *, options: tuple[str, ...] = ()) -> dg.AssetsDefi
     )(materialize)
 
 
-users = sequence_table("users", options=("min_interactions",))
+known_ids = sequence_table("known_ids", options=("min_interactions",))
+users = sequence_table("users")
 items = sequence_table("items")
 cates = sequence_table("cates")
 attributes = sequence_table("attributes")

@@ -25,6 +25,7 @@ _MODULES = {
     "rollback": "rollback",
     "prune": "prune",
     "metrics": "metrics",
+    "vocabulary": "vocabulary",
     "rank": "rank",
     "score": "score",
     "explain": "explain",

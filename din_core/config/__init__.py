@@ -34,7 +34,7 @@ from din_core.config.options import (
 )
 from din_core.config.publishing import Publish, PublishingConfig
 from din_core.config.sequences import NegativeSampling, SequenceConfig, Split
-from din_core.config.source import Quoting, SourceConfig, TimeUnit
+from din_core.config.source import GrowthConfig, Quoting, SourceConfig, TimeUnit, Vocabularies
 from din_core.config.synthetic import SyntheticConfig
 from din_core.config.training import (
     Device,
@@ -56,6 +56,7 @@ __all__ = [
     "Device",
     "EvaluationConfig",
     "ExplanationConfig",
+    "GrowthConfig",
     "HistoryEmbeddings",
     "LearningRateSchedule",
     "LogNumber",
@@ -79,6 +80,7 @@ __all__ = [
     "TimeUnit",
     "TrainingConfig",
     "TrainingNegatives",
+    "Vocabularies",
     "config_from_mapping",
     "described_options",
     "model_config",

@@ -8,6 +8,7 @@ from din_core.config.options import config_class, option, required
 
 Quoting = Literal["auto", "minimal", "none"]
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+Vocabularies = Literal["auto", "keep", "anew"]
 
 # The views for analysts join a vocabulary for each attribute, and the planner's time grows with the
 # square of the joins: 0.6 s of processor time at 60, 2.5 s at 120, 17 s at 240.
@@ -116,3 +117,15 @@ class SourceConfig:
             "user_dense_cols": self.user_dense_cols,
             "context_dense_cols": self.context_dense_cols,
         }
+
+
+@config_class
+class GrowthConfig:
+    """What becomes of known ids when a log is read again."""
+
+    vocabularies: Vocabularies = option(
+        "auto",
+        "Whether ids that are known keep their indices: 'auto' (yes, unless the source is another "
+        "log: one of another name that holds no file that was read before, whole or grown), 'keep' "
+        "(yes, whatever is read) or 'anew' (no: each reading numbers all ids in their order).",
+    )

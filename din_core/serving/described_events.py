@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from din_core.evaluation.meaning_of_weights import meaning_of_weights
 from din_core.serving.bundle import contents, parquet_files
-from din_core.serving.bundle.ids import SortedIds, as_array
+from din_core.serving.bundle.ids import VocabularyIds, as_array
 from din_core.tables.attributes import Attribute
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def attributes_of(bundle: Bundle, items: list[Id]) -> list[dict[str, Id | None]]
         For each item its attributes by column of the source, None where one is unknown.
     """
     table = parquet_files.read(bundle.path(contents.ITEMS))
-    places = SortedIds(table["item_id"], bundle.item_ids).positions(
+    places = VocabularyIds(table["item_id"], bundle.item_ids).positions(
         as_array(items, bundle.item_ids)
     )
     vocabulary = parquet_files.read(bundle.path(_ATTRIBUTES))

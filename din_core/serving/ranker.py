@@ -27,7 +27,7 @@ from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
 from din_core.serving.bundle.graphs import Graphs, IndexGraphs, Numbers, RawGraphs, Sessions
 from din_core.serving.bundle.histories import TIMES, Histories, Shown
-from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, one_id, several_ids
+from din_core.serving.bundle.ids import Id, Ids, VocabularyIds, as_array, one_id, several_ids
 from din_core.serving.bundle.log_numbers import LogNumbers, Moment
 from din_core.serving.bundle.rows import Block, Rows, finite_numbers
 
@@ -64,7 +64,7 @@ class Ranker:
         # `din prune` leaves it as long as it is at work, whatever is current by then.
         hold_while_alive(self, self.bundle.folder)
         ids = parquet_files.read(self.bundle.path(contents.ITEMS), ["item_id"])
-        self._items = SortedIds(ids["item_id"], self.bundle.item_ids)
+        self._items = VocabularyIds(ids["item_id"], self.bundle.item_ids)
         self._catalogue: Ids | None = None
         self._histories = Histories(
             self.bundle.path(contents.HISTORIES), self.bundle.user_ids, self.bundle.item_ids
@@ -114,7 +114,7 @@ class Ranker:
 
         Returns:
             The best, best first. Candidates with equal scores keep the order that they came in;
-            the whole catalogue comes in the order of the ids.
+            the whole catalogue comes in the order of the vocabulary.
 
         Raises:
             WrongRequestError: An argument cannot be used; the message names it.

@@ -26,6 +26,8 @@ _ORDER = {
     "attributes": "attribute, value_idx",
     "users": "user_idx",
 }
+#: What of a table is written, where that is not all: whether a log has a user is the log's to say.
+_SELECTED = {"users": "* exclude (in_log)"}
 #: The tables that :func:`write` reads.
 READS = tuple(_ORDER)
 _ROWS_OF_A_GROUP = 1 << 18
@@ -51,7 +53,8 @@ def write(con: duckdb.DuckDBPyConnection, folder: Path, *, with_users: bool) -> 
     for table, order in _ORDER.items():
         if table == "users" and not with_users:
             continue
-        rows = con.sql(f"from {quote(table)} order by {order}").to_arrow_table()
+        columns = _SELECTED.get(table, "*")
+        rows = con.sql(f"select {columns} from {quote(table)} order by {order}").to_arrow_table()
         writer.write_table(
             rows,
             directory / f"{table}.parquet",

@@ -5,7 +5,7 @@
 :mod:`~din_core.sources.parquet_rows`; which rows can be used is decided in ``sql/ingest``.
 """
 
-from din_core.sources.accounts import IngestReport, Rejection, SourceReport
+from din_core.sources.accounts import IngestReport, ReadFile, Rejection, SourceReport
 from din_core.sources.errors import SourceError
 from din_core.sources.ingestion import fingerprint, ingest, ingest_context, stage
 from din_core.sources.looks import SourceLook, look_at
@@ -14,6 +14,7 @@ from din_core.sources.staging import Progress
 __all__ = [
     "IngestReport",
     "Progress",
+    "ReadFile",
     "Rejection",
     "SourceError",
     "SourceLook",

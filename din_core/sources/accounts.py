@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
@@ -29,12 +30,33 @@ class Rejection:
     examples: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadFile:
+    """A file of a source as it was read.
+
+    Attributes:
+        name: Its name, as in the column ``file``.
+        path: Where it is.
+        bytes: Size on disk.
+        sha256: Hash of its content, in hexadecimal: of the decompressed text, or of the Parquet
+            file.
+        is_plain_text: Whether it is text that is not compressed.
+    """
+
+    name: str
+    path: Path
+    bytes: int
+    sha256: str
+    is_plain_text: bool
+
+
 @dataclass(frozen=True)
 class SourceReport:
     """What a source turned out to be.
 
     Attributes:
         files: Names of its files, as in the column ``file``.
+        read_files: The same, with what each of them was.
         bytes: Size on disk.
         sha256: Hash of the content, in hexadecimal: of the decompressed text, or of the Parquet
             file. It does not depend on names or places.
@@ -55,6 +77,7 @@ class SourceReport:
     """
 
     files: tuple[str, ...]
+    read_files: tuple[ReadFile, ...]
     bytes: int
     sha256: str
     dialect: str

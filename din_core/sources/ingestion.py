@@ -20,6 +20,7 @@ from din_core.config import SourceConfig, validate
 from din_core.sources import remarks
 from din_core.sources.accounts import (
     IngestReport,
+    ReadFile,
     SourceReport,
     find_rejections,
     find_unreadable_numbers,
@@ -125,6 +126,16 @@ def stage(
         _log.info("%s: %s", where, sentence)
     return SourceReport(
         files=tuple(file.name for file in files),
+        read_files=tuple(
+            ReadFile(
+                name=file.name,
+                path=file.path,
+                bytes=file.size,
+                sha256=digest,
+                is_plain_text=file.kind == "text" and file.compression is None,
+            )
+            for file, digest in zip(files, staged.digests, strict=True)
+        ),
         bytes=sum(file.size for file in files),
         sha256=staged.sha256,
         dialect=layout.dialect,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TABLE = "known_ids"
 #: What :func:`handed_in` puts beside it for its query to read.
-_KEPT = "kept_ids"
+KEPT = "kept_ids"
 #: Entry of the ledger of ``interactions`` that says which load of its log it is, from 1.
 LOAD = "load"
 _COLUMNS = "vocabulary varchar, value varchar, idx integer, load integer"
@@ -43,7 +43,7 @@ def handed_in(
     Yields:
         What it is rendered with beside that: the number of the load.
     """
-    con.execute(f"create or replace temp table {_KEPT} ({_COLUMNS})")
+    con.execute(f"create or replace temp table {KEPT} ({_COLUMNS})")
     if TABLE in store.relations(con):
         stays = [
             name
@@ -51,14 +51,14 @@ def handed_in(
             if _are_integers(context).get(name, were_integers) == were_integers
         ]
         con.execute(
-            f"insert into {_KEPT} select vocabulary, value, idx, load from {TABLE} "
+            f"insert into {KEPT} select vocabulary, value, idx, load from {TABLE} "
             "where list_contains($1, vocabulary)",
             [stays],
         )
     try:
         yield {LOAD: _load(con)}
     finally:
-        con.execute(f"drop table if exists temp.{_KEPT}")
+        con.execute(f"drop table if exists temp.{KEPT}")
 
 
 def restarts(con: duckdb.DuckDBPyConnection, context: TemplateContext) -> tuple[str, ...]:
@@ -97,6 +97,17 @@ def forget(con: duckdb.DuckDBPyConnection) -> int:
     return n_ids
 
 
+def n_not_in_log(con: duckdb.DuckDBPyConnection) -> int:
+    """Count the known ids that the log does not have.
+
+    Args:
+        con: Connection to the pipeline's database.
+    """
+    if TABLE not in store.relations(con):
+        return 0
+    return int(con.execute(f"select count(*) from {TABLE} where not in_log").fetchall()[0][0])
+
+
 def _are_integers(context: TemplateContext) -> dict[str, bool]:
     """Which vocabularies of this log hold integers, by name."""
     attributes = (*context.item_attributes, *context.user_attributes)
@@ -125,5 +136,5 @@ def _load(con: duckdb.DuckDBPyConnection) -> int:
     read = ledger.entries(con).get("interactions")
     if read is not None and LOAD in read.inputs:
         return int(read.inputs[LOAD])
-    last = con.execute(f"select coalesce(max(load), 0) from {_KEPT}").fetchall()[0][0]
+    last = con.execute(f"select coalesce(max(load), 0) from {KEPT}").fetchall()[0][0]
     return int(last) + 1

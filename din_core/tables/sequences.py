@@ -249,6 +249,22 @@ def build_table(
     return _build(con, name, relations, source, sequences)
 
 
+def restarts(
+    con: duckdb.DuckDBPyConnection, name: str, source: SourceConfig, sequences: SequenceConfig
+) -> tuple[str, ...]:
+    """Say which vocabularies :func:`build_table` will number anew, and why; call it before.
+
+    Args:
+        con: As of :func:`build_table`.
+        name: As of :func:`build_table`; only ``known_ids`` numbers anything.
+        source: As of :func:`build_table`.
+        sequences: As of :func:`build_table`.
+    """
+    if name != known_ids.TABLE:
+        return ()
+    return known_ids.restarts(con, template_context(con, source, sequences, for_table=name))
+
+
 def _build(
     con: duckdb.DuckDBPyConnection,
     asset: str,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from din_core.config import NegativeSampling, Split
@@ -53,8 +53,8 @@ class TemplateContext:
     negative_sampling: NegativeSampling
     split: Split
     sampling_seed: int
-    user_ids: Attribute = Attribute("user_id")
-    item_ids: Attribute = Attribute("item_id")
+    user_ids: Attribute = field(default_factory=lambda: Attribute("user_id"))
+    item_ids: Attribute = field(default_factory=lambda: Attribute("item_id"))
     negatives_allow: tuple[str, ...] | None = None
     several_files: bool | None = None
     val_from: int | str | None = None

@@ -54,4 +54,4 @@ select
     {% endif %}
     hist_item_id
 from final
-order by user_idx
+order by user_id

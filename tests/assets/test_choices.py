@@ -126,20 +126,20 @@ def test_glob_is_found_below_a_folder_whose_name_looks_like_one(tmp_path):
 
 def test_options_of_the_last_run_hold_where_no_step_is_named(home):
     last_run.write(
-        home / last_run.FILE, {"samples": {"max_history": 7}, "users": {"min_interactions": 2}}
+        home / last_run.FILE, {"samples": {"max_history": 7}, "known_ids": {"min_interactions": 2}}
     )
     asked = choices.of_run({"loggers": {}}, home)
     assert asked.options("samples") == {"max_history": 7}
-    assert sorted(asked.remembered_steps()) == ["samples", "users"]
+    assert sorted(asked.remembered_steps()) == ["known_ids", "samples"]
 
 
 def test_configuration_that_names_a_step_counts_whole(home):
     last_run.write(
-        home / last_run.FILE, {"samples": {"max_history": 7}, "users": {"min_interactions": 2}}
+        home / last_run.FILE, {"samples": {"max_history": 7}, "known_ids": {"min_interactions": 2}}
     )
-    asked = choices.of_run(config(users={"min_interactions": 3}), home)
+    asked = choices.of_run(config(known_ids={"min_interactions": 3}), home)
     assert asked.options("samples") == {}
-    assert asked.options("users") == {"min_interactions": 3}
+    assert asked.options("known_ids") == {"min_interactions": 3}
     assert asked.remembered_steps() == []
 
 
@@ -168,8 +168,8 @@ def remembered(home):
 
 def test_run_without_configuration_repeats_the_last(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
-    asked = {"ops": {"users": {"config": {"min_interactions": 5}}}, "loggers": {}}
-    reading = ("interactions", "rejected_rows", "attributes", "users")
+    asked = {"ops": {"known_ids": {"config": {"min_interactions": 5}}}, "loggers": {}}
+    reading = ("interactions", "rejected_rows", "source_files", "known_ids")
     assert pipeline.run(*reading, config=asked).success
     before = pipeline.versions()
     monkeypatch.delenv("DIN_CSV")
@@ -179,7 +179,7 @@ def test_run_without_configuration_repeats_the_last(pipeline, log, monkeypatch):
     assert options == [('{"min_interactions": 5}',)]
     assert remembered(pipeline.home) == {
         "interactions": {"config": {"path": str(log)}},
-        "users": {"config": {"min_interactions": 5}},
+        "known_ids": {"config": {"min_interactions": 5}},
     }
 
 
@@ -188,7 +188,7 @@ def test_run_of_some_steps_leaves_what_is_remembered_of_the_others(pipeline, log
     before = {"interactions": {"path": str(log)}, "din_model": {"n_epoch": 3}}
     last_run.write(pipeline.home / last_run.FILE, before)
     asked = {"ops": {"interactions": {"config": {"drop_duplicates": True}}}}
-    assert pipeline.run("interactions", "rejected_rows", config=asked).success
+    assert pipeline.run("interactions", "rejected_rows", "source_files", config=asked).success
     assert pipeline.run(
         "attributes", config={"ops": {"samples": {"config": {"max_history": 3}}}}
     ).success
@@ -199,7 +199,7 @@ def test_run_of_some_steps_leaves_what_is_remembered_of_the_others(pipeline, log
 
 
 def test_source_that_cannot_be_used_is_not_remembered(pipeline, log, tmp_path, monkeypatch):
-    reading = ("interactions", "rejected_rows")
+    reading = ("interactions", "rejected_rows", "source_files")
     monkeypatch.setenv("DIN_CSV", str(log))
     assert pipeline.run(*reading, config={"ops": {}}).success
     monkeypatch.setenv("DIN_CSV", str(write_rows(tmp_path / "bad.csv", "1", header="user_id")))
@@ -208,7 +208,8 @@ def test_source_that_cannot_be_used_is_not_remembered(pipeline, log, tmp_path, m
 
 
 UNTIL_NEGATIVES = (
-    "interactions", "rejected_rows", "attributes", "users", "items", "cates", "events",
+    "interactions", "rejected_rows", "source_files", "known_ids",
+    "attributes", "users", "items", "cates", "events",
     "user_sequences", "negatives",
 )  # fmt: skip
 
@@ -226,22 +227,22 @@ def refusing(monkeypatch, table):
 def test_options_that_a_step_refuses_are_given_back_for_those_it_had(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
     until = UNTIL_NEGATIVES[:4]
-    good = {"interactions": {"config": {}}, "users": {"config": {"min_interactions": 3}}}
+    good = {"interactions": {"config": {}}, "known_ids": {"config": {"min_interactions": 3}}}
     assert pipeline.start(*until, config={"ops": good}).success
-    refusing(monkeypatch, "users")
-    wrong = {"ops": {**good, "users": {"config": {"min_interactions": 4}}}}
+    refusing(monkeypatch, "known_ids")
+    wrong = {"ops": {**good, "known_ids": {"config": {"min_interactions": 4}}}}
     assert not pipeline.start(*until, config=wrong).success
     assert remembered(pipeline.home) == {
         "interactions": {"config": {"path": str(log)}},
-        "users": {"config": {"min_interactions": 3}},
+        "known_ids": {"config": {"min_interactions": 3}},
     }
 
 
 def test_options_of_steps_that_were_not_reached_are_remembered(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
-    refusing(monkeypatch, "users")
+    refusing(monkeypatch, "known_ids")
     asked = {
-        "users": {"config": {"min_interactions": 3}},
+        "known_ids": {"config": {"min_interactions": 3}},
         "din_model": {"config": {"n_epoch": 7}},
     }
     assert not pipeline.start(config={"ops": asked}).success
@@ -292,7 +293,9 @@ def test_options_that_a_log_cannot_take_are_refused_before_it_replaces_another(
     pipeline, log, labelled, tmp_path, monkeypatch, is_labelled, asked, says
 ):
     monkeypatch.setenv("DIN_CSV", str(log))
-    assert pipeline.start("interactions", "rejected_rows", config={"ops": {}}).success
+    assert pipeline.start(
+        "interactions", "rejected_rows", "source_files", config={"ops": {}}
+    ).success
     before = pipeline.versions()
     dated = [row.replace(",", f",i{n}-", 1) for n, row in enumerate(ROWS)]
     dated = [",".join([*row.split(",")[:2], f"{1.6e9 + 1e7 * n:.0f}", "c1"])
@@ -335,20 +338,20 @@ def test_run_that_reads_no_source_goes_by_the_log_that_was_read(pipeline, labell
     monkeypatch.setenv("DIN_CSV", str(labelled))
     assert pipeline.start(*UNTIL_NEGATIVES, config={"ops": {}}).success
     before = pipeline.versions()
-    asked = config(users={"min_interactions": 5}, negatives={"sampling_seed": 3})
+    asked = config(known_ids={"min_interactions": 5}, negatives={"sampling_seed": 3})
 
-    result = pipeline.start("users", "negatives", config=asked)
+    result = pipeline.start("known_ids", "negatives", config=asked)
 
     assert "sampling_seed=3 has no effect: the log is labelled" in refusal_of(result)
     assert pipeline.versions() == before
     assert remembered(pipeline.home) == {"interactions": {"config": {"path": str(labelled)}}}
     # What is asked of a step that the run does not have is not taken, so it is not looked at.
-    assert pipeline.start("users", config=asked).success
+    assert pipeline.start("known_ids", config=asked).success
 
 
 def test_options_out_of_their_range_are_refused_before_anything_is_read(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
-    asked = {"users": {"config": {"min_interactions": 2**30}}}
+    asked = {"known_ids": {"config": {"min_interactions": 2**30}}}
     assert not pipeline.start(config={"ops": asked}).success
     assert not (pipeline.home / last_run.FILE).exists()
     assert not (pipeline.home / "pipeline.duckdb").exists()
@@ -472,7 +475,7 @@ def test_name_that_belongs_to_no_step_fails_before_the_source_is_read(
     pipeline, log, monkeypatch, ops, says
 ):
     monkeypatch.setenv("DIN_CSV", str(log))
-    names = ("interactions", "rejected_rows")
+    names = ("interactions", "rejected_rows", "source_files")
     result = pipeline.start(*names, config={"ops": ops})
     assert says in refusal_of(result)
     assert not (pipeline.home / "pipeline.duckdb").exists()
@@ -481,7 +484,7 @@ def test_name_that_belongs_to_no_step_fails_before_the_source_is_read(
 def test_option_of_a_step_that_is_not_selected_is_legitimate(pipeline, log, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(log))
     asked = {"ops": {"samples": {"config": {"max_history": 3}}}}
-    assert pipeline.start("interactions", "rejected_rows", config=asked).success
+    assert pipeline.start("interactions", "rejected_rows", "source_files", config=asked).success
     assert "samples" not in remembered(pipeline.home)
 
 
@@ -490,7 +493,7 @@ def test_remembered_option_that_is_no_more_is_told(pipeline, log):
     last_run.write(
         pipeline.home / last_run.FILE, {"interactions": {"path": str(log), "colour": "red"}}
     )
-    result = pipeline.start("interactions", "rejected_rows", config={})
+    result = pipeline.start("interactions", "rejected_rows", "source_files", config={})
     assert "no option 'colour'" in refusal_of(result)
     assert last_run.FILE in refusal_of(result)
 
@@ -571,16 +574,16 @@ def test_edit_of_the_remembered_options_during_a_run_is_for_the_next_run(
     log = write_csv("u1,i1,1,c1", "u1,i2,2,c1", "u2,i1,3,c1")
     pipeline.home.mkdir()
     place = pipeline.home / last_run.FILE
-    remembered = {"interactions": {"path": str(log)}, "users": {"min_interactions": 2}}
+    remembered = {"interactions": {"path": str(log)}, "known_ids": {"min_interactions": 2}}
     last_run.write(place, remembered)
     remember = last_run.Settled.remember
 
     def remember_and_edit(settled):
         remember(settled)
-        last_run.write(place, {**remembered, "users": {"min_interactions": 0}})
+        last_run.write(place, {**remembered, "known_ids": {"min_interactions": 0}})
 
     monkeypatch.setattr(last_run.Settled, "remember", remember_and_edit)
-    tables = ("interactions", "rejected_rows", "users")
+    tables = ("interactions", "rejected_rows", "source_files", "known_ids")
     quiet = {"loggers": pipeline.config["loggers"]}
 
     assert pipeline.start(*tables, config=quiet).success

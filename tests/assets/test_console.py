@@ -10,7 +10,7 @@ import pytest
 
 from tests.assets.conftest import Pipeline
 
-INGESTION = ("interactions", "rejected_rows")
+INGESTION = ("interactions", "rejected_rows", "source_files")
 
 
 def read(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, path: str) -> None:

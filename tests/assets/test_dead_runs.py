@@ -19,7 +19,7 @@ from din_core.store import artifacts
 from tests.assets.conftest import SMALL_RUN, Pipeline
 from tests.assets.places import PATIENCE, Place, kill, program, wait_until
 
-INGESTION = ("interactions", "rejected_rows")
+INGESTION = ("interactions", "rejected_rows", "source_files")
 CONFIG = {"ops": {"interactions": SMALL_RUN["ops"]["interactions"]}}
 
 

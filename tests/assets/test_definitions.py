@@ -10,7 +10,8 @@ from din_assets.definitions import build_defs
 from din_core.store.sql_files import SQL_ROOT
 
 PUBLISHED_NAMES = {
-    "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
+    "interactions", "rejected_rows", "source_files", "known_ids",
+    "users", "items", "cates", "attributes", "events",
     "user_sequences", "negatives", "samples", "din_model", "test_predictions", "test_auc",
     "test_rankings", "base_model_predictions", "attention_weights", "attention_pictures",
     "architecture_graph", "onnx_model", "bundle", "warehouse", "drift",

@@ -41,7 +41,7 @@ CONFIG: dict[str, Any] = {
                 "user_attribute_cols": ["country"],
             }
         },
-        "users": {"config": {"min_interactions": 2}},
+        "known_ids": {"config": {"min_interactions": 2}},
         "negatives": {"config": {"negatives_per_positive": 2}},
         "din_model": {
             "config": {
@@ -194,7 +194,7 @@ CHANGES = {
     "labels": _label,
     "item_attribute_cols": _option("interactions", item_attribute_cols=["brand"]),
     "user_attribute_cols": _option("interactions", user_attribute_cols=[]),
-    "min_interactions": _option("users", min_interactions=1),
+    "min_interactions": _option("known_ids", min_interactions=1),
     "popularity": _option("negatives", negative_sampling="popularity"),
     "negatives_per_positive": _option("negatives", negatives_per_positive=1),
     "max_history": _option("samples", max_history=2),

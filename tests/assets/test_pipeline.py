@@ -14,7 +14,8 @@ from din_core.training.checkpoints import CHECKPOINT_FILE
 from tests.assets.conftest import failure_of, write_rows
 
 ABOVE_NEGATIVES = {
-    "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
+    "interactions", "rejected_rows", "source_files", "known_ids",
+    "users", "items", "cates", "attributes", "events",
     "user_sequences",
 }  # fmt: skip
 
@@ -112,7 +113,9 @@ def test_another_seed_changes_negatives_and_what_is_below_and_nothing_above(fini
 
 
 def test_failed_check_leaves_the_old_table_and_no_materialization(pipeline, tmp_path, monkeypatch):
-    assert pipeline.run("interactions", "rejected_rows", "cates", "attributes", "users").success
+    assert pipeline.run(
+        "interactions", "rejected_rows", "source_files", "known_ids", "cates", "attributes", "users"
+    ).success
     before = pipeline.query("from users order by 1")
     # The same files, but for a vocabulary that starts at 2.
     broken = tmp_path / "sql"
@@ -122,11 +125,7 @@ def test_failed_check_leaves_the_old_table_and_no_materialization(pipeline, tmp_
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(source.read_text())
     users = broken / "sequences" / "users.sql"
-    users.write_text(
-        users.read_text().replace(
-            "row_number() over (order by user_id)", "1 + row_number() over (order by user_id)"
-        )
-    )
+    users.write_text(users.read_text().replace("idx as user_idx", "idx + 1 as user_idx"))
     monkeypatch.setattr(sql_files, "SQL_ROOT", broken)
     sql_files._environment.cache_clear()
     try:
@@ -159,7 +158,7 @@ def test_unusable_source_ends_in_a_sentence(pipeline, tmp_path, monkeypatch, con
     if content is not None:
         path.write_bytes(content)
     monkeypatch.setenv("DIN_CSV", str(path))
-    message = failure_of(pipeline.run("interactions", "rejected_rows"))
+    message = failure_of(pipeline.run("interactions", "rejected_rows", "source_files"))
     assert "log.csv" in message
     assert says in message
     assert "Traceback" not in message
@@ -167,14 +166,14 @@ def test_unusable_source_ends_in_a_sentence(pipeline, tmp_path, monkeypatch, con
 
 def test_directory_as_source_ends_in_a_sentence(pipeline, tmp_path, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(tmp_path))
-    assert "director" in failure_of(pipeline.run("interactions", "rejected_rows"))
+    assert "director" in failure_of(pipeline.run("interactions", "rejected_rows", "source_files"))
 
 
 def test_bad_rows_are_kept_and_the_run_goes_on(pipeline, write_csv, monkeypatch):
     good = [f"{u},{i},{10 * u + i},{i % 2}" for u in range(1, 5) for i in range(1, 6)]
     path = write_csv(*good, "1,2,yesterday,1", ",3,7,1", "1,2,3", "1,2,-5,1")
     monkeypatch.setenv("DIN_CSV", str(path))
-    assert pipeline.run("interactions", "rejected_rows").success
+    assert pipeline.run("interactions", "rejected_rows", "source_files").success
     rejected = pipeline.query("select line, raw from rejected_rows order by line")
     assert [row[0] for row in rejected] == [22, 23, 24, 25]
     assert rejected[0][1] == "1,2,yesterday,1"
@@ -223,7 +222,7 @@ def test_ledger_names_no_place_of_this_machine(finished):
 
 def test_earlier_step_is_not_judged_by_what_later_ones_recorded():
     per_asset = {
-        "users": {"min_interactions": 3},
+        "known_ids": {"min_interactions": 3},
         "negatives": {"negative_sampling": "same_category", "sampling_seed": 1},
         "samples": {"split": "temporal", "val_from": 1e-9},
     }
@@ -276,7 +275,7 @@ def test_published_file_stays_as_it_is_until_a_run_has_succeeded(
 
 
 def test_a_step_before_its_inputs_says_what_to_make_first(pipeline):
-    assert pipeline.run("interactions", "rejected_rows").success
+    assert pipeline.run("interactions", "rejected_rows", "source_files").success
     message = failure_of(pipeline.run("cates"))
     assert message.startswith("'cates' is made from attributes, not materialized yet; `din run`")
 

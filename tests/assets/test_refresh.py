@@ -87,7 +87,7 @@ def test_same_rows_in_another_file_stop_after_ingestion(refreshed, csv):
     csv.write_text(csv.read_text().replace("\n", "\r\n", 1))
     made = refreshed()
     # The record of what was made says which source it was; the published file holds that record.
-    assert set(made) == {"interactions", "rejected_rows", "warehouse"}
+    assert set(made) == {"interactions", "rejected_rows", "source_files", "warehouse"}
     assert made["interactions"].outcome == "made, same content"
     assert "the source has new content" in made["interactions"].reasons
 
@@ -178,7 +178,7 @@ def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipelin
         assert pipeline.run("warehouse").success
         assert reasons() == []
 
-    assert pipeline.run("interactions", "rejected_rows").success
+    assert pipeline.run("interactions", "rejected_rows", "source_files").success
     republish()
     assert pipeline.run("attributes").success
     # What the pipeline's database says is committed before the file is swapped in.
@@ -260,7 +260,7 @@ def test_each_file_is_hashed_once_by_the_comparison(refreshed, pipeline, csv, mo
             SimpleNamespace(**{**vars(getattr(changes, where)), name: counted(real)}),
         )
     csv.write_text(csv.read_text().replace("\n", "\r\n", 1))
-    assert set(refreshed()) == {"interactions", "rejected_rows", "warehouse"}
+    assert set(refreshed()) == {"interactions", "rejected_rows", "source_files", "warehouse"}
     n_artifacts = len(list((pipeline.home / "artifacts").iterdir()))
     assert len(seen) == len(set(seen)) == n_artifacts + 1  # and the published file
 
@@ -356,7 +356,7 @@ def test_same_category_can_be_left_together_with_the_category(refreshed):
 
 
 def test_refresh_waits_for_whoever_writes(never_refreshed, pipeline):
-    assert pipeline.run("interactions", "rejected_rows").success
+    assert pipeline.run("interactions", "rejected_rows", "source_files").success
     resource = StoreResource(home=str(pipeline.home))
     said, order = [], []
 
@@ -405,7 +405,7 @@ def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
     ("text", "says"),
     [
         ("ops: {sampels: {config: {max_history: 3}}}", "no step 'sampels'; is 'samples' meant?"),
-        ("ops: {users: {config: {min_interaction: 9}}}", "is 'min_interactions' meant?"),
+        ("ops: {known_ids: {config: {min_interaction: 9}}}", "is 'min_interactions' meant?"),
         ("ops: {users: {min_interactions: 9}}", "users: its options belong below 'config:'"),
         ("ops: {events: {config: {seed: 1}}}", "'seed'; din_model and attention_weights have it"),
         ("ops: {negatives: {config: {sampling_seed: -1}}}", "negatives: sampling_seed is -1"),

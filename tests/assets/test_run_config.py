@@ -250,7 +250,7 @@ def test_launchpad_that_writes_every_default_down_is_taken(model):
         ),
         (
             {"ops": {"samples": {"config": {"min_interactions": 3}}}},
-            "ops: samples: there is no option 'min_interactions'; users has it",
+            "ops: samples: there is no option 'min_interactions'; known_ids has it",
         ),
     ],
 )

@@ -151,7 +151,8 @@ def test_words_change_no_version(changed_by):
 
 
 MADE_BY_SQL = {
-    "interactions", "rejected_rows", "users", "items", "cates", "attributes", "events",
+    "interactions", "rejected_rows", "source_files", "known_ids",
+    "users", "items", "cates", "attributes", "events",
     "user_sequences", "negatives", "samples", "test_predictions", "test_rankings",
     "base_model_predictions", "test_auc", "bundle", "attention_weights", "warehouse",
 }  # fmt: skip
@@ -169,7 +170,7 @@ BEHAVIOUR = {
     ),
     "Python of the library": (
         ("din_core/datasets/synthetic.py", "def generate(", "def generate(): 1\n\n\ndef generate("),
-        {"interactions", "rejected_rows", "test_auc"},
+        {"interactions", "rejected_rows", "source_files", "test_auc"},
     ),
     "Python of an asset": (
         ("din_assets/assets/evaluation.py", 'split="test")', 'split="val")'),

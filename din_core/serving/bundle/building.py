@@ -12,7 +12,7 @@ from din_core.serving import vocabularies
 from din_core.serving.bundle import contents, example, manifest, model_card
 from din_core.serving.bundle.histories import USERS_OF_A_GROUP
 from din_core.store import sql_files
-from din_core.tables import recorded_choices, sequences
+from din_core.tables import known_ids, recorded_choices, sequences
 from din_core.tables.lineage import lineage
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def build(
     _write_rows(con, "default_histories", histories, folder / contents.HISTORIES)
     if with_times:
         _write_rows(con, "training_events", {}, folder / contents.ITEM_EVENTS)
-    _write_sql(context, folder / contents.SQL)
+    _write_sql(con, context, folder / contents.SQL)
     about = manifest.about(con, context, saved, report, folder)
     (folder / contents.EXAMPLE).write_text(example.write(folder, about), encoding="utf-8")
     (folder / contents.MODEL_CARD).write_text(model_card.write(about), encoding="utf-8")
@@ -89,14 +89,37 @@ def _write_rows(
     writer.write_table(rows, path, row_group_size=USERS_OF_A_GROUP, compression="zstd")
 
 
-def _write_sql(context: TemplateContext, folder: Path) -> None:
+def _write_sql(con: duckdb.DuckDBPyConnection, context: TemplateContext, folder: Path) -> None:
     """Write the SQL that made the samples from the table ``interactions``, in order."""
     folder.mkdir()
     files = lineage().files
+    (folder / f"00_{known_ids.KEPT}.sql").write_text(_kept_ids(con, folder), encoding="utf-8")
+    variables = {**context.variables(), known_ids.LOAD: 1}
     names = (*sequences.tables(), *sequences.samples_relations())
     for number, name in enumerate(names, start=1):
         variant = sequences.negatives_variant(context) if name == "negatives" else None
-        query = sql_files.render(name, variant=variant, **context.variables())
+        query = sql_files.render(name, variant=variant, **variables)
         kind = "view" if files[name].head.kind == "view" else "table"
         statement = f"create or replace {kind} {sql_files.quote(name)} as\n{query.strip()};\n"
         (folder / f"{number:02}_{name}.sql").write_text(statement, encoding="utf-8")
+
+
+def _kept_ids(con: duckdb.DuckDBPyConnection, folder: Path) -> str:
+    """Return the statement that makes the ids which have an index already.
+
+    Of a log that was read once there are none. Where ids came load by load, they lie beside it.
+    """
+    from pyarrow import parquet
+
+    columns = "vocabulary, value, idx, load"
+    rows = con.sql(
+        f"select {columns} from {known_ids.TABLE} where exists (select 1 from {known_ids.TABLE} "
+        "where load > 1 or not in_log) order by vocabulary, idx"
+    ).to_arrow_table()
+    create = f"create or replace table {known_ids.KEPT} as\n"
+    if not rows.num_rows:
+        return f"{create}select '' as vocabulary, '' as value, 0 as idx, 0 as load where false;\n"
+    writer: Any = parquet  # pyarrow has no types
+    writer.write_table(rows, folder / f"{known_ids.TABLE}.parquet", compression="zstd")
+    where = "-- Run these files in their folder: the ids of earlier loads keep their indices.\n"
+    return f"{where}{create}select {columns} from '{known_ids.TABLE}.parquet';\n"

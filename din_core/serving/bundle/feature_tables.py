@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
-from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array
+from din_core.serving.bundle.ids import Id, Ids, VocabularyIds, as_array
 
 Column = npt.NDArray[Any]
 
@@ -27,14 +27,14 @@ class FeatureTables:
         items: The items' vocabulary.
     """
 
-    def __init__(self, bundle: Bundle, items: SortedIds) -> None:
+    def __init__(self, bundle: Bundle, items: VocabularyIds) -> None:
         self._items = items
         self._of_item = _columns(bundle, contents.ITEMS, "item")
-        self._users: SortedIds | None = None
+        self._users: VocabularyIds | None = None
         self._of_user: dict[str, Column] = {}
         if contents.USERS in bundle:
             ids = parquet_files.read(bundle.path(contents.USERS), ["user_id"])
-            self._users = SortedIds(ids["user_id"], bundle.user_ids)
+            self._users = VocabularyIds(ids["user_id"], bundle.user_ids)
             self._of_user = _columns(bundle, contents.USERS, "user")
 
     def users_of(self, users: Sequence[Id] | Ids) -> Column:

@@ -15,7 +15,7 @@ import onnxruntime
 from din_core.serving.bundle import contents
 from din_core.serving.bundle.contents import Bundle, IdKind
 from din_core.serving.bundle.feature_tables import FeatureTables
-from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array
+from din_core.serving.bundle.ids import Id, Ids, VocabularyIds, as_array
 
 Float32 = npt.NDArray[np.float32]
 Numbers = Mapping[str, Float32]
@@ -121,7 +121,7 @@ class IndexGraphs:
         items: The items' vocabulary.
     """
 
-    def __init__(self, bundle: Bundle, sessions: Sessions, items: SortedIds) -> None:
+    def __init__(self, bundle: Bundle, sessions: Sessions, items: VocabularyIds) -> None:
         self._sessions, self._items = sessions, items
         self._features = FeatureTables(bundle, items)
 

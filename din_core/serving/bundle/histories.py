@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from din_core.serving.bundle import parquet_files
 from din_core.serving.bundle.contents import IdKind
-from din_core.serving.bundle.ids import Id, Ids, SortedIds, as_array, from_arrow
+from din_core.serving.bundle.ids import Id, Ids, VocabularyIds, as_array, from_arrow
 
 #: Users of a row group: one user's costs a read of so many.
 USERS_OF_A_GROUP = 4096
@@ -57,7 +57,7 @@ class Histories:
     def __init__(self, path: Path, user_ids: IdKind, item_ids: IdKind) -> None:
         self._file = parquet_files.KeptOpen(path)
         self._item_ids: IdKind = item_ids
-        self.users = SortedIds(self._file.read("user_id"), user_ids)
+        self.users = VocabularyIds(self._file.read("user_id"), user_ids)
         self._group: Callable[[int, str], Any] = functools.lru_cache(_GROUPS_KEPT)(self._read_group)
         self._whole: dict[str, Any] = {}
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from din_core.errors import WrongRequestError
 from din_core.serving.bundle.contents import IdKind
@@ -117,8 +118,11 @@ def from_arrow(ids: Any, kind: IdKind) -> Ids:
     return np.from_dlpack(ids) if kind == "int64" else np.array(ids.to_pylist(), dtype=object)
 
 
-class SortedIds:
-    """The ids of a vocabulary, in ascending order: where each stands.
+class VocabularyIds:
+    """The ids of a vocabulary: where each stands.
+
+    A vocabulary that has grown is in the order in which the ids came. They are searched for in
+    ascending order, and their places are kept beside it.
 
     Args:
         ids: Arrow array of V ids, as the vocabulary's file has them.
@@ -126,7 +130,11 @@ class SortedIds:
     """
 
     def __init__(self, ids: Any, kind: IdKind) -> None:
-        self._ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+        self._given = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+        ascending = _is_ascending(self._given)
+        #: Place of each id of `_ids`; None where they stand in ascending order.
+        self._places = None if ascending else np.from_dlpack(pc.sort_indices(self._given))
+        self._ids = self._given if self._places is None else self._given.take(self._places)
         self._numbers = from_arrow(self._ids, kind) if kind == "int64" else None
         self._texts: list[str] | None = None
         self.kind: IdKind = kind
@@ -136,13 +144,18 @@ class SortedIds:
         return len(self._ids)
 
     def to_numpy(self) -> Ids:
-        """Return all ids as a graph takes them ``[V]``."""
-        if self._numbers is not None:
-            return self._numbers
-        return from_arrow(self._ids, self.kind)
+        """Return all ids as a graph takes them, in the vocabulary's order ``[V]``."""
+        return from_arrow(self._given, self.kind)
 
     def positions(self, ids: Ids) -> Positions:
         """Return where ids stand, from 0, and -1 for those that are not there; int64 ``[N]``."""
+        found = self._places_in_order(ids)
+        if self._places is None:
+            return found
+        places = np.append(self._places.astype(np.int64), -1)
+        return places[found]
+
+    def _places_in_order(self, ids: Ids) -> Positions:
         if self._numbers is not None:
             places = np.searchsorted(self._numbers, ids)
             found = np.zeros(len(ids), dtype=bool)
@@ -167,6 +180,10 @@ class SortedIds:
                 high = middle
         is_there = low < len(self._ids) and self._ids[low].as_py() == wanted
         return low if is_there else -1
+
+
+def _is_ascending(ids: Any) -> bool:
+    return len(ids) < 2 or bool(pc.all(pc.less(ids[:-1], ids[1:])).as_py())
 
 
 def _place_in(texts: list[str], wanted: str) -> int:

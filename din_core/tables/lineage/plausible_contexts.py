@@ -55,7 +55,8 @@ def plausible_contexts() -> Sequence[Mapping[str, Any]]:
         {
             **_of_the_source(number).variables(),
             **_of_the_tables(number).variables(),
-            # What is handed to one kind of file alone: to `split_moment`, to `known_ids`, and to the checks.
+            # What is handed to one kind of file alone: to `split_moment`, to `known_ids`, and to
+            # the checks.
             "millionths": 800_000,
             "load": 1,
             "one_user_in": 1,

@@ -15,7 +15,7 @@ from din_core import serving
 from din_core.errors import WrongRequestError
 from din_core.serving.bundle import rows
 from din_core.serving.bundle.contents import Bundle, BundleError, NotABundleError
-from din_core.serving.bundle.ids import SortedIds
+from din_core.serving.bundle.ids import VocabularyIds
 from din_core.serving.ranker import Ranker
 from tests.core.serving import hand_made_bundle
 from tests.core.serving.hand_made_bundle import ITEMS, USERS
@@ -402,7 +402,7 @@ def test_ids_are_found_one_by_one_and_together_alike(n_asked):
     for ids, kind, absent in ((texts, "string", ["b", "id"]), (numbers, "int64", [-2, 11])):
         dtype = object if kind == "string" else np.int64
         asked = np.array(([*ids[:2], ids[-1], *absent] * n_asked)[: 5 * n_asked], dtype)
-        found = SortedIds(pa.array(ids), kind).positions(asked)
+        found = VocabularyIds(pa.array(ids), kind).positions(asked)
         assert found.tolist() == [0, 1, len(ids) - 1, -1, -1] * n_asked
 
 
