@@ -73,7 +73,7 @@ def chosen_model(options: Mapping[str, Any], typed: Collection[str] = ()) -> Mod
 )
 def din_model(making: Making) -> Made:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
-    from din_core.serving import saved_models
+    from din_core.serving import predecessors, saved_models
     from din_core.training import checkpoints, history, loop
 
     folder, log = making.folder, making.context.log
@@ -84,6 +84,10 @@ def din_model(making: Making) -> Made:
         data = times.load_for(con, network.log_numbers)
         with_users = network.use_user or data.vocabulary.describes_users
         vocabulary = vocabularies.write(con, folder, with_users=with_users)
+        found = None
+        if training_config.warm_start == "last":
+            root = making.store.artifacts_root
+            found = predecessors.latest(con, root, folder, data.vocabulary, log.warning)
     trained = loop.train(
         network,
         training_config,
@@ -93,12 +97,17 @@ def din_model(making: Making) -> Made:
         checkpoint_dir=directory,
         tensorboard_dir=folder / "tensorboard",
         program_version=making.code_version,
+        predecessor=found and found.model,
     )
+    taken_over = trained.taken_over
+    if taken_over is not None:
+        log.info(taken_over.summary())
+    with making.store.connection() as con:
+        about = predecessors.account(con, folder, taken_over, found, log.warning)
     for warning in trained.warnings:
         log.warning(warning)
-    saved_models.save_model(
-        folder, trained.model, network, data.vocabulary, {"vocabulary": vocabulary}
-    )
+    about |= {"vocabulary": vocabulary, "epochs": trained.epochs_so_far}
+    saved_models.save_model(folder, trained.model, network, data.vocabulary, about)
     history.write(folder, trained.history)
     return Made(
         # Of the weights, the vocabularies and their sizes: others can give the same weights.
@@ -108,6 +117,7 @@ def din_model(making: Making) -> Made:
             "score_is": what_a_score_is(data),
             "training_curve": training_curve(trained.history),
         },
+        inputs={} if taken_over is None else {"warm_started_from": taken_over.version},
         # Not before: who is killed until then need not train again.
         after_commit=lambda: checkpoints.clear_checkpoint(directory),
     )

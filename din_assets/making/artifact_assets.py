@@ -67,12 +67,15 @@ class Made:
         version: Hash of the content: equal content has an equal version, wherever it was made.
         metadata: What the UI shows, beyond the path and the options.
         about: What the manifest says of the content beside its files; JSON types.
+        inputs: Data versions of what it was made from and that is no input of the asset: another
+            content of those does not make it outdated.
         after_commit: Called when the artifact is committed and recorded.
     """
 
     version: str
     metadata: Mapping[str, Any]
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     after_commit: Callable[[], object] = lambda: None
 
 
@@ -147,6 +150,7 @@ def _commit(making: Making, made: Made) -> dg.MaterializeResult:
             asset,
             made.version,
             options=making.options,
+            inputs=made.inputs,
             artifact=f"{asset}/{made.version}",
         )
     return dg.MaterializeResult(

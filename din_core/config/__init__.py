@@ -43,6 +43,7 @@ from din_core.config.training import (
     RedrawnSampling,
     TrainingConfig,
     TrainingNegatives,
+    WarmStart,
 )
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingNegatives",
     "Vocabularies",
+    "WarmStart",
     "config_from_mapping",
     "described_options",
     "model_config",

@@ -13,6 +13,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Regularization = Literal["l2", "mini_batch_aware"]
 TrainingNegatives = Literal["auto", "redrawn", "fixed"]
 RedrawnSampling = Literal["as_table", NegativeSampling]
+WarmStart = Literal["none", "last"]
 
 
 @config_class
@@ -99,6 +100,19 @@ class TrainingConfig:
         "samples of one label only), instead of failing; it cannot rank.",
     )
 
+    warm_start: WarmStart = option(
+        "none",
+        "'last' starts from the model that is there: its dense weights, and its embedding rows by "
+        "id. 'none' starts from random weights; so does 'last' where no model fits, and says so.",
+    )
+    warm_start_epochs: int | None = option(
+        None,
+        "Passes over the training samples where training starts from another model; by default "
+        "`n_epoch`, as where it starts from random weights.",
+        ge=1,
+        le=1_000_000,
+    )
+
     def redrawn_choices(self) -> dict[str, str | int]:
         """Return what was chosen of redrawn negatives alone, by option."""
         choices: dict[str, str | int] = {}
@@ -109,7 +123,7 @@ class TrainingConfig:
         return choices
 
     def without_effect(self) -> dict[str, str]:
-        """Return what is chosen of redrawn negatives where none are, and of an L2 of strength 0."""
+        """Return what is chosen of what does not happen: redrawn negatives, L2, a warm start."""
         unused: dict[str, str] = {}
         if self.negatives == "fixed":
             for name in ("redrawn_sampling", "redrawn_per_positive"):
@@ -120,5 +134,10 @@ class TrainingConfig:
         if not self.embedding_l2:
             unused["regularization"] = (
                 "embedding_l2, its strength, is 0: give it one, or leave regularization out"
+            )
+        if self.warm_start == "none":
+            unused["warm_start_epochs"] = (
+                "warm_start is 'none', so no training starts from another model: set warm_start: "
+                "last, or leave warm_start_epochs out"
             )
         return unused

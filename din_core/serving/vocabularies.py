@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from din_core import store
 from din_core.store.sql_files import quote
+from din_core.tables.attributes import Attribute
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,3 +64,38 @@ def write(con: duckdb.DuckDBPyConnection, folder: Path, *, with_users: bool) -> 
         )
         digest.update(f"{table} {store.content_version(con, table)}\n".encode())
     return digest.hexdigest()[:32]
+
+
+def indices(folder: Path) -> dict[str, Any]:
+    """Read which index each id has, beside a model.
+
+    Args:
+        folder: The model's, as :func:`write` filled it.
+
+    Returns:
+        By index column, as ``item_idx`` or ``cate_idx``, a table of pyarrow with the columns
+        ``idx`` and ``id``, ids as text; of those columns only that the model reads.
+    """
+    from pyarrow import compute, parquet
+
+    reader: Any = parquet  # pyarrow has no types
+    choose: Any = compute
+    directory = folder / FOLDER
+    attributes = reader.read_table(directory / "attributes.parquet")
+    found: dict[str, Any] = {
+        Attribute(name).index_name: _as_text(
+            attributes.filter(choose.equal(attributes["attribute"], name)), "value_idx", "value"
+        )
+        for name in attributes["attribute"].unique().to_pylist()
+    }
+    for table, what in (("items", "item"), ("users", "user")):
+        if (file := directory / f"{table}.parquet").is_file():
+            columns = f"{what}_idx", f"{what}_id"
+            found[columns[0]] = _as_text(reader.read_table(file, columns=[*columns]), *columns)
+    return found
+
+
+def _as_text(rows: Any, index: str, identity: str) -> Any:
+    import pyarrow as pa
+
+    return pa.table({"idx": rows[index], "id": rows[identity].cast(pa.string())})

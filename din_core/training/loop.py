@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from din_core.training.reports import (
     nothing_to_rank_by,
     warnings_about,
 )
+from din_core.training.warm_start import Predecessor, TakenOver, start_from
 
 __all__ = ["EpochReport", "TrainedModel", "TrainingError", "train"]
 
@@ -68,6 +69,7 @@ def train(
     tensorboard_dir: Path | str | None = None,
     kernel_cache: Path | str | None = None,
     program_version: str = "",
+    predecessor: Predecessor | None = None,
 ) -> TrainedModel:
     """Train a network on a log.
 
@@ -88,6 +90,9 @@ def train(
         tensorboard_dir: Where TensorBoard event files go; ``None`` writes none.
         kernel_cache: Where compiled kernels are kept; ``~/.cache/din_core`` by default.
         program_version: Of the code that trains; state written by another code version is ignored.
+        predecessor: A model to start from, in ``warm_start_epochs``. One that does not fit is said
+            and not taken. Without one, training starts from random weights, whatever
+            ``warm_start`` says.
 
     Returns:
         The model with the weights of the epoch with the best validation AUC.
@@ -107,12 +112,18 @@ def train(
         if not training_config.allow_untrained:
             _refuse_untrained(data, planner)
         model = build_model(model_config, data.vocabulary)
+        taken_over = start_from(model, model_config, predecessor, on_warning)
+        if taken_over is not None:
+            n_epoch = training_config.warm_start_epochs or training_config.n_epoch
+            training_config = replace(training_config, n_epoch=n_epoch)
         n_samples = len(data.samples["train"]) * training_config.n_epoch
         kernels = Path(kernel_cache) if kernel_cache is not None else None
         with placed(model, training_config, n_samples, kernels) as placement:
             checkpoints = None
             if checkpoint_dir is not None:
                 circumstances = placement.circumstances(program_version)
+                if predecessor is not None and taken_over is not None:
+                    circumstances["predecessor"] = predecessor.fingerprint()
                 checkpoints = Checkpoints(
                     Path(checkpoint_dir),
                     fingerprint(model_config, training_config, data.fingerprint(), circumstances),
@@ -126,7 +137,7 @@ def train(
                 lanes=placement.lanes,
                 row_kernel=placement.row_kernel,
             )
-            run = _Run(training_config, data, planner, learner, placement, checkpoints)
+            run = _Run(training_config, data, planner, learner, placement, checkpoints, taken_over)
             with event_writer(tensorboard_dir if distributed.rank() == 0 else None) as write:
                 run.resume()
                 for report in run.history:  # of the run that this one goes on from
@@ -152,6 +163,7 @@ class _Run:
         learner: Learner,
         placement: Placement,
         checkpoints: Checkpoints | None,
+        taken_over: TakenOver | None,
     ) -> None:
         self.config = config
         self.data = data
@@ -159,6 +171,8 @@ class _Run:
         self.learner = learner
         self.placement = placement
         self.checkpoints = checkpoints
+        self.taken_over = taken_over
+        self.first_epoch = 0 if taken_over is None else taken_over.first_epoch
         self.gatherer = BatchGatherer(data, placement.device, learner.model.log_numbers)
         self.best = BestWeights()
         self.losses = EpochLosses(placement.device)
@@ -173,7 +187,7 @@ class _Run:
             return
         while not self._is_over():
             self.started = time.monotonic() - self.seconds
-            plan = self.planner.plan(self.epoch)
+            plan = self.planner.plan(self.first_epoch + self.epoch)
             if self.config.regularization == "mini_batch_aware":
                 self.learner.begin_epoch(occurrences(self.data, plan))
             self._run_steps(plan)
@@ -303,6 +317,8 @@ class _Run:
             device=str(self.placement.device),
             activation_unit="fused" if self.placement.is_fused else "plain",
             negatives=self.planner.negatives,
+            epochs_so_far=self.first_epoch + self.epoch,
+            taken_over=self.taken_over,
             warnings=warnings_about(self.data, self.planner.labels),
         )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from din_core.inputs.flat_log import TrainingData
     from din_core.network.hardware import ChosenPrecision
     from din_core.network.models import ClickModel
+    from din_core.training.warm_start import TakenOver
 
 #: Below this many validation samples an AUC says little.
 FEW_SAMPLES = 1_000
@@ -78,6 +79,8 @@ class TrainedModel:
         device: Where.
         activation_unit: ``fused`` or ``plain``, of a model that has any.
         negatives: Which ones it saw: ``fixed``, ``logged``, or how they were redrawn.
+        epochs_so_far: Epochs behind the weights, those of its predecessors included.
+        taken_over: What it started from; ``None`` where that was random weights.
         warnings: What a reader of the figures should know, as sentences.
     """
 
@@ -90,6 +93,8 @@ class TrainedModel:
     device: str
     activation_unit: Literal["fused", "plain"] = "plain"
     negatives: str = "fixed"
+    epochs_so_far: int = 0
+    taken_over: TakenOver | None = None
     warnings: list[str] = field(default_factory=list[str])
 
     @property
@@ -114,6 +119,7 @@ class TrainedModel:
             "device": self.device,
             **({"activation_unit": self.activation_unit} if has_units else {}),
             "negatives": self.negatives,
+            **({} if self.taken_over is None else self.taken_over.metrics()),
             "n_parameters": sum(each.numel() for each in self.model.parameters()),
         }
 

@@ -68,6 +68,11 @@ class MLP(nn.Module):
         return self.from_first_layer(self.layers[0](x))
 
     @property
+    def first_weight(self) -> str:
+        """Name of the parameter whose columns are the input's."""
+        return "layers.0.weight" if len(self.layers) else "output.weight"
+
+    @property
     def first_layer(self) -> nn.Linear:
         """The first hidden layer; an index error where there is none."""
         layer = self.layers[0]

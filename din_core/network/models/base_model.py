@@ -12,6 +12,7 @@ from torch import Tensor
 
 from din_core.network.layers.mlp import MLP
 from din_core.network.models.click_model import ClickModel
+from din_core.network.models.input_columns import InputColumns, blocks_of, context_blocks
 
 if TYPE_CHECKING:
     from din_core.config import BaseModelConfig
@@ -41,3 +42,12 @@ class BaseModel(ClickModel):
         """Sums and the MLP; see :meth:`ClickModel.interact`."""
         history_sums = [x.positions.sum(history) for history in x.histories]
         return self.mlp(torch.cat([*history_sums, *x.targets, *x.context], dim=1))
+
+    def input_columns(self) -> InputColumns:
+        """The columns of the MLP; see :meth:`ClickModel.input_columns`."""
+        blocks = [
+            *blocks_of("sum of", self.history_features),
+            *blocks_of("target", (target for _, targets in self.groups for target in targets)),
+            *context_blocks(self.context_features),
+        ]
+        return InputColumns({f"mlp.{self.mlp.first_weight}": blocks}, {})

@@ -34,6 +34,7 @@ from din_core.network.layers.positions import FlatPositions, PaddedPositions, Re
 if TYPE_CHECKING:
     from din_core.config import LogNumber
     from din_core.network.layers.positions import Positions
+    from din_core.network.models.input_columns import InputColumns
 
 #: Histories and their targets that a model takes side by side, as one of each.
 HistoryGroup = tuple[list[SequenceFeature], list[SparseFeature]]
@@ -209,6 +210,14 @@ class ClickModel(nn.Module, ABC):
             for (histories, _), weights_P in zip(self.groups, positions.weights, strict=True)
             for history in histories
         }
+
+    def input_columns(self) -> InputColumns | None:
+        """Say which input each column of the weights belongs to.
+
+        A training that starts from another model takes weights over by it, where the two have
+        different inputs. ``None`` where a model does not say: then their inputs must be the same.
+        """
+        return None
 
     def loss(self, batch: Batch) -> Tensor:
         """What training makes small: by default the log loss.

@@ -15,6 +15,12 @@ from din_core.network.layers.attention import ActivationUnit
 from din_core.network.layers.mlp import MLP
 from din_core.network.layers.positions import attend_and_sum
 from din_core.network.models.click_model import ClickModel, HistoryGroup
+from din_core.network.models.input_columns import (
+    Block,
+    InputColumns,
+    blocks_of,
+    context_blocks,
+)
 
 if TYPE_CHECKING:
     from din_core.config import Attention, DINConfig
@@ -76,7 +82,8 @@ class DIN(ClickModel):
             sparse_gradients=sparse_gradients,
         )
         self.product_inputs = product_inputs
-        if attention == "joint":
+        self._is_joint = attention == "joint"
+        if self._is_joint:
             self.groups = [_joined(self.groups)]
         unit_options = _options(
             "attention_mlp_params", attention_mlp_params, ("dims", "activation", "use_softmax")
@@ -128,6 +135,33 @@ class DIN(ClickModel):
             interests.append(interest)
             products += [interest * target, history_sum, history_sum * target]
         return self.mlp(torch.cat([*interests, *products, *x.targets, *x.context], dim=1))
+
+    def input_columns(self) -> InputColumns:
+        """The columns of units and MLP; see :meth:`ClickModel.input_columns`."""
+        blocks: dict[str, list[Block]] = {}
+        parts: dict[str, str] = {}
+        interests: list[Block] = []
+        products: list[Block] = []
+        for number, (histories, _) in enumerate(self.groups):
+            unit = cast("ActivationUnit", self.units[number])
+            of = "all" if self._is_joint else histories[0].name
+            parts[f"units.{number}."] = f"unit of {of}."
+            blocks[f"units.{number}.mlp.{unit.mlp.first_weight}"] = [
+                block
+                for what in ("target of", "event", "difference to", "product with")
+                for block in blocks_of(what, histories)
+            ]
+            interests += blocks_of("interest in", histories)
+            if self.product_inputs:
+                for what in ("interest x target of", "sum of", "sum x target of"):
+                    products += blocks_of(what, histories)
+        blocks[f"mlp.{self.mlp.first_weight}"] = [
+            *interests,
+            *products,
+            *blocks_of("target", (target for _, targets in self.groups for target in targets)),
+            *context_blocks(self.context_features),
+        ]
+        return InputColumns(blocks, parts)
 
 
 def _joined(groups: Sequence[HistoryGroup]) -> HistoryGroup:

@@ -5,6 +5,7 @@ Shapes: B samples, P history positions of all of them, F fields, D embedding wid
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from din_core.network.features import DenseFeature
 from din_core.network.layers.mlp import MLP
 from din_core.network.models.click_model import ClickModel
+from din_core.network.models.input_columns import Block, InputColumns, blocks_of, context_blocks
 
 if TYPE_CHECKING:
     from din_core.config import PNNConfig
@@ -66,6 +68,23 @@ class PNN(ClickModel):
                 for history_sum, target in zip(history_sums, x.targets, strict=True)
             ]
         return self.mlp(torch.cat([*history_sums, *x.targets, *x.context, *products], dim=1))
+
+    def input_columns(self) -> InputColumns:
+        """The columns of the MLP; see :meth:`ClickModel.input_columns`."""
+        sums = blocks_of("sum of", self.history_features)
+        targets = blocks_of("target", (each for _, group in self.groups for each in group))
+        context = context_blocks(self.context_features)
+        if self.product_layer == "inner":
+            fields = [*sums, *targets, *(context[place] for place in self._context_fields)]
+            products = [
+                Block(f"{first.name} x {second.name}", 1)
+                for first, second in itertools.combinations(fields, 2)
+            ]
+        else:
+            products = blocks_of("product of", self.history_features)
+        return InputColumns(
+            {f"mlp.{self.mlp.first_weight}": [*sums, *targets, *context, *products]}, {}
+        )
 
     @property
     def _context_fields(self) -> list[int]:
