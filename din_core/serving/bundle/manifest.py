@@ -84,6 +84,7 @@ def about(
             for name in sorted(report.sizes)
         },
         "left_out": report.left_out,
+        **{name: saved.metadata[name] for name in ("warm_start",) if name in saved.metadata},
         "log": _row(con, sql_files.render("log_summary")),
         "splits": _rows(con, sql_files.render("split_sizes")),
         "metrics": _metrics(con),

@@ -167,6 +167,7 @@ def _training(about: Mapping[str, Any]) -> Iterator[str]:
     for each in about["splits"]:
         yield f"| {each['split']} | {each['samples']:,} | {each['positives']:,} |"
     yield ""
+    yield from _start(about.get("warm_start"))
     described = {"items": about["item_columns"], "users": about["user_columns"]}
     described["the moment"] = [
         name for name in about["context"] if name not in about["log_numbers"]
@@ -181,6 +182,27 @@ def _training(about: Mapping[str, Any]) -> Iterator[str]:
             f"Counted in the log, of training events before the moment of a request: {names}. "
             "`Ranker` counts them; to a graph they are sent, and NaN is a missing one."
         )
+        yield ""
+
+
+def _start(warm_start: Mapping[str, Any] | None) -> Iterator[str]:
+    """What the training started from, where that was another model."""
+    if not warm_start:
+        return
+    rows = ", ".join(
+        f"{taken:,} of {n_rows:,} rows of {markdown_code(table)}"
+        for table, (taken, n_rows) in warm_start["rows"].items()
+    )
+    yield f"Training started from model `{warm_start['from']}`, and took over {rows}."
+    yield ""
+    seen = warm_start["held_out_but_seen"]
+    if None in seen.values():
+        yield "It is not known whether that one was trained on what is held out here."
+        yield ""
+    elif any(seen.values()):
+        counts = " and ".join(f"{n:,} of the split {split}" for split, n in seen.items())
+        yield f"That one, or one before, was trained on positives that are held out here: {counts}."
+        yield "**The figures are too good.**"
         yield ""
 
 
