@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.busy_cases import BUSY
 from benchmarks.cases import DEFAULT, EVERY, SCALE, STEPS, Settings, run_case
 from benchmarks.gpu_cases import GPU
+from benchmarks.growth_cases import GROWTH
 from benchmarks.page import render
 from benchmarks.quality_cases import QUALITY
 from benchmarks.report import PAGE, RESULTS, add_entries, read_results, write_page
@@ -28,7 +29,7 @@ _GROUPS = {
     "busy": BUSY,
     "serving": SERVING,
     "gpu": GPU,
-    "all": tuple(case for case in EVERY if case not in (*GPU, *QUALITY)),
+    "all": tuple(case for case in EVERY if case not in (*GPU, *QUALITY, *GROWTH)),
 }
 
 

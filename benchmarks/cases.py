@@ -13,11 +13,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_cases, gpu_cases, language_cases, quality_cases, serving_cases
+from benchmarks import (
+    busy_cases,
+    gpu_cases,
+    growth_cases,
+    language_cases,
+    quality_cases,
+    serving_cases,
+)
 from benchmarks.bench import FEW, GROCERY, QUICK, Bench, Settings, Tell
 from benchmarks.busy_cases import BUSY
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
 from benchmarks.gpu_cases import GPU
+from benchmarks.growth_cases import GROWTH
 from benchmarks.language_cases import LANGUAGES
 from benchmarks.machine import describe_machine
 from benchmarks.quality_cases import QUALITY
@@ -27,7 +35,18 @@ from benchmarks.step_cases import PRESETS, STEPS, entries_of, sides_of
 SEQUENCES = ("sequences_grocery", "sequences_electronics")
 SCALE = ("scale_1m", "scale_10m", "scale_100m")
 TRAINING = ("training_tutorial", "training_best")
-EVERY = (*SEQUENCES, *SCALE, *TRAINING, *STEPS, *BUSY, *SERVING, *LANGUAGES, *GPU, *QUALITY)
+EVERY = (
+    *SEQUENCES,
+    *SCALE,
+    *TRAINING,
+    *STEPS,
+    *BUSY,
+    *SERVING,
+    *LANGUAGES,
+    *GPU,
+    *QUALITY,
+    *GROWTH,
+)
 DEFAULT = (*SEQUENCES, *TRAINING, *SERVING)
 
 _SCALE_MEMORY_LIMIT = "6GB"
@@ -64,6 +83,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return bench.gpu(case)
         if case in QUALITY:
             return bench.quality()
+        if case in GROWTH:
+            return [bench.growth()]
         return bench.training(case)
 
 
@@ -202,6 +223,12 @@ class _Cases(Bench):
         # A run of each seed: what is repeated is the seed, not the run.
         one_run = {name: [self._once(name, *side)] for name, side in sides.items()}
         return quality_cases.entries_of(shape, one_run)
+
+    def growth(self) -> Entry:
+        """A model each day of a growing log, from random weights and from the one before."""
+        log, shape = self._log("sequences_grocery")
+        sides = growth_cases.sides_of(str(log), quick=self.settings.quick)
+        return growth_cases.entry_of(shape, self._alternate(sides, default_repeats=1))
 
     def training(self, case: str) -> list[Entry]:
         """Training steps, ours in both precisions where the processor has them, and theirs."""

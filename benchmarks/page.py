@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks import (
     busy_cases,
     gpu_cases,
+    growth_cases,
     language_cases,
     quality_cases,
     serving_cases,
@@ -91,6 +92,14 @@ _ABOUT_QUALITY = (
     "samples; what it chooses, it chooses on validation: the weight of popularity beside its own "
     "score, a strength, a number of rounds or epochs. Means over the seeds. The logarithm of the "
     "popularity is added where the table says so."
+)
+
+
+_ABOUT_GROWTH = (
+    "The log begins with 70% of its rows, by time, and grows in ten days of 3% each; a row of the "
+    "table is one. Test rows are those of that day's log, split by leave-one-out; the day's "
+    "are those whose event came on that day. CPU is processor time of the training alone, over all "
+    "threads. The warm chain began with the cold model of the day before the first."
 )
 
 
@@ -297,6 +306,17 @@ def _quality(entries: Sequence[Mapping[str, Any]]) -> str:
     return _table(head, rows) + "\n\n" + _bullets([_ABOUT_QUALITY])
 
 
+def _growth(entries: Sequence[Mapping[str, Any]]) -> str:
+    [entry] = entries
+    if "days" not in entry:
+        return _bullets([f"`growth`: {entry['outcome']}"])
+    head = ("day", "items known", "test AUC, cold", "warm", "of the day's rows, cold", "warm")
+    table = _table((*head, "CPU, cold", "CPU, warm", "ratio"), growth_cases.rows_of(entry))
+    options = ", ".join(f"`{name}: {value}`" for name, value in entry["warm"]["warm"].items())
+    how = f"Cold is the preset `{entry['preset']}`; warm is the same with {options}."
+    return table + "\n\n" + _bullets([how, _ABOUT_GROWTH])
+
+
 def _noise(entry: Mapping[str, Any]) -> str:
     """All repeats, and how busy the machine was: what a reader needs to judge the medians."""
     spread = [
@@ -366,4 +386,5 @@ SECTIONS: tuple[tuple[str, str, Callable[[Sequence[Mapping[str, Any]]], str]], .
     ("languages", "The same graph from another language", _languages),
     ("gpu_", "On a GPU", _gpu),
     ("quality", "Accuracy beside what people would pick instead", _quality),
+    ("growth", "A log that grows: from random weights, or from the model before", _growth),
 )

@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks import (
     busy_sides,
     gpu_sides,
+    growth_sides,
     language_sides,
     quality_sides,
     sequence_sides,
@@ -42,6 +43,7 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         serving_sides.rank_requests,
         language_sides.ask_in_languages,
         quality_sides.quality,
+        growth_sides.growth,
     )
 }
 
