@@ -105,6 +105,8 @@ def has_step(run: dg.DagsterRun, step: str) -> bool:
     return not run.asset_selection or not run.asset_selection.isdisjoint(
         catalogue.MADE_BY.get(step, ())
     )
+
+
 def source_of_next_run(store: StoreResource, run_config: Mapping[str, Any] | None = None) -> Source:
     """Return what a run would read that started now. The pipeline's database is not opened.
 

@@ -148,7 +148,7 @@ OPTIONS = [
 def test_options_that_are_shown_exist(block):
     given = yaml.safe_load(block.text)
     given["ops"] = {step: of for step, of in given.get("ops", {}).items() if step != "ablation"}
-    refresh_config.check(given, defs.resolve_job_def("all_assets"))
+    refresh_config.check(given, defs.resolve_job_def("full_run"))
 
 
 QUERIES = [each for each in documents.blocks("sql") if each.page != "docs/analysts.md"]
