@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import dagster as dg
+import duckdb
 
 from din_assets.assets import ingest, publication
 from din_assets.making import facts, versions
 from din_assets.making.artifact_assets import POINTED_TO
 from din_assets.making.materialization import model_of
 from din_assets.runs.resources import StoreResource
-from din_assets.starting import refresh_config, run_start
+from din_assets.starting import refresh_config
 from din_assets.starting.refresh_config import RunConfig
 from din_core import manifests, store
 from din_core.datasets.named_logs import NotFetchedError

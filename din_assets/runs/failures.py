@@ -9,7 +9,6 @@ import dagster as dg
 from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
 from din_core.errors import DinError
 
-
 #: How often a step that reads or publishes a file is tried again.
 IO_RETRIES = 2
 _WAIT_SECONDS = 5

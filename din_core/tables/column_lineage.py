@@ -18,6 +18,7 @@ from din_core.config import SourceConfig
 from din_core.store import sql_files
 from din_core.tables import sequences
 from din_core.tables.lineage import Sources, UnreadableQueryError, column_sources, head_of, lineage
+from din_core.tables.lineage.plausible_contexts import HANDED_TO_ONE
 from din_core.tables.template_context import TemplateContext
 
 TABLE = "column_lineage"
@@ -107,9 +108,8 @@ def _by_sql(
     if context is not None and len(file.paths) > 1:
         variant = sequences.negatives_variant(context)
     head = head_of(sql_files.path_of(name, variant=variant))
-    query = sql_files.render(
-        name, variant=variant, **({} if context is None else context.variables())
-    )
+    variables = {} if context is None else context.variables()
+    query = sql_files.render(name, variant=variant, **{**HANDED_TO_ONE, **variables})
     there = store.relations(con)
     columns_of = {each: list(store.column_types(con, each)) for each in file.reads & there.keys()}
     spelt = {

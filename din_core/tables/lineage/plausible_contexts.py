@@ -48,6 +48,16 @@ _STAGED = (
 )  # fmt: skip
 
 
+#: What is handed to one kind of file alone: to `split_moment`, to `known_ids`, and to the checks.
+#: What a file reads does not hang on these numbers.
+HANDED_TO_ONE: Mapping[str, Any] = {
+    "millionths": 800_000,
+    "load": 1,
+    "one_user_in": 1,
+    "max_rows": 10_000,
+}
+
+
 @functools.cache
 def plausible_contexts() -> Sequence[Mapping[str, Any]]:
     """Return the variables of each, with every one that any file of ``sql/`` takes."""
@@ -55,12 +65,7 @@ def plausible_contexts() -> Sequence[Mapping[str, Any]]:
         {
             **_of_the_source(number).variables(),
             **_of_the_tables(number).variables(),
-            # What is handed to one kind of file alone: to `split_moment`, to `known_ids`, and to
-            # the checks.
-            "millionths": 800_000,
-            "load": 1,
-            "one_user_in": 1,
-            "max_rows": 10_000,
+            **HANDED_TO_ONE,
             "with_times": number % 2 == 0,
         }
         for number in range(len(_LABELLED))
