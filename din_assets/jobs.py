@@ -19,6 +19,7 @@ def _job(
     selection: dg.AssetSelection,
     description: str,
     *,
+    part: str,
     config: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Any:
@@ -27,7 +28,7 @@ def _job(
         selection=selection,
         description=description,
         config=config,
-        tags={"din/job": name, **(tags or {})},
+        tags={"din/part": part, **(tags or {})},
     )
 
 
@@ -39,28 +40,33 @@ full_run = _job(
     dg.AssetSelection.all(),
     "From the raw log to the trained model, its figures, the bundle and the database for analysts; "
     f"{_ORDER}. `din run` makes of it only what changed.",
+    part="everything",
 )
 data_only = _job(
     "data_only",
     _GROUPS("ingest", "sequences"),
     "Read the log and make the tables up to the samples; no model is trained, nothing published.",
+    part="data",
 )
 train_only = _job(
     "train_only",
     _GROUPS("training"),
     "Train the model on the samples that there are. Figures, bundle and published database stay "
     "those of the model before, until `evaluate` and `publish` have run.",
+    part="training",
 )
 evaluate = _job(
     "evaluate",
     _GROUPS("evaluation"),
     "Ask the current model about the test split: figures with intervals, ranks, explanations.",
+    part="evaluation",
 )
 publish = _job(
     "publish",
     _GROUPS("delivery"),
     "Export the current model, make its bundle and its pictures, and publish the database for "
     "analysts.",
+    part="delivery",
 )
 
 #: A job for each preset: its launchpad opens with the preset's options filled in.
@@ -70,6 +76,7 @@ of_presets = [
         dg.AssetSelection.all(),
         f"{FULL_RUN} with the preset `{name}`: {preset_files.says(name)} Steps that it does not "
         "name keep the options of the last run.",
+        part="everything",
         config=preset_files.read(name),
         tags={PRESET_TAG: name},
     )

@@ -16,9 +16,9 @@ from dagster._core.execution.api import execute_run_iterator
 
 from din_assets.command.changes import State, own_reasons, read_state, reasons_of_inputs
 from din_assets.runs import choices, executor
+from din_assets.runs.failures import explanation
 from din_assets.runs.last_run import Options, Settled
 from din_assets.runs.resources import StoreResource
-from din_assets.runs.story import explanation
 from din_assets.starting import refresh_config
 from din_assets.starting.refresh_config import RunConfig
 from din_core.errors import DinError
@@ -181,9 +181,16 @@ class _Run:
             job,
             run_config=refresh_config.for_steps(self._pass.run_config, self._wanted),
             asset_selection={key for step in self._wanted.values() for key in step.keys},
-            tags=dict(job.run_tags),
+            tags={**job.run_tags, "din/reasons": self._why_at_all()},
         )
         return run, execute_run_iterator(InMemoryJob(job), run, instance)
+
+    def _why_at_all(self) -> str:
+        """What set the run off, for the list of runs: no reason that only follows from others."""
+        found = (
+            why for step in self._wanted.values() for why in self._pass.reasons(step, self._before)
+        )
+        return "; ".join(dict.fromkeys(found))[:250]
 
     def _is_needed(self, name: str) -> bool:
         if self._is_stopped:

@@ -1,14 +1,15 @@
 """How the steps of a run are carried out: one after another, in the run's own process.
 
-Dagster's in-process executor does that; two things are added. A run that is interrupted in the
-terminal counts as cancelled, and not as failed. And a step may turn out to be spared once the steps
+Dagster's in-process executor does that; three things are added. A run that is interrupted in the
+terminal counts as cancelled, and not as failed. One that is refused before its first step fails
+with the sentence that says why. And a step may turn out to be spared once the steps
 above it have come out: it is skipped then, and what lies below it goes on.
 """
 
 from collections.abc import Callable, Iterator
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterResourceFunctionError
 from dagster._core.events import DagsterEvent
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
@@ -36,6 +37,11 @@ class InterruptibleExecutor(InProcessExecutor):
             run = plan_context.instance.get_run_by_id(plan_context.run_id)
             if run is not None and run.status == dg.DagsterRunStatus.STARTED:
                 plan_context.instance.report_run_canceling(run, message=INTERRUPTED)
+            raise
+        except DagsterResourceFunctionError as error:
+            # The run's page shows an error's own message first, and Dagster's says nothing.
+            if isinstance(error.user_exception, dg.Failure):
+                raise error.user_exception from None
             raise
 
     def _events(

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 from collections.abc import Generator
+from typing import Any
 
 import dagster as dg
 
@@ -48,3 +49,23 @@ def as_dagster_failures(*, io_retries_left: int = 0) -> Generator[None]:
         if not is_of_the_machine(error):
             raise
         raise dg.Failure(description=of_the_disk(error), allow_retries=False) from None
+
+
+def explanation(error: Any) -> str | None:
+    """Return the sentence of an error, or of one that caused it; None where nobody explained it.
+
+    Args:
+        error: As Dagster's events carry it.
+    """
+    while error is not None:
+        if error.cls_name == dg.Failure.__name__:
+            return error.message.partition(": ")[2].strip()
+        error = error.cause
+    return None
+
+
+def last_line(error: Any) -> str:
+    """Return the last line of an error that nobody explained, or of the one that caused it."""
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip().splitlines()[-1]

@@ -54,9 +54,10 @@ def tell_epoch(log: InfoLog, report: "EpochReport", *, of: str = "") -> None:
         report: The epoch.
         of: What the line begins with: which model is trained.
     """
+    auc = "" if report.val_auc is None else f", validation AUC {report.val_auc:.4f}"
     share = report.epoch / report.n_epoch
     progress = Progress(
-        share, report.eta_seconds, at_most=True, at=f"epoch {report.epoch}/{report.n_epoch}"
+        share, report.eta_seconds, at_most=True, at=f"epoch {report.epoch}/{report.n_epoch}{auc}"
     )
     tell(log, f"{of}{report.summary()}", progress)
 

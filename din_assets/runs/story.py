@@ -10,17 +10,18 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from din_assets.runs.executor import INTERRUPTED
+from din_assets.runs.failures import explanation, last_line
+from din_assets.runs.figures import duration, main_figure
 from din_assets.runs.progress import Progress, told_by
 from din_assets.runs.terminal import Terminal
 
 _SILENCE_SECONDS = 10.0
-_REDRAWN_SECONDS = 0.5
+_REDRAWN_SECONDS = 1.0
 _NAME, _FIGURE = 24, 36
 _WAITS_FOR_A_FAILED_STEP = "Dependencies for step "
 _WELL_ENDED = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_CANCELED)
@@ -185,7 +186,7 @@ class Story:
         if (step := self._step) is None:
             return ""
         now = time.monotonic()
-        line = f"  {step.name}: working, {now - step.began:.0f} s"
+        line = f"  {step.name}: working, {duration(now - step.began)}"
         if (progress := step.progress) is None:
             return line
         left = progress.seconds_left
@@ -195,7 +196,7 @@ class Story:
         line += f"{bar} {progress.at or f'{progress.share:.0%}'}"
         if left is not None:
             about = "at most" if progress.at_most else "about"
-            line += f", {about} {max(0.0, left - (now - step.progress_at)):.0f} s left"
+            line += f", {about} {duration(left - (now - step.progress_at))} left"
         return line
 
     def _count(self, evaluation: Any) -> None:
@@ -239,7 +240,7 @@ class Story:
         self._say(self.terminal.styled(f"{event.step_key:<{_NAME}} failed", "red"))
         if sentence is None:
             self._say(record.getMessage())
-            sentence = f"{_last_line(error)} (the stack is above)"
+            sentence = f"{last_line(error)} (the stack is above)"
         self.failures[event.step_key or ""] = sentence
 
     def _run_failed(self, event: Any, record: logging.LogRecord) -> None:
@@ -249,7 +250,7 @@ class Story:
             sentence = explanation(data.error)
             if sentence is None and data.first_step_failure_event is None:
                 self._say(record.getMessage())
-                sentence = f"{_last_line(data.error)} (the stack is above)"
+                sentence = f"{last_line(data.error)} (the stack is above)"
             if sentence is not None and sentence not in self.failures.values():
                 self.failures[""] = sentence
         elif data.error is not None:
@@ -265,52 +266,3 @@ class Story:
     def _say(self, text: str) -> None:
         self._said_at = time.monotonic()
         self.terminal.write(text)
-
-
-def main_figure(metadata: Mapping[str, dg.MetadataValue]) -> str:
-    """Return what stands beside an asset's name: its AUC, its rows or its size; empty if neither.
-
-    Args:
-        metadata: That of its materialization.
-    """
-    values = {name: value.value for name, value in metadata.items()}
-    if isinstance(auc := values.get("auc"), float):
-        popularity = values.get("popularity_auc")
-        beside = f", popularity {popularity:.4f}" if isinstance(popularity, float) else ""
-        return f"test AUC {auc:.4f}{beside}"
-    if isinstance(auc := values.get("val_auc"), float):
-        return f"validation AUC {auc:.4f}, epoch {values.get('best_epoch')}"
-    if isinstance(rows := values.get("dagster/row_count"), int):
-        return f"{rows:,} row{'' if rows == 1 else 's'}"
-    if isinstance(path := values.get("path"), str):
-        return _size(Path(path))
-    return ""
-
-
-def _size(path: Path) -> str:
-    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    size = float(sum(file.stat().st_size for file in files))
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} GB"
-
-
-def explanation(error: Any) -> str | None:
-    """Return the sentence of an error, or of one that caused it; None where nobody explained it.
-
-    Args:
-        error: As Dagster's events carry it.
-    """
-    while error is not None:
-        if error.cls_name == dg.Failure.__name__:
-            return error.message.partition(": ")[2].strip()
-        error = error.cause
-    return None
-
-
-def _last_line(error: Any) -> str:
-    while error.cause is not None:
-        error = error.cause
-    return error.message.strip().splitlines()[-1]

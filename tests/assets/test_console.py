@@ -1,4 +1,4 @@
-"""What a terminal shows: an explained failure once, at the end; the unforeseen with its stack."""
+"""What a terminal shows of a run: a line an asset, warnings, a failure as its last line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,22 @@ def test_missing_file_is_said_once_in_the_last_line(pipeline, monkeypatch, capsy
     shown = lines(capsys)
     assert "/nowhere/log.csv" in shown[-1]
     assert sum("/nowhere/log.csv" in line for line in shown) == 1
-    assert len(shown) == 3, shown  # the step failed, the run failed, why
+    assert len(shown) == 1, shown
+
+
+def test_each_asset_is_a_line_with_its_main_figure_and_its_time(
+    pipeline, write_csv, monkeypatch, capsys
+):
+    rows = [f"{user},{item},{10 * user + item},{item % 2}" for user in (1, 2) for item in range(4)]
+    read(pipeline, monkeypatch, str(write_csv(*rows, ",3,9,1")))
+    pipeline.config["loggers"] = {"console": {"config": {"log_level": "INFO"}}}
+    assert pipeline.run(*INGESTION, "users").success
+    figures = {line[:24].strip(): line[24:] for line in lines(capsys) if line.endswith(" s")}
+    assert {asset: line.split("  ")[0].strip() for asset, line in figures.items()} == {
+        "interactions": "8 rows",
+        "rejected_rows": "1 row",
+        "users": "2 rows",
+    }
 
 
 def test_run_that_names_no_logger_writes_the_same_short_log(pipeline, monkeypatch, capsys):
@@ -37,18 +52,17 @@ def test_run_that_names_no_logger_writes_the_same_short_log(pipeline, monkeypatc
     assert pipeline.run(*INGESTION, config=quiet).success
     shown = lines(capsys)
     assert any("source: the synthetic log" in line for line in shown)
-    assert not [line for line in shown if " - DEBUG - " in line]
+    assert not [line for line in shown if "DEBUG" in line or "STEP_" in line]
     monkeypatch.setenv("DIN_CSV", "/nowhere/log.csv")
     assert not pipeline.run(*INGESTION, config=quiet).success
-    shown = [line for line in lines(capsys) if " - WARNING - " not in line]
-    assert shown[-1] == "interactions: /nowhere/log.csv: there is no such file (DIN_CSV names it)"
-    assert len(shown) == 3, shown  # the step failed, the run failed, why
+    shown = [line for line in lines(capsys) if not line.startswith("WARNING ")]
+    assert shown == ["/nowhere/log.csv: there is no such file (DIN_CSV names it)"]
 
 
 def test_level_that_a_run_names_is_its_level(pipeline, capsys):
     loud = {"ops": {}, "loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
     assert pipeline.run(*INGESTION, config=loud).success
-    assert [line for line in lines(capsys) if " - STEP_SUCCESS - " in line]
+    assert [line for line in lines(capsys) if line.startswith("DEBUG ") and "STEP_SUCCESS" in line]
 
 
 def test_every_failed_step_says_why(pipeline, capsys):
@@ -113,7 +127,7 @@ def test_failed_check_that_only_warns_is_a_warning_line_with_what_it_found(
     assert pipeline.run(*made).success
     warnings = [line for line in lines(capsys) if "events_ties_in_time" in line]
     assert len(warnings) == 1
-    assert " - WARNING - " in warnings[0]
+    assert warnings[0].startswith("WARNING events: events_ties_in_time: ")
     assert "1 finding, for example n_ties=6, n_events=6, percent=100. " in warnings[0]
     assert "a leave-one-out test measures the file's order" in warnings[0]
     assert "What to do: Give the log exact times" in warnings[0]
