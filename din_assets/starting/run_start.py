@@ -59,7 +59,7 @@ def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
     """
     with as_dagster_failures():
         refresh_config.check_names(run.run_config)
-        asked = _asked(run, folder)
+        asked = asked_for(run, folder)
         refresh_config.check_remembered(asked)
         if kept := [step for step in asked.remembered_steps() if has_step(run, step)]:
             log.info(f"options of the last run ({asked.place}): {', '.join(kept)}")
@@ -67,7 +67,7 @@ def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
             refuse_missing(asked.source(paths.source_csv(), None))
 
 
-def _asked(run: dg.DagsterRun, folder: Path) -> choices.Choices:
+def asked_for(run: dg.DagsterRun, folder: Path) -> choices.Choices:
     """What a run is asked for; with a preset, other steps keep their options."""
     is_preset = preset_files.TAG in run.tags
     return choices.of_run(run.run_config, folder, keeps_others=is_preset)
@@ -83,7 +83,7 @@ def settle(run: dg.DagsterRun, store: StoreResource, log: Log) -> Settled:
         OptionsError: The run reads no source, and an option does not go with the log that was read.
         StoreError: The pipeline's database is damaged.
     """
-    asked = _asked(run, store.folder)
+    asked = asked_for(run, store.folder)
     with contextlib.ExitStack() as stack:
         con = None
         if store.pipeline_path.is_file():

@@ -154,7 +154,10 @@ def test_checks_are_counted_and_those_that_failed_are_named():
         ({"dagster/row_count": dg.MetadataValue.int(121_892)}, "121,892 rows"),
         ({"dagster/row_count": dg.MetadataValue.int(1)}, "1 row"),
         (
-            {"auc": dg.MetadataValue.float(0.84361), "popularity_auc": dg.MetadataValue.float(0.678)},
+            {
+                "auc": dg.MetadataValue.float(0.84361),
+                "popularity_auc": dg.MetadataValue.float(0.678),
+            },
             "test AUC 0.8436, popularity 0.6780",
         ),
         (
