@@ -15,7 +15,7 @@ class PublishingConfig:
 
     publish: Publish = option(
         "auto",
-        "auto publishes a model unless its AUC is significantly below that of the published one "
-        "on the same test rows (paired bootstrap over users); always publishes it, never leaves "
-        "the published one.",
+        "Whether the model takes the place of the published one: 'auto' unless its AUC is "
+        "significantly below that one's on the same test rows (paired bootstrap over users), "
+        "'always', or 'never'.",
     )
