@@ -29,11 +29,12 @@ def _model_versions(
     context: dg.AssetExecutionContext, store: StoreResource, config: ModelVersionsConfig
 ) -> Iterator[dg.MaterializeResult]:
     """Judge the current bundle, and let ``current`` lead to the one that is served."""
-    from din_core.serving.publication import judgement
+    from din_core.serving.publication import history, judgement
 
     chosen = choices.chosen(context, store.settled, config).model_dump()
     with as_dagster_failures(), store.settled.unless_refused(NAME):
         with store.transaction() as con:
+            history.take_over(con, store.published_path)
             before = ledger.entries(con).get(NAME)
             judged = judgement.judge(
                 con,

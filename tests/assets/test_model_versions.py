@@ -48,13 +48,14 @@ class House:
     csv: Path
     options: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SMALL_RUN["ops"]))
 
-    def run(self, model=None, publish=None, **kwargs):
+    def run(self, model=None, publish=None, base_rate=None, **kwargs):
         """Make what changed; return it with its reasons."""
         ops = copy.deepcopy(self.options)
         ops["interactions"] = {"config": {}}
         ops["attention_weights"] = {"config": {"n_users": 2}}
         ops["test_rankings"] = {"config": {"all_items_positives": 0, "sampled_positives": 0}}
-        ops["test_auc"] = {"config": {"allow_no_better_than_popularity": True}}
+        judged = {"allow_no_better_than_popularity": True, "base_rate": base_rate}
+        ops["test_auc"] = {"config": judged}
         if model is not None:
             self.options["din_model"]["config"].update(model)
             ops["din_model"]["config"].update(model)
@@ -239,13 +240,16 @@ def test_better_model_takes_the_place_and_one_can_go_back(two, house, capsys):
 
     # No later run brings back what was left.
     assert house.run() == {}
-    house.run(everything=True)
+    house.run(base_rate=0.1)
+    assert house.model() == other
+    assert house.bundle() != bundle  # the same model, in a bundle that knows the base rate
     assert house.current() == good
+    assert "somebody went back" in house.tables()[1][-1].reason
 
     assert cli.main(["models"]) == 0
     listed = capsys.readouterr().out.splitlines()[1:]
     assert listed[0].startswith(other[:12])
-    assert ["published" in line for line in listed] == [False, False, True]
+    assert ["published" in line for line in listed] == [False, False, False, True]
     assert "refused" in next(line for line in listed if line.startswith(worse[:12]))
 
 

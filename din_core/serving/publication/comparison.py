@@ -18,7 +18,7 @@ from din_core.metrics import ScoredSamples
 from din_core.metrics.registry import OF_A_MODEL
 from din_core.serving.agreement import rows_to_ask
 from din_core.serving.ranker import Ranker
-from din_core.store import sql_files
+from din_core.store import ledger, sql_files
 from din_core.tables import recorded_choices
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def doubt(con: duckdb.DuckDBPyConnection, bundle: Bundle) -> str | None:
         con: Connection to the pipeline's database.
         bundle: The bundle.
     """
-    made = store.ledger.entries(con)
+    made = ledger.entries(con)
     was: dict[str, dict[str, Any]] = bundle.about.get("options", {})
     for asset in _SPLITTING:
         now = dict(made[asset].options) if asset in made else {}

@@ -6,10 +6,12 @@ so that nothing else has to be kept in step with them.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import duckdb
@@ -219,6 +221,23 @@ def add(
     _create(con, "publications", _PUBLICATIONS, rows)
 
 
+def take_over(con: duckdb.DuckDBPyConnection, published: Path) -> None:
+    """Take both tables from the published copy where the pipeline's database has none.
+
+    So the history outlives a database that was damaged or moved away.
+
+    Args:
+        con: Connection to the pipeline's database, in a transaction.
+        published: The analysts' file; where there is none, nothing is taken.
+    """
+    if "publications" in store.relations(con) or not published.is_file():
+        return
+    with contextlib.suppress(store.StoreError, duckdb.Error):
+        with store.connect(published, read_only=True) as copy:
+            judged, decided = model_versions(copy), publications(copy)
+        add(con, judged=judged, decided=decided)
+
+
 def _row(of: ModelVersion) -> dict[str, Any]:
     nothing = Interval(None)
     figures = {
@@ -246,14 +265,11 @@ def _ends(interval: Interval) -> dict[str, float | None]:
 
 
 def _version(row: Mapping[str, Any]) -> ModelVersion:
-    said = {name: json.loads(row[name] or "{}") for name in _JSON}
-    plain = {name: row[name] for name in _VERSIONS.names if name in _PLAIN}
+    said: dict[str, Any] = {name: json.loads(row[name] or "{}") for name in _JSON}
+    said["metrics"] = {name: Interval(**each) for name, each in said["metrics"].items()}
     difference = (row[f"auc_difference{end}"] for end in ("", "_low", "_high"))
-    return ModelVersion(
-        **plain,
-        **{**said, "metrics": {name: Interval(**each) for name, each in said["metrics"].items()}},
-        auc_difference=Interval(*difference),
-    )
+    plain = {name: row[name] for name in _PLAIN}
+    return ModelVersion(**plain, **said, auc_difference=Interval(*difference))
 
 
 _PLAIN = frozenset(ModelVersion.__dataclass_fields__) - {*_JSON, "auc_difference"}
