@@ -20,12 +20,12 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
         "--bundle",
         metavar="DIR",
         type=Path,
-        help="the bundle's folder; by default the one that the last run made",
+        help="the bundle's folder; by default the published one",
     )
 
 
 def bundle_folder(named: Path | None) -> Path:
-    """Return the folder of the bundle: the one that is named, or that of the last run."""
+    """Return the folder of the bundle: the one that is named, or the published one."""
     return named if named is not None else home() / "artifacts" / "bundle" / "current"
 
 

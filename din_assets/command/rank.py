@@ -27,7 +27,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "rank",
         help="the best items for a user",
-        description="The best items for a user, by the bundle that the last run made. Without "
+        description="The best items for a user, by the published bundle. Without "
         "--history it goes by the user's latest events in the log.",
     )
     parser.add_argument("--user", metavar="ID", help="the user; a new one is welcome")

@@ -5,6 +5,7 @@ One log in which users keep to one of two categories, and models that learn that
 
 import copy
 import json
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from din_assets.command import cli
 from din_assets.command.refresh import RefreshFailedError, refresh
+from din_assets.runs import paths
 from din_core.serving import Ranker
 from din_core.serving.publication import history, judgement
 from din_core.store import artifacts, ledger
@@ -385,6 +387,21 @@ def test_two_models_are_compared_in_json(two, house, capsys):
         "published",
         "refused",
     ]
+
+
+def test_document_says_what_can_be_run(house, capsys):
+    text = (paths.project_root() / "docs" / "models.md").read_text(encoding="utf-8")
+    [query] = re.findall(r"```sql\n(.*?)```", text, flags=re.S)
+    with duckdb.connect(str(house.home / "warehouse.duckdb"), read_only=True) as con:
+        rows = con.execute(query).fetchall()
+    assert [row[1] for row in rows] == ["published", "refused"]
+    commands = re.findall(r"^\$ \.venv/bin/din (.*?) +#", text, flags=re.M)
+    assert len(commands) == 6
+    for command in commands:
+        words = command.replace("3f2a", house.model()[:6]).replace("91c0", house.current()[:6])
+        assert cli.main(words.split()) == 0, command
+        assert capsys.readouterr().out
+    assert house.current() == house.tables()[1][0].bundle_version
 
 
 @pytest.mark.parametrize(
