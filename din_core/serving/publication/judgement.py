@@ -1,19 +1,17 @@
-"""Whether a candidate takes the place of the published model, and the row that says so."""
+"""A candidate is judged: what is decided (:mod:`.decision`) goes to the tables, then to the link."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from din_core import manifests
-from din_core.errors import DinError, WrongRequestError
+from din_core.errors import DinError
 from din_core.evaluation.intervals import Interval
-from din_core.serving.bundle.contents import Bundle, BundleError
-from din_core.serving.publication import comparison, history
-from din_core.serving.publication.comparison import Paired
+from din_core.serving.bundle.contents import Bundle
+from din_core.serving.publication import history
+from din_core.serving.publication.decision import Case, Decision, decide, standing_decision
 from din_core.serving.publication.history import SHORT, Action, ModelVersion, Publication
 from din_core.store import artifacts, ledger, sql_files
 
@@ -22,29 +20,9 @@ if TYPE_CHECKING:
 
     from din_core.config import Publish
 
-_JUDGED: tuple[Action, ...] = ("published", "refused")
-_WAYS = "`publish: always` (ops: model_versions: config) or `din rollback {version}` publishes it"
-
 
 class OutdatedBundleError(DinError):
     """The bundle belongs to another model or to other data than the tables do."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What became of a candidate.
-
-    Attributes:
-        publish: Whether it takes the place of the published one.
-        reason: Why, in a sentence.
-        paired: How it compares with the published one, where that was looked at.
-        compared_with: Version of that one's bundle.
-    """
-
-    publish: bool
-    reason: str
-    paired: Paired | None = None
-    compared_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,13 +32,11 @@ class Judged:
     Attributes:
         row: Its row, as it is made now; the table keeps the one of its first judgement.
         decision: What was decided.
-        is_new: Whether it was decided now, and not found decided.
         served: Version of the bundle that is served; None where none is.
     """
 
     row: ModelVersion
     decision: Decision
-    is_new: bool
     served: str | None
 
     @property
@@ -101,28 +77,6 @@ class Judged:
         return {name: value for name, value in shown.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class _Case:
-    """What a decision goes by.
-
-    Attributes:
-        root: The artifacts' root.
-        bundle: The candidate.
-        model_version: Data version of its model.
-        publish: The option.
-        decided: All decisions so far.
-        standing: What is published; None where nothing is.
-    """
-
-    root: Path
-    bundle: Bundle
-    model_version: str
-    publish: Publish
-    decided: tuple[Publication, ...]
-    standing: str | None
-    now: datetime.datetime = field(default_factory=history.now)
-
-
 def judge(
     con: duckdb.DuckDBPyConnection,
     root: Path,
@@ -150,10 +104,10 @@ def judge(
     case = _case(con, root, publish)
     served = history.served(case.decided)
     same_option = options_before is not None and options_before.get("publish") == publish
-    if (decision := _standing_decision(case, same_option=same_option)) is not None:
+    if (decision := standing_decision(case, same_option=same_option)) is not None:
         row = _row(con, case, decision)
-        return Judged(row, decision, is_new=False, served=served and served.bundle_version)
-    decision = _decide(con, case)
+        return Judged(row, decision, served and served.bundle_version)
+    decision = decide(con, case)
     action: Action = "published" if decision.publish else "refused"
     row = _row(con, case, decision)
     publication = Publication(
@@ -165,23 +119,7 @@ def judge(
     )
     history.add(con, judged=[row], decided=[publication])
     served = history.served((*case.decided, publication))
-    return Judged(row, decision, is_new=True, served=served and served.bundle_version)
-
-
-def _standing_decision(case: _Case, *, same_option: bool) -> Decision | None:
-    """Return what was decided about this very bundle before, where that stands."""
-    served = history.served(case.decided)
-    last = next((each for each in reversed(case.decided) if each.action in _JUDGED), None)
-    if last is None:
-        return None
-    is_last = last.bundle_version == case.bundle.version
-    if served is not None and served.bundle_version == case.bundle.version:
-        was_published = is_last and last.action == "published"
-        return Decision(True, last.reason if was_published else "it is published already")
-    can_be_served = served is None or _damage(case, served.bundle_version) is None
-    if is_last and same_option and can_be_served:
-        return Decision(last.action == "published", last.reason)
-    return None
+    return Judged(row, decision, served and served.bundle_version)
 
 
 def point_to_served(root: Path, served: str | None) -> None:
@@ -195,7 +133,7 @@ def point_to_served(root: Path, served: str | None) -> None:
         artifacts.point_to(root / "bundle" / served)
 
 
-def _case(con: duckdb.DuckDBPyConnection, root: Path, publish: Publish) -> _Case:
+def _case(con: duckdb.DuckDBPyConnection, root: Path, publish: Publish) -> Case:
     made = ledger.entries(con)
     entry = ledger.entry(con, "bundle")
     if changed := ledger.changed_inputs(made, "bundle"):
@@ -208,92 +146,10 @@ def _case(con: duckdb.DuckDBPyConnection, root: Path, publish: Publish) -> _Case
     served = history.served(decided)
     # Before the first decision an earlier version of this program may have published one.
     standing = served.bundle_version if served else artifacts.pointed_to(root, "bundle")
-    return _Case(root, Bundle.open(folder), entry.inputs["din_model"], publish, decided, standing)
+    return Case(root, Bundle.open(folder), entry.inputs["din_model"], publish, decided, standing)
 
 
-def _damage(case: _Case, version: str) -> str | None:
-    return manifests.damage_of(case.root / "bundle" / version)
-
-
-def _decide(con: duckdb.DuckDBPyConnection, case: _Case) -> Decision:
-    if case.standing is None:
-        first = "it is the first model"
-        return _by_option(case, Decision(True, first))
-    if case.standing == case.bundle.version:
-        return Decision(True, "it is published already")
-    if damage := _damage(case, case.standing):
-        return _by_option(case, Decision(True, f"what was published cannot be served ({damage})"))
-    folder = case.root / "bundle" / case.standing
-    standing, short = case.standing, case.standing[:SHORT]
-    try:
-        published = Bundle.open(folder)
-        if _model_of(published) == case.model_version:
-            same = f"it is the model of the published bundle {short}, bundled anew"
-            return _by_option(case, Decision(True, same))
-        paired = comparison.with_current(con, folder)
-    except (BundleError, WrongRequestError) as error:
-        reason = (
-            f"the published bundle {short} cannot be asked about this log's test rows ({error})"
-        )
-        return _by_option(case, Decision(True, reason))
-    doubt = comparison.doubt(con, published)
-    return _by_option(case, _by_difference(case, paired, standing, doubt))
-
-
-def _by_difference(case: _Case, paired: Paired, standing: str, doubt: str | None) -> Decision:
-    told = f"{paired.sentence()}, against the published bundle {standing[:SHORT]}"
-    high = paired.difference.high
-    if high is None:
-        return Decision(True, f"{told}: too little to tell them apart", paired, standing)
-    if high >= 0:
-        return Decision(True, f"{told}: not significantly worse", paired, standing)
-    if doubt is not None:
-        told += (
-            f"; mind that the published one may have been trained on rows that are test rows now: "
-            f"{doubt}"
-        )
-    way = _WAYS.format(version=case.bundle.version[:SHORT])
-    return Decision(False, f"{told}: significantly worse. {way} all the same", paired, standing)
-
-
-def _by_option(case: _Case, by_figures: Decision) -> Decision:
-    """Let the option and what a person decided before have their say."""
-    way = _WAYS.format(version=case.bundle.version[:SHORT])
-    if case.publish == "never":
-        reason = f"`publish: never` ({by_figures.reason}). {way}"
-        return Decision(False, reason, by_figures.paired, by_figures.compared_with)
-    if case.publish == "always":
-        reason = f"`publish: always` ({by_figures.reason})"
-        return Decision(True, reason, by_figures.paired, by_figures.compared_with)
-    served = history.served(case.decided)
-    rolled_back = (
-        served is not None
-        and served.action == "rolled back"
-        and served.model_version != case.model_version
-        and any(
-            each.action == "published" and each.model_version == case.model_version
-            for each in case.decided
-        )
-    )
-    if (
-        by_figures.publish
-        and rolled_back
-        and served
-        and _damage(case, served.bundle_version) is None
-    ):
-        reason = (
-            f"the model was published before, and {served.decided_at:%Y-%m-%d %H:%M} UTC somebody "
-            f"went back to {served.bundle_version[:SHORT]}. {way} again"
-        )
-        return Decision(False, reason, by_figures.paired, by_figures.compared_with)
-    return by_figures
-
-
-def _model_of(bundle: Bundle) -> str | None:
-    return bundle.about.get("data_versions", {}).get("din_model")
-
-
-def _row(con: duckdb.DuckDBPyConnection, case: _Case, decision: Decision) -> ModelVersion:
+def _row(con: duckdb.DuckDBPyConnection, case: Case, decision: Decision) -> ModelVersion:
     about = case.bundle.about
     [(first_file, n_files, n_samples, n_users)] = con.execute(
         sql_files.render("judged_log")
