@@ -1,4 +1,4 @@
-"""A candidate is judged: what is decided (:mod:`.decision`) goes to the tables, then to the link."""
+"""A candidate is judged: what is decided (:mod:`.decision`) goes to the tables and the link."""
 
 from __future__ import annotations
 
