@@ -140,10 +140,10 @@ def _svg(
         marks.append(
             f'<text x="{_LEFT - 4}" y="{frame.y(y) + 4:.1f}" text-anchor="end">{y:.3f}</text>'
         )
-    for x in dict.fromkeys(frame.across):
+    for x, anchor in {frame.across[0]: "start", frame.across[1]: "end"}.items():
         text = f"{x:.0f}" if whole_x else f"{x:.2f}"
         marks.append(
-            f'<text x="{frame.x(x):.1f}" y="{bottom + 14}" text-anchor="middle">{text}</text>'
+            f'<text x="{frame.x(x):.1f}" y="{bottom + 14}" text-anchor="{anchor}">{text}</text>'
         )
     labels = (
         f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">'

@@ -30,7 +30,7 @@ FILE = "report.html"
 
 _TEMPLATE = "page.html.jinja"
 _OF_TWO_MODELS = ("auc", "gauc", "logloss")
-_VERSION = 12  # digits of a version that tell it from others
+_VERSION = 10  # digits of a version that tell it from others
 
 
 def render(contents: Contents) -> str:
@@ -54,6 +54,12 @@ def render(contents: Contents) -> str:
         for each in contents.comparisons
     )
     meaning = contents.meaning
+    named = [
+        (name, (*words.figure_name(name), each))
+        for name, each in sorted(whole.items(), key=_as_told)
+    ]
+    aside = {name for name, _ in named if words.is_aside(name)}
+    read_with = contents.made["interactions"].options
     drifted = sum(each["outcome"] == "drifted" for each in contents.drift)
     return (
         _environment()
@@ -72,10 +78,9 @@ def render(contents: Contents) -> str:
             score_is=ScoreMeaning(
                 meaning["score_is"], meaning["trained_rate"], meaning["base_rate"]
             ).sentence(),
-            figures=[
-                (*words.figure_name(name), each)
-                for name, each in sorted(whole.items(), key=_as_told)
-            ],
+            figures=[each for name, each in named if name not in aside],
+            more_figures=[each for name, each in named if name in aside],
+            drops_duplicates=bool(read_with.get("drop_duplicates")),
             slices=list(_slices(contents.figures)),
             changes=list(_changes(contents)),
             curves=list(_curves(contents.history)),
@@ -104,6 +109,8 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "count": lambda number: f"{number:,}",
         "figure": lambda number: "–" if number is None else f"{number:.4f}",  # noqa: RUF001
+        "valued": words.valued,
+        "difference": words.difference,
         "signed": lambda number: "–" if number is None else f"{number:+.4f}",  # noqa: RUF001
         "date": words.date,
         "conclusion": words.conclusion,

@@ -46,6 +46,7 @@ _RIVALS = {
     "base_model": "the paper's BaseModel",
     "previous_model": "the model before",
 }
+_COUNTS = ("gauc_users_left_out",)
 _LOWER_IS_BETTER = ("logloss", "normalized_entropy", "calibration_error")
 _FEW_SAMPLES = 1_000
 _MANY_REJECTED = 0.01
@@ -61,6 +62,32 @@ def figure_name(metric: str) -> tuple[str, str]:
             of = _AMONG.get(among or k, "")
             return f"{called.format(k=k)} {of}".strip(), says.format(k=k)
     return metric.replace("_", " "), ""
+
+
+def is_aside(metric: str) -> bool:
+    """Whether a figure is one of ranks that only a second look is for: not the first ten places."""
+    return metric.startswith(("hr_at_", "ndcg_at_")) and "_at_10_" not in metric
+
+
+def valued(figure: Row) -> str:
+    """Return a figure with its interval."""
+    if figure["value"] is None:
+        return "undefined"
+    if figure["metric"] in _COUNTS:
+        return f"{figure['value']:,.0f}"
+    if figure["low"] is None or figure["high"] is None:
+        return f"{figure['value']:.4f}"
+    return f"{figure['value']:.4f} ({figure['low']:.4f} to {figure['high']:.4f})"
+
+
+def difference(comparison: Row) -> str:
+    """Return a difference with its interval."""
+    if comparison["difference"] is None:
+        return "undefined"
+    said = f"{comparison['difference']:+.4f}"
+    if comparison["low"] is None or comparison["high"] is None:
+        return said
+    return f"{said} ({comparison['low']:+.4f} to {comparison['high']:+.4f})"
 
 
 def rival_name(rival: str) -> str:
