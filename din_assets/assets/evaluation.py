@@ -31,7 +31,7 @@ from din_core.config import (
 from din_core.evaluation import judgement, metrics_table, rival_models
 from din_core.evaluation.verdict import LEAST_USERS, WIDEST
 from din_core.inputs import times, training_data
-from din_core.store import ledger
+from din_core.store import ledger, sql_files
 from din_core.tables.lineage import lineage
 
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
@@ -86,8 +86,7 @@ test_predictions = dg.asset(
     owners=OWNERS,
     code_version=versions.of_asset("test_predictions", _test_predictions, one_model=True),
     check_specs=check_specs("test_predictions"),
-    description="The model's score for each test sample; whether that is a probability of a click "
-    "says test_auc.",
+    description=sql_files.schema("test_predictions").description,
 )(_test_predictions)
 
 
@@ -117,8 +116,7 @@ test_rankings = dg.asset(
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=versions.of_asset("test_rankings", _test_rankings, one_model=True),
-    description="Where some test positives stand among sampled candidates and among all items: "
-    "what HR@k, NDCG@k and MRR are computed from.",
+    description=sql_files.schema("test_rankings").description,
 )(_test_rankings)
 
 
@@ -159,8 +157,7 @@ base_model_predictions = dg.asset(
     kinds={"pytorch", "duckdb"},
     owners=OWNERS,
     code_version=versions.of_asset("base_model_predictions", _base_model_predictions),
-    description="What the paper's BaseModel, trained with the options of din_model, answers on the "
-    "test samples. Empty unless `train` is set: it takes as long as the model.",
+    description=sql_files.schema("base_model_predictions").description,
 )(_base_model_predictions)
 
 

@@ -8,7 +8,7 @@ import inspect
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import dagster as dg
 
@@ -22,7 +22,7 @@ def with_references(asset: _Asset) -> _Asset:
     """Return an asset with links to what makes it; what is made elsewhere stays as it is."""
     if not isinstance(asset, dg.AssetsDefinition):
         return asset
-    return asset.map_asset_specs(_referenced)
+    return cast("_Asset", asset.map_asset_specs(_referenced))
 
 
 def _referenced(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -24,6 +24,7 @@ from din_core.tables.template_context import TemplateContext
 TABLE = "column_lineage"
 
 _COLUMNS = ("table_name", "column_name", "source_table", "source_column")
+_NO_SOURCE: tuple[tuple[str | None, str | None], ...] = ((None, None),)
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -87,7 +88,10 @@ def write(con: duckdb.DuckDBPyConnection, context: TemplateContext, source: Sour
             )
             found = dict.fromkeys(store.column_types(con, name), frozenset[tuple[str, str]]())
         for column, of_column in found.items():
-            rows += [(name, column, *each) for each in of_column or {(None, None)}]
+            rows += [
+                (name, column, relation, its_column)
+                for relation, its_column in of_column or _NO_SOURCE
+            ]
     schema = pa.schema({column: pa.string() for column in _COLUMNS})
     columns = zip(*rows, strict=True)
     con.register("read_lineage", pa.table(dict(zip(_COLUMNS, columns, strict=True)), schema))

@@ -47,6 +47,14 @@ def test_graph_has_five_groups_from_the_log_to_what_is_delivered(graph):
     assert {graph.get(key).group_name for key in graph.materializable_asset_keys} == GROUPS
 
 
+def test_asset_of_a_table_says_what_one_row_is(graph):
+    for key in graph.materializable_asset_keys:
+        described = sql_files.schema(key.path[-1]).description
+        if described and key.path[-1] != "ablation":
+            assert graph.get(key).description == described
+            assert "one row per" in described.lower(), key
+
+
 def test_every_asset_links_to_its_files_and_its_function(graph):
     for key in graph.materializable_asset_keys:
         name = key.path[-1]
