@@ -65,12 +65,10 @@ def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -
     """Score the split 'test' with the current model; the answers of the one before are kept."""
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
-        from din_core.serving import saved_models
-        from din_core.training.prediction import predict
+        from din_core.serving import own_ids, saved_models
 
-        model = saved_models.load_model(current_artifact(con, store, "din_model")).model
-        data = times.load_for(con, model.log_numbers)
-        scores = predict(model, data, split="test")
+        folder = current_artifact(con, store, "din_model")
+        scores = own_ids.predict_by_id(con, saved_models.load_model(folder), folder)
         rival_models.keep_previous(con)
         metrics_table.write_test_predictions(con, scores)
         return Built()
@@ -98,9 +96,12 @@ def _test_rankings(
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         from din_core.evaluation import rankings
-        from din_core.serving import saved_models
+        from din_core.serving import own_ids, saved_models
 
-        model = saved_models.load_model(current_artifact(con, store, "din_model")).model
+        folder = current_artifact(con, store, "din_model")
+        saved = saved_models.load_model(folder)
+        own_ids.require_own_ids(con, folder, saved.vocabulary)
+        model = saved.model
         wanted = config_from_mapping(RankingConfig, chosen)
         ranks = rankings.rank_test_positives(model, times.load_for(con, model.log_numbers), wanted)
         metrics_table.write_test_rankings(con, ranks)

@@ -42,11 +42,13 @@ def _attention_weights(
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         from din_core.evaluation import attention_table
-        from din_core.serving import saved_models
+        from din_core.serving import own_ids, saved_models
 
-        model = saved_models.load_model(current_artifact(con, store, "din_model")).model
+        folder = current_artifact(con, store, "din_model")
+        saved = saved_models.load_model(folder)
+        own_ids.require_own_ids(con, folder, saved.vocabulary)
         chosen = config_from_mapping(ExplanationConfig, options)
-        written = attention_table.write(con, model, chosen)
+        written = attention_table.write(con, saved.model, chosen)
         return Built(
             metadata={
                 "attention_weights": {

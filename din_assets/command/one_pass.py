@@ -55,8 +55,8 @@ class Pass:
     asked: RunConfig
     settled: Settled
     everything: bool
-    _own: dict[str, tuple[Options, list[str]]] = field(
-        default_factory=dict[str, "tuple[Options, list[str]]"]
+    _own: dict[str, tuple[tuple[Options, bool], list[str]]] = field(
+        default_factory=dict[str, "tuple[tuple[Options, bool], list[str]]"]
     )
 
     @property
@@ -106,19 +106,20 @@ class Pass:
         """Reasons that no other step can give or take away.
 
         Looked for once, since every byte of an artifact is read for them, and again where options
-        were forgotten since.
+        were forgotten since, or what was made: another log forgets the ids of the one before.
         """
         if self.everything:
             return ["asked for"]
         name = step.op.name
-        options = self.settled.options.get(name, {})
-        if name not in self._own or self._own[name][0] != options:
+        is_made = all(asset in state.made for asset in assets_of(step))
+        found_for = self.settled.options.get(name, {}), is_made
+        if name not in self._own or self._own[name][0] != found_for:
             reasons = [
                 reason
                 for asset in assets_of(step)
                 for reason in own_reasons(step, asset, state, self.run_config, self.resource)
             ]
-            self._own[name] = options, reasons
+            self._own[name] = found_for, reasons
         return self._own[name][1]
 
 

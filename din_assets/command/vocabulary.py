@@ -33,10 +33,12 @@ def run(_arguments: argparse.Namespace) -> int:
     resource = StoreResource()
     n_forgotten = n_gone = 0
     if resource.pipeline_path.is_file():
-        with resource.locked("din vocabulary compact", on_wait=say, on_note=say):
-            with resource.transaction() as con:
-                n_gone = known_ids.n_not_in_log(con)
-                n_forgotten = known_ids.forget(con)
+        with (
+            resource.locked("din vocabulary compact", on_wait=say, on_note=say),
+            resource.transaction() as con,
+        ):
+            n_gone = known_ids.n_not_in_log(con)
+            n_forgotten = known_ids.forget(con)
     if not n_forgotten:
         print(f"{resource.folder} knows no ids: nothing to forget.")
         return 0

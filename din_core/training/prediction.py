@@ -35,7 +35,16 @@ def predict(model: ClickModel, data: TrainingData, split: SplitName = "test") ->
     """
     samples = data.samples[split]
     device = next(model.parameters()).device
-    scores = score(model, BatchGatherer.of(model, data), samples, device)
+    return as_rows(samples, score(model, BatchGatherer.of(model, data), samples, device))
+
+
+def as_rows(samples: Samples, scores: npt.NDArray[np.float32]) -> Any:
+    """Put scores beside their samples, as :func:`predict` returns them.
+
+    Args:
+        samples: N samples.
+        scores: Their probabilities, ``[N]``.
+    """
     columns = {
         "user_idx": samples.user,
         "position": samples.position,

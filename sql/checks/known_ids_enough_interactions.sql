@@ -1,9 +1,9 @@
 -- asset: known_ids
 -- severity: error
--- Exactly the users with at least min_interactions interactions are in the log (positive ones, where
--- it is labelled): one too many is trained on against the option, one too few is lost unseen.
--- what_to_do: Nothing is wrong with the log: `interactions` and `known_ids` are of different runs. Run
--- `din run --all`; if the check still fails, report it with the examples.
+-- Exactly the users with at least min_interactions interactions are in the log (positive ones,
+-- where it is labelled): one too many is trained on against the option, one too few is lost unseen.
+-- what_to_do: Nothing is wrong with the log: `interactions` and `known_ids` are of different runs.
+-- Run `din run --all`; if the check still fails, report it with the examples.
 with
 
 counted as (

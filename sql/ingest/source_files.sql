@@ -1,8 +1,8 @@
 -- given: read_files
 -- The files that the log is made of, and which load brought each.
 -- Grain: one row per file of the source. sha256 is the hash of its content, decompressed; bytes is
--- its size on disk. `read_files` are the files as they were read, with the load that first read this
--- content under this name.
+-- its size on disk. `read_files` are the files as they were read, with the load that first read
+-- this content under this name.
 with
 
 usable as (

@@ -7,14 +7,8 @@ select
     value
 from known_ids
 where
-    {% if item_attributes + user_attributes %}
-    vocabulary in (
-        {% for attribute in item_attributes + user_attributes %}
-        {{ attribute.literal }}{% if not loop.last %},{% endif %}
-
-        {% endfor %}
-    )
-    {% else %}
     false
-    {% endif %}
+    {% for attribute in item_attributes + user_attributes %}
+    or vocabulary = {{ attribute.literal }}
+    {% endfor %}
 order by attribute, value_idx

@@ -2,9 +2,9 @@
 -- Every id that ever got an index, and keeps it: the vocabularies take their indices from here.
 -- Grain: one row per vocabulary ('user', 'item', or the column of an attribute) and value, as text.
 -- Within a vocabulary the indices run 1 ... n; 0 means unknown.
--- `kept_ids` is the table as it was: its rows stay. New ids come behind them in the order of the ids
--- (of numbers where the column holds integers, of text otherwise), so a first load numbers in that
--- order. load is the load that brought the id. A user is known from the first load on that has
+-- `kept_ids` is the table as it was: its rows stay. New ids come behind them in the order of the
+-- ids (of numbers where the column holds integers, of text otherwise), so a first load numbers in
+-- that order. load is the load that brought the id. A user is known from the first load on that has
 -- min_interactions interactions of the user (positive ones, where the log is labelled).
 -- in_log says whether the log that is read now has the id, of a user min_interactions times.
 {% set attributes = item_attributes + user_attributes %}

@@ -1,7 +1,7 @@
 -- asset: samples
 -- kind: figure
--- How many users of the log have no sample: none of their rows has an event before it (in a labelled
--- log, earlier in time), so there is no history to predict from.
+-- How many users of the log have no sample: none of their rows has an event before it (in a
+-- labelled log, earlier in time), so there is no history to predict from.
 -- Grain: one row, one column. Not a table: a figure to report.
 with
 

@@ -1,7 +1,9 @@
 """One change at a time: what ``din run`` leaves behind is what a first run would have made.
 
-Tables, views, ledger and files are compared by their content with those of a fresh build. Pictures
-and exported graphs, which take seconds each, are replaced by something that depends on the same.
+Tables, views, ledger and files are compared by their content with those of a fresh build: one that
+had the same loads, since known ids keep their indices, or one without a past where they were
+forgotten. Pictures and exported graphs, which take seconds each, are replaced by something that
+depends on the same.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from din_assets.command.refresh import refresh
 from din_assets.runs import last_run
 from din_core import manifests, store
 from din_core.store import ledger
+from din_core.tables import known_ids
 from tests.assets.conftest import stand_in_for_delivery, write_rows
 
 HEADER = "user_id,item_id,time,cate_id,brand,country"
@@ -137,14 +140,32 @@ def first(tmp_path_factory, instance) -> Place:
 def place(first, tmp_path) -> Place:
     """A copy of the first place, to change something in."""
     shutil.copytree(first.folder, tmp_path / "place", symlinks=True)
-    return Place(tmp_path / "place", first.instance, copy.deepcopy(CONFIG))
+    moved = Place(tmp_path / "place", first.instance, copy.deepcopy(CONFIG))
+    remembered = moved.home / last_run.FILE
+    remembered.write_text(remembered.read_text().replace(str(first.csv), str(moved.csv)))
+    return moved
+
+
+#: What a load leaves for the next one; all else is made anew by it.
+_LOADED = ("interactions", "rejected_rows", "source_files", "known_ids")
 
 
 @pytest.fixture
-def fresh_build(tmp_path, instance) -> Callable[[Place], dict[str, Any]]:
-    def build(changed: Place) -> dict[str, Any]:
+def fresh_build(first, tmp_path, instance) -> Callable[[Place], dict[str, Any]]:
+    """Build in a place that had the same first load, and where nothing else was ever made."""
+
+    def build(changed: Place, *, with_past: bool = True) -> dict[str, Any]:
         fresh = Place(tmp_path / "fresh", instance, changed.config)
-        fresh.folder.mkdir()
+        (fresh.home).mkdir(parents=True)
+        if with_past:
+            shutil.copy(first.home / "pipeline.duckdb", fresh.home)
+            # As if the log, which is the same by name, had lain here all along.
+            last_run.write(fresh.home / last_run.FILE, {"interactions": {"path": str(fresh.csv)}})
+            with _tables(fresh) as con:
+                for name, kind in store.relations(con).items():
+                    if name not in {*_LOADED, "ledger"}:
+                        con.execute(f"drop {kind} {name}")
+                con.execute(f"delete from ledger where asset not in {_LOADED}")
         shutil.copy(changed.csv, fresh.csv)
         fresh.run()
         return fresh.content()
@@ -224,6 +245,23 @@ def test_change_ends_as_a_fresh_build(first, place, fresh_build, change):
 
 def _tables(place: Place) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(str(place.home / "pipeline.duckdb"))
+
+
+def test_after_forgotten_ids_it_ends_as_a_build_without_a_past(first, place, fresh_build):
+    # i00 comes before every other item, and c9 between b0 and the rest: all indices would move.
+    _append("a0,i00,9999,c00,a0,a0")(place)
+    _append("a0,i1,9998,c1,b1,l0")(place)
+    assert place.run() != []
+    grown = place.content()
+    with _tables(place) as con:
+        assert known_ids.forget(con) > 0
+    assert "known_ids" in place.run()
+    compact, fresh = place.content(), fresh_build(place, with_past=False)
+    # The log was read twice, whatever became of its ids.
+    of_loads = {"source_files", *(f"ledger of {name}" for name in (*_LOADED, "warehouse"))}
+    of_loads |= {"known_ids", "ledger of users", "ledger of items", "ledger of attributes"}
+    assert {name for name in fresh if compact[name] != fresh[name]} <= of_loads
+    assert compact["items"] == fresh["items"] != grown["items"]
 
 
 def _made_by_other_code(place: Place, asset: str) -> None:

@@ -52,9 +52,11 @@ def build(
 
     Raises:
         ExportError: A graph cannot be written, or answers otherwise than the model.
+        OtherIdsError: The tables are those of another load than the model was trained on.
     """
-    from din_core.serving import graphs
+    from din_core.serving import graphs, own_ids
 
+    own_ids.require_own_ids(con, model_folder, saved.vocabulary)
     context = recorded_choices.recorded_context(con)
     source = model_folder / vocabularies.FOLDER
     shutil.copytree(source, folder / contents.VOCABULARIES)
