@@ -154,7 +154,7 @@ def _too_good(version: str, counted: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _asked(con: duckdb.DuckDBPyConnection, query: str, before: Path | None) -> pa.Table:
+def _asked(con: duckdb.DuckDBPyConnection, query: str, before: Path | None) -> Any:
     """Answer a query on the tables and the reach of a model, which may have none."""
     from pyarrow import parquet
 
