@@ -122,7 +122,8 @@ def published(home: Path) -> Content:
         )
         made = ledger.entries(con)
         figures = (
-            "select * exclude (model_version) from metrics where model_version = ? order by all"
+            "select * exclude (model_version, evaluated_at) from metrics "
+            "where model_version = ? order by all"
         )
         return Content(
             {name: store.content_version(con, name) for (name,) in con.execute(named).fetchall()},

@@ -420,19 +420,6 @@ def test_figures_say_when_on_which_log_and_whether_they_are_current(con):
     ]  # fmt: skip
 
 
-def test_figures_of_an_earlier_version_are_kept_and_are_not_current(con):
-    con.execute(
-        "create table metrics as select 'm0' as model_version, 'test' as split, 'auc' as metric, "
-        "0.5::double as value, null::double as low, null::double as high, 2::bigint as n_samples"
-    )
-    result = Evaluation((Figure("auc", Interval(0.7), 2),), (BESIDE,), n_samples=2, n_users=1)
-    metrics_table.write_metrics(con, "m1", "test", result, source="one.csv")
-    asked = "select model_version, source, evaluated_at is null, is_current from metrics"
-    assert rows_of(con, asked) == [
-        ("m0", None, True, False), ("m1", "one.csv", False, True),
-    ]  # fmt: skip
-
-
 def test_views_are_made_of_what_exists_and_dropped_with_it(con):
     source, choices = SourceConfig(path=""), SequenceConfig()
     create_interactions(

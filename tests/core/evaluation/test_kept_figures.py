@@ -48,11 +48,12 @@ def test_table_of_an_earlier_version_of_the_program_is_carried_over(con):
         "create table metrics as select 'm0' as model_version, 'test' as split, 'auc' as metric, "
         "0.7::double as value"
     )
-    metrics_table.write_metrics(con, "m1", "test", AUC)
-    assert rows_of(con, "from metrics") == [
-        ("m0", "test", "all", "", "auc", 0.7, None, None, None),
-        ("m1", "test", "all", "", "auc", 0.8, 0.7, 0.9, 10),
+    metrics_table.write_metrics(con, "m1", "test", AUC, source="one.csv")
+    assert rows_of(con, "select * exclude (evaluated_at) from metrics") == [
+        ("m0", "test", "all", "", "auc", 0.7, None, None, None, None, False),
+        ("m1", "test", "all", "", "auc", 0.8, 0.7, 0.9, 10, "one.csv", True),
     ]
+    assert rows_of(con, "select evaluated_at is null from metrics") == [(True,), (False,)]
 
 
 def test_figures_are_read_back_as_they_were_written(con):
