@@ -154,7 +154,8 @@ MADE_BY_SQL = {
     "interactions", "rejected_rows", "source_files", "known_ids",
     "users", "items", "cates", "attributes", "events",
     "user_sequences", "negatives", "samples", "test_predictions", "test_rankings",
-    "base_model_predictions", "test_auc", "bundle", "attention_weights", "warehouse",
+    "base_model_predictions", "test_auc", "bundle", "attention_weights", "warehouse", "drift",
+    "report",
 }  # fmt: skip
 
 BEHAVIOUR = {
@@ -188,15 +189,20 @@ BEHAVIOUR = {
         ("din_core/tables/checks.py", "_ALL_USERS = 1", "_ALL_USERS = 2"),
         {
             "attributes", "events", "items", "negatives", "samples", "test_predictions",
-            "user_sequences", "users", "attention_weights",
+            "user_sequences", "users", "attention_weights", "drift",
         },
     ),
     "what reads lineage": (
         ("din_core/tables/lineage/plausible_contexts.py", "sampling_seed=1,", "sampling_seed=2,"),
         {
             "attributes", "bundle", "cates", "events", "items", "negatives", "samples",
-            "user_sequences", "users", "test_auc", "attention_weights", "warehouse",
+            "user_sequences", "users", "test_auc", "attention_weights", "warehouse", "drift",
+            "report",
         },
+    ),
+    "template of a page": (
+        ("din_core/evaluation/report/page.html.jinja", "An answer, explained", "An answer"),
+        {"report"},
     ),
     "descriptions of columns": (
         ("sql/schema.yml", "description: ", "description: Indeed, "),

@@ -10,7 +10,7 @@ import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 from markupsafe import Markup
@@ -106,19 +106,23 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "count": lambda number: f"{number:,}",
-        "figure": lambda number: "–" if number is None else f"{number:.4f}",  # noqa: RUF001
-        "valued": words.valued,
-        "difference": words.difference,
-        "signed": lambda number: "–" if number is None else f"{number:+.4f}",  # noqa: RUF001
-        "date": words.date,
-        "conclusion": words.conclusion,
-        "rival": words.rival_name,
-        "figure_name": lambda metric: words.figure_name(metric)[0],
-        "measure": words.measure_name,
-    }
+    cast("dict[str, object]", environment.filters).update(
+        count=words.count,
+        figure=words.figure,
+        valued=words.valued,
+        difference=words.difference,
+        date=words.date,
+        conclusion=words.conclusion,
+        rival=words.rival_name,
+        figure_name=_figure_name,
+        measure=words.measure_name,
+        signed=words.signed,
+    )
     return environment
+
+
+def _figure_name(metric: str) -> str:
+    return words.figure_name(metric)[0]
 
 
 def _shown(value: object) -> object:

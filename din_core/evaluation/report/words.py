@@ -46,6 +46,7 @@ _RIVALS = {
     "base_model": "the paper's BaseModel",
     "previous_model": "the model before",
 }
+_NONE = "–"  # noqa: RUF001 (a dash in a cell)
 _COUNTS = ("gauc_users_left_out",)
 _LOWER_IS_BETTER = ("logloss", "normalized_entropy", "calibration_error")
 _FEW_SAMPLES = 1_000
@@ -67,6 +68,21 @@ def figure_name(metric: str) -> tuple[str, str]:
 def is_aside(metric: str) -> bool:
     """Whether a figure is one of ranks that only a second look is for: not the first ten places."""
     return metric.startswith(("hr_at_", "ndcg_at_")) and "_at_10_" not in metric
+
+
+def count(number: int) -> str:
+    """Return a number of things."""
+    return f"{number:,}"
+
+
+def figure(number: float | None) -> str:
+    """Return a figure, and a dash where there is none."""
+    return _NONE if number is None else f"{number:.4f}"
+
+
+def signed(number: float | None) -> str:
+    """Return a difference, likewise."""
+    return _NONE if number is None else f"{number:+.4f}"
 
 
 def valued(figure: Row) -> str:
