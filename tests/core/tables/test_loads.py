@@ -142,7 +142,9 @@ def test_one_content_under_two_names_is_told_and_an_empty_day_is_not(con, tmp_pa
     write(tmp_path, "c.csv")
     write(tmp_path, "d.csv")
     [said] = load(con, tmp_path / "*.csv").warnings
-    assert said.startswith("b.csv has the very content of a.csv, so each of these rows counts twice")
+    assert said.startswith(
+        "b.csv has the very content of a.csv, so each of these rows counts twice"
+    )
 
 
 def test_another_log_starts_anew_and_keep_goes_on(con, tmp_path):

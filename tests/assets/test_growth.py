@@ -1,0 +1,125 @@
+"""A log that grows, run by run: ids keep their indices, and other logs do not inherit them."""
+
+from __future__ import annotations
+
+import pytest
+
+from din_assets.command import cli
+from din_core.store import sql_files
+from tests.assets.conftest import failure_of, write_rows
+
+VOCABULARIES = (
+    "interactions", "rejected_rows", "source_files", "known_ids", "attributes", "users", "items",
+)  # fmt: skip
+
+
+@pytest.fixture
+def read(pipeline):
+    """Make all vocabularies of a source."""
+
+    def run(path, **options):
+        pipeline.config["ops"]["interactions"]["config"] = {"path": str(path), **options}
+        result = pipeline.run(*VOCABULARIES)
+        assert result.success
+        return {
+            key.to_user_string(): event.metadata
+            for event in (
+                each.event_specific_data.materialization
+                for each in result.all_events
+                if each.is_step_materialization
+            )
+            for key in [event.asset_key]
+        }
+
+    return run
+
+
+def items(pipeline):
+    return dict(pipeline.query("select item_id, item_idx from items"))
+
+
+def test_landing_files_extend_the_vocabularies_and_a_corrected_one_is_told(
+    pipeline, read, tmp_path
+):
+    days = tmp_path / "incoming"
+    days.mkdir()
+    for number in range(1, 5):
+        rows = [f"{50 - number},{90 - number},{number},{number}", f"1,99,{number},7"]
+        write_rows(days / f"2024-01-0{number}.csv", *rows)
+        made = read(days / "*.csv")
+        assert made["interactions"]["load"].value == number
+        assert items(pipeline) == {99: 2} | {
+            90 - day: 1 if day == 1 else day + 1 for day in range(1, number + 1)
+        }
+    write_rows(days / "2024-01-02.csv", "48,5,2,2")
+    made = read(days / "*.csv")
+    [said] = [each for each in made["interactions"]["files"].value if "was changed" in each]
+    assert said.startswith("2024-01-02.csv was changed since load 2 read it")
+    assert items(pipeline) == {89: 1, 99: 2, 88: 3, 87: 4, 86: 5, 5: 6}
+    assert made["known_ids"]["ids_not_in_log"].value == 1
+    assert pipeline.query("select load from source_files order by file") == [(1,), (5,), (3,), (4,)]
+
+
+def test_another_path_is_another_log_unless_told_otherwise(pipeline, read, tmp_path):
+    one = write_rows(tmp_path / "one.csv", "1,9,1,1", "1,8,2,1")
+    two = write_rows(tmp_path / "two.csv", "1,5,1,1", "1,9,2,1")
+    three = write_rows(tmp_path / "three.csv", "1,4,1,1", "1,9,2,1")
+    read(one)
+    made = read(two, vocabularies="keep")
+    assert items(pipeline) == {8: 1, 9: 2, 5: 3}
+    assert "known ids keep their indices" in made["interactions"]["vocabularies"].value
+    made = read(three)
+    assert items(pipeline) == {4: 1, 9: 2}
+    assert "this is another log than before" in made["interactions"]["vocabularies"].value
+    # Named by nobody, the log is that of the last run, and grows.
+    write_rows(three, "1,4,1,1", "1,9,2,1", "1,3,3,1")
+    pipeline.config["ops"]["interactions"]["config"] = {}
+    assert pipeline.start(*VOCABULARIES, config={"ops": {}}).success
+    assert items(pipeline) == {4: 1, 9: 2, 3: 3}
+
+
+def test_failed_check_of_the_ids_leaves_them_as_they_were(pipeline, read, tmp_path, monkeypatch):
+    log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
+    read(log)
+    before = pipeline.query("from known_ids")
+    broken = tmp_path / "sql"
+    for source in sql_files.SQL_ROOT.rglob("*"):
+        if source.is_file():
+            target = broken / source.relative_to(sql_files.SQL_ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(source.read_text())
+    file = broken / "sequences" / "known_ids.sql"
+    right = "coalesce(last_indices.last_idx, 0) + new_ids.place"
+    assert right in file.read_text()
+    file.write_text(file.read_text().replace(right, f"{right} + 1"))
+    monkeypatch.setattr(sql_files, "SQL_ROOT", broken)
+    sql_files._environment.cache_clear()
+    try:
+        write_rows(log, "1,9,1,1", "1,8,2,1", "1,3,3,1")
+        assert "known_ids_dense" in failure_of(pipeline.run(*VOCABULARIES))
+    finally:
+        monkeypatch.undo()
+        sql_files._environment.cache_clear()
+    assert pipeline.query("from known_ids") == before
+    assert pipeline.run(*VOCABULARIES).success
+    assert items(pipeline) == {8: 1, 9: 2, 3: 3}
+
+
+def test_compact_forgets_and_the_next_run_numbers_anew(
+    pipeline, read, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("DIN_HOME", str(pipeline.home))
+    assert cli.main(["vocabulary", "compact"]) == 0
+    assert "knows no ids: nothing to forget" in capsys.readouterr().out
+    log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
+    read(log)
+    write_rows(log, "1,9,1,1", "1,3,3,1")
+    read(log)
+    assert items(pipeline) == {8: 1, 9: 2, 3: 3}
+    assert cli.main(["vocabulary", "compact"]) == 0
+    out = capsys.readouterr().out
+    # A user, three items, a category; item 8 left with its row.
+    assert "5 known ids are forgotten, 1 of them no longer in the log" in out
+    assert "trains the model again" in out
+    read(log)
+    assert items(pipeline) == {3: 1, 9: 2}
