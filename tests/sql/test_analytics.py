@@ -199,6 +199,7 @@ def published(tmp_path_factory):
             "('x.csv', 9, 'empty time', 'u1,i1,'), ('x.csv', 3, 'empty time', 'u2,i1,'), "
             "('y.csv', 2, 'empty user_id', ',i1,5')) as listed (file, line, reason, raw)"
         )
+        con.execute("create table source_files as select 'x.csv' as file, 1 as load")
         create_predictions(con)
         create_ablation(con)
         context = sequences.template_context(con, source, choices)
@@ -243,7 +244,7 @@ def test_question_has_the_answer_counted_by_hand(published, number):
 
 def test_every_block_of_the_document_answers_with_rows(published):
     blocks = BLOCK.findall(DOCUMENT.read_text(encoding="utf-8"))
-    assert len(blocks) == 17
+    assert len(blocks) == 18
     assert [block for block in blocks if not rows_of(published, block)] == []
 
 
