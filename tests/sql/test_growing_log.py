@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.inputs import training_data
+from din_core.serving.bundle import building
 from din_core.store import sql_files
 from din_core.tables import known_ids, sequences
 
@@ -208,6 +209,45 @@ def test_an_attribute_is_decided_by_the_smallest_value_and_not_by_the_first_know
     read(con, [(1, 1, 20, "z"), (2, 2, 20, "z"), (2, 2, 9, "b")])
     assert con.execute("select cate_idx from items where item_id = 2").fetchall() == [(2,)]
     assert con.execute("select age_idx from users where user_id = 2").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("name", ["value", "place", "vocabulary", "idx", "load", "in_log"])
+def test_attribute_with_the_name_of_a_column_of_the_table_is_numbered_as_any_other(con, name):
+    new_log(con)
+    con.execute(
+        f'create or replace table interactions as select 1 as user_id, 1 as item_id, "{name}", '
+        f"range as time, 'log' as file, range as line from (values (10), (9)) as l (\"{name}\"), "
+        "range(1)"
+    )
+    source = SourceConfig(path="", item_attribute_cols=(name,))
+    sequences.build(con, source, SequenceConfig(), in_ids=True)
+    assert con.execute("select value, value_idx from attributes order by 2").fetchall() == [
+        ("9", 1),
+        ("10", 2),
+    ]
+    # Both were said once: the smaller number.
+    [(index,)] = con.execute(f'select "{name}_idx" from items').fetchall()
+    assert index == 1
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_files_of_a_bundle_number_elsewhere_as_the_log_was_numbered(
+    con, tmp_path, monkeypatch, grown
+):
+    new_log(con)
+    for rows in ([("b", "y", 2, 6), ("d", "x", 1, 5)], [("a", "z", 0, 5)])[: 1 + grown]:
+        read(con, rows)
+    statement = building.kept_ids_statement(con, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    variables = sequences.template_context(con, SOURCE, SequenceConfig()).variables()
+    select = sql_files.render("known_ids", **variables, load=1)
+    with store.connect(":memory:") as elsewhere:
+        elsewhere.register("interactions", con.table("interactions").to_arrow_table())
+        elsewhere.execute(statement)
+        again = elsewhere.execute(f"select vocabulary, value, idx from ({select})").fetchall()
+    assert sorted(again) == sorted(
+        con.execute("select vocabulary, value, idx from known_ids").fetchall()
+    )
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])

@@ -95,7 +95,9 @@ def _write_sql(con: duckdb.DuckDBPyConnection, context: TemplateContext, folder:
     """Write the SQL that made the samples from the table ``interactions``, in order."""
     folder.mkdir()
     files = lineage().files
-    (folder / f"00_{known_ids.KEPT}.sql").write_text(_kept_ids(con, folder), encoding="utf-8")
+    (folder / f"00_{known_ids.KEPT}.sql").write_text(
+        kept_ids_statement(con, folder), encoding="utf-8"
+    )
     variables = {**context.variables(), known_ids.LOAD: 1}
     names = (*sequences.tables(), *sequences.samples_relations())
     for number, name in enumerate(names, start=1):
@@ -106,10 +108,14 @@ def _write_sql(con: duckdb.DuckDBPyConnection, context: TemplateContext, folder:
         (folder / f"{number:02}_{name}.sql").write_text(statement, encoding="utf-8")
 
 
-def _kept_ids(con: duckdb.DuckDBPyConnection, folder: Path) -> str:
+def kept_ids_statement(con: duckdb.DuckDBPyConnection, folder: Path) -> str:
     """Return the statement that makes the ids which have an index already.
 
     Of a log that was read once there are none. Where ids came load by load, they lie beside it.
+
+    Args:
+        con: Connection to the pipeline's database.
+        folder: Where the statement will lie, and the ids beside it.
     """
     from pyarrow import parquet
 

@@ -406,6 +406,18 @@ def test_ids_are_found_one_by_one_and_together_alike(n_asked):
         assert found.tolist() == [0, 1, len(ids) - 1, -1, -1] * n_asked
 
 
+@pytest.mark.parametrize("n_asked", [1, 300])
+def test_ids_of_a_vocabulary_that_has_grown_are_found_where_they_stand(n_asked):
+    texts = ["m", "z", *(f"id{i}" for i in range(1000)), "a", "", "\U00010000", "ü"]
+    numbers = [50, 7, -(2**63), 9, 2**63 - 1, -1]
+    for ids, kind, absent in ((texts, "string", ["b"]), (numbers, "int64", [8])):
+        vocabulary = VocabularyIds(pa.chunked_array([ids[:3], ids[3:]]), kind)
+        dtype = object if kind == "string" else np.int64
+        asked = np.array([ids[-1], *absent, ids[0], ids[4]] * n_asked, dtype)
+        assert vocabulary.positions(asked).tolist() == [len(ids) - 1, -1, 0, 4] * n_asked
+        assert vocabulary.to_numpy().tolist() == ids
+
+
 def test_attach_and_ranker_are_names_of_the_room():
     assert serving.Ranker is Ranker
     assert callable(serving.attach)
