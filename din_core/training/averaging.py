@@ -7,7 +7,7 @@ itself in closed form, so a step costs what it gathered. Shapes: V rows of a tab
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,11 @@ class WeightEMA:
     """``average = d_t * average + (1 - d_t) * weights``, after each step *t* = 1, 2 and so on.
 
     ``d_t = min(decay, (1 + t) / (10 + t))``: in the first steps the initial weights must not
-    outweigh everything learned, least of all in a training run of few steps. Floating-point
+    outweigh everything learned, least of all in a training run of few steps. Where they come from
+    another model they are worth keeping, and ``d_t = decay`` from the first step on: with the
+    smaller ones a warm start forgets within an epoch what the average had kept. Rows that the other
+    model lacked began at random all the same; of their average the start is taken out,
+    ``(average - p * start) / (1 - p)`` with ``p = decay ** t``, as Adam does. Floating-point
     buffers (Dice's running statistics) are averaged with the weights they belong to, other
     buffers copied.
 
@@ -37,6 +41,8 @@ class WeightEMA:
         tables: Its embedding tables, by name.
         decay: In [0, 1).
         kernel: Does the same to rows on the CPU, in one operation.
+        new_rows: Where the weights come from another model, the rows that do not, int64 by table;
+            ``None`` where all weights are random.
     """
 
     def __init__(
@@ -45,9 +51,11 @@ class WeightEMA:
         tables: dict[str, nn.Embedding],
         decay: float,
         kernel: RowKernel | None = None,
+        new_rows: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._kernel = kernel
         self._decay = decay
+        self._keeps_start = new_rows is not None
         self._tables = tables
         of_tables = {id(table.weight) for table in tables.values()}
         tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
@@ -67,6 +75,11 @@ class WeightEMA:
         }
         self._n_steps = 0
         self._log_product = 0.0
+        self._new_rows = {
+            name: (rows, tables[name].weight.detach()[rows])
+            for name, each in (new_rows or {}).items()
+            if len(rows := each.to(tables[name].weight.device))
+        }
 
     @torch.no_grad()
     def before_update(self, table: str, rows: Tensor, weight: Tensor) -> None:
@@ -89,7 +102,9 @@ class WeightEMA:
     def step(self) -> None:
         """Take in the dense weights after a step."""
         self._n_steps += 1
-        d = min(self._decay, (1 + self._n_steps) / (10 + self._n_steps))
+        d = self._decay
+        if not self._keeps_start:
+            d = min(d, (1 + self._n_steps) / (10 + self._n_steps))
         self._log_product += math.log(d)
         for name, weight in self._dense.items():
             average = self._dense_average[name]
@@ -102,11 +117,12 @@ class WeightEMA:
     def applied(self) -> Generator[None]:
         """Let the model have the averaged weights for a while (without copying any)."""
         self._catch_up()
-        self._swap()
-        try:
-            yield
-        finally:
+        with self._without_random_starts():
             self._swap()
+            try:
+                yield
+            finally:
+                self._swap()
 
     def state(self) -> dict[str, Tensor]:
         """What :meth:`restore` needs; the tensors are the live ones."""
@@ -131,6 +147,22 @@ class WeightEMA:
             average, log = self._row_average[name], self._row_log[name]
             average.copy_(self._caught_up(average, table.weight, log))
             log.fill_(self._log_product)
+
+    @contextmanager
+    def _without_random_starts(self) -> Generator[None]:
+        """Let the averages of new rows be those of what they became, for a while."""
+        p = math.exp(self._log_product)
+        as_they_are = {
+            name: self._row_average[name][rows] for name, (rows, _) in self._new_rows.items()
+        }
+        if p < 1:
+            for name, (rows, start) in self._new_rows.items():
+                self._row_average[name][rows] = (as_they_are[name] - p * start) / (1 - p)
+        try:
+            yield
+        finally:
+            for name, (rows, _) in self._new_rows.items():
+                self._row_average[name][rows] = as_they_are[name]
 
     def _caught_up(self, average: Tensor, weight: Tensor, log: Tensor) -> Tensor:
         """The average after the steps since ``log``, in which the weight stood still."""

@@ -46,6 +46,7 @@ class Learner:
         lanes: Threads for shares of a step, of a model whose samples are independent; by default
             the caller's own.
         row_kernel: Looks up and moves embedding rows; by default torch does, step by step.
+        new_rows: Of a model whose weights come from another one, the rows that do not, by table.
 
     Attributes:
         model: The model.
@@ -61,6 +62,7 @@ class Learner:
         static_size: bool | None = None,
         lanes: Lanes | None = None,
         row_kernel: RowKernel | None = None,
+        new_rows: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.model = model
         self._row_kernel = row_kernel
@@ -74,7 +76,7 @@ class Learner:
         self._dense_weights = [each for each in model.parameters() if id(each) not in of_tables]
         self._dense = dense_adam(self._dense_weights, config.learning_rate, config.weight_decay)
         self._average = (
-            WeightEMA(model, self.tables, config.ema_decay, row_kernel)
+            WeightEMA(model, self.tables, config.ema_decay, row_kernel, new_rows)
             if config.ema_decay
             else None
         )

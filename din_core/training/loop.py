@@ -136,6 +136,7 @@ def train(
                 placement.precision,
                 lanes=placement.lanes,
                 row_kernel=placement.row_kernel,
+                new_rows=None if taken_over is None else taken_over.new_rows,
             )
             run = _Run(training_config, data, planner, learner, placement, checkpoints, taken_over)
             with event_writer(tensorboard_dir if distributed.rank() == 0 else None) as write:

@@ -78,6 +78,7 @@ class TakenOver:
         version: Data version of the model that it started from.
         rows: By feature that owns a table, its rows that were taken over, and all of them; that
             of padding is not counted.
+        new_rows: By the same features, the rows that were not, int64.
         new_inputs: Features that the other model did not have.
         gone_inputs: Features that only the other model had.
         first_epoch: Number of the first epoch, from 0: the other model's went before, so that
@@ -86,6 +87,7 @@ class TakenOver:
 
     version: str
     rows: Mapping[str, tuple[int, int]]
+    new_rows: Mapping[str, Tensor]
     new_inputs: Sequence[str]
     gone_inputs: Sequence[str]
     first_epoch: int
@@ -168,9 +170,12 @@ def take_over(model: ClickModel, config: ModelConfig, predecessor: Predecessor) 
     _scale_weights_of_numbers(model, predecessor.model)
     names = [feature.name for feature in model.input_features]
     before = [feature.name for feature in predecessor.model.input_features]
+    new_rows = _take_rows(model, predecessor)
+    n_rows = {name: table.num_embeddings - 1 for name, table in model.embedding.tables()}
     return TakenOver(
         version=predecessor.version,
-        rows={name: _take_rows(model, name, predecessor) for name, _ in model.embedding.tables()},
+        rows={name: (n_rows[name] - len(rows), n_rows[name]) for name, rows in new_rows.items()},
+        new_rows=new_rows,
         new_inputs=[name for name in names if name not in before],
         gone_inputs=[name for name in before if name not in names],
         first_epoch=predecessor.epochs,
@@ -196,17 +201,19 @@ def _shown(value: object) -> str:
     return str(list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value)
 
 
-def _take_rows(model: ClickModel, name: str, predecessor: Predecessor) -> tuple[int, int]:
-    """Fill the table that a feature owns; return how many rows were taken over, of how many."""
-    table = dict(model.embedding.tables())[name].weight
+def _take_rows(model: ClickModel, predecessor: Predecessor) -> dict[str, Tensor]:
+    """Fill the tables; return the rows that stayed as they were, by feature that owns a table."""
     before = {feature.name: feature for feature in predecessor.model.embedding.features}
-    n_rows = len(table) - 1
-    if name not in before or name not in predecessor.rows:
-        return 0, n_rows
-    rows = torch.from_numpy(predecessor.rows[name])
-    known = rows.nonzero().squeeze(1)
-    table[known] = predecessor.model.embedding.table(before[name]).weight[rows[known]]
-    return len(known), n_rows
+    new_rows: dict[str, Tensor] = {}
+    for name, table in model.embedding.tables():
+        rows = torch.zeros(table.num_embeddings, dtype=torch.int64)
+        if name in before and name in predecessor.rows:
+            rows = torch.from_numpy(predecessor.rows[name])
+            known = rows.nonzero().squeeze(1)
+            theirs = predecessor.model.embedding.table(before[name]).weight
+            table.weight[known] = theirs[rows[known]]
+        new_rows[name] = (rows[1:] == 0).nonzero().squeeze(1) + 1
+    return new_rows
 
 
 class _Dense:

@@ -16,7 +16,7 @@ class Net(nn.Module):
         self.register_buffer("n_updates", torch.zeros((), dtype=torch.int64))
 
 
-def run(net, average, n_steps, *, oracle=None, decay=0.0):
+def run(net, average, n_steps, *, oracle=None, decay=0.0, keeps_start=False):
     """Move weights at random, the rows of the table only now and then."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -31,7 +31,7 @@ def run(net, average, n_steps, *, oracle=None, decay=0.0):
             net.n_updates += 1
             average.step()
             if oracle is not None:
-                d = min(decay, (1 + step) / (10 + step))
+                d = decay if keeps_start else min(decay, (1 + step) / (10 + step))
                 for name, tensor in net.state_dict().items():
                     oracle[name] = d * oracle[name] + (1 - d) * tensor
 
@@ -46,6 +46,27 @@ def test_the_lazy_average_is_the_plain_one(decay):
         held = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     for name in ("table.weight", "layer.weight", "running"):
         torch.testing.assert_close(held[name], oracle[name], rtol=1e-5, atol=1e-5)
+
+
+def test_weights_of_another_model_are_kept_from_the_first_step_and_random_rows_are_not():
+    net, decay, n_steps = Net(), 0.9, 5
+    start = net.table.weight.detach().clone()
+    oracle = {name: tensor.clone().float() for name, tensor in net.state_dict().items()}
+    new = torch.tensor([1, 4])
+    average = WeightEMA(net, {"table": net.table}, decay, new_rows={"table": new})
+    run(net, average, n_steps, oracle=oracle, decay=decay, keeps_start=True)
+    # Of what the new rows' average holds, 0.9 ** 5 is their random start.
+    p = decay**n_steps
+    rows = oracle["table.weight"].clone()
+    rows[new] = (rows[new] - p * start[new]) / (1 - p)
+    as_it_is = {name: each.clone() for name, each in average.state().items()}
+    for _ in range(2):  # looking at it changes nothing
+        with average.applied():
+            torch.testing.assert_close(net.table.weight, rows, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(net.layer.weight, oracle["layer.weight"])
+    again = average.state()
+    torch.testing.assert_close(again["rows.table"][new], oracle["table.weight"][new])
+    assert torch.equal(again["dense.layer.weight"], as_it_is["dense.layer.weight"])
 
 
 def test_counters_are_copied_not_averaged():
