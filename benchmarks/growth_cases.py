@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GROWTH = ("growth",)
 DAYS = 10
 #: Options of training that the warm side has otherwise than the preset.
-WARM: dict[str, dict[str, Any]] = {"warm": {"warm_start_epochs": 2}}
+WARM: dict[str, dict[str, Any]] = {"warm": {"warm_start_epochs": 6}}
 
 
 def sides_of(csv: str, *, quick: bool) -> dict[str, tuple[str, dict[str, Any]]]:

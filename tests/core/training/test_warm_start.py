@@ -129,6 +129,17 @@ def test_columns_of_inputs_that_both_have_go_to_their_places(config):
     torch.testing.assert_close(logits(again, **inputs), logits(old, **inputs))
 
 
+@pytest.mark.parametrize("config", MODELS.values(), ids=MODELS)
+def test_every_column_of_a_layer_that_takes_inputs_has_one_name(config):
+    numbers = {"price": Normalization(mean=1.0, std=2.0)}
+    model = built(config, vocabulary(attributes=("cate_idx", "brand_idx"), item_dense=numbers))
+    named = model.input_columns().blocks
+    assert "mlp.layers.0.weight" in named
+    for name, blocks in named.items():
+        assert sum(block.width for block in blocks) == model.get_parameter(name).shape[1]
+        assert len({block.name for block in blocks}) == len(blocks)
+
+
 def test_separate_history_embeddings_start_from_the_shared_ones():
     config = MODELS["din"]
     separate = dataclasses.replace(config, history_embeddings="separate")
