@@ -178,6 +178,11 @@ def stand_in_for_the_drawn_network(patch: pytest.MonkeyPatch) -> None:
 def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle without graphs, and without asking it anything."""
     from din_core.serving import agreement, graphs
+    from din_core.serving.bundle.contents import BundleError
+    from din_core.serving.publication import comparison
+
+    def cannot_be_asked(*_: Any) -> None:
+        raise BundleError("a stand-in has no graphs")
 
     def write_all(saved: Any, *_: Any, max_history: int, **__: Any) -> graphs.GraphReport:
         return graphs.GraphReport(
@@ -191,6 +196,7 @@ def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(graphs, "write_all", write_all)
     monkeypatch.setattr(agreement, "require_agreement", lambda *_: (0.0, 0))
+    monkeypatch.setattr(comparison, "with_current", cannot_be_asked)
 
 
 def write_rows(path: Path, *lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:
