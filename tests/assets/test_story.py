@@ -1,15 +1,16 @@
 """What a stranger sees on the pages of the assets: what it is, where it is from, how it went."""
 
 import html
-import subprocess
-import sys
+import warnings
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
 
+from din_assets.assets.catalogue import ASSETS
 from din_assets.definitions import build_defs
+from din_assets.making.code_references import with_references
 from din_core.store import sql_files
 
 GROUPS = {"ingest", "sequences", "training", "evaluation", "delivery"}
@@ -70,13 +71,12 @@ def test_every_asset_links_to_its_files_and_its_function(graph):
         assert all(not Path(link.label).is_absolute() for link in links), name
 
 
-def test_loading_the_code_location_says_nothing_of_unfinished_interfaces():
-    code = "import din_assets.definitions"
-    loaded = subprocess.run(
-        [sys.executable, "-W", "error::dagster.BetaWarning", "-c", code],
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert (loaded.returncode, "Beta" in loaded.stderr) == (0, False), loaded.stderr
+def test_links_warn_nobody_that_their_interface_may_change():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        linked = with_references(ASSETS[0])
+    assert "dagster/code_references" in next(iter(linked.specs)).metadata
+    assert [each for each in caught if issubclass(each.category, dg.BetaWarning)] == []
 
 
 def test_every_column_that_is_published_says_what_it_is_and_where_it_is_from(published):
