@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import re
 import time
 
 import dagster as dg
@@ -11,7 +12,7 @@ import pytest
 from din_assets.automation import freshness, new_files
 from din_assets.automation.new_files import Memory
 from din_assets.definitions import build_defs
-from din_assets.runs import last_run
+from din_assets.runs import folders, last_run
 from din_assets.runs.last_run import ChoicesError
 from din_assets.starting.run_start import RunStore
 from din_core import sources
@@ -59,6 +60,16 @@ def test_all_of_it_is_off_until_it_is_switched_on_and_says_what_it_does():
     assert {each.default_status.value for each in started} == {"STOPPED"}
     assert all(each.description for each in started)
     assert all(node.freshness_policy is None for node in repository.asset_graph.asset_nodes)
+
+
+def test_page_about_automation_names_what_there_is_and_how_to_start_it():
+    page = (folders.project_root() / "docs" / "automation.md").read_text(encoding="utf-8")
+    repository = definitions().get_repository_def()
+    found = re.findall(r"dagster (schedule|sensor) start (\w+) -m din_assets.definitions", page)
+    assert set(found) == {
+        *(("schedule", each.name) for each in repository.schedule_defs),
+        *(("sensor", each.name) for each in repository.sensor_defs),
+    }
 
 
 # The daily schedule
