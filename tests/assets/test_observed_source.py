@@ -10,10 +10,10 @@ import pytest
 
 from din_assets.definitions import build_defs
 from din_assets.runs import last_run
+from din_assets.runs.resources import StoreResource
 from din_assets.starting.run_start import RunStore
 from din_core import sources
 from din_core.sources import looks
-from din_core.store import run_lock
 from tests.assets.conftest import Pipeline, failure_of, write_rows
 
 SOURCE = dg.AssetKey("interactions_csv")
@@ -165,12 +165,12 @@ def test_category_that_is_not_fetched_is_a_sentence(pipeline):
     assert "nothing is seen of it before it is fetched" in failure_of(result)
 
 
-def test_observing_waits_for_nobody_and_changes_nothing(pipeline, log):
+def test_observing_waits_for_nobody_and_changes_nothing(pipeline, log, monkeypatch):
     read(pipeline, log)
     before = {path: path.read_bytes() for path in pipeline.home.rglob("*") if path.is_file()}
-    with run_lock(pipeline.home / "pipeline.lock", owner="a long run", on_wait=pytest.fail):
-        observe(pipeline)
-    del before[pipeline.home / "pipeline.lock"]
+    # Nothing else would notice that it asks for the lock: it would wait for ever.
+    monkeypatch.setattr(StoreResource, "locked", lambda *_, **__: pytest.fail("it takes the lock"))
+    observe(pipeline)
     assert {path: path.read_bytes() for path in before} == before
 
 
