@@ -155,7 +155,9 @@ class _Run:
             for event in events:
                 if event.is_step_materialization:
                     made = event.step_materialization_data.materialization
-                    self._made[made.asset_key.to_user_string()] = made.tags[DATA_VERSION_TAG]
+                    self._made[made.asset_key.to_user_string()] = (made.tags or {})[
+                        DATA_VERSION_TAG
+                    ]
                 elif event.is_step_failure or (event.is_run_failure and not failures):
                     failures |= _why(event)
                 elif event.is_step_success or event.is_step_skipped:

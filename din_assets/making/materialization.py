@@ -114,7 +114,9 @@ def _named(
     for output in outputs:
         if output.asset_key in context.selected_asset_keys:
             checked = _selected(context, list(output.check_results))
-            yield output._replace(check_results=checked)
+            yield output._replace(  # pyright: ignore[reportPrivateUsage]
+                check_results=checked
+            )
         elif output.asset_key is not None and output.data_version is not None:
             context.log.info(f"{output.asset_key.to_user_string()} was made with it")
             context.log_event(

@@ -7,7 +7,7 @@ and the run history keep everything.
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -35,7 +35,7 @@ _told_by_command: list[Story] = []
 
 
 @contextlib.contextmanager
-def told_as(story: Story) -> Iterator[Story]:
+def told_as(story: Story) -> Generator[Story]:
     """Let the runs of this block be told as one story, which the caller has the end of."""
     _told_by_command.append(story)
     try:

@@ -6,9 +6,11 @@ with the sentence that says why. And a step may turn out to be spared once the s
 above it have come out: it is skipped then, and what lies below it goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.executor_definition import IN_PROC_CONFIG
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterResourceFunctionError
 from dagster._core.events import DagsterEvent
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
@@ -112,18 +114,18 @@ class SparingExecutor(InterruptibleExecutor):
                 yield from active.plan_events_iterator(job_context)
 
 
-@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)
+@dg.executor(name="in_process", config_schema=IN_PROC_CONFIG)
 def in_process(init_context: dg.InitExecutorContext) -> InterruptibleExecutor:
     """Return the executor of runs that Dagster starts."""
-    return InterruptibleExecutor(
-        retries=RetryMode.from_config(init_context.executor_config["retries"])
-    )
+    config: Mapping[str, Any] = init_context.executor_config
+    retries = RetryMode.from_config(config["retries"])
+    return InterruptibleExecutor(retries=retries or RetryMode.ENABLED)
 
 
 def sparing(is_needed: Callable[[str], bool]) -> dg.ExecutorDefinition:
     """Return the executor of a run that decides step by step; see :class:`SparingExecutor`."""
 
-    @dg.executor(name="sparing", config_schema=dg.in_process_executor.config_schema)
+    @dg.executor(name="sparing", config_schema=IN_PROC_CONFIG)
     def executor(_: dg.InitExecutorContext) -> SparingExecutor:
         return SparingExecutor(is_needed)
 

@@ -34,7 +34,7 @@ def with_origin(run: dg.DagsterRun) -> dg.DagsterRun:
         LoadableTargetOrigin(executable_path=sys.executable, module_name=module),
         location_name=module,
     )
-    return run._replace(
+    return run._replace(  # pyright: ignore[reportPrivateUsage]
         remote_job_origin=RemoteJobOrigin(
             RemoteRepositoryOrigin(location, _REPOSITORY), run.job_name
         )

@@ -25,7 +25,7 @@ from tests.assets.places import Place, finish
 
 LONG_TRAINING = copy.deepcopy(SMALL_RUN)
 LONG_TRAINING["ops"]["din_model"]["config"] |= {
-    "n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0,
+    "n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0.001,
 }  # fmt: skip
 #: Another asset that is made in the same way shows the same.
 MORE_OF_THE_SAME = {
