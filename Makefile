@@ -41,7 +41,7 @@ run: $(INSTALLED) $(SYSTEM) ## make what changed [CSV=path] [PRESET=best] [CONFI
 
 ui: export DIN_CSV := $(if $(value CSV),$(value CSV),$(value DIN_CSV))
 ui: $(INSTALLED) $(SYSTEM) ## the Dagster UI on http://localhost:3000 [PORT=3000]
-	$(BIN)/din ui $(if $(value PORT),--port $(PORT))
+	$(BIN)/din ui $(if $(value PORT),--port "$(PORT)")
 
 # A worker for each core and one more, since some wait for processes and browsers; four at most, each with
 # one thread. Files go out in order: the pipelines and the browser, which take longest, come first.

@@ -36,9 +36,14 @@ PATIENCE = 400  # seconds; the machine may be busy
 
 
 @pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the log, of the results and of the run history."""
+    return tmp_path_factory.mktemp("ui")
+
+
+@pytest.fixture(scope="module")
+def ui(place: Path) -> Iterator[str]:
     """Address of a `dagster dev` on a small log, with an instance of its own."""
-    place = tmp_path_factory.mktemp("ui")
     shutil.copy(paths.project_root() / "dagster.yaml", place)
     rows = [
         f"{user},{item},{100 * step + user},{item % 4}"
@@ -143,21 +148,38 @@ def _click(browser: webdriver.Chrome, text: str, tag: str) -> None:
         raise AssertionError(f"no click on {text!r}; dialogs over it: {answered[-3:]}") from error
 
 
+def _wait_for_runs(ui: str, n_runs: int) -> list[str]:
+    """Wait until so many runs have ended; return how, the latest first."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        runs = _ask(ui, "{ runsOrError { ... on Runs { results { status } } } }")
+        statuses = [run["status"] for run in runs["runsOrError"]["results"]]
+        if len(statuses) == n_runs and {*statuses} <= {"SUCCESS", "FAILURE"}:
+            return statuses
+        time.sleep(1)
+    raise AssertionError(statuses)
+
+
 def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
     browser.get(ui + "/asset-groups")
     for group in ("ingest", "sequences", "training", "evaluation", "delivery"):
         _text(browser, group)
     _click(browser, "Materialize all", "button")
-    until = time.monotonic() + PATIENCE
-    status = ""
-    while time.monotonic() < until and status not in ("SUCCESS", "FAILURE"):
-        time.sleep(1)
-        runs = _ask(ui, "{ runsOrError { ... on Runs { results { status } } } }")
-        results = runs["runsOrError"]["results"]
-        status = results[0]["status"] if results else ""
-    assert status == "SUCCESS"
+    assert _wait_for_runs(ui, 1) == ["SUCCESS"]
     browser.get(ui + "/runs")
     _text(browser, "Success")
+
+
+def test_run_is_on_the_home_page(ui, browser):
+    browser.get(ui + "/overview/activity/timeline")
+    _text(browser, "din_assets.definitions")
+    _text(browser, "Jobless asset materializations")
+
+
+def test_launchpad_of_a_preset_is_filled_in(ui, browser):
+    browser.get(f"{ui}/locations/din_assets.definitions/jobs/full_run_best/playground")
+    _text(browser, "n_epoch")
+    _text(browser, "No errors")
 
 
 @pytest.mark.parametrize(
@@ -194,3 +216,31 @@ def test_each_check_is_shown_as_passed(ui, browser):
     names = [check.name for check in checks.checks_of("samples")]
     assert "samples_no_leak" in names
     assert {name: _status_of(browser, name) for name in names} == dict.fromkeys(names, "Succeeded")
+
+
+def test_failed_check_shows_what_was_found_and_what_to_do(ui, browser, place):
+    # All events of a user are in one moment: what was first is the file's order, and no more.
+    rows = [f"{user},{item},7,{item % 4}" for user in range(30) for item in range(user, user + 6)]
+    (place / "log.csv").write_text("\n".join(["user_id,item_id,time,cate_id", *rows]) + "\n")
+    browser.get(f"{ui}/locations/din_assets.definitions/jobs/data_only/playground")
+    _click(browser, "Launch Run", "button")
+    assert _wait_for_runs(ui, 2) == ["SUCCESS", "SUCCESS"]
+    browser.get(f"{ui}/assets/events?view=checks")
+    assert _status_of(browser, "events_ties_in_time") == "Failed"
+    browser.get(f"{ui}/assets/events?view=checks&checkDetail=events_ties_in_time")
+    _text(browser, "a leave-one-out test measures the file")
+    _text(browser, "examples")
+    button = _text(browser, "[Show Markdown]", "a")
+    browser.execute_script("arguments[0].click()", button)
+    shown = _text(browser, "n_ties", "th")
+    assert shown.text == "n_ties"
+
+
+def test_failed_run_says_why_on_its_page(ui, browser, place):
+    (place / "log.csv").write_text("user_id,item_id\n1,2\n")
+    browser.get(f"{ui}/locations/din_assets.definitions/jobs/data_only/playground")
+    _click(browser, "Launch Run", "button")
+    assert _wait_for_runs(ui, 3) == ["FAILURE", "SUCCESS", "SUCCESS"]
+    run = _ask(ui, "{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }")
+    browser.get(f"{ui}/runs/{run['runsOrError']['results'][0]['runId']}")
+    _text(browser, "are not in the header (user_id, item_id)")
