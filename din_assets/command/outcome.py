@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from din_assets.command.one_pass import Decision
-from din_assets.runs.story import Checks
+from din_assets.runs.story import Story
 from din_assets.runs.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def show_plan(decisions: Sequence[Decision]) -> None:
 
 
 def show(
-    resource: "StoreResource", decisions: Sequence[Decision], checks: Checks, *, seconds: float
+    resource: "StoreResource", decisions: Sequence[Decision], told: Story, *, seconds: float
 ) -> None:
     """Print how good the model is, what became of the checks, where things are and what is next.
 
@@ -54,7 +54,7 @@ def show(
     Args:
         resource: The store.
         decisions: What was decided about each step.
-        checks: What became of the checks of the steps that were made.
+        told: The story of the run, with its checks; what it has told is not repeated.
         seconds: Time that all of it took.
     """
     from din_core import store
@@ -70,10 +70,10 @@ def show(
         user = _a_user(con)
     made = sum(1 for each in decisions if each.reasons)
     lines = [
-        *_figures(figures),
+        *figure_lines(figures),
         "",
         f"{len(decisions)} steps: {made} made, {len(decisions) - made} up to date, {seconds:.0f} s",
-        *([checks.summary()] if made and checks else []),
+        *([told.checks.summary()] if told.checks else []),
         "",
         *_places(resource),
         "",
@@ -81,10 +81,16 @@ def show(
     ]
     Terminal(sys.stdout).box(lines)
     for warning in [*figures.warnings(), *([not_served] if not_served else [])]:
-        print(f"Mind: {warning}.")
+        if not told.has_told(warning):
+            print(f"Mind: {warning}.")
 
 
-def _figures(figures: "Evaluation") -> list[str]:
+def figure_lines(figures: "Evaluation") -> list[str]:
+    """Return the test AUC with its interval, beside what it is held against.
+
+    Args:
+        figures: Those of the published model.
+    """
     found = figures.whole
     if (auc := found.get("auc")) is None or auc.value is None:
         return ["Test AUC: undefined on this log"]
@@ -92,8 +98,21 @@ def _figures(figures: "Evaluation") -> list[str]:
     lines = [f"Test AUC {auc.value:.4f}{between} on {figures.n_samples:,} samples"]
     for name, title in _BASELINES.items():
         if name in found and (value := found[name].value) is not None:
-            lines.append(f"  {title} {value:.4f}")
+            lines.append(f"  {title} {value:.4f}{_margin(figures, name)}")
     return lines
+
+
+def _margin(figures: "Evaluation", name: str) -> str:
+    """By how much the model is better than a rival, where the interval is known."""
+    for each in figures.comparisons:
+        found = each.difference
+        if (
+            f"{each.rival}_{each.metric}" == name
+            and found.value is not None
+            and found.low is not None
+        ):
+            return f"; the model {found.value:+.4f} (95%: {found.low:+.4f} to {found.high:+.4f})"
+    return ""
 
 
 def _a_user(con: "duckdb.DuckDBPyConnection") -> str | None:

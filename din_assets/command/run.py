@@ -121,5 +121,5 @@ def _run(asked: config_files.Asked, named: str | None, *, everything: bool, dry_
         return 0
     options = refresh_config.config_of(asked.run_config, "resources", "store")
     resource = StoreResource(**options)
-    outcome.show(resource, decisions, told.checks, seconds=time.monotonic() - began)
+    outcome.show(resource, decisions, told, seconds=time.monotonic() - began)
     return 0

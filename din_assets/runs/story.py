@@ -42,9 +42,12 @@ class Checks:
     warned: list[str] = field(default_factory=list[str])
     failed: list[str] = field(default_factory=list[str])
 
+    def __len__(self) -> int:
+        return len(self.passed) + len(self.warned) + len(self.failed)
+
     def summary(self) -> str:
         """Return them in a line, as ``18 checks: 16 passed, 2 warned (names)``."""
-        n_checks = len(self.passed) + len(self.warned) + len(self.failed)
+        n_checks = len(self)
         parts = [f"{len(self.passed)} passed"]
         if self.warned:
             parts.append(f"{len(self.warned)} warned ({', '.join(self.warned)})")
@@ -110,6 +113,10 @@ class Story:
         self._told.add(sentence)
         self._say(f"din: {sentence}")
 
+    def has_told(self, sentence: str) -> bool:
+        """Say whether a sentence was told already, by the command or as a warning of the run."""
+        return sentence in self._told
+
     def hear(self, record: logging.LogRecord, level: int) -> None:
         """Tell what a record of the run's log says.
 
@@ -135,6 +142,7 @@ class Story:
                 return self._draw()
         step = meta.get("step_key")
         if record.levelno >= logging.WARNING:
+            self._told.add(message)
             name = logging.getLevelName(record.levelno)
             colour = "yellow" if record.levelno < logging.ERROR else "red"
             said = self.terminal.wrapped(f"{f'{step}: ' if step else ''}{message}", indent="")
