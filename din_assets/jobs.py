@@ -1,11 +1,16 @@
 """Jobs: what is run together, from the UI, by a schedule or by the command line."""
 
+import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 
+from din_assets.assets.catalogue import ASSETS
 from din_assets.making import preset_files
+from din_assets.making.placing import placed
+from din_assets.names import Names
+from din_assets.runs import executor
 
 FULL_RUN = "full_run"
 _ORDER = "the source and the options are those of the last run where none are given"
@@ -14,73 +19,114 @@ _ORDER = "the source and the options are those of the last run where none are gi
 PRESET_TAG = preset_files.TAG
 
 
+class _Part(NamedTuple):
+    tag: str
+    groups: tuple[str, ...]
+    description: str
+
+
+#: The part of the road that each of the smaller jobs makes, its groups, and what it is for.
+_PARTS: Mapping[str, _Part] = {
+    "data_only": _Part(
+        "data",
+        ("ingest", "sequences"),
+        "Read the log and make the tables up to the samples; no model is trained, nothing "
+        "published.",
+    ),
+    "train_only": _Part(
+        "training",
+        ("training",),
+        "Train the model on the samples that there are. Figures, bundle and published database "
+        "stay those of the model before, until `evaluate` and `publish` have run.",
+    ),
+    "evaluate": _Part(
+        "evaluation",
+        ("evaluation",),
+        "Ask the current model about the test split: figures with intervals, ranks, explanations.",
+    ),
+    "publish": _Part(
+        "delivery",
+        ("delivery",),
+        "Export the current model, make its bundle and its pictures, and publish the "
+        "database for analysts.",
+    ),
+}
+
+
+@functools.cache
+def full_run(names: Names) -> Any:
+    """Return the whole road, from the source to the published database.
+
+    It is one object for each log: Dagster takes a second one of that name for another job.
+
+    Args:
+        names: What Dagster calls the assets.
+    """
+    return _job(
+        FULL_RUN,
+        names,
+        _ours(names),
+        "From the raw log to the trained model, its figures, the bundle and the database for "
+        f"analysts; {_ORDER}. `din run` makes of it only what changed.",
+    )
+
+
+def jobs(names: Names) -> list[Any]:
+    """Return all jobs of a log; those of a preset open with its options filled in.
+
+    Args:
+        names: What Dagster calls the assets.
+    """
+    ours = _ours(names)
+    parts = [
+        _job(name, names, ours & _groups(names, part.groups), part.description, part=part.tag)
+        for name, part in _PARTS.items()
+    ]
+    of_presets = [
+        _job(
+            f"{FULL_RUN}_{preset}",
+            names,
+            ours,
+            f"{FULL_RUN} with the preset `{preset}`: {preset_files.says(preset)} Steps that it "
+            "does not name keep the options of the last run.",
+            config=names.in_dagster(preset_files.read(preset)),
+            tags={PRESET_TAG: preset},
+        )
+        for preset in preset_files.names()
+    ]
+    return [full_run(names), *parts, *of_presets]
+
+
+def _ours(names: Names) -> dg.AssetSelection:
+    """What can be made, by key: beside it there may be assets of others."""
+    made = [
+        key
+        for asset in placed(ASSETS, names)
+        if isinstance(asset, dg.AssetsDefinition) and asset.is_materializable
+        for key in asset.keys
+    ]
+    return dg.AssetSelection.assets(*made)
+
+
+def _groups(names: Names, groups: tuple[str, ...]) -> dg.AssetSelection:
+    return dg.AssetSelection.groups(*map(names.group, groups))
+
+
 def _job(
     name: str,
+    names: Names,
     selection: dg.AssetSelection,
     description: str,
     *,
-    part: str,
+    part: str = "everything",
     config: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Any:
     return dg.define_asset_job(
-        name,
+        names.identifier(name),
         selection=selection,
         description=description,
         config=config,
         tags={"din/part": part, **(tags or {})},
+        executor_def=executor.in_process,
     )
-
-
-_GROUPS = dg.AssetSelection.groups
-
-#: The whole road, from the source to the published database.
-full_run = _job(
-    FULL_RUN,
-    dg.AssetSelection.all(),
-    "From the raw log to the trained model, its figures, the bundle and the database for analysts; "
-    f"{_ORDER}. `din run` makes of it only what changed.",
-    part="everything",
-)
-data_only = _job(
-    "data_only",
-    _GROUPS("ingest", "sequences"),
-    "Read the log and make the tables up to the samples; no model is trained, nothing published.",
-    part="data",
-)
-train_only = _job(
-    "train_only",
-    _GROUPS("training"),
-    "Train the model on the samples that there are. Figures, bundle and published database stay "
-    "those of the model before, until `evaluate` and `publish` have run.",
-    part="training",
-)
-evaluate = _job(
-    "evaluate",
-    _GROUPS("evaluation"),
-    "Ask the current model about the test split: figures with intervals, ranks, explanations.",
-    part="evaluation",
-)
-publish = _job(
-    "publish",
-    _GROUPS("delivery"),
-    "Export the current model, make its bundle and its pictures, and publish the database for "
-    "analysts.",
-    part="delivery",
-)
-
-#: A job for each preset: its launchpad opens with the preset's options filled in.
-of_presets = [
-    _job(
-        f"{FULL_RUN}_{name}",
-        dg.AssetSelection.all(),
-        f"{FULL_RUN} with the preset `{name}`: {preset_files.says(name)} Steps that it does not "
-        "name keep the options of the last run.",
-        part="everything",
-        config=preset_files.read(name),
-        tags={PRESET_TAG: name},
-    )
-    for name in preset_files.names()
-]
-
-ALL = [full_run, data_only, train_only, evaluate, publish, *of_presets]

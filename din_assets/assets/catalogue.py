@@ -15,6 +15,7 @@ from din_assets.assets import (
     training,
 )
 from din_assets.making.code_references import with_references
+from din_assets.names import name_of
 from din_core.tables.lineage import lineage
 
 _MADE = dg.load_assets_from_modules(
@@ -30,10 +31,7 @@ _MADE = dg.load_assets_from_modules(
     ]
 )
 _KEYS = [
-    key.to_user_string()
-    for asset in _MADE
-    if isinstance(asset, dg.AssetsDefinition)
-    for key in asset.keys
+    name_of(key) for asset in _MADE if isinstance(asset, dg.AssetsDefinition) for key in asset.keys
 ]
 
 #: The log itself, which is observed: no step makes it, and no run configuration names it.

@@ -126,4 +126,4 @@ def din_model(making: Making) -> Made:
 def _report_epoch(context: dg.AssetExecutionContext, report: "EpochReport") -> None:
     """Show an epoch in the terminal and, while the run goes on, in the UI."""
     tell_epoch(context.log, report)
-    context.log_event(dg.AssetObservation(asset_key="din_model", metadata=report.metrics()))
+    context.log_event(dg.AssetObservation(context.asset_key, metadata=report.metrics()))

@@ -14,6 +14,8 @@ from typing import Any
 import dagster as dg
 from dagster import AutomationCondition as When
 
+from din_assets.names import Names
+
 #: How often the source is observed. Files that did not change are not read for it.
 LOOK_AT = "*/15 * * * *"
 
@@ -37,14 +39,13 @@ _WITH_WHAT_IT_IS_MADE_FROM = (
 ).with_label("what it is made from is made again")
 
 
-def with_conditions(assets: Iterable[Any], observed: dg.AssetsDefinition) -> list[Any]:
+def with_conditions(assets: Iterable[Any], source: dg.AssetKey) -> list[Any]:
     """Say of each asset when it is made by itself, once :func:`sensor` is switched on.
 
     Args:
         assets: The assets; what cannot be made here stays as it is.
-        observed: The source among them.
+        source: The key of the source among them.
     """
-    (source,) = observed.keys
 
     def condition(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.key == source:
@@ -62,12 +63,15 @@ def with_conditions(assets: Iterable[Any], observed: dg.AssetsDefinition) -> lis
     ]
 
 
-def sensor(
-    assets: Iterable[Any],
-) -> dg.AutomationConditionSensorDefinition:
-    """Return what evaluates the conditions of assets, their source among them."""
+def sensor(assets: Iterable[Any], names: Names) -> dg.AutomationConditionSensorDefinition:
+    """Return what evaluates the conditions of assets, their source among them.
+
+    Args:
+        assets: The assets.
+        names: What Dagster calls them.
+    """
     return dg.AutomationConditionSensorDefinition(
-        name="changed_source",
+        name=names.identifier("changed_source"),
         target=dg.AssetSelection.assets(
             *(asset for asset in assets if isinstance(asset, dg.AssetsDefinition))
         ),

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from din_assets.names import name_of
 from din_core.errors import DinError
 
 _VARIABLE = "DIN_FRESH_WITHIN_HOURS"
@@ -57,7 +58,7 @@ def with_freshness(assets: Iterable[Any], hours: float | None) -> list[Any]:
     )
 
     def fresh(spec: dg.AssetSpec) -> dg.AssetSpec:
-        is_published = spec.key.path[-1] in _PUBLISHED
+        is_published = name_of(spec.key) in _PUBLISHED
         return spec.replace_attributes(freshness_policy=policy) if is_published else spec
 
     return [

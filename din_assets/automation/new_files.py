@@ -12,6 +12,7 @@ import dagster as dg
 
 from din_assets import jobs
 from din_assets.assets import ingest
+from din_assets.names import Names
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import run_start
 from din_core import sources
@@ -50,17 +51,18 @@ class Memory:
         return json.dumps(dataclasses.asdict(self))
 
 
-def sensor(store: StoreResource) -> dg.SensorDefinition:
+def sensor(store: StoreResource, names: Names) -> dg.SensorDefinition:
     """Return the sensor.
 
     Args:
         store: The store that its runs write to. It takes no lock, and opens no database that a run
             may be writing.
+        names: What Dagster calls the assets.
     """
 
     @dg.sensor(
-        name="new_files",
-        job=jobs.full_run,
+        name=names.identifier("new_files"),
+        job=jobs.full_run(names),
         minimum_interval_seconds=_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description="Watches the files of the source (of the last run, or DIN_CSV): when a file is "

@@ -11,7 +11,8 @@ import duckdb
 from din_assets.assets import ingest, publication
 from din_assets.making import facts, versions
 from din_assets.making.artifact_assets import POINTED_TO
-from din_assets.making.materialization import model_of
+from din_assets.making.materialization import inputs_of, model_of
+from din_assets.names import step_of
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import refresh_config
 from din_assets.starting.refresh_config import RunConfig
@@ -79,7 +80,7 @@ def own_reasons(
     if entry is None:
         yield "never made"
         return
-    current = refresh_config.options(definition.op.name, run_config)
+    current = refresh_config.options(step_of(definition.op.name), run_config)
     if entry.code_version != versions.with_model(asset, model_of(asset, current, state.made)):
         yield "code changed"
     for name in sorted({*current, *entry.options}):
@@ -96,7 +97,7 @@ def own_reasons(
         yield f"{asset}/{artifacts.CURRENT} does not lead to the latest version"
     if asset == publication.NAME:
         yield from _of_what_is_served(state, current, resource)
-    if definition.op.name == "interactions":
+    if step_of(definition.op.name) == "interactions":
         yield from _of_source(entry, run_config, resource)
     if asset == "warehouse":
         if damage := store.damage_of_published(resource.published_path):
@@ -129,11 +130,6 @@ def reasons_of_inputs(
     for fact, now in state.facts.get(asset, {}).items():
         if entry.inputs.get(fact) != now:
             yield f"{fact} changed"
-
-
-def inputs_of(definition: dg.AssetsDefinition, asset: str) -> set[str]:
-    """Return the assets that an asset is made from."""
-    return {key.to_user_string() for key in definition.asset_deps[dg.AssetKey(asset)]}
 
 
 def _of_source(

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from din_assets.making import preset_files
+from din_assets.runs.folders import current_names
 from din_core.config import MODEL_CONFIGS, options_of_others
 from din_core.errors import DinError
 
@@ -38,7 +39,7 @@ def asked_for(file: Path | None, preset: str | None, *, defaults: bool = False) 
     default. Together the file is read as if it began with the preset: its options come on top.
 
     Args:
-        file: A run configuration.
+        file: A run configuration; steps by name, or as the launchpad of the UI calls them.
         preset: Name of a preset.
         defaults: Whether the options of the last run are left for the defaults.
 
@@ -49,7 +50,7 @@ def asked_for(file: Path | None, preset: str | None, *, defaults: bool = False) 
     if defaults:
         # The step that reads the source is named, so that its columns have their defaults, too.
         parts.append({"ops": {"interactions": {"config": {}}}})
-    own = {} if file is None else _read(file)
+    own = {} if file is None else current_names().in_names(_read(file))
     if preset is not None:
         parts.append(_for_the_model_of(own, _read(_path_of(preset))))
     parts.append(own)

@@ -15,6 +15,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.api import execute_run_iterator
 
 from din_assets.command.changes import State, own_reasons, read_state, reasons_of_inputs
+from din_assets.names import Names, name_of, step_of
 from din_assets.runs import choices, executor
 from din_assets.runs.failures import explanation
 from din_assets.runs.last_run import Options, Settled
@@ -50,6 +51,7 @@ class Pass:
     """One pass over the steps, from the source down."""
 
     job: dg.JobDefinition
+    names: Names
     instance: dg.DagsterInstance | None
     resource: StoreResource
     asked: RunConfig
@@ -67,7 +69,7 @@ class Pass:
 
     def reads_source(self, steps: Sequence[dg.AssetsDefinition], state: State) -> bool:
         """Whether the step that reads the source has to be made."""
-        reading = [step for step in steps if step.op.name == choices.SOURCE_STEP]
+        reading = [step for step in steps if name_of_step(step) == choices.SOURCE_STEP]
         return any(self.reasons(step, state) for step in reading)
 
     def plan(self, steps: Sequence[dg.AssetsDefinition], state: State) -> Iterator[Decision]:
@@ -85,7 +87,7 @@ class Pass:
         wanted: dict[str, dg.AssetsDefinition] = {}
         for step, decision in zip(steps, self.plan(steps, state), strict=True):
             if decision.reasons:
-                wanted[step.op.name] = step
+                wanted[name_of_step(step)] = step
             else:
                 yield decision
         if wanted:
@@ -110,7 +112,7 @@ class Pass:
         """
         if self.everything:
             return ["asked for"]
-        name = step.op.name
+        name = name_of_step(step)
         is_made = all(asset in state.made for asset in assets_of(step))
         found_for = self.settled.options.get(name, {}), is_made
         if name not in self._own or self._own[name][0] != found_for:
@@ -155,9 +157,7 @@ class _Run:
             for event in events:
                 if event.is_step_materialization:
                     made = event.step_materialization_data.materialization
-                    self._made[made.asset_key.to_user_string()] = (made.tags or {})[
-                        DATA_VERSION_TAG
-                    ]
+                    self._made[name_of(made.asset_key)] = (made.tags or {})[DATA_VERSION_TAG]
                 elif event.is_step_failure or (event.is_run_failure and not failures):
                     failures |= _why(event)
                 elif event.is_step_success or event.is_step_skipped:
@@ -182,7 +182,9 @@ class _Run:
         job = self._pass.job.with_executor_def(executor.sparing(self._is_needed))
         run = instance.create_run_for_job(
             job,
-            run_config=refresh_config.for_steps(self._pass.run_config, self._wanted),
+            run_config=self._pass.names.in_dagster(
+                refresh_config.for_steps(self._pass.run_config, self._wanted)
+            ),
             asset_selection={key for step in self._wanted.values() for key in step.keys},
             tags={**job.run_tags, "din/reasons": self._why_at_all()},
         )
@@ -195,9 +197,10 @@ class _Run:
         )
         return "; ".join(dict.fromkeys(found))[:250]
 
-    def _is_needed(self, name: str) -> bool:
+    def _is_needed(self, step_key: str) -> bool:
         if self._is_stopped:
             raise DagsterExecutionInterruptedError(executor.INTERRUPTED)
+        name = step_of(step_key)
         step = self._wanted[name]
         was_made = any(asset in self._state.made for asset in assets_of(step))
         try:
@@ -213,7 +216,7 @@ class _Run:
         return bool(self._reasons[name])
 
     def _decision(self, event: dg.DagsterEvent) -> Decision:
-        name = event.step_key or ""
+        name = step_of(event.step_key or "")
         assets = assets_of(self._wanted[name])
         if event.is_step_skipped:
             return Decision(assets, (), "up to date")
@@ -230,7 +233,7 @@ def _why(event: dg.DagsterEvent) -> dict[str, str]:
     sentence = explanation(error)
     if sentence is None and event.is_step_failure:
         sentence = "nobody foresaw this; its stack is above"
-    return {event.step_key or "": sentence} if sentence else {}
+    return {step_of(event.step_key or ""): sentence} if sentence else {}
 
 
 def _told(failures: Mapping[str, str], run_id: str) -> str:
@@ -240,4 +243,9 @@ def _told(failures: Mapping[str, str], run_id: str) -> str:
 
 def assets_of(step: dg.AssetsDefinition) -> tuple[str, ...]:
     """Return the assets of a step, in order."""
-    return tuple(sorted(key.to_user_string() for key in step.keys))
+    return tuple(sorted(name_of(key) for key in step.keys))
+
+
+def name_of_step(step: dg.AssetsDefinition) -> str:
+    """Return the name of a step."""
+    return step_of(step.op.name)

@@ -9,16 +9,17 @@ made; each is decided on when all that it is made from has come out, and skipped
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 
 from din_assets import jobs
 from din_assets.command.changes import read_state
-from din_assets.command.one_pass import Decision, Pass, RefreshFailedError, assets_of
-from din_assets.definitions import build_defs
+from din_assets.command.one_pass import Decision, Pass, RefreshFailedError, assets_of, name_of_step
+from din_assets.definitions import alone, build_defs, of_project
 from din_assets.making import acceptance
-from din_assets.runs import choices, paths
+from din_assets.names import STORE, Names
+from din_assets.runs import choices, folders, paths
 from din_assets.runs.last_run import Settled
 from din_assets.runs.resources import HeldStore, StoreResource
 from din_assets.starting import refresh_config, run_start
@@ -65,8 +66,9 @@ def refresh(
         SourceError: What is to be read is not there, or cannot be.
         RefreshFailedError: A step failed.
     """
-    definitions = build_defs()
-    refresh_config.check(run_config, definitions.resolve_job_def(jobs.FULL_RUN))
+    names = folders.current_names()
+    definitions = _definitions({})
+    refresh_config.check(run_config, _job(definitions, names), names)
     resource = StoreResource(**refresh_config.config_of(run_config, "resources", "store"))
     settle = functools.partial(_settle, run_config, keeps_others, named, resource)
     # Once before the lock: nobody should wait for another run to hear of a file that is not there.
@@ -82,7 +84,8 @@ def refresh(
         settled, notes = settle(recorded and recorded.options)
         for note in notes:
             on_note(note)
-        one_pass = Pass(_job_going_by(settled), instance, resource, run_config, settled, everything)
+        job = _job(_definitions({STORE: HeldStore.going_by(settled)}), names)
+        one_pass = Pass(job, names, instance, resource, run_config, settled, everything)
         if not one_pass.reads_source(steps, state):
             # Otherwise the step that reads the source does.
             with resource.connection(read_only=True) as con:
@@ -111,9 +114,13 @@ def _settle(
     return asked.settled(source, lambda _: True), notes
 
 
-def _job_going_by(settled: Settled) -> dg.JobDefinition:
-    definitions = build_defs(resource_overrides={"store": HeldStore.going_by(settled)})
-    return definitions.resolve_job_def(jobs.FULL_RUN)
+def _definitions(resource_overrides: Mapping[str, StoreResource]) -> dg.Definitions:
+    """Those of the project, as the UI shows them."""
+    return alone(build_defs(**of_project(), resource_overrides=resource_overrides))
+
+
+def _job(definitions: dg.Definitions, names: Names) -> dg.JobDefinition:
+    return definitions.resolve_job_def(names.identifier(jobs.FULL_RUN))
 
 
 def _steps(definitions: dg.Definitions) -> list[dg.AssetsDefinition]:
@@ -123,5 +130,5 @@ def _steps(definitions: dg.Definitions) -> list[dg.AssetsDefinition]:
     for key in graph.toposorted_asset_keys:
         if graph.get(key).is_materializable:
             definition = definitions.resolve_assets_def(key)
-            steps.setdefault(definition.op.name, definition)
+            steps.setdefault(name_of_step(definition), definition)
     return list(steps.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from din_assets.command import config_files
+from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_assets.making import preset_files
 
@@ -63,8 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         DinError: What is asked for is wrong, or a step failed.
     """
-    from din_assets.runs import paths
+    from din_assets.runs import folders, paths
 
+    if found := folders.current_project():
+        say(f"project: {found.root}")
     asked = config_files.asked_for(arguments.config, arguments.preset, defaults=arguments.defaults)
     named = paths.SYNTHETIC if arguments.synthetic else arguments.csv or None
     if named is not None:

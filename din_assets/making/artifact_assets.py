@@ -16,6 +16,7 @@ import duckdb
 from din_assets.making import versions
 from din_assets.making.checks import markdown_table
 from din_assets.making.materialization import OWNERS, as_dagster_failures, code_version, record
+from din_assets.names import name_of
 from din_assets.runs import choices
 from din_assets.runs.resources import StoreResource
 from din_core.escaping import markdown_text
@@ -138,7 +139,7 @@ def artifact_asset(
 
 
 def _commit(making: Making, made: Made) -> dg.MaterializeResult:
-    asset = making.context.asset_key.to_user_string()
+    asset = name_of(making.context.asset_key)
     final = artifacts.commit(making.folder, made.version, made.about)
     if asset in POINTED_TO:
         # Before it is recorded: what the ledger holds is what `current` leads to.

@@ -60,13 +60,19 @@ def blocks(result: CheckResult) -> bool:
     return not result.passed and result.severity == "error"
 
 
-def as_dagster(result: CheckResult, beside: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
+def as_dagster(
+    result: CheckResult,
+    beside: Mapping[str, Any] | None = None,
+    *,
+    key: dg.AssetKey | None = None,
+) -> dg.AssetCheckResult:
     """Return a result as Dagster keeps and shows it.
 
     Args:
         result: What a check found. Its metadata has ``offending_rows``, and of a failed one
             ``what_to_do`` and the first of the rows as ``examples``, escaped.
         beside: What the page of a failed check shows as well, such as a picture.
+        key: The key of the asset, where whoever takes the result looks at it.
     """
     metadata: dict[str, Any] = {"offending_rows": result.failing_rows}
     description = result.description
@@ -78,7 +84,7 @@ def as_dagster(result: CheckResult, beside: Mapping[str, Any] | None = None) -> 
         metadata |= beside or {}
     return dg.AssetCheckResult(
         passed=result.passed,
-        asset_key=result.asset,
+        asset_key=key or result.asset,
         check_name=result.name,
         severity=_SEVERITIES[result.severity],
         metadata=metadata,

@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 import dagster as dg
 
 from din_assets.making import versions
+from din_assets.names import name_of
 from din_core.tables.lineage import lineage
 
 _Asset = TypeVar("_Asset")
@@ -26,7 +27,7 @@ def with_references(asset: _Asset) -> _Asset:
 
 
 def _referenced(spec: dg.AssetSpec) -> dg.AssetSpec:
-    name = spec.key.path[-1]
+    name = name_of(spec.key)
     with warnings.catch_warnings():
         # What it warns of, that these may change with a release, is ours to follow.
         warnings.simplefilter("ignore", dg.BetaWarning)

@@ -14,6 +14,7 @@ import duckdb
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from din_assets.making import checks, facts, versions
+from din_assets.names import name_of, step_of
 from din_assets.runs.failures import IO_RETRIES, as_dagster_failures
 from din_assets.runs.resources import StoreResource
 from din_core import store
@@ -80,7 +81,7 @@ def materialize_tables(
     outputs: list[dg.MaterializeResult] = []
     results: list[CheckResult] = []
     shown: list[dg.AssetCheckResult] = []
-    step = context.assets_def.op.name
+    step = step_of(context.assets_def.op.name)
     retries = IO_RETRIES - context.retry_number if is_io else 0
     with as_dagster_failures(io_retries_left=retries), resource.settled.unless_refused(step):
         try:
@@ -91,7 +92,10 @@ def materialize_tables(
                     found = checks.run_checks(
                         con, name, built.check_context, warn=context.log.warning
                     )
-                    of_table = [checks.as_dagster(each, built.beside_findings) for each in found]
+                    key = key_of(context.assets_def, name)
+                    of_table = [
+                        checks.as_dagster(each, built.beside_findings, key=key) for each in found
+                    ]
                     results += found
                     shown += of_table
                     outputs.append(_result(context, con, name, of_table, options, built))
@@ -118,7 +122,7 @@ def _named(
                 check_results=checked
             )
         elif output.asset_key is not None and output.data_version is not None:
-            context.log.info(f"{output.asset_key.to_user_string()} was made with it")
+            context.log.info(f"{name_of(output.asset_key)} was made with it")
             context.log_event(
                 dg.AssetMaterialization(
                     output.asset_key,
@@ -173,6 +177,22 @@ def code_version(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:
     return context.assets_def.code_versions_by_key[key] or ""
 
 
+def key_of(definition: dg.AssetsDefinition, asset: str) -> dg.AssetKey:
+    """Return the key of an asset of a step.
+
+    Args:
+        definition: The step's definition; a run may have a part of its assets only.
+        asset: The asset, by name.
+    """
+    (key,) = (key for key in definition.asset_deps if name_of(key) == asset)
+    return key
+
+
+def inputs_of(definition: dg.AssetsDefinition, asset: str) -> set[str]:
+    """Return the assets that an asset is made from, by name; arguments as of :func:`key_of`."""
+    return {name_of(dep) for dep in definition.asset_deps[key_of(definition, asset)]}
+
+
 def model_of(
     asset: str, options: Mapping[str, Any], made: Mapping[str, ledger.Entry]
 ) -> str | None:
@@ -199,9 +219,8 @@ def record(
     artifact: str | None = None,
 ) -> None:
     """Write an asset's row of the ledger: its version and those of its code and its inputs."""
-    key = dg.AssetKey(asset)
     known = ledger.entries(con)
-    upstream = [dep.to_user_string() for dep in context.assets_def.asset_deps[key]]
+    upstream = sorted(inputs_of(context.assets_def, asset))
     ledger.record(
         con,
         ledger.Entry(
@@ -230,7 +249,7 @@ def _result(
     version = store.content_version(con, name)
     record(context, con, name, version, options=options, inputs=built.inputs)
     return dg.MaterializeResult(
-        asset_key=name,
+        asset_key=key_of(context.assets_def, name),
         data_version=dg.DataVersion(version),
         check_results=check_results,
         tags=built.tags,

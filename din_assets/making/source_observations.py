@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG, get_input_data_version_tag
 
+from din_assets.names import name_of
 from din_assets.runs.last_run import Source
 from din_core import sources
 from din_core.datasets import named_logs
@@ -118,7 +119,7 @@ def show(context: dg.AssetExecutionContext, name: str, seen: Observation) -> dic
         before this one, and calls it outdated as soon as it is made.
     """
     deps = {dep for found in context.assets_def.asset_deps.values() for dep in found}
-    (key,) = (dep for dep in deps if dep.path[-1] == name)
+    (key,) = (dep for dep in deps if name_of(dep) == name)
     version = {DATA_VERSION_TAG: seen.version}
     context.log_event(dg.AssetObservation(key, metadata=seen.metadata, tags=version))
     return {get_input_data_version_tag(key): seen.version}

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from din_assets.names import step_of
 from din_assets.runs import last_run, paths
 from din_assets.runs.last_run import ChoicesError, Options, Settled, Source, options_by_step
 from din_core.config import SyntheticConfig
@@ -164,7 +165,7 @@ def chosen(context: dg.AssetExecutionContext, settled: Settled, config: Config) 
         settled: What the run goes by.
         config: Its options as Dagster hands them in, which knows nothing of the last run.
     """
-    return type(config)(**settled.options.get(context.assets_def.op.name, {}))
+    return type(config)(**settled.options.get(step_of(context.assets_def.op.name), {}))
 
 
 def _origin_in(options: Options) -> str | None:

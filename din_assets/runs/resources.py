@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import dagster as dg
 import duckdb
 from pydantic import Field, PrivateAttr
 
+from din_assets.names import PLAIN, Names
 from din_assets.runs import dead_runs, paths
 from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.last_run import Settled
@@ -28,6 +29,18 @@ class Log(Protocol):
         ...
 
 
+class Asked(NamedTuple):
+    """A run that asks for the store.
+
+    Attributes:
+        run: The run.
+        instance: Where it is recorded, with its plan and its job.
+    """
+
+    run: dg.DagsterRun
+    instance: dg.DagsterInstance
+
+
 class StoreResource(dg.ConfigurableResource):
     """The pipeline's own database (``pipeline.duckdb``) and all that lies beside it.
 
@@ -38,6 +51,7 @@ class StoreResource(dg.ConfigurableResource):
     """
 
     lock_is_held: ClassVar[bool] = False
+    names: ClassVar[Names] = PLAIN
     _settled: Settled | None = PrivateAttr(default=None)
 
     home: str = Field(
@@ -54,6 +68,13 @@ class StoreResource(dg.ConfigurableResource):
         ge=1,
         description="DuckDB's threads; by default one for each core that the process may use.",
     )
+
+    @classmethod
+    def below(cls, names: Names) -> type[Self]:
+        """Return the resource of a log whose assets Dagster calls by these names."""
+        # A class, since Dagster makes another object of it for each run.
+        attributes = {"names": names, "__module__": cls.__module__, "__doc__": cls.__doc__}
+        return type(cls.__name__, (cls,), attributes)
 
     @property
     def settled(self) -> Settled:
@@ -98,11 +119,13 @@ class StoreResource(dg.ConfigurableResource):
             )
         with contextlib.ExitStack() as stack:
             owner = "a Dagster resource"
+            asked = None
             if context.run and context.instance is not None:
                 owner = f"Dagster run {context.run.run_id}"
                 for run_id in dead_runs.mark_failed(context.instance):
                     log.info(f"run {run_id} was killed earlier; it counts as failed from now on")
-            asked = None if self.lock_is_held else context.run
+                if not self.lock_is_held:
+                    asked = Asked(context.run, context.instance)
             with as_dagster_failures():
                 if asked is not None:
                     self.check(asked, log)
@@ -114,17 +137,17 @@ class StoreResource(dg.ConfigurableResource):
                         self._settled = self.settle(asked, log)
             yield self
 
-    def check(self, run: dg.DagsterRun, log: Log) -> None:
+    def check(self, asked: Asked, log: Log) -> None:
         """Refuse a run before it waits for the lock; here nothing is refused."""
 
-    def settle(self, run: dg.DagsterRun, log: Log) -> Settled | None:
+    def settle(self, asked: Asked, log: Log) -> Settled | None:
         """Decide what a run goes by, once it has the lock; here nothing is known of steps."""
 
-    def only_looks(self, run: dg.DagsterRun) -> bool:  # noqa: ARG002
+    def only_looks(self, asked: Asked) -> bool:  # noqa: ARG002
         """Say whether a run changes nothing and waits for nobody; here none is known to."""
         return False
 
-    def settle_look(self, run: dg.DagsterRun) -> Settled | None:
+    def settle_look(self, asked: Asked) -> Settled | None:
         """Decide what such a run looks at, without the lock; here nothing is known of sources."""
 
     @contextlib.contextmanager

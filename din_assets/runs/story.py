@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from din_assets.names import name_of, step_of
 from din_assets.runs.executor import INTERRUPTED
 from din_assets.runs.failures import explanation, last_line
 from din_assets.runs.figures import duration, main_figure
@@ -140,7 +141,7 @@ class Story:
             self._step.progress, self._step.progress_at = progress, time.monotonic()
             if self.terminal.is_interactive:
                 return self._draw()
-        step = meta.get("step_key")
+        step = step_of(meta.get("step_key") or "")
         if record.levelno >= logging.WARNING:
             self._told.add(message)
             name = logging.getLevelName(record.levelno)
@@ -154,10 +155,10 @@ class Story:
     def _of_event(self, event: Any, record: logging.LogRecord, level: int) -> None:
         told = level <= logging.INFO
         if event.is_step_start:
-            self._begin(event.step_key, draws=told)
+            self._begin(step_of(event.step_key), draws=told)
         elif event.is_step_materialization and self._step is not None:
             made = event.step_materialization_data.materialization
-            self._step.figures[made.asset_key.to_user_string()] = main_figure(made.metadata)
+            self._step.figures[name_of(made.asset_key)] = main_figure(made.metadata)
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             self._count(event.asset_check_evaluation_data)
         elif event.is_step_success:
@@ -245,11 +246,11 @@ class Story:
         if error is not None and error.cls_name in _INTERRUPTIONS:
             return
         sentence = explanation(error)
-        self._say(self.terminal.styled(f"{event.step_key:<{_NAME}} failed", "red"))
+        self._say(self.terminal.styled(f"{step_of(event.step_key or ''):<{_NAME}} failed", "red"))
         if sentence is None:
             self._say(record.getMessage())
             sentence = f"{last_line(error)} (the stack is above)"
-        self.failures[event.step_key or ""] = sentence
+        self.failures[step_of(event.step_key or "")] = sentence
 
     def _run_failed(self, event: Any, record: logging.LogRecord) -> None:
         self.close()

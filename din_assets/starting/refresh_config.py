@@ -24,6 +24,7 @@ from din_assets.assets import (
 )
 from din_assets.making import artifact_assets
 from din_assets.making.run_config import refuse_without_effect, typed_options
+from din_assets.names import PLAIN, Names
 from din_assets.runs import choices, console
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import config_errors, former_names
@@ -38,19 +39,20 @@ class RunConfigError(DinError, ValueError):
     """The run configuration names what there is not, or a value out of its range."""
 
 
-def check(run_config: RunConfig, job: dg.JobDefinition) -> None:
+def check(run_config: RunConfig, job: dg.JobDefinition, names: Names = PLAIN) -> None:
     """Refuse all that a run would refuse, and what it would pass over.
 
     Args:
         run_config: Run configuration as ``-c`` takes it.
         job: The job that it is for.
+        names: What Dagster calls our assets in that job.
 
     Raises:
         RunConfigError: Something is wrong; the first such thing is named.
     """
     check_names(run_config)
     try:
-        dg.validate_run_config(job, dict(run_config))
+        dg.validate_run_config(job, names.in_dagster(run_config))
     except dg.DagsterInvalidConfigError as error:
         raise RunConfigError(config_errors.sentence(error)) from error
 

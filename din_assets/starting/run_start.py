@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import duckdb
 
-from din_assets.assets import catalogue
 from din_assets.making import acceptance, preset_files
 from din_assets.runs import choices, paths
 from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.last_run import Settled, Source
-from din_assets.runs.resources import Log, StoreResource
+from din_assets.runs.resources import Asked, Log, StoreResource
 from din_assets.starting import refresh_config
+from din_assets.starting.parts_of_run import OwnPart, own_part
 from din_core.sources import SourceError
 from din_core.store import StoreError, connect, ledger
 
@@ -26,30 +25,33 @@ from din_core.store import StoreError, connect, ledger
 class RunStore(StoreResource):
     """The store of a run that Dagster starts: its choices are checked and decided."""
 
-    def check(self, run: dg.DagsterRun, log: Log) -> None:
+    def check(self, asked: Asked, log: Log) -> None:
         """Refuse a run that names what there is not; see :func:`check`."""
-        check(run, self.folder, log)
+        check(self._own(asked), self.folder, log)
 
-    def settle(self, run: dg.DagsterRun, log: Log) -> Settled:
+    def settle(self, asked: Asked, log: Log) -> Settled:
         """Decide what a run goes by; see :func:`settle`."""
-        return settle(run, self, log)
+        return settle(self._own(asked), self, log)
 
-    def only_looks(self, run: dg.DagsterRun) -> bool:
+    def only_looks(self, asked: Asked) -> bool:
         """Say whether a run does nothing but observe the source."""
-        observed = {key for asset in catalogue.OBSERVED for key in asset.keys}
-        return bool(run.asset_selection) and run.asset_selection <= observed
+        return self._own(asked).only_looks
 
-    def settle_look(self, run: dg.DagsterRun) -> Settled:
+    def settle_look(self, asked: Asked) -> Settled:
         """Decide what such a run looks at: what the next run would read."""
-        asked = choices.of_run(run.run_config, self.folder)
-        return asked.settled(source_of_next_run(self, run.run_config), lambda _: False)
+        config = self._own(asked).config
+        look = choices.of_run(config, self.folder)
+        return look.settled(source_of_next_run(self, config), lambda _: False)
+
+    def _own(self, asked: Asked) -> OwnPart:
+        return own_part(asked.run, asked.instance, self.names)
 
 
-def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
+def check(own: OwnPart, folder: Path, log: Log) -> None:
     """Refuse a run that names what there is not, and say which options are the last run's.
 
     Args:
-        run: The run.
+        own: What of the run is ours.
         folder: Folder of all results.
         log: Told of the options that are remembered.
 
@@ -58,22 +60,21 @@ def check(run: dg.DagsterRun, folder: Path, log: Log) -> None:
             is not, or a value out of range; or the source that it is to read is not there.
     """
     with as_dagster_failures():
-        refresh_config.check_names(run.run_config)
-        asked = asked_for(run, folder)
+        refresh_config.check_names(own.config)
+        asked = asked_for(own, folder)
         refresh_config.check_remembered(asked)
-        if kept := [step for step in asked.remembered_steps() if has_step(run, step)]:
+        if kept := [step for step in asked.remembered_steps() if own.has_step(step)]:
             log.info(f"options of the last run ({asked.place}): {', '.join(kept)}")
-        if has_step(run, choices.SOURCE_STEP):
+        if own.has_step(choices.SOURCE_STEP):
             refuse_missing(asked.source(paths.source_csv(), None))
 
 
-def asked_for(run: dg.DagsterRun, folder: Path) -> choices.Choices:
+def asked_for(own: OwnPart, folder: Path) -> choices.Choices:
     """What a run is asked for; with a preset, other steps keep their options."""
-    is_preset = preset_files.TAG in run.tags
-    return choices.of_run(run.run_config, folder, keeps_others=is_preset)
+    return choices.of_run(own.config, folder, keeps_others=preset_files.TAG in own.tags)
 
 
-def settle(run: dg.DagsterRun, store: StoreResource, log: Log) -> Settled:
+def settle(own: OwnPart, store: StoreResource, log: Log) -> Settled:
     """Decide what a run goes by. Its lock is held, so that nothing changes any more.
 
     A run that reads no source goes by the log that was read: its options are remembered.
@@ -83,28 +84,20 @@ def settle(run: dg.DagsterRun, store: StoreResource, log: Log) -> Settled:
         OptionsError: The run reads no source, and an option does not go with the log that was read.
         StoreError: The pipeline's database is damaged.
     """
-    asked = asked_for(run, store.folder)
+    asked = asked_for(own, store.folder)
     with contextlib.ExitStack() as stack:
         con = None
         if store.pipeline_path.is_file():
             con = stack.enter_context(store.connection(read_only=True))
-        if has_step(run, choices.SOURCE_STEP):
+        if own.has_step(choices.SOURCE_STEP):
             entry = con and ledger.entries(con).get(choices.SOURCE_STEP)
             source = asked.source(paths.source_csv(), entry and entry.options)
-            return asked.settled(source, lambda step: has_step(run, step))
-        settled = asked.settled(None, lambda step: has_step(run, step))
+            return asked.settled(source, own.has_step)
+        settled = asked.settled(None, own.has_step)
         if con is not None:
             acceptance.hold_against_log(con, settled, log.warning)
         settled.remember()
         return settled
-
-
-def has_step(run: dg.DagsterRun, step: str) -> bool:
-    """Say whether a step is one of a run's: one of the assets that it makes was selected."""
-    # Without a selection, or with an empty one, a run has all steps of its job.
-    return not run.asset_selection or not run.asset_selection.isdisjoint(
-        catalogue.MADE_BY.get(step, ())
-    )
 
 
 def source_of_next_run(store: StoreResource, run_config: Mapping[str, Any] | None = None) -> Source:

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from din_assets.names import in_plain_names
 from din_assets.starting import config_errors, refresh_config
 from din_core.errors import DinError
 
@@ -32,7 +33,7 @@ def _explained(
 ) -> None:
     try:
         if isinstance(error, dg.DagsterInvalidConfigError):
-            refresh_config.check_names(error.config_value)
+            refresh_config.check_names(in_plain_names(error.config_value))
             error = refresh_config.RunConfigError(config_errors.sentence(error))
     except DinError as refused:
         error = refused

@@ -18,7 +18,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from din_assets.command import cli
-from din_assets.definitions import defs
+from din_assets.definitions import build_defs
 from din_assets.starting import refresh_config
 from din_core.serving.server.application import create_app
 from tests import documents
@@ -114,7 +114,7 @@ def test_dagster_knows_its_commands_and_options(command):
     known = {option for each in group.params for option in (*each.opts, *each.secondary_opts)}
     assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known
     for selection in (words[i + 1] for i, word in enumerate(words) if word == "--select"):
-        names = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+        names = {key.to_user_string() for key in build_defs().resolve_all_asset_keys()}
         assert selection == "*" or selection in names
 
 
@@ -148,7 +148,7 @@ OPTIONS = [
 def test_options_that_are_shown_exist(block):
     given = yaml.safe_load(block.text)
     given["ops"] = {step: of for step, of in given.get("ops", {}).items() if step != "ablation"}
-    refresh_config.check(given, defs.resolve_job_def("full_run"))
+    refresh_config.check(given, build_defs().resolve_job_def("full_run"))
 
 
 QUERIES = [each for each in documents.blocks("sql") if each.page != "docs/analysts.md"]

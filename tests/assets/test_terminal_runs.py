@@ -17,8 +17,10 @@ from din_assets.assets.catalogue import MADE_BY
 from din_assets.command import cli
 from din_assets.definitions import build_defs
 from din_assets.making import preset_files
+from din_assets.names import PLAIN
 from din_assets.runs import choices, last_run, origins, paths
 from din_assets.starting import run_start
+from din_assets.starting.parts_of_run import own_part
 from din_core.config import OptionsError
 from tests.assets.conftest import SMALL_RUN, failure_of
 from tests.assets.places import Place, finish
@@ -148,7 +150,8 @@ def test_run_with_a_preset_keeps_the_options_of_the_steps_that_it_does_not_name(
     assert choices.of_run(run_config, pipeline.home).options("samples") == {}
     job = build_defs().resolve_job_def("full_run_best")
     run = dg.DagsterRun(job_name=job.name, run_id="r", run_config=run_config, tags=job.run_tags)
-    asked = run_start.asked_for(run, pipeline.home)
+    own = own_part(run, pipeline.instance, PLAIN)
+    asked = run_start.asked_for(own, pipeline.home)
     assert asked.options("samples") == {"max_history": 7}
     assert asked.options("din_model") == {"n_epoch": 36}
 
