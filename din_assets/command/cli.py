@@ -19,6 +19,7 @@ from din_core.errors import DinError, WrongRequestError
 
 #: Module of each command, in the order in which they are listed.
 _MODULES = {
+    "init": "init",
     "run": "run",
     "refresh": "run",
     "models": "models",

@@ -1,0 +1,127 @@
+"""The package from its wheel, in an empty folder: what docs/in-your-project.md says, run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.assets.places import program
+
+CHECKOUT = Path(__file__).parents[2]
+PAGE = CHECKOUT / "docs" / "in-your-project.md"
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def clicks() -> str:
+    """A log of 100 rows: 20 users, 10 items, a click an hour."""
+    rows = [
+        f"{user},{(user * 3 + nth * 7) % 10},{(user * 3 + nth * 7) % 3},{3600 * (nth * 20 + user)}"
+        for nth in range(5)
+        for user in range(20)
+    ]
+    return "\n".join(["user_id,item_id,cate_id,time", *rows, ""])
+
+
+class Machine:
+    """A machine with the wheel, and no checkout."""
+
+    def __init__(self, folder: Path, wheel: Path) -> None:
+        self.home = folder / "somebody"
+        self.working_directory = self.home
+        self.packages = folder / "packages"
+        programs = folder / "bin"
+        for each in (self.home, programs):
+            each.mkdir()
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(self.packages)
+        # What pip makes of [project.scripts].
+        (programs / "din").write_text(
+            f"#!{sys.executable}\nimport sys\nfrom din_assets.command.cli import main\n"
+            "sys.exit(main())\n"
+        )
+        (programs / "din").chmod(0o755)
+        self.variables = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("DIN_")},
+            "HOME": str(self.home),
+            "PATH": f"{programs}:{Path(program('dg')).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.packages),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.variables.pop("DAGSTER_HOME", None)
+
+    def does(self, command: str) -> str:
+        """Run a command of a shell, which has to end well; ``cd`` lasts."""
+        if command.startswith("cd "):
+            self.working_directory /= command.removeprefix("cd ")
+            return ""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.working_directory,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    pytest.importorskip("hatchling", reason="the [dev] extra has it: pip install -e '.[dev]'")
+    folder = tmp_path_factory.mktemp("machine")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = (folder / "dist").glob("*.whl")
+    made = Machine(folder, wheel)
+    (made.home / "clicks.csv").write_text(clicks())
+    return made
+
+
+@pytest.mark.timeout(3600)
+def test_the_page_holds_from_a_wheel_in_an_empty_folder(machine):
+    """One test, since each block goes on from the last one."""
+    where = machine.does(
+        f"{sys.executable} -c 'import din_assets, din_core.store.sql_files as s; "
+        "print(din_assets.__file__, s.SQL_ROOT)'"
+    )
+    assert where.split() == [
+        str(machine.packages / "din_assets" / "__init__.py"),
+        str(machine.packages / "din_core" / "sql"),
+    ]
+    said: list[tuple[str, str]] = []
+    for kind, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+        if kind == "python":
+            (machine.home / "shop" / "shop" / "definitions.py").write_text(text, encoding="utf-8")
+            continue
+        for line in text.splitlines():
+            command = line.removeprefix("$ ")
+            # The last of them where a user may be as well: below the project.
+            n_runs = sum(said_before == "din run" for said_before, _ in said)
+            place = "mkdir notebooks; cd notebooks; " if (command, n_runs) == ("din run", 1) else ""
+            said.append((command, machine.does(place + command)))
+    commands = [command for command, _ in said]
+    first, second, third = (out for command, out in said if command.startswith("din run"))
+    assert re.search(r"(\d+) steps: \1 made, 0 up to date", first)
+    assert f"project: {machine.home / 'shop'}" in first
+    assert re.search(r"\d+ steps: 0 made", second)
+    # The team's definitions beside ours change nothing of what is made, nor does the folder.
+    assert f"project: {machine.home / 'shop'}" in third
+    assert re.search(r"\d+ steps: 0 made", third)
+    assert (machine.home / "shop" / "data" / "warehouse.duckdb").is_file()
+    assert not (machine.home / "data").exists()
+    listed = dict(said)["dg list defs"]
+    assert "clicks/sam" in listed
+    assert "orders/sam" in listed
+    assert commands[0] == "din init shop"
