@@ -138,8 +138,8 @@ def start_from(
         return None if predecessor is None else take_over(model, config, predecessor)
     except UnfitPredecessorError as unfit:
         on_warning(
-            f"training starts from random weights, with all epochs of n_epoch: {unfit}; put that "
-            "option back, and run again with warm_start, if that model is to be gone on from"
+            f"training starts from random weights, with all epochs of n_epoch: {unfit}. To go on "
+            "from that model instead, stop this run and put back what differs"
         )
         return None
 
