@@ -6,6 +6,8 @@ from collections.abc import Generator
 from typing import Any
 
 import dagster as dg
+import duckdb
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
 from din_core.errors import DinError
@@ -13,6 +15,7 @@ from din_core.errors import DinError
 #: How often a step that reads or publishes a file is tried again.
 IO_RETRIES = 2
 _WAIT_SECONDS = 5
+_INTERRUPTED_QUERY = "Query interrupted"
 #: What a network's disk says for a moment. No room, no permission and no file stay so.
 _MAY_PASS = frozenset(
     (
@@ -35,6 +38,7 @@ def as_dagster_failures(*, io_retries_left: int = 0) -> Generator[None]:
             pass. It is none for a step that computes: what it would do again is the same.
 
     Raises:
+        DagsterExecutionInterruptedError: A query was interrupted, of which DuckDB makes an error.
         dg.RetryRequested: The step is tried again.
         dg.Failure: Its description is the explanation. It names no cause, since Dagster would print
             the sentence once more with it.
@@ -43,6 +47,10 @@ def as_dagster_failures(*, io_retries_left: int = 0) -> Generator[None]:
         yield
     except DinError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and str(error) != _INTERRUPTED_QUERY:
+            raise
+        raise DagsterExecutionInterruptedError(_INTERRUPTED_QUERY) from None
     except OSError as error:
         if error.errno in _MAY_PASS and io_retries_left > 0:
             raise dg.RetryRequested(IO_RETRIES, seconds_to_wait=_WAIT_SECONDS) from error

@@ -6,11 +6,18 @@ import copy
 import errno
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
+from dagster._core.errors import (
+    DagsterExecutionInterruptedError,
+    raise_execution_interrupts,
+)
+from dagster._utils.interrupts import capture_interrupts
 
 from din_assets import jobs
 from din_assets.assets.catalogue import MADE_BY
@@ -19,6 +26,7 @@ from din_assets.definitions import build_defs
 from din_assets.making import preset_files
 from din_assets.names import PLAIN
 from din_assets.runs import choices, last_run, origins, paths
+from din_assets.runs.failures import as_dagster_failures
 from din_assets.starting import run_start
 from din_assets.starting.parts_of_run import own_part
 from din_core.config import OptionsError
@@ -63,6 +71,21 @@ def test_interrupted_run_is_cancelled_and_says_so_in_a_sentence(place, command):
     assert list(place.statuses().values()) == ["CANCELED"]
     # Nothing is lost: the samples are there, and the training goes on where it was.
     assert (place.data / "checkpoints" / "din_model").is_dir()
+
+
+def test_interruption_of_a_query_is_one_of_the_run():
+    # It is at work when the signal comes, and would be for an hour.
+    endless = "select count(*) from range(1000000000000) r (i) where hash(i) % 7 = 1"
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    with duckdb.connect() as con, capture_interrupts():
+        timer.start()
+        with (
+            pytest.raises(DagsterExecutionInterruptedError),
+            raise_execution_interrupts(),
+            as_dagster_failures(),
+        ):
+            con.execute(endless)
+    timer.join()
 
 
 def test_run_of_the_command_line_has_the_code_location_that_the_ui_serves():
