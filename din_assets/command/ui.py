@@ -11,6 +11,8 @@ from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_assets.runs.folders import project_root
 
+_ENDED_AS_WISHED = (0, -signal.SIGINT, 128 + signal.SIGINT)
+
 
 def add_parser(commands: Commands) -> None:
     """Add the command to those of ``din``."""
@@ -43,20 +45,21 @@ def run(arguments: argparse.Namespace) -> int:
         "PYTHONWARNINGS": "ignore:::click.core",
     }
     say(f"the UI will be on http://localhost:{arguments.port} in some seconds; Ctrl-C ends it")
-    # Ctrl-C reaches both; this one waits until the services are down.
-    with subprocess.Popen(command, cwd=root, env=variables) as services:  # noqa: S603  (our own)
-        while True:
-            try:
-                return _status(services.wait())
-            except KeyboardInterrupt:
-                say("the UI ends")
+    # In a session of its own: Ctrl-C would reach each of Dagster's processes, also while they
+    # start, and each would end in a stack. The first of them ends the others in their order.
+    services = subprocess.Popen(  # noqa: S603  (our own)
+        command, cwd=root, env=variables, start_new_session=True
+    )
+
+    def end(*_: object) -> None:
+        services.send_signal(signal.SIGINT)
+
+    for wish in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(wish, end)
+    return 0 if services.wait() in _ENDED_AS_WISHED else 1
 
 
 def _workspace(root: Path) -> list[str]:
     """The code location: that of the project's ``workspace.yaml``, or the package itself."""
     file = root / "workspace.yaml"
     return ["-w", str(file)] if file.is_file() else ["-m", "din_assets.definitions"]
-
-
-def _status(ended: int) -> int:
-    return 0 if ended in (0, -signal.SIGINT, 128 + signal.SIGINT) else 1
