@@ -175,7 +175,7 @@ def test_run_without_configuration_repeats_the_last(pipeline, log, monkeypatch):
     monkeypatch.delenv("DIN_CSV")
     assert pipeline.run(*reading, config={"ops": {}}).success
     assert pipeline.versions() == before
-    options = pipeline.query("select options from ledger where asset = 'users'")
+    options = pipeline.query("select options from ledger where asset = 'known_ids'")
     assert options == [('{"min_interactions": 5}',)]
     assert remembered(pipeline.home) == {
         "interactions": {"config": {"path": str(log)}},
@@ -587,7 +587,8 @@ def test_edit_of_the_remembered_options_during_a_run_is_for_the_next_run(
     quiet = {"loggers": pipeline.config["loggers"]}
 
     assert pipeline.start(*tables, config=quiet).success
-    assert pipeline.query("select user_id from users") == [("u1",)]
+    users = "select value from known_ids where vocabulary = 'user' order by 1"
+    assert pipeline.query(users) == [("u1",)]
 
     assert pipeline.start(*tables, config=quiet).success
-    assert pipeline.query("select user_id from users order by 1") == [("u1",), ("u2",)]
+    assert pipeline.query(users) == [("u1",), ("u2",)]

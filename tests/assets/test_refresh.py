@@ -88,7 +88,8 @@ def test_same_rows_in_another_file_stop_after_ingestion(refreshed, csv):
     made = refreshed()
     # The record of what was made says which source it was; the published file holds that record.
     assert set(made) == {"interactions", "rejected_rows", "source_files", "warehouse"}
-    assert made["interactions"].outcome == "made, same content"
+    # The file is another one, which source_files tells.
+    assert made["source_files"].outcome == "made, new content"
     assert "the source has new content" in made["interactions"].reasons
 
 
@@ -97,8 +98,9 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
     csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
     made = refreshed()
     assert {"interactions", "events", "samples", "din_model", "warehouse"} <= set(made)
-    # The vocabulary of categories holds what it held before.
-    assert made["attributes"].outcome == "made, same content"
+    # Every id was known before, and no vocabulary of attributes is made again.
+    assert made["known_ids"].outcome == "made, same content"
+    assert "attributes" not in made
 
 
 @pytest.mark.usefixtures("without_delivery")
@@ -125,7 +127,7 @@ def test_step_that_fails_lets_nothing_below_it_be_made(refreshed, pipeline, csv,
         raise StoreError("no room")
 
     monkeypatch.setattr("din_assets.assets.sequences.build_table", failing)
-    with pytest.raises(RefreshFailedError, match="attributes: no room"):
+    with pytest.raises(RefreshFailedError, match="known_ids: no room"):
         refreshed()
     after = pipeline.versions()
     assert {asset for asset in after if after[asset] != before[asset]} == {"interactions"}
@@ -342,7 +344,7 @@ def test_damaged_table_is_told_by_the_step_that_reads_it(refreshed, pipeline):
     for (block,) in set(blocks):
         content[12_288 + 262_144 * block + 1000] ^= 1
     path.write_bytes(content)
-    message = failure_of(pipeline.run("users"))
+    message = failure_of(pipeline.run("known_ids"))
     assert "pipeline.duckdb: damaged" in message
 
 
