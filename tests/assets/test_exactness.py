@@ -115,8 +115,8 @@ class Place:
                 current,
             ).fetchall()
             found["comparisons"] = con.execute(
-                f"{_FIGURES} from comparisons "
-                "where model_version = ? and rival <> 'previous_model' order by all",
+                f"{_FIGURES} from comparisons where model_version = ? "
+                "and rival <> 'previous_model' order by all",
                 current,
             ).fetchall()
             found["comments"] = con.execute(
