@@ -4,8 +4,8 @@ The one trigger is a new data version of the source. Everything below goes into 
 that no result is published which was made half of the old log and half of the new one.
 
 ``AutomationCondition.eager()`` asks whether an input was updated, not whether its content changed:
-a table that is made anew and comes out the same would train a model (dagster#25439). Observations of
-equal content count as no update in Dagster 1.13.27, as they once did (dagster#22850).
+a table that is made anew and comes out the same would train a model (dagster#25439). In Dagster
+1.13.27 an observation of equal content is no update any more (dagster#22850).
 """
 
 from collections.abc import Iterable
