@@ -31,17 +31,22 @@ _SyntheticShape = mirror("_SyntheticShape", SyntheticConfig, doc="The shape of t
 _SourceColumns = mirror(
     "_SourceColumns",
     SourceConfig,
-    only=tuple(field.name for field in dataclasses.fields(SourceConfig) if field.name != "path"),
-    doc="What the columns of the source are called.",
+    GrowthConfig,
+    only=tuple(
+        field.name
+        for config in (SourceConfig, GrowthConfig)
+        for field in dataclasses.fields(config)
+        if field.name != "path"
+    ),
+    doc="What the columns of the source are called, and what becomes of known ids.",
 )
-_Growth = mirror("_Growth", GrowthConfig, doc="What becomes of known ids.")
 
 
 class SyntheticLogConfig(_SyntheticShape):
     """The shape of the synthetic log."""
 
 
-class InteractionsConfig(_SourceColumns, _Growth):
+class InteractionsConfig(_SourceColumns):
     """The source, what its columns are called, and what becomes of known ids."""
 
     path: str | None = Field(

@@ -16,7 +16,7 @@ from din_core import store
 from din_core.store import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     import duckdb
 
@@ -33,7 +33,7 @@ _COLUMNS = "vocabulary varchar, value varchar, idx integer, load integer"
 @contextmanager
 def handed_in(
     con: duckdb.DuckDBPyConnection, context: TemplateContext
-) -> Iterator[Mapping[str, int]]:
+) -> Generator[Mapping[str, int]]:
     """Hand the table as it was to the query that makes it anew.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from din_core.errors import WrongRequestError
 from din_core.serving.bundle.contents import IdKind
@@ -25,6 +25,7 @@ Id = int | str
 Ids = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
 
+_compute: Any = pyarrow.compute  # pyarrow has no types
 _RANGE = np.iinfo(np.int64)
 _LONGEST_WRITTEN = 1000  # Python converts no text of many thousand digits
 _WRITTEN_INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -133,7 +134,7 @@ class VocabularyIds:
         self._given = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
         ascending = _is_ascending(self._given)
         #: Place of each id of `_ids`; None where they stand in ascending order.
-        self._places = None if ascending else np.from_dlpack(pc.sort_indices(self._given))
+        self._places = None if ascending else np.from_dlpack(_compute.sort_indices(self._given))
         self._ids = self._given if self._places is None else self._given.take(self._places)
         self._numbers = from_arrow(self._ids, kind) if kind == "int64" else None
         self._texts: list[str] | None = None
@@ -183,7 +184,7 @@ class VocabularyIds:
 
 
 def _is_ascending(ids: Any) -> bool:
-    return len(ids) < 2 or bool(pc.all(pc.less(ids[:-1], ids[1:])).as_py())
+    return len(ids) < 2 or bool(_compute.all(_compute.less(ids[:-1], ids[1:])).as_py())
 
 
 def _place_in(texts: list[str], wanted: str) -> int:

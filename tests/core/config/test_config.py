@@ -14,7 +14,7 @@ from din_core.config.kinds import Bounds
 from din_core.config.options import config_class, option
 
 CLASSES = [
-    config.SourceConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
+    config.SourceConfig, config.GrowthConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
     config.TrainingConfig, config.SyntheticConfig, config.EvaluationConfig, config.RankingConfig,
     config.BaseModelEvidenceConfig, config.AblationConfig, config.ExplanationConfig,
     config.PublishingConfig,

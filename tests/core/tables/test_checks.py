@@ -456,17 +456,17 @@ def test_advice_is_a_sentence_of_its_own(name):
 def test_finding_says_what_where_how_many_and_what_to_do_whatever_an_id_holds(con):
     con.execute(
         """
-        create table users as
-        select * from (values (1, 'a'), (1, E'\x1b[2J\n'), (3, repeat('x', 99))) as listed
-            (user_idx, user_id);
-        create table interactions as select user_id from users where user_idx = 3
+        create table known_ids as
+        select *, 'user' as vocabulary, true as in_log
+        from (values (1, 'a'), (1, E'\x1b[2J\n'), (3, repeat('x', 99))) as listed (idx, value);
+        create table interactions as select value as user_id from known_ids where idx = 3
         """
     )
     result = checks.run_check(
-        con, "users_enough_interactions", contexts.context(min_interactions=1)
+        con, "known_ids_enough_interactions", contexts.context(min_interactions=1)
     )
     said = result.finding()
-    assert said.startswith("users_enough_interactions: 2 findings, for example user_id=")
+    assert said.startswith("known_ids_enough_interactions: 2 findings, for example user_id=")
     assert said.isprintable()
     assert said.endswith(f"What to do: {result.what_to_do}")
     long = checks.CheckResult(
@@ -476,10 +476,13 @@ def test_finding_says_what_where_how_many_and_what_to_do_whatever_an_id_holds(co
 
 
 def test_a_check_that_passed_says_nothing(con):
-    con.execute("create table users as select 1 as user_idx, 5 as user_id")
+    con.execute(
+        "create table known_ids as "
+        "select 'user' as vocabulary, 1 as idx, '5' as value, true as in_log"
+    )
     con.execute("create table interactions as select 5 as user_id")
     passed = checks.run_check(
-        con, "users_enough_interactions", contexts.context(min_interactions=1)
+        con, "known_ids_enough_interactions", contexts.context(min_interactions=1)
     )
     assert passed.finding() == ""
 
