@@ -280,7 +280,8 @@ def _build(
         for sentence in known_ids.restarts(con, context):
             _log.warning("%s: %s", asset, sentence)
         with known_ids.handed_in(con, context) as beside:
-            store.create_table(con, asset, **{**context.variables(), **beside})
+            variables: dict[str, Any] = {**context.variables(), **beside}
+            store.create_table(con, asset, **variables)
         return context
     files = lineage().files
     for name in relations:

@@ -20,7 +20,7 @@ from din_assets.assets import (
     training,
 )
 from din_assets.command import config_files
-from din_assets.definitions import build_defs
+from din_assets.definitions import alone, build_defs
 from din_assets.making.run_config import mirror
 from din_assets.starting import former_names, refresh_config
 from din_core import config, presets
@@ -68,6 +68,7 @@ def mirrored(cls):
             **dict.fromkeys(config.MODEL_CONFIGS.values(), name == "ops: din_model"),
             config.TrainingConfig: name == "ops: din_model",
             config.SourceConfig: name == "ops: interactions",
+            config.GrowthConfig: name == "ops: interactions",
             config.SyntheticConfig: name == "ops: interactions: synthetic",
             config.SequenceConfig: name.removeprefix("ops: ") in sequences.CONFIG_CLASSES,
             config.AblationConfig: name == "ops: ablation",
@@ -324,7 +325,7 @@ def test_file_without_keys_is_refused(tmp_path, text):
     ],
 )
 def test_program_of_dagsters_that_is_refused_ends_in_the_sentence(capsys, ops, sentence):
-    job = build_defs().resolve_job_def("full_run")
+    job = alone(build_defs()).resolve_job_def("full_run")
     given = {"ops": {step: {"config": options} for step, options in ops.items()}}
     with pytest.raises(dg.DagsterInvalidConfigError) as caught:
         dg.validate_run_config(job, given)
