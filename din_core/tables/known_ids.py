@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from din_core import store
 from din_core.store import ledger
@@ -33,7 +33,7 @@ _COLUMNS = "vocabulary varchar, value varchar, idx integer, load integer"
 @contextmanager
 def handed_in(
     con: duckdb.DuckDBPyConnection, context: TemplateContext
-) -> Generator[Mapping[str, int]]:
+) -> Generator[Mapping[str, Any]]:
     """Hand the table as it was to the query that makes it anew.
 
     Args:
