@@ -29,6 +29,7 @@ class Contents:
         meaning: What a score is, and what the model was judged on.
         figures: Those of the model, and of the one before.
         comparisons: The model beside its rivals.
+        models: What was decided about it, and about the models before.
         calibration: Scores and shares, by tenth.
         explained: One answer, event by event.
         drift: The log beside the one before.
@@ -44,6 +45,7 @@ class Contents:
     meaning: Row
     figures: Rows
     comparisons: Rows
+    models: Rows
     calibration: Rows
     explained: Rows
     drift: Rows
@@ -83,6 +85,7 @@ def read(
         meaning=meaning,
         figures=rows("figures"),
         comparisons=rows("comparisons"),
+        models=rows("models"),
         calibration=rows("calibration"),
         explained=rows("explained"),
         drift=rows("drift"),

@@ -30,6 +30,7 @@ FILE = "report.html"
 
 _TEMPLATE = "page.html.jinja"
 _OF_TWO_MODELS = ("auc", "gauc", "logloss")
+_EARLIER = 5  # models
 _VERSION = 10  # digits of a version that tell it from others
 
 
@@ -83,6 +84,8 @@ def render(contents: Contents) -> str:
             drops_duplicates=bool(read_with.get("drop_duplicates")),
             slices=list(_slices(contents.figures)),
             changes=list(_changes(contents)),
+            judged=next((each for each in contents.models if each["is_current"]), None),
+            earlier=[each for each in contents.models if not each["is_current"]][:_EARLIER],
             curves=list(_curves(contents.history)),
             calibration=_calibration(contents.calibration),
             explained=_explained(contents),

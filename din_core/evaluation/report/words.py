@@ -89,7 +89,7 @@ def valued(figure: Row) -> str:
     """Return a figure with its interval."""
     if figure["value"] is None:
         return "undefined"
-    if figure["metric"] in _COUNTS:
+    if figure.get("metric") in _COUNTS:
         return f"{figure['value']:,.0f}"
     if figure["low"] is None or figure["high"] is None:
         return f"{figure['value']:.4f}"

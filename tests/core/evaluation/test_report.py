@@ -44,6 +44,14 @@ def drifted(measure, outcome, value=0.3, about=""):
     }  # fmt: skip
 
 
+def judged(is_current, **changes):
+    return {
+        "is_current": is_current, "model_version": "m", "decision": "published",
+        "reason": "the first one.", "source": "log.csv", "judged_at": DAY, "n_users": 9,
+        "value": 0.8, "low": None, "high": None,
+    } | changes  # fmt: skip
+
+
 def contents(**changes):
     made = Entry(
         asset="interactions", data_version="d" * 32, code_version="c" * 16, options={}, inputs={}
@@ -66,6 +74,7 @@ def contents(**changes):
             figure("auc", 0.7, 0.6, 0.8, part=("history_length", "1 to 4")),
         ],
         "comparisons": [beside("popularity", "auc", 0.14, 0.12, 0.16)],
+        "models": [judged(True), judged(False, decision="refused", value=0.75)],
         "calibration": [{"tenth": 1, "samples": 9, "mean_score": 0.2, "share_of_positives": 0.3}],
         "explained": [event(3, 0.02), event(4, -0.01)],
         "drift": [drifted("rows", "steady")],
@@ -242,10 +251,23 @@ def test_model_before_is_set_beside_the_current_one():
     text = Page(render(contents(figures=figures, comparisons=compared))).text
     lines = [line for line in text.split("\n") if line]
     at = lines.index("What changed since the model before")
-    assert lines[at + 7 : at + 12] == [
+    assert lines[at + 4 : at + 5] == ["Both models answered the same test samples."]
+    assert lines[at + 10 : at + 15] == [
         "AUC", "0.7500", "0.8000", "+0.0500 (+0.0200 to +0.0800)", "the model is better",
     ]  # fmt: skip
     assert "No other model has answered the same test samples" in Page(render(contents())).text
+
+
+def test_what_was_decided_about_the_model_and_those_before_is_told():
+    earlier = judged(False, decision="refused", value=0.75, low=0.7, high=0.8, source=HOSTILE)
+    page = require_self_contained(render(contents(models=[judged(True), earlier])))
+    lines = [line for line in page.text.split("\n") if line]
+    at = lines.index("published")
+    assert [lines[at - 1], lines[at + 1]] == ["This model was", ": the first one."]
+    at = lines.index("2024-05-31 00:00")
+    assert lines[at + 1] == "0.7500 (0.7000 to 0.8000)"
+    assert lines[at + 3] == "refused"
+    assert "The models before" not in Page(render(contents(models=[judged(True)]))).text
 
 
 def test_what_there_is_not_is_said():
