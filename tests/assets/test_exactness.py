@@ -112,9 +112,7 @@ class Place:
             found: dict[str, Any] = {
                 name: store.content_version(con, name)
                 for name in names
-                if name not in NOT_OF_ONE_RUN
-                if name not in {"ledger", "metrics", "comparisons", "previous_predictions"}
-                and name not in OF_THE_LOG_BEFORE
+                if name not in NOT_OF_ONE_RUN | OF_THE_LOG_BEFORE
             }
             # Figures of earlier models stay: that is what the table is for.
             current = [made["din_model"].data_version]
