@@ -409,7 +409,7 @@ class TestDinRun:
             raise KeyboardInterrupt
 
         # Committed by then; nothing else of the run has been made.
-        monkeypatch.setattr("din_assets.command.refresh.read_state", read_first(dies))
+        monkeypatch.setattr("din_assets.command.one_pass._Run._decision", dies)
         with pytest.raises(KeyboardInterrupt):
             run(config(samples={"max_history": 7}), named=str(log))
         assert seen == [
@@ -444,14 +444,6 @@ class TestDinRun:
         with pytest.raises(RefreshFailedError):
             run(config(samples={"max_history": 7}), named=str(bad))
         assert remembered(home) == {"interactions": {"config": {"path": str(log)}}}
-
-
-def read_first(afterwards):
-    """Read the state the first time, and do something else the second."""
-    from din_assets.command.refresh import read_state
-
-    calls = iter([read_state])
-    return lambda resource: next(calls, afterwards)(resource)
 
 
 def refusal_of(result):
@@ -564,8 +556,8 @@ def test_make_passes_a_name_on_as_it_is(tmp_path, name):
     assert make("run", CSV=name) == f"{['run', '--csv', name]} None"
     assert make("run", f"CONFIG={name}") == f"{['run', '--config', name]} None"
     assert make("run", "PRESET=best", "ARGS=--all") == "['run', '--preset', 'best', '--all'] None"
-    assert make("ui", f"CSV={name}") == f"['dev', '-w', 'workspace.yaml'] {name}"
-    assert make("ui", DIN_CSV=name) == f"['dev', '-w', 'workspace.yaml'] {name}"
+    assert make("ui", f"CSV={name}") == f"['ui'] {name}"
+    assert make("ui", DIN_CSV=name) == f"['ui'] {name}"
 
 
 def test_edit_of_the_remembered_options_during_a_run_is_for_the_next_run(
