@@ -15,7 +15,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from din_assets.definitions import build_defs
+from din_assets.definitions import alone, build_defs
 from din_assets.starting.run_start import RunStore
 from din_core.store import ledger
 
@@ -59,7 +59,7 @@ class Pipeline:
 
     def start(self, *selection: str, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with the whole configuration."""
-        definitions = build_defs(resource_overrides={"store": RunStore(home=str(self.home))})
+        definitions = alone(build_defs(resource_overrides={"store": RunStore(home=str(self.home))}))
         self.result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,
             run_config=dict(config),
