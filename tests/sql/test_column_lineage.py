@@ -105,7 +105,7 @@ def rows():
         ("interactions.item_id", {("interactions_csv", "item_id")}),
         ("interactions.Age", {("interactions_csv", "Age")}),
         ("interactions.line", {("interactions_csv", None)}),
-        ("users.user_id", {("interactions", "user_id")}),
+        ("users.user_id", {("known_ids", "value")}),
         (
             "events.position",
             {("interactions", "time"), ("interactions", "line"), ("users", "user_idx")},
@@ -114,7 +114,11 @@ def rows():
         ("behaviour_sequences.cates", {("attributes", "value")}),
         ("negatives.k", {(None, None)}),
         ("negatives.cate_idx", {("items", "cate_idx")}),
-        ("attributes.value", {("interactions", "cate_id"), ("interactions", "Age")}),
+        ("attributes.value", {("known_ids", "value")}),
+        (
+            "known_ids.value",
+            {("interactions", each) for each in ("user_id", "item_id", "cate_id", "Age")},
+        ),
         ("samples.target_item_id", {("items", "item_id")}),
         ("samples.time", {("encoded_samples", "time")}),
         ("sample_bounds.k", {("negatives", "k")}),
