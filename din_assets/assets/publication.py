@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from din_assets.making import versions
+from din_assets.making.checks import as_dagster
+from din_assets.making.figure_checks import IS_SERVED, is_served
 from din_assets.making.materialization import OWNERS, as_dagster_failures, record
 from din_assets.making.run_config import mirror
 from din_assets.runs import choices
@@ -14,7 +16,6 @@ from din_core.store import ledger
 from din_core.tables.lineage import lineage
 
 NAME = "model_versions"
-_NOT_WORSE = "model_versions_published"
 
 
 class ModelVersionsConfig(mirror("_ModelVersions", PublishingConfig, doc="What is published.")):
@@ -51,14 +52,7 @@ def _model_versions(
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(judged.version),
         metadata={**judged.metadata(), "options": chosen},
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=_NOT_WORSE,
-                passed=judged.is_served,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=judged.sentence(),
-            )
-        ],
+        check_results=[as_dagster(is_served(judged))],
     )
 
 
@@ -71,7 +65,7 @@ model_versions = dg.asset(
     code_version=versions.of_asset(NAME, _model_versions),
     check_specs=[
         dg.AssetCheckSpec(
-            name=_NOT_WORSE,
+            name=IS_SERVED,
             asset=NAME,
             description="The current model is the one that is served. It is not where its AUC is "
             "significantly below that of the published one on the same test rows, where the option "

@@ -1,9 +1,17 @@
 """Checks of a model's figures, which no query finds: they are found as a check of ``sql/`` is."""
 
-from din_core.evaluation.judgement import Evaluation
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from din_core.tables.checks import CheckResult
 
+if TYPE_CHECKING:
+    from din_core.evaluation.judgement import Evaluation
+    from din_core.serving.publication.judgement import Judged
+
 BEATS_POPULARITY = "test_auc_beats_popularity"
+IS_SERVED = "model_versions_published"
 
 _NO_BETTER = (
     "Train longer or with other options (the preset `best`), and see in `metrics_by_slice` where "
@@ -46,4 +54,27 @@ def beats_popularity(evaluation: Evaluation, *, blocked: bool) -> CheckResult:
         examples=[] if passed else compared,
         description=found.sentence[:1].upper() + found.sentence[1:] + ".",
         what_to_do=_NO_BETTER if found.outcome == "no better" else _UNKNOWN,
+    )
+
+
+def is_served(judged: Judged) -> CheckResult:
+    """Say whether the current model is the one that is served.
+
+    Args:
+        judged: What was decided about it.
+    """
+    from din_core.serving.publication.history import SHORT
+
+    current = judged.row.bundle_version[:SHORT]
+    both = current if judged.served is None else f"{current} {judged.served[:SHORT]}"
+    return CheckResult(
+        name=IS_SERVED,
+        asset="model_versions",
+        severity="warn",
+        passed=judged.is_served,
+        failing_rows=0 if judged.is_served else 1,
+        examples=[],
+        description=f"{judged.sentence()}.",
+        what_to_do=f"Look at the figures (`din models {both}`). Then leave it so, train with other "
+        f"options, or serve the current model all the same (`din rollback {current}`).",
     )

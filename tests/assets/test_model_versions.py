@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import numpy as np
 import pytest
 
 from din_assets.command import cli
-from din_assets.command.refresh import RefreshFailedError, refresh
+from din_assets.command.refresh import refresh
 from din_assets.runs import paths
 from din_core.serving import Ranker
 from din_core.serving.publication import history, judgement
@@ -215,13 +216,43 @@ def test_run_with_nothing_changed_adds_nothing(house):
 
 
 def test_summary_of_a_run_says_that_the_model_is_not_served(house, capsys):
-    from din_assets.command import run
+    from din_assets.command import outcome
     from din_assets.runs.resources import StoreResource
+    from din_assets.runs.story import Story
 
-    run._show_results(StoreResource(home=str(house.home)))
-    said = capsys.readouterr().out
-    assert f"Mind: model {house.model()[:12]} is not published" in said
-    assert "significantly worse" in said
+    told, store = Story(), StoreResource(home=str(house.home))
+    outcome.show(store, [], told, seconds=1)
+    [mind] = [line for line in capsys.readouterr().out.splitlines() if "not published" in line]
+    assert mind.startswith(f"Mind: model {house.model()[:12]} is not published")
+    assert "significantly worse" in mind
+
+    # Nor is it said a second time where the step has said it.
+    told.tell(mind.removeprefix("Mind: ").removesuffix("."))
+    outcome.show(store, [], told, seconds=1)
+    assert "not published" not in capsys.readouterr().out
+
+
+def test_model_that_is_not_served_fails_a_check_that_says_what_to_do(two, house):
+    _, good, _ = two
+    house.run(publish="never")
+    found = latest_check(house)
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    assert found.description.startswith(f"model {house.model()[:12]} is not published")
+    advice = found.metadata["what_to_do"].value
+    assert f"`din models {house.bundle()[:12]} {good[:12]}`" in advice
+    assert f"`din rollback {house.bundle()[:12]}`" in advice
+    # Word for word what the summary of a run looks for, so that it is not said twice.
+    reason = history.not_served(house.tables()[1], house.bundle())
+    assert found.description.startswith(f"{reason}. ")
+    house.run(publish="always")
+    assert latest_check(house).passed
+
+
+def latest_check(house):
+    key = dg.AssetCheckKey(dg.AssetKey("model_versions"), "model_versions_published")
+    [record] = house.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    return record.event.dagster_event.asset_check_evaluation_data
 
 
 def test_better_model_takes_the_place_and_one_can_go_back(two, house, capsys):
@@ -305,7 +336,7 @@ def test_kill_between_decision_and_pointer_is_put_right(first_house, monkeypatch
     house, good = first_house, first_house.current()
     with monkeypatch.context() as patch:
         patch.setattr(judgement, "point_to_served", killed)
-        with pytest.raises(RefreshFailedError):
+        with pytest.raises(KeyboardInterrupt):
             house.run(OTHER)
     assert house.current() == good
     assert [action for _, action in house.decisions()] == ["published", "published"]

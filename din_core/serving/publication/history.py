@@ -176,11 +176,16 @@ def not_served(decided: Sequence[Publication], bundle_version: str) -> str | Non
     if not of_bundle:
         return None
     name = f"model {of_bundle[-1].model_version[:SHORT]} is not published"
-    stays = "nothing is" if at_work is None else f"bundle {at_work.bundle_version[:SHORT]} stays"
+    stays = (
+        "nothing is served" if at_work is None else f"bundle {at_work.bundle_version[:SHORT]} stays"
+    )
     refused = [each for each in of_bundle if each.action == "refused"]
     if refused and (at_work is None or at_work.decided_at < refused[-1].decided_at):
         return f"{name}, {stays}: {refused[-1].reason}"
-    return f"{name}, {stays}: {'' if at_work is None else at_work.reason}"
+    if at_work is None:
+        return f"{name}, {stays}"
+    went_back = "somebody went back to it, " if at_work.action == "rolled back" else ""
+    return f"{name}, {stays}: {went_back}{at_work.reason}"
 
 
 def pinned(decided: Sequence[Publication]) -> frozenset[str]:

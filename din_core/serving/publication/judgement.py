@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -33,11 +33,13 @@ class Judged:
         row: Its row, as it is made now; the table keeps the one of its first judgement.
         decision: What was decided.
         served: Version of the bundle that is served; None where none is.
+        not_served: That the candidate is not what is served, and why; None where it is.
     """
 
     row: ModelVersion
     decision: Decision
     served: str | None
+    not_served: str | None = None
 
     @property
     def version(self) -> str:
@@ -51,13 +53,9 @@ class Judged:
 
     def sentence(self) -> str:
         """Say what became of the candidate, and what is served."""
-        name = f"model {self.row.model_version[:SHORT]}"
-        if self.is_served:
-            return f"{name} is published: {self.decision.reason}"
-        stays = "nothing is served" if self.served is None else f"{self.served[:SHORT]} stays"
-        if self.decision.publish:
-            return f"{name} was published before, and somebody went back: {stays}"
-        return f"{name} is not published, {stays}: {self.decision.reason}"
+        if self.not_served is not None:
+            return self.not_served
+        return f"model {self.row.model_version[:SHORT]} is published: {self.decision.reason}"
 
     def metadata(self) -> dict[str, Any]:
         """Return what a page about it shows; what is undefined is left out."""
@@ -102,11 +100,9 @@ def judge(
         DamagedArtifactError: A file of it is damaged.
     """
     case = _case(con, root, publish)
-    served = history.served(case.decided)
     same_option = options_before is not None and options_before.get("publish") == publish
     if (decision := standing_decision(case, same_option=same_option)) is not None:
-        row = _row(con, case, decision)
-        return Judged(row, decision, served and served.bundle_version)
+        return _judged(_row(con, case, decision), decision, case.decided)
     decision = decide(con, case)
     action: Action = "published" if decision.publish else "refused"
     row = _row(con, case, decision)
@@ -118,8 +114,13 @@ def judge(
         reason=decision.reason,
     )
     history.add(con, judged=[row], decided=[publication])
-    served = history.served((*case.decided, publication))
-    return Judged(row, decision, served and served.bundle_version)
+    return _judged(row, decision, (*case.decided, publication))
+
+
+def _judged(row: ModelVersion, decision: Decision, decided: Sequence[Publication]) -> Judged:
+    served = history.served(decided)
+    version = served and served.bundle_version
+    return Judged(row, decision, version, history.not_served(decided, row.bundle_version))
 
 
 def point_to_served(root: Path, served: str | None) -> None:

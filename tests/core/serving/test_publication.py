@@ -100,6 +100,12 @@ def test_why_a_model_is_not_served_is_its_refusal_or_that_somebody_went_back():
     assert history.not_served(refused, "b1") is None
     assert history.not_served(refused, "b2") == "model m2 is not published, bundle b1 stays: a test"
     assert history.not_served(refused, "b3") is None
+    went_back = [decided(1, "published"), decided(2, "published"), decided(1, "rolled back")]
+    said = "model m2 is not published, bundle b1 stays: somebody went back to it, a test"
+    assert history.not_served(went_back, "b2") == said
+    assert history.not_served([decided(1, "refused")], "b1") == (
+        "model m1 is not published, nothing is served: a test"
+    )
 
 
 def test_history_of_a_lost_database_is_taken_from_the_published_copy(con, tmp_path):
