@@ -14,7 +14,7 @@ from din_assets.starting import refresh_config
 from din_core.store import ledger, sql_files
 from din_core.tables.lineage import lineage
 
-MADE = [each for each in ASSETS if isinstance(each, dg.AssetsDefinition)]
+MADE = [each for each in ASSETS if isinstance(each, dg.AssetsDefinition) and each.is_materializable]
 OPTIONS = [
     (definition, option)
     for definition in MADE
