@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -20,11 +21,15 @@ from starlette.testclient import TestClient
 from din_assets.command import cli
 from din_assets.definitions import build_defs
 from din_assets.starting import refresh_config
+from din_core.evaluation import exported_figures
 from din_core.serving.server.application import create_app
 from tests import documents
 
 #: Commands of `din` that make, replace, wait or serve.
 MAKES = {"run", "refresh", "serve"}
+
+#: A version as a page shows it: the beginning of one.
+VERSION = re.compile(r"[0-9a-f]{4}")
 
 
 def kind_of(command):
@@ -42,10 +47,14 @@ def of_kind(*kinds):
 
 @pytest.fixture(scope="module")
 def project(finished, tmp_path_factory):
-    """A folder like the project's, after a run."""
+    """A folder like the project's, after a run, with the files that the pages name."""
     folder = tmp_path_factory.mktemp("project")
     (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
-    (folder / "data").symlink_to(finished.home, target_is_directory=True)
+    # A copy, since some commands decide about its models.
+    shutil.copytree(finished.home, folder / "data", symlinks=True)
+    with duckdb.connect(str(folder / "data" / "warehouse.duckdb"), read_only=True) as con:
+        figures = exported_figures.read(con)
+    (folder / "main-metrics.json").write_text(figures.to_json(), encoding="utf-8")
     (folder / "ids.txt").write_text("1\n2\n", encoding="utf-8")
     duckdb.sql("select 1 as user_id, 2 as item_id").write_parquet(str(folder / "pairs.parquet"))
     return folder
@@ -68,7 +77,22 @@ def test_din_understands_its_words_or_answers(command, project, monkeypatch):
         return
     monkeypatch.chdir(project)
     monkeypatch.setenv("DIN_HOME", str(project / "data"))
-    assert cli.main(words) == 0
+    version = model_version(project)
+    assert cli.main([version if VERSION.fullmatch(word) else word for word in words]) == 0
+
+
+def model_version(project):
+    """The beginning of the model's version, as a page shows one."""
+    with duckdb.connect(str(project / "data" / "warehouse.duckdb"), read_only=True) as con:
+        return con.sql("select left(model_version, 4) from model_versions").fetchall()[0][0]
+
+
+@of_kind("sh")
+def test_recipe_is_there_and_hands_words_to_din_run_that_it_understands(command):
+    """It is run by test_ci_recipe.py."""
+    _, (script, _main, _out, *handed_on) = kind_of(command)
+    assert (documents.ROOT / script).is_file()
+    cli._parser(["run"]).parse_args(["run", *handed_on])
 
 
 @of_kind("python")
@@ -132,8 +156,8 @@ def _dg():
 
 
 def test_every_command_is_tried_by_one_of_these():
-    tried = {"make", "din", "python", "duckdb", "dagster", "dg", "curl"}
-    others = {"pip", "tensorboard", "docker", "cp", "cd", "mkdir", "node", "npx", "git"}
+    tried = {"make", "din", "python", "duckdb", "dagster", "dg", "curl", "sh"}
+    others = {"pip", "tensorboard", "docker", "cp", "cd", "mkdir", "node", "npx", "git", "head"}
     assert [
         str(each) for each in documents.commands() if kind_of(each)[0] not in tried | others
     ] == []
@@ -152,12 +176,18 @@ def test_options_that_are_shown_exist(block):
     refresh_config.check(given, build_defs().resolve_job_def("full_run"))
 
 
-QUERIES = [each for each in documents.blocks("sql") if each.page != "docs/analysts.md"]
+#: Two pages have tests of their own. docs/analysts.md is held against its answers
+#: (tests/sql/test_analytics.py); docs/bring-your-own-data.md is run on the files that it shows
+#: (tests/sql/test_bring_your_own_data.py).
+QUERIES = [
+    each
+    for each in documents.blocks("sql")
+    if each.page not in {"docs/analysts.md", "docs/bring-your-own-data.md"}
+]
 
 
 @pytest.mark.parametrize("block", QUERIES, ids=map(str, QUERIES))
 def test_queries_that_are_shown_are_answered(block, finished):
-    """Those of docs/analysts.md have a test of their own, with the answers."""
     with duckdb.connect(str(finished.home / "warehouse.duckdb"), read_only=True) as con:
         for query in re.split(r";\s*$", block.text, flags=re.MULTILINE):
             if query.strip():
