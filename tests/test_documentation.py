@@ -37,6 +37,14 @@ def test_every_decision_is_listed():
     assert len(decisions) == len({name[:4] for name in decisions}), "two decisions share a number"
 
 
+def test_every_page_is_in_the_navigation_and_on_the_first_page():
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    assert sorted(pages - set(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE))) == []
+    linked = set(_LINK.findall((ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
+    assert sorted(pages - linked - {"index.md"}) == []
+
+
 def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
