@@ -7,12 +7,12 @@ import dagster as dg
 from din_assets.making import versions
 from din_assets.making.checks import as_dagster
 from din_assets.making.figure_checks import IS_SERVED, is_served
-from din_assets.making.materialization import OWNERS, as_dagster_failures, record
+from din_assets.making.materialization import OWNERS, as_dagster_failures, record, shown_of_table
 from din_assets.making.run_config import mirror
 from din_assets.runs import choices
 from din_assets.runs.resources import StoreResource
 from din_core.config import PublishingConfig
-from din_core.store import ledger
+from din_core.store import ledger, sql_files
 from din_core.tables.lineage import lineage
 
 NAME = "model_versions"
@@ -44,6 +44,7 @@ def _model_versions(
                 options_before=before and before.options,
             )
             record(context, con, NAME, judged.version, options=chosen)
+            of_table = shown_of_table(context, con, NAME)
         # After the commit: the tables say what is served. What a kill leaves in between, the next
         # run puts right.
         judgement.point_to_served(store.artifacts_root, judged.served)
@@ -51,7 +52,7 @@ def _model_versions(
     say(judged.sentence())
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(judged.version),
-        metadata={**judged.metadata(), "options": chosen},
+        metadata={**judged.metadata(), **of_table, "options": chosen},
         check_results=[as_dagster(is_served(judged))],
     )
 
@@ -72,7 +73,5 @@ model_versions = dg.asset(
             "publish keeps it back, or where somebody went back to another model.",
         )
     ],
-    description="Every model that was judged, with its figures and what it came from; rows are "
-    "only added. Here it is decided whether the current bundle takes the place of the published "
-    "one: `artifacts/bundle/current` leads to what is served. `publications` has each decision.",
+    description=sql_files.schema(NAME).description,
 )(_model_versions)

@@ -254,21 +254,32 @@ def _result(
         check_results=check_results,
         tags=built.tags,
         metadata={
-            "dagster/row_count": store.row_count(con, name),
-            **_columns(context, con, name, built),
+            **shown_of_table(context, con, name, built.check_context),
             **built.metadata.get(name, {}),
             **({"options": dg.MetadataValue.json(dict(options))} if options else {}),
         },
     )
 
 
-def _columns(
-    context: dg.AssetExecutionContext, con: duckdb.DuckDBPyConnection, name: str, built: Built
+def shown_of_table(
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    rendered_with: TemplateContext | None = None,
 ) -> dict[str, Any]:
-    """Say of each column of a table its type, what it means and where it comes from."""
+    """Return the metadata that every table has: its rows, and of each column what it is.
+
+    Of a column that is its type, what it means and where it comes from.
+
+    Args:
+        context: Context of the step that made it.
+        con: Connection, in the transaction that made it.
+        name: The table, an asset of the step.
+        rendered_with: What its SQL is rendered with; None where that takes nothing.
+    """
     described = sql_files.schema(name)
     sources = column_lineage.sources_of(
-        con, name, built.check_context, recorded_choices.source_config(con)
+        con, name, rendered_with, recorded_choices.source_config(con)
     )
     columns = [
         dg.TableColumn(
@@ -279,6 +290,7 @@ def _columns(
         for column, kind in store.column_types(con, name).items()
     ]
     return {
+        "dagster/row_count": store.row_count(con, name),
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/column_lineage": _lineage(context, sources),
     }

@@ -14,7 +14,8 @@ PUBLISHED_NAMES = {
     "users", "items", "cates", "attributes", "events",
     "user_sequences", "negatives", "samples", "din_model", "test_predictions", "test_auc",
     "test_rankings", "base_model_predictions", "attention_weights", "attention_pictures",
-    "architecture_graph", "onnx_model", "bundle", "warehouse", "drift", "report",
+    "architecture_graph", "onnx_model", "bundle", "model_versions",
+    "warehouse", "drift", "report",
 }  # fmt: skip
 
 
