@@ -76,7 +76,7 @@ OF_THE_LOG_BEFORE = {"drift", "previous_log_profile"}
 TELL_OF_BEFORE = {"drift", "report", "warehouse"}
 # What holds the number of the load, or a version of what holds it.
 TELL_OF_THE_LOAD = {
-    "known_ids", "source_files",
+    "known_ids", "source_files", "model_versions",
     *(f"ledger of {asset}" for asset in (
         "interactions", "rejected_rows", "source_files", "known_ids", "attributes", "users",
         "items", "bundle", "model_versions",

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +108,15 @@ class Content:
         ledger: What the published file says of each asset: its version, code, options, inputs.
         histories: The rows of the tables that are added to and tell times, but for the times.
         files: SHA-256 of the files for serving; of pictures and training curves only the names.
-        served: The bundle that is served.
+        served: The bundle that is served. It is led to before the tables' copy is swapped in, so a
+            kill in between may leave the one and not the other.
     """
 
     tables: dict[str, str]
     ledger: dict[str, ledger.Entry]
     histories: dict[str, list[tuple[object, ...]]]
     files: dict[str, str]
-    served: str | None
+    served: str | None = field(compare=False)
 
 
 #: Tables that earlier runs have their rows in, and when these were made.
@@ -201,7 +202,9 @@ def undisturbed(tmp_path_factory, finished) -> Iterator[Undisturbed]:
 
 def assert_as_undisturbed(place: Place, expected: Content) -> None:
     """What was made after a kill is what a run makes that nobody disturbed."""
-    assert published(place.data) == expected
+    found = published(place.data)
+    assert found == expected
+    assert found.served == expected.served
     assert leftovers(place.data) == []
     assert artifacts.sweep(place.data / "artifacts") == []
     assert "STARTED" not in place.statuses().values()

@@ -48,7 +48,7 @@ def answer(library):
     versions._stamped = functools.cache(versions._stamped)
     from din_assets.assets.catalogue import ASSETS
     whole = {key.to_user_string(): version for asset in ASSETS
-        if isinstance(asset, dg.AssetsDefinition)
+        if isinstance(asset, dg.AssetsDefinition) and asset.is_materializable
         for key, version in asset.code_versions_by_key.items()}
     of_one = {f"{asset} of {model}": versions.with_model(asset, model)
         for asset in whole for model in ("din", "pnn")}
@@ -155,7 +155,7 @@ MADE_BY_SQL = {
     "users", "items", "cates", "attributes", "events",
     "user_sequences", "negatives", "samples", "test_predictions", "test_rankings",
     "base_model_predictions", "test_auc", "bundle", "attention_weights", "warehouse", "drift",
-    "report",
+    "report", "model_versions",
 }  # fmt: skip
 
 BEHAVIOUR = {
@@ -174,7 +174,7 @@ BEHAVIOUR = {
         {"interactions", "rejected_rows", "source_files", "test_auc"},
     ),
     "Python of an asset": (
-        ("din_assets/assets/evaluation.py", 'split="test")', 'split="val")'),
+        ("din_assets/assets/evaluation.py", "(con, scores)", "(con, 1 - scores)"),
         {"test_predictions"},
     ),
     "C++": (
