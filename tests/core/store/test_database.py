@@ -177,8 +177,16 @@ def test_changes_are_kept(con):
     assert con.execute("from t").fetchall() == [(1,)]
 
 
+def know(con, *values):
+    """What is known of one vocabulary, in the order of its indices."""
+    con.execute("create table known_ids (vocabulary varchar, idx integer, value varchar)")
+    con.executemany(
+        "insert into known_ids values ('cate_id', ?, ?)", list(enumerate(values, start=1))
+    )
+
+
 def test_a_table_carries_its_comments(con):
-    con.execute("create table interactions as select 7 as cate_id union all select 5")
+    know(con, "5", "7")
     options = {"item_attributes": (Attribute("cate_id"),), "user_attributes": ()}
     rows = store.create_table(con, "attributes", **options)
     assert rows == 2
@@ -188,7 +196,7 @@ def test_a_table_carries_its_comments(con):
     ).fetchall()
     assert comments[1] == (
         "value_idx",
-        "Index of the value, 1 ... n within its attribute; 0 means unknown.",
+        "Index of the value, 1 ... n within its attribute, as in known_ids; 0 means unknown.",
     )
     assert (
         con.execute("select comment from duckdb_tables() where table_name = 'attributes'")
@@ -199,7 +207,7 @@ def test_a_table_carries_its_comments(con):
 
 def test_a_view_takes_the_place_of_a_table_of_its_name_and_the_other_way_round(con):
     options = {"item_attributes": (Attribute("cate_id", is_integer=True),), "user_attributes": ()}
-    con.execute("create table interactions as select 7 as cate_id")
+    know(con, "7")
     con.execute("create table cates as select 1 as cate_idx")
     con.execute("create view attributes as select 1 as cate_idx")
     store.create_table(con, "attributes", **options)
@@ -209,7 +217,7 @@ def test_a_view_takes_the_place_of_a_table_of_its_name_and_the_other_way_round(c
 
 
 def test_a_rolled_back_table_leaves_neither_rows_nor_comments(con):
-    con.execute("create table interactions as select 7 as cate_id")
+    know(con, "7")
     options = {"item_attributes": (Attribute("cate_id"),), "user_attributes": ()}
 
     def create_and_fail():
