@@ -22,7 +22,7 @@ from tests.assets.conftest import Pipeline, write_rows
 
 ROWS = [f"u{user},i{item},{10 * item + user},c{item % 2}" for user in range(4) for item in range(5)]
 SOURCE = dg.AssetKey("interactions_csv")
-READING = ("interactions", "rejected_rows")
+READING = ("interactions", "rejected_rows", "source_files")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_run_without_configuration_goes_by_the_remembered_source_and_options(sto
     last_run.write(store.folder / last_run.FILE, {**remembered, "negatives": {"sampling_seed": 5}})
     with dg.DagsterInstance.ephemeral() as instance:
         pipeline = Pipeline(store.folder, instance)
-        selection = [*READING, "users", "items", "cates", "attributes", "events"]
+        selection = [*READING, "known_ids", "users", "items", "cates", "attributes", "events"]
         selection += ["user_sequences", "negatives"]
         assert pipeline.start(*selection, config={}).success
         assert pipeline.query("select count(*) from interactions") == [(len(ROWS),)]
@@ -302,7 +302,7 @@ def test_change_that_a_run_has_read_starts_nothing(daemon, incoming):
 
 
 def test_table_that_somebody_makes_anew_starts_nothing(daemon):
-    assert daemon.pipeline.start("users", config={}).success
+    assert daemon.pipeline.start("known_ids", "attributes", "users", config={}).success
     assert daemon.tick() == set()
 
 

@@ -190,7 +190,7 @@ def test_run_of_some_steps_leaves_what_is_remembered_of_the_others(pipeline, log
     asked = {"ops": {"interactions": {"config": {"drop_duplicates": True}}}}
     assert pipeline.run("interactions", "rejected_rows", "source_files", config=asked).success
     assert pipeline.run(
-        "attributes", config={"ops": {"samples": {"config": {"max_history": 3}}}}
+        "known_ids", config={"ops": {"samples": {"config": {"max_history": 3}}}}
     ).success
     assert remembered(pipeline.home) == {
         "interactions": {"config": {"path": str(log), "drop_duplicates": True}},

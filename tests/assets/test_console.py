@@ -11,6 +11,7 @@ import pytest
 from tests.assets.conftest import Pipeline
 
 INGESTION = ("interactions", "rejected_rows", "source_files")
+UNTIL_EVENTS = (*INGESTION, "known_ids", "cates", "attributes", "users", "items", "events")
 
 
 def read(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
@@ -38,11 +39,14 @@ def test_each_asset_is_a_line_with_its_main_figure_and_its_time(
     rows = [f"{user},{item},{10 * user + item},{item % 2}" for user in (1, 2) for item in range(4)]
     read(pipeline, monkeypatch, str(write_csv(*rows, ",3,9,1")))
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "INFO"}}}
-    assert pipeline.run(*INGESTION, "users").success
+    assert pipeline.run(*INGESTION, "known_ids", "attributes", "users").success
     figures = {line[:24].strip(): line[24:] for line in lines(capsys) if line.endswith(" s")}
     assert {asset: line.split("  ")[0].strip() for asset, line in figures.items()} == {
         "interactions": "8 rows",
         "rejected_rows": "1 row",
+        "source_files": "1 row",
+        "known_ids": "8 rows",  # two users, four items, two categories
+        "attributes": "2 rows",
         "users": "2 rows",
     }
 
@@ -123,8 +127,7 @@ def test_failed_check_that_only_warns_is_a_warning_line_with_what_it_found(
     rows = [f"{user},{item},7,{item % 2}" for user in (1, 2) for item in range(user, user + 4)]
     read(pipeline, monkeypatch, str(write_csv(*rows)))
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
-    made = (*INGESTION, "cates", "attributes", "users", "items", "events")
-    assert pipeline.run(*made).success
+    assert pipeline.run(*UNTIL_EVENTS).success
     warnings = [line for line in lines(capsys) if "events_ties_in_time" in line]
     assert len(warnings) == 1
     assert warnings[0].startswith("WARNING events: events_ties_in_time: ")
@@ -138,5 +141,5 @@ def test_checks_that_pass_say_nothing(pipeline, write_csv, monkeypatch, capsys):
     read(pipeline, monkeypatch, str(write_csv(*rows)))
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
     with dg.instance_for_test() as pipeline.instance:  # one in memory is warned about
-        assert pipeline.run(*INGESTION, "cates", "attributes", "users", "items", "events").success
+        assert pipeline.run(*UNTIL_EVENTS).success
     assert lines(capsys) == []
