@@ -6,18 +6,12 @@ import copy
 import errno
 import os
 import signal
-import threading
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 import pytest
-from dagster._core.errors import (
-    DagsterExecutionInterruptedError,
-    raise_execution_interrupts,
-)
-from dagster._utils.interrupts import capture_interrupts
 
 from din_assets import jobs
 from din_assets.assets.catalogue import MADE_BY
@@ -26,12 +20,12 @@ from din_assets.definitions import build_defs
 from din_assets.making import preset_files
 from din_assets.names import PLAIN
 from din_assets.runs import choices, last_run, origins, paths
-from din_assets.runs.failures import as_dagster_failures
 from din_assets.starting import run_start
 from din_assets.starting.parts_of_run import own_part
 from din_core.config import OptionsError
+from tests.assets import interrupted_query
 from tests.assets.conftest import SMALL_RUN, failure_of
-from tests.assets.places import Place, finish
+from tests.assets.places import Place, finish, wait_until
 
 LONG_TRAINING = copy.deepcopy(SMALL_RUN)
 LONG_TRAINING["ops"]["din_model"]["config"] |= {
@@ -73,19 +67,13 @@ def test_interrupted_run_is_cancelled_and_says_so_in_a_sentence(place, command):
     assert (place.data / "checkpoints" / "din_model").is_dir()
 
 
-def test_interruption_of_a_query_is_one_of_the_run():
-    # It is at work when the signal comes, and would be for an hour.
-    endless = "select count(*) from range(1000000000000) r (i) where hash(i) % 7 = 1"
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    with duckdb.connect() as con, capture_interrupts():
-        timer.start()
-        with (
-            pytest.raises(DagsterExecutionInterruptedError),
-            raise_execution_interrupts(),
-            as_dagster_failures(),
-        ):
-            con.execute(endless)
-    timer.join()
+def test_interruption_of_a_query_is_one_of_the_run(place):
+    at_work = place.home / "at_work.csv"
+    process = place.start(sys.executable, interrupted_query.__file__, str(at_work))
+    wait_until(lambda: at_work.exists() or process.poll() is not None, lambda: None)
+    os.kill(process.pid, signal.SIGINT)
+    # The sentence is of the query: a signal outside of one would have none.
+    assert finish(process) == "interrupted: Query interrupted\n"
 
 
 def test_run_of_the_command_line_has_the_code_location_that_the_ui_serves():
