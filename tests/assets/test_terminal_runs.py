@@ -99,15 +99,15 @@ def test_every_recorded_run_has_one(place):
     assert recorded.remote_job_origin.location_name == "din_assets.definitions"
 
 
-@pytest.mark.parametrize("asset", ["interactions", "rejected_rows"])
-def test_either_of_two_assets_that_are_made_together_can_be_made_by_its_name(pipeline, asset):
+@pytest.mark.parametrize("asset", ["interactions", "rejected_rows", "source_files"])
+def test_any_of_the_assets_that_are_made_together_can_be_made_by_its_name(pipeline, asset):
     assert pipeline.run(asset, config=pipeline.config | {"ops": {}}).success
     made = {
         event.step_materialization_data.materialization.asset_key.to_user_string()
         for event in pipeline.result.all_events
         if event.is_step_materialization
     }
-    assert made == {"interactions", "rejected_rows"} == set(pipeline.versions())
+    assert made == {"interactions", "rejected_rows", "source_files"} == set(pipeline.versions())
     for name, version in pipeline.versions().items():
         event = pipeline.instance.get_latest_materialization_event(dg.AssetKey(name))
         assert event.asset_materialization.tags["dagster/data_version"] == version
