@@ -70,7 +70,7 @@ def write(con: duckdb.DuckDBPyConnection, model: ClickModel, config: Explanation
     try:
         store.create_table(con, TABLE, **context.variables())
     finally:
-        con.unregister("event_explanations")
+        store.unregister(con, "event_explanations")
     return Written(
         n_samples=len(samples),
         n_users=len(np.unique(samples.user)),

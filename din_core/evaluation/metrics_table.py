@@ -221,4 +221,4 @@ def _create(con: duckdb.DuckDBPyConnection, name: str, **given: Any) -> int:
         return store.create_table(con, name)
     finally:
         for relation in given:
-            con.unregister(relation)
+            store.unregister(con, relation)

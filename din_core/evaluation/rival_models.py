@@ -148,4 +148,4 @@ def _create(con: duckdb.DuckDBPyConnection, name: str, **given: Any) -> None:
         store.create_table(con, name)
     finally:
         for relation in given:
-            con.unregister(relation)
+            store.unregister(con, relation)

@@ -171,7 +171,7 @@ def _joined(
             [] if attribute is None else [attribute],
         ).fetchnumpy()
     finally:
-        con.unregister("own")
+        store.unregister(con, "own")
     now, own = (np.asarray(column, dtype=np.int64) for column in rows.values())
     found = np.zeros(len(now) + 1, dtype=np.int64)
     found[now] = own

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from din_core import store
 from din_core.serving import saved_models, vocabularies
 from din_core.store import artifacts, ledger, sql_files
 from din_core.training.warm_start import Predecessor, TakenOver
@@ -165,7 +166,7 @@ def _asked(con: duckdb.DuckDBPyConnection, query: str, before: Path | None) -> A
     try:
         return con.sql(sql_files.render(query)).to_arrow_table()
     finally:
-        con.unregister(_GIVEN)
+        store.unregister(con, _GIVEN)
 
 
 def _rows_by_feature(before: Path, folder: Path, vocabulary: Vocabulary) -> dict[str, Int64]:

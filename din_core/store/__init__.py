@@ -10,6 +10,7 @@ from din_core.store.database import (
     relations,
     row_count,
     transaction,
+    unregister,
 )
 from din_core.store.errors import StoreError
 from din_core.store.publishing import damage_of_published, publish, remove_unfinished
@@ -30,4 +31,5 @@ __all__ = [
     "row_count",
     "run_lock",
     "transaction",
+    "unregister",
 ]

@@ -191,3 +191,17 @@ def column_types(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
 def row_count(con: duckdb.DuckDBPyConnection, name: str) -> int:
     """Count the rows of a table or view."""
     return int(con.execute(f"select count(*) from {sql_files.quote(name)}").fetchall()[0][0])
+
+
+def unregister(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Take back what was registered under a name, also after a query of the transaction failed.
+
+    An aborted transaction refuses it and rolls it back itself. What made the query fail is then
+    what is told, not the refusal.
+
+    Args:
+        con: Connection.
+        name: The name.
+    """
+    with contextlib.suppress(duckdb.TransactionException):
+        con.unregister(name)

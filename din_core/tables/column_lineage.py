@@ -98,7 +98,7 @@ def write(con: duckdb.DuckDBPyConnection, context: TemplateContext, source: Sour
     try:
         return store.create_table(con, TABLE)
     finally:
-        con.unregister("read_lineage")
+        store.unregister(con, "read_lineage")
 
 
 def _by_sql(

@@ -42,7 +42,7 @@ def write(con: duckdb.DuckDBPyConnection) -> TemplateContext:
     try:
         store.create_table(con, "previous_log_profile")
     finally:
-        con.unregister("kept_profile")
+        store.unregister(con, "kept_profile")
     for name in ("log_profile", "drift"):
         store.create_table(con, name, **context.variables())
     return context

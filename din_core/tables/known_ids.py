@@ -55,10 +55,9 @@ def handed_in(
             "where list_contains($1, vocabulary)",
             [stays],
         )
-    try:
-        yield {LOAD: _load(con)}
-    finally:
-        con.execute(f"drop table if exists temp.{KEPT}")
+    yield {LOAD: _load(con)}
+    # An error rolls the table back. Dropping it then would fail, and hide what went wrong.
+    con.execute(f"drop table if exists temp.{KEPT}")
 
 
 def restarts(con: duckdb.DuckDBPyConnection, context: TemplateContext) -> tuple[str, ...]:

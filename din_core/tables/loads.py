@@ -226,4 +226,4 @@ def _write(con: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], loads: Seq
     try:
         store.create_table(con, TABLE)
     finally:
-        con.unregister("read_files")
+        store.unregister(con, "read_files")

@@ -134,7 +134,11 @@ def test_step_that_fails_lets_nothing_below_it_be_made(refreshed, pipeline, csv,
     with pytest.raises(RefreshFailedError, match="known_ids: no room"):
         refreshed()
     after = pipeline.versions()
-    assert {asset for asset in after if after[asset] != before[asset]} == {"interactions"}
+    assert {asset for asset in after if after[asset] != before[asset]} == {
+        "interactions",
+        "source_files",
+        "drift",
+    }
     [run] = pipeline.instance.get_runs()
     assert run.status == dg.DagsterRunStatus.FAILURE
 

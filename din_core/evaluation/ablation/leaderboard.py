@@ -108,7 +108,7 @@ def write_leaderboard(con: duckdb.DuckDBPyConnection, rows: Any) -> int:
     try:
         return store.create_table(con, "ablation")
     finally:
-        con.unregister("ablation_trials")
+        store.unregister(con, "ablation_trials")
 
 
 def content_of(rows: Any) -> bytes:

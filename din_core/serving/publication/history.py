@@ -310,4 +310,4 @@ def _create(
         store.create_table(con, name)
     finally:
         for relation in given:
-            con.unregister(relation)
+            store.unregister(con, relation)

@@ -252,3 +252,24 @@ def test_memory_limit_that_is_too_small_names_the_option(tmp_path):
 
     with pytest.raises(store.StoreError, match="memory_limit"):
         sort_too_much()
+
+
+def test_failed_query_is_told_where_something_was_registered(con):
+    given = duckdb.sql("select 1 as a").to_arrow_table()
+
+    def register_and_fail():
+        with store.transaction(con):
+            con.register("given", given)
+            try:
+                con.execute("select error('what went wrong') from given")
+            finally:
+                store.unregister(con, "given")
+
+    with pytest.raises(duckdb.Error, match="what went wrong"):
+        register_and_fail()
+    assert "given" not in store.relations(con)
+    with store.transaction(con):
+        con.register("given", given)
+        assert con.execute("from given").fetchall() == [(1,)]
+        store.unregister(con, "given")
+    assert "given" not in store.relations(con)
