@@ -189,7 +189,7 @@ BEHAVIOUR = {
         ("din_core/tables/checks.py", "_ALL_USERS = 1", "_ALL_USERS = 2"),
         {
             "attributes", "events", "items", "negatives", "samples", "test_predictions",
-            "user_sequences", "users", "attention_weights", "drift",
+            "user_sequences", "users", "attention_weights", "drift", "known_ids",
         },
     ),
     "what reads lineage": (
@@ -197,7 +197,7 @@ BEHAVIOUR = {
         {
             "attributes", "bundle", "cates", "events", "items", "negatives", "samples",
             "user_sequences", "users", "test_auc", "attention_weights", "warehouse", "drift",
-            "report",
+            "report", "known_ids", "model_versions",
         },
     ),
     "template of a page": (
