@@ -66,7 +66,7 @@ _FIGURES = "select * exclude (source, evaluated_at)"
 _OF_THE_MODEL = """
 select * exclude (
     source, judged_at, decision, reason, compared_with, auc_difference, auc_difference_low,
-    auc_difference_high, n_compared_samples
+    auc_difference_high, n_compared_samples, artifacts
 )
 """
 
@@ -138,7 +138,7 @@ class Place:
                 "and rival <> 'previous_model' order by all",
                 current,
             ).fetchall()
-            # A model's row is that of its first judgement, beside what was served then.
+            # A model's row is of its first judgement, beside what was served and lay there then.
             found["model_versions"] = con.execute(
                 f"{_OF_THE_MODEL} from model_versions where bundle_version = ? order by all",
                 [made["bundle"].data_version],
