@@ -151,6 +151,8 @@ def test_words_change_no_version(changed_by):
 
 
 MADE_BY_SQL = {
+    # Up to where each user was trained on, and what is held out of that, are asked in SQL.
+    "din_model",
     "interactions", "rejected_rows", "source_files", "known_ids",
     "users", "items", "cates", "attributes", "events",
     "user_sequences", "negatives", "samples", "test_predictions", "test_rankings",

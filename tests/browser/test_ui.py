@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -148,6 +149,20 @@ def _click(browser: webdriver.Chrome, text: str, tag: str) -> None:
         raise AssertionError(f"no click on {text!r}; dialogs over it: {answered[-3:]}") from error
 
 
+def _launch(browser: webdriver.Chrome, ui: str, job: str) -> None:
+    """Launch a job from its launchpad, which leads to the page of the run."""
+    launchpad = f"{ui}/locations/din_assets.definitions/jobs/{job}/playground"
+    browser.get(launchpad)
+    # Until then the button is there and does nothing.
+    _text(browser, "No errors")
+    for _ in range(PATIENCE // 20):
+        _click(browser, "Launch Run", "button")
+        with contextlib.suppress(TimeoutException):
+            WebDriverWait(browser, 20).until(see.url_contains("/runs/"))
+            return
+    raise AssertionError(f"no run was launched from {launchpad}")
+
+
 def _wait_for_runs(ui: str, n_runs: int) -> list[str]:
     """Wait until so many runs have ended; return how, the latest first."""
     until = time.monotonic() + PATIENCE
@@ -222,8 +237,7 @@ def test_failed_check_shows_what_was_found_and_what_to_do(ui, browser, place):
     # All events of a user are in one moment: what was first is the file's order, and no more.
     rows = [f"{user},{item},7,{item % 4}" for user in range(30) for item in range(user, user + 6)]
     (place / "log.csv").write_text("\n".join(["user_id,item_id,time,cate_id", *rows]) + "\n")
-    browser.get(f"{ui}/locations/din_assets.definitions/jobs/data_only/playground")
-    _click(browser, "Launch Run", "button")
+    _launch(browser, ui, "data_only")
     assert _wait_for_runs(ui, 2) == ["SUCCESS", "SUCCESS"]
     browser.get(f"{ui}/assets/events?view=checks")
     assert _status_of(browser, "events_ties_in_time") == "Failed"
@@ -238,8 +252,7 @@ def test_failed_check_shows_what_was_found_and_what_to_do(ui, browser, place):
 
 def test_failed_run_says_why_on_its_page(ui, browser, place):
     (place / "log.csv").write_text("user_id,item_id\n1,2\n")
-    browser.get(f"{ui}/locations/din_assets.definitions/jobs/data_only/playground")
-    _click(browser, "Launch Run", "button")
+    _launch(browser, ui, "data_only")
     assert _wait_for_runs(ui, 3) == ["FAILURE", "SUCCESS", "SUCCESS"]
     run = _ask(ui, "{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }")
     browser.get(f"{ui}/runs/{run['runsOrError']['results'][0]['runId']}")
