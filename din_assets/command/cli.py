@@ -8,6 +8,7 @@ that a command which needs neither Dagster nor torch starts without them.
 import argparse
 import gc
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command of ``din`` and return its exit status.
 
     It is 0 where the command did what it was asked to, 2 where what was asked cannot be answered,
-    130 where it was interrupted, and 1 where something else went wrong.
+    130 where it was interrupted, 141 where nobody reads its output any more, and 1 where something
+    else went wrong.
     """
     # What the imports of Dagster and torch make stays: looking through it for garbage again and
     # again took a seventh of a short run.
@@ -65,10 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     options = parser.parse_args(words)
     try:
-        return _module(_MODULES[options.command]).run(options)
+        status: int = _module(_MODULES[options.command]).run(options)
+        sys.stdout.flush()  # here, where a reader that is gone can be told from other errors
     except DinError as error:
         say(str(error))
         return 2 if isinstance(error, WrongRequestError) else 1
+    except BrokenPipeError:
+        # The reader has seen enough, as `head` has. What is left would be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:
         if not is_of_the_machine(error):
             raise
@@ -77,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted; what was made before it stays")
         return 128 + signal.SIGINT
+    return status
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -1,6 +1,8 @@
 """How the command line starts and ends, whatever the command."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -41,6 +43,23 @@ def test_error_ends_in_its_sentence_and_a_status_that_says_whose_it_is(
     monkeypatch.setattr("din_assets.command.prune.run", failing)
     assert cli.main(["prune"]) == status
     assert capsys.readouterr().err == f"din: {error}\n"
+
+
+@pytest.mark.parametrize("written", [1, 1_000_000], ids=["at the end", "while it writes"])
+def test_reader_that_has_seen_enough_ends_a_command_quietly(written):
+    code = (
+        "import sys\n"
+        "from din_assets.command import cli, prune\n"
+        f"prune.run = lambda _: print('x' * {written}) or 0\n"
+        "sys.exit(cli.main(['prune']))\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_unknown_command_names_those_that_there_are(capsys):
