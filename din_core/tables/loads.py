@@ -91,7 +91,8 @@ def take(
     if is_first or not same_log:
         n_forgotten, before, load = known_ids.forget(con), {}, 1
     else:
-        n_forgotten, load = 0, number + (content != content_before)
+        # Content that was read before loads were counted is the first one.
+        n_forgotten, load = 0, max(1, number + (content != content_before))
     loads = [
         known.load
         if (known := before.get(file.name)) is not None and known.sha256 == file.sha256

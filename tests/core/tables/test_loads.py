@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import pytest
 
@@ -94,6 +95,19 @@ def test_reading_the_same_content_again_is_no_load(con, tmp_path):
     again = load(con, tmp_path / "a.csv")
     assert (again.number, again.warnings) == (1, ())
     assert users(con) == {"u1": 1}
+
+
+def test_content_that_was_read_before_loads_were_counted_is_the_first_load(con, tmp_path):
+    write(tmp_path, "a.csv", "u1,i1,1,1")
+    load(con, tmp_path / "a.csv")
+    con.execute("drop table source_files")
+    known_ids.forget(con)
+    uncounted = json.dumps({"source": ledger.entries(con)["interactions"].inputs["source"]})
+    con.execute("update ledger set inputs = $1 where asset = 'interactions'", [uncounted])
+    again = load(con, tmp_path / "a.csv")
+    assert again.number == 1
+    assert con.execute("select distinct load from known_ids").fetchall() == [(1,)]
+    assert files(con)[0][-1] == 1
 
 
 def test_corrected_file_and_missing_file_are_named(con, tmp_path):
