@@ -121,13 +121,17 @@ def _vocabularies(con: duckdb.DuckDBPyConnection) -> dict[str, bool]:
     """The vocabularies of the table as it was, and whether their ids were integers.
 
     A column is one of text where one of its values is no 64-bit integer as integers are written,
-    and ids are never lost: so the values tell.
+    and ids are never lost: so the values tell. Not so of users, who are known from min_interactions
+    on alone: those of text may all look like integers. The table ``users`` has their type.
     """
     rows = con.execute(
         "select vocabulary, bool_and(coalesce(cast(try_cast(value as bigint) as varchar), '') "
         f"= value and value <> '') from {TABLE} group by vocabulary order by vocabulary"
     ).fetchall()
-    return {str(name): bool(integers) for name, integers in rows}
+    found = {str(name): bool(integers) for name, integers in rows}
+    if "user" in found and "users" in store.relations(con):
+        found["user"] &= store.column_types(con, "users")["user_id"] == "BIGINT"
+    return found
 
 
 def _load(con: duckdb.DuckDBPyConnection) -> int:

@@ -202,6 +202,22 @@ def test_ids_of_another_type_start_their_vocabulary_anew_and_no_other(con, caplo
     assert "numbered anew" in said
 
 
+def test_users_of_text_keep_their_indices_where_all_that_are_known_look_like_integers(con, caplog):
+    new_log(con)
+    # Text for a guest's sake, who has too few interactions to be known.
+    rows = [("2", 1, 1, 1), ("2", 1, 1, 1), ("10", 1, 1, 1), ("10", 1, 1, 1), ("guest", 1, 1, 1)]
+    read(con, rows, min_interactions=2)
+    assert indices(con)["user"] == {"10": 1, "2": 2}
+    caplog.clear()
+    read(con, [*rows, ("1", 1, 1, 1), ("1", 1, 1, 1)], min_interactions=2)
+    assert indices(con)["user"] == {"10": 1, "2": 2, "1": 3}
+    assert not caplog.records
+    # The guest is gone, and with it the text: other texts may stand for the same ids.
+    read(con, [(2, 1, 1, 1), (2, 1, 1, 1), (1, 1, 1, 1), (1, 1, 1, 1)], min_interactions=2)
+    assert indices(con)["user"] == {1: 1, 2: 2}
+    assert "'user' were text and are integers now" in caplog.records[0].getMessage()
+
+
 def test_an_attribute_is_decided_by_the_smallest_value_and_not_by_the_first_known(con):
     new_log(con)
     read(con, [(1, 1, 20, "z")])
