@@ -60,6 +60,14 @@ def test_column_comes_from_what_its_expression_names(query, known, expected):
     assert {".".join(filter(None, each)) for each in found} == set(expected.split())
 
 
+def test_star_stands_for_the_columns_of_the_first_relation_first():
+    # Of rows below each other, columns belong together by place.
+    query = "select * from a cross join b union all select p, q from c"
+    with duckdb.connect() as con:
+        found = column_sources(con, query, {"a": ["x"], "b": ["y"]})
+    assert list(found.items()) == [("x", {("a", "x"), ("c", "p")}), ("y", {("b", "y"), ("c", "q")})]
+
+
 @pytest.mark.parametrize(
     ("query", "known", "told"),
     [

@@ -130,7 +130,8 @@ def _star(node: Node, scope: Scope) -> dict[str, Sources]:
         if wanted in ("", name):
             if relation.columns is None:
                 raise UnreadableQueryError(f"the columns of {name} are not known, and * means them")
-            found = {**relation.columns, **found}
+            for column, sources in relation.columns.items():
+                found.setdefault(column, sources)
     return found
 
 
