@@ -5,32 +5,16 @@
 -- Grain: one row per user whose events any of them was trained on. last_time is the time of the
 -- last such event, in seconds; n_at_last_time is how many events of that very time were trained on,
 -- in the order of the positions.
+{% from "macros/training_events.jinja" import training_events %}
 with
 
-last_seen as (
-    select
-        user_idx,
-        max(position) as last_position
-    from sample_bounds
-    where split = 'train' and label = 1
-    group by user_idx
-),
-
-seen_events as (
-    select
-        last_seen.user_idx,
-        cast(events.time as double) as time
-    from events
-    inner join last_seen on events.user_idx = last_seen.user_idx
-    where events.position <= last_seen.last_position
-),
-
+{{ training_events() }}
 seen_times as (
     select
         user_idx,
         time,
         count(*) as n_events
-    from seen_events
+    from training_events
     group by user_idx, time
 ),
 
