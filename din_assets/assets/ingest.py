@@ -187,6 +187,8 @@ def _take_load(
     """Count the load, and say whether it goes on with the log that was read before."""
     before = ledger.entries(con).get("interactions")
     named_before = store.settled.before.get("interactions", {})
+    recorded = {} if before is None else before.options
+    now = config.model_dump(include={"user_col", "item_col"})
     return loads.take(
         con,
         report.source.read_files,
@@ -194,6 +196,11 @@ def _take_load(
         content_before=before and before.inputs.get(SOURCE),
         same_source=_identity(InteractionsConfig(**named_before)) == _identity(config),
         vocabularies=config.vocabularies,
+        renamed={
+            option: (recorded[option], column)
+            for option, column in now.items()
+            if recorded.get(option, column) != column
+        },
     )
 
 

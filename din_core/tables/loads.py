@@ -69,6 +69,7 @@ def take(
     content_before: str | None,
     same_source: bool,
     vocabularies: Vocabularies,
+    renamed: Mapping[str, tuple[str, str]] | None = None,
 ) -> Load:
     """Count a load, forget the known ids where it is of another log, and make ``source_files``.
 
@@ -80,6 +81,7 @@ def take(
         content_before: That of the load before; None where there was none.
         same_source: Whether the source has the name of the one that was read before.
         vocabularies: Which log it is to count as.
+        renamed: Columns of ids that are others than before, by option: the one before, and now.
     """
     before = _before(con)
     number = _number_before(con)
@@ -106,7 +108,11 @@ def take(
         starts_anew=n_forgotten > 0,
         sentence=_sentence(load, gone_on=gone_on, n_forgotten=n_forgotten, why=vocabularies),
         notes=tuple(changes.notes()) if gone_on else (),
-        warnings=(*(changes.warnings() if gone_on else ()), *_repeated(con, files)),
+        warnings=(
+            *(changes.warnings() if gone_on else ()),
+            *(_other_ids(renamed or {}) if gone_on else ()),
+            *_repeated(con, files),
+        ),
     )
 
 
@@ -203,6 +209,15 @@ def _repeated(con: duckdb.DuckDBPyConnection, files: Sequence[ReadFile]) -> Iter
                 f"{file.name} has the very content of {same}, so each of these rows counts twice: "
                 "take one of the files away, or set drop_duplicates"
             )
+
+
+def _other_ids(renamed: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    for option, (before, now) in renamed.items():
+        yield (
+            f"{option} is {now!r} and was {before!r}: known ids keep their indices, as of a column "
+            "with a new name; if these are other ids, read once with vocabularies: anew (ops: "
+            "interactions: config)"
+        )
 
 
 def _before(con: duckdb.DuckDBPyConnection) -> dict[str, _Before]:

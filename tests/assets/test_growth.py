@@ -123,3 +123,17 @@ def test_compact_forgets_and_the_next_run_numbers_anew(
     assert "trains the model again" in out
     read(log)
     assert items(pipeline) == {3: 1, 9: 2}
+
+
+def test_ids_of_another_column_of_the_log_are_told(pipeline, read, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user_id,session,item_id,time,cate_id\n1,7,9,1,1\n2,8,9,2,1\n")
+    read(path)
+    users = "select user_id, user_idx from users order by user_idx"
+    made = read(path, user_col="session")["interactions"]
+    [told] = made["files"].value
+    assert told.startswith("user_col is 'session' and was 'user_id': known ids keep their indices")
+    assert pipeline.query(users) == [(1, 1), (2, 2), (7, 3), (8, 4)]
+    made = read(path, user_col="session", vocabularies="anew")["interactions"]
+    assert "files" not in made
+    assert pipeline.query(users) == [(7, 1), (8, 2)]
