@@ -139,7 +139,11 @@ class _Changes:
         self._gone = [name for name in before if name not in now]
         changed = [n for n in now if n in before and now[n].sha256 != before[n].sha256]
         self._grown = [name for name in changed if _begins_as(now[name], before[name])]
-        self._corrected = [name for name in changed if name not in self._grown]
+        self._corrected = [
+            name
+            for name in changed
+            if name not in self._grown or not _ends_a_line(now[name], before[name].size)
+        ]
         names_now = {now[name].sha256: name for name in self._new}
         self._moved = {
             name: names_now[before[name].sha256]
@@ -158,8 +162,8 @@ class _Changes:
     def notes(self) -> Iterator[str]:
         if new := [name for name in self._new if name not in self._moved.values()]:
             yield f"files that are new: {_listed(new)}"
-        if self._grown:
-            yield f"files that grew, what was read before unchanged: {_listed(self._grown)}"
+        if grown := [name for name in self._grown if name not in self._corrected]:
+            yield f"files that grew, what was read before unchanged: {_listed(grown)}"
         if self._moved:
             pairs = [f"{was} is {name} now" for was, name in self._moved.items()]
             yield f"files under another name: {_listed(pairs)}"
@@ -196,6 +200,14 @@ def _begins_as(file: ReadFile, before: _Before) -> bool:
             digest.update(block)
             left -= len(block)
     return digest.hexdigest() == before.sha256
+
+
+def _ends_a_line(file: ReadFile, size: int) -> bool:
+    """Whether a line ends there; where not, what follows is part of the row that was read last."""
+    with file.path.open("rb") as content:
+        content.seek(size - 1)
+        around = content.read(2)
+    return b"\r" in around or b"\n" in around
 
 
 def _repeated(con: duckdb.DuckDBPyConnection, files: Sequence[ReadFile]) -> Iterator[str]:

@@ -140,6 +140,19 @@ def test_file_that_grew_is_no_correction_and_a_changed_row_in_it_is(con, tmp_pat
     assert "log.csv was changed" in load(con, tmp_path / "log.csv").warnings[0]
 
 
+def test_last_line_that_goes_on_in_the_next_load_was_changed(con, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user_id,item_id,time,cate_id\nu5,i1,1,1")
+    load(con, path)
+    path.write_text("user_id,item_id,time,cate_id\nu5,i1,1,10")
+    cut_off = load(con, path, same_source=False)  # the same file in another folder
+    assert cut_off.notes == ()
+    assert "log.csv was changed since load 1" in cut_off.warnings[0]
+    assert not cut_off.starts_anew
+    path.write_text("user_id,item_id,time,cate_id\nu5,i1,1,10\nu5,i1,2,1")
+    assert load(con, path).notes == ("files that grew, what was read before unchanged: log.csv",)
+
+
 def test_compressed_file_with_other_content_counts_as_changed(con, tmp_path):
     for number in (1, 2):
         rows = "".join(f"u{user},i1,{user},1\n" for user in range(number))
