@@ -84,10 +84,8 @@ def din_model(making: Making) -> Made:
         data = times.load_for(con, network.log_numbers)
         with_users = network.use_user or data.vocabulary.describes_users
         vocabulary = vocabularies.write(con, folder, with_users=with_users)
-        found = None
-        if training_config.warm_start == "last":
-            root = making.store.artifacts_root
-            found = predecessors.latest(con, root, folder, data.vocabulary, log.warning)
+        which, root = training_config.warm_start, making.store.artifacts_root
+        found = predecessors.chosen(con, root, folder, data.vocabulary, which, log.warning)
     trained = loop.train(
         network,
         training_config,

@@ -13,7 +13,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Regularization = Literal["l2", "mini_batch_aware"]
 TrainingNegatives = Literal["auto", "redrawn", "fixed"]
 RedrawnSampling = Literal["as_table", NegativeSampling]
-WarmStart = Literal["none", "last"]
+WarmStart = Literal["none", "last", "published"]
 
 
 @config_class
@@ -102,8 +102,9 @@ class TrainingConfig:
 
     warm_start: WarmStart = option(
         "none",
-        "'last' starts from the model that is there: its dense weights, and its embedding rows by "
-        "id. 'none' starts from random weights; so does 'last' where no model fits, and says so.",
+        "'published' starts from the published model: its dense weights, and its embedding rows by "
+        "id. 'last' starts from the latest model, also where that was refused. 'none' starts from "
+        "random weights; so do the others where no model fits, and say so.",
     )
     warm_start_epochs: int | None = option(
         None,
@@ -138,6 +139,6 @@ class TrainingConfig:
         if self.warm_start == "none":
             unused["warm_start_epochs"] = (
                 "warm_start is 'none', so no training starts from another model: set warm_start: "
-                "last, or leave warm_start_epochs out"
+                "published or last, or leave warm_start_epochs out"
             )
         return unused

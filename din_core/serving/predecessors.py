@@ -1,4 +1,4 @@
-"""The model that a training starts from: found by the ledger, held against the log of today.
+"""The model that a training starts from: the published or the latest, held against today's log.
 
 The two logs may number their items, users and attributes differently: what is the same id is seen
 in the vocabularies that lie beside each model. What its weights are taken for is
@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from din_core import store
+from din_core import manifests, store
 from din_core.serving import saved_models, vocabularies
-from din_core.store import artifacts, ledger, sql_files
+from din_core.serving.publication import history
+from din_core.serving.publication.history import SHORT
+from din_core.store import ledger, sql_files
 from din_core.training.warm_start import Predecessor, TakenOver
 
 if TYPE_CHECKING:
     import duckdb
 
+    from din_core.config import WarmStart
     from din_core.inputs.flat_log import Int64
     from din_core.network.vocabulary import Vocabulary
 
@@ -47,35 +50,58 @@ class Found(NamedTuple):
     folder: Path
 
 
-def latest(
+def chosen(
     con: duckdb.DuckDBPyConnection,
     root: Path,
     folder: Path,
     vocabulary: Vocabulary,
+    which: WarmStart,
     on_warning: Callable[[str], object],
 ) -> Found | None:
-    """Find the model that the ledger holds for ``din_model``, to start the next one from.
+    """Find the model to start the next one from, as the option ``warm_start`` says.
 
     Args:
         con: Connection to the pipeline's database.
         root: Where the artifacts are.
         folder: Of the next model, with the vocabularies of today.
         vocabulary: Their sizes.
-        on_warning: Told, in a sentence, why there is none.
+        which: The option.
+        on_warning: Told, in a sentence, why there is none, or that it is not the published one.
     """
-    entry = ledger.entries(con).get("din_model")
-    if entry is None:
+    if which == "none":
+        return None
+    decided = history.publications(con)
+    served = history.served(decided)
+    version = _latest(con) if which == "last" else served and served.model_version
+    if version is None:
+        what, when = ("was made", "") if which == "last" else ("is published", ", if published")
         on_warning(
-            "training starts from random weights: no model was made here yet (warm_start: last "
-            "starts from this one the next time)"
+            f"training starts from random weights: no model {what} here yet (warm_start: {which} "
+            f"starts from this one the next time{when})"
         )
         return None
-    try:
-        before = artifacts.require_whole(root / (entry.artifact or ""))
-        return Found(read(before, entry.data_version, folder, vocabulary), before)
-    except (artifacts.DamagedArtifactError, saved_models.SavedModelError) as error:
-        on_warning(f"training starts from random weights: {error}")
+    before = root / "din_model" / version
+    way = "" if which == "last" else ". warm_start: last starts from the latest model instead"
+    if damage := manifests.damage_of(before):
+        on_warning(f"training starts from random weights: {damage}{way}")
         return None
+    try:
+        found = Found(read(before, version, folder, vocabulary), before)
+    except saved_models.SavedModelError as error:
+        on_warning(f"training starts from random weights: {error}{way}")
+        return None
+    is_judged = any(each.model_version == version for each in decided)
+    if served is not None and is_judged and served.model_version != version:
+        on_warning(
+            f"warm_start: last takes model {version[:SHORT]}, which is not the published one "
+            f"({served.model_version[:SHORT]} is); warm_start: published takes that one"
+        )
+    return found
+
+
+def _latest(con: duckdb.DuckDBPyConnection) -> str | None:
+    entry = ledger.entries(con).get("din_model")
+    return entry and entry.data_version
 
 
 def read(before: Path, version: str, folder: Path, vocabulary: Vocabulary) -> Predecessor:

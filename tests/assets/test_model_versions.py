@@ -435,6 +435,16 @@ def test_document_says_what_can_be_run(house, capsys):
     assert house.current() == house.tables()[1][0].bundle_version
 
 
+def test_training_starts_from_the_published_model_though_a_refused_one_is_later(two, house):
+    _, good, _ = two
+    [published] = [each for each in house.tables()[0] if each.bundle_version == good]
+    assert house.model() != published.model_version
+    # What is left of it is enough.
+    assert cli.main(["prune"]) == 0
+    house.run({**OTHER, "warm_start": "published", "warm_start_epochs": 1})
+    assert house.made()["din_model"].inputs["warm_started_from"] == published.model_version
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import shutil
+
 import numpy as np
 import pytest
 from pyarrow import parquet
@@ -10,6 +13,8 @@ from din_core import metrics, sources, store
 from din_core.config import DINConfig, SequenceConfig, SourceConfig, TrainingConfig
 from din_core.inputs import training_data
 from din_core.serving import predecessors, saved_models, vocabularies
+from din_core.serving.publication import history
+from din_core.serving.publication.history import Publication
 from din_core.store import artifacts, ledger
 from din_core.tables import sequences
 from din_core.training import loop, prediction
@@ -149,6 +154,30 @@ def test_model_that_does_not_say_what_it_learned_is_not_vouched_for(days):
     assert told == {"test": None, "val": None}
 
 
+def kept(root, folder, version):
+    """Keep a model as the asset does."""
+    staged = shutil.copytree(folder, root / "din_model" / ".staged")
+    return artifacts.commit(staged, version)
+
+
+def record_latest(con, version):
+    ledger.record(
+        con,
+        ledger.Entry(
+            asset="din_model", data_version=version, code_version="c", options={}, inputs={},
+            artifact=f"din_model/{version}",
+        ),
+    )  # fmt: skip
+
+
+def decide(con, version, action):
+    decision = Publication(
+        decided_at=datetime.datetime(2026, 1, 1),  # noqa: DTZ001  (UTC without a zone)
+        model_version=version, bundle_version=f"b{version}", action=action, reason="a test",
+    )  # fmt: skip
+    history.add(con, decided=[decision])
+
+
 @pytest.mark.parametrize("damaged", [False, True])
 def test_without_a_model_to_read_training_starts_from_random_weights_and_says_so(
     days, tmp_path, damaged
@@ -157,17 +186,53 @@ def test_without_a_model_to_read_training_starts_from_random_weights_and_says_so
     said = []
     with store.connect(":memory:", threads=1) as con:
         if damaged:
-            made = artifacts.commit(first, "v1")
+            made = kept(tmp_path, first, "v1")
             (made / saved_models.WEIGHTS_FILE).write_bytes(b"no model")
-            entry = ledger.Entry(
-                asset="din_model", data_version="v1", code_version="c", options={}, inputs={},
-                artifact=str(made.relative_to(tmp_path)),
-            )  # fmt: skip
-            ledger.record(con, entry)
-        found = predecessors.latest(con, tmp_path, first, days.data.vocabulary, said.append)
+            record_latest(con, "v1")
+        today = con, tmp_path, first, days.data.vocabulary
+        found = predecessors.chosen(*today, "last", said.append)
     assert found is None
     assert said[0].startswith("training starts from random weights: ")
     assert ("model.safetensors" in said[0]) == damaged
+
+
+def test_published_model_is_the_start_though_another_was_made_and_refused_since(days, tmp_path):
+    folder, _ = days.train(*events(1, 1, 2, 3, 4, 5))
+    good, refused = kept(tmp_path, folder, "good"), kept(tmp_path, folder, "bad")
+    said = []
+    with store.connect(":memory:", threads=1) as con:
+        today = con, tmp_path, folder, days.data.vocabulary
+
+        def start(which):
+            said.clear()
+            found = predecessors.chosen(*today, which, said.append)
+            return found and (found.model.version, found.folder)
+
+        record_latest(con, "good")
+        assert start("published") is None
+        assert "no model is published here yet" in said[0]
+        decide(con, "good", "published")
+        assert (start("published"), start("last"), said) == (("good", good),) * 2 + ([],)
+
+        record_latest(con, "bad")
+        # Nobody has judged it yet: nothing is said of it.
+        assert (start("last"), said) == (("bad", refused), [])
+        decide(con, "bad", "refused")
+        assert (start("published"), said) == (("good", good), [])
+        assert start("last") == ("bad", refused)
+        [sentence] = said
+        assert "takes model bad, which is not the published one (good is)" in sentence
+
+        decide(con, "bad", "rolled back")
+        assert (start("published"), start("last"), said) == (("bad", refused),) * 2 + ([],)
+        assert start("none") is None
+        shutil.rmtree(refused)
+        assert start("published") is None
+        [sentence] = said
+        assert sentence == (
+            "training starts from random weights: din_model/bad is gone. "
+            "warm_start: last starts from the latest model instead"
+        )
 
 
 def chance_log(n_events, orders):
