@@ -275,6 +275,10 @@ def test_better_model_takes_the_place_and_one_can_go_back(two, house, capsys):
     assert house.run() == {}
     house.run(base_rate=0.1)
     assert house.model() == other
+    # The report of this judgement is made after it.
+    [row] = [each for each in house.tables()[0] if each.bundle_version == house.bundle()]
+    assert row.artifacts["bundle"] == f"bundle/{house.bundle()}"
+    assert "report" not in row.artifacts
     assert house.bundle() != bundle  # the same model, in a bundle that knows the base rate
     assert house.current() == good
     assert "somebody went back" in house.tables()[1][-1].reason

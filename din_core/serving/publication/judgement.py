@@ -183,6 +183,8 @@ def _row(con: duckdb.DuckDBPyConnection, case: Case, decision: Decision) -> Mode
             for asset, entry in sorted(made.items())
             if entry.artifact
             and (asset == "din_model" or entry.inputs.get("din_model") == case.model_version)
+            # What is made after this judgement is there of the one before, if at all.
+            and "model_versions" not in entry.inputs
         },
     )
 
