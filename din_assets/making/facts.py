@@ -12,6 +12,7 @@ import duckdb
 
 from din_core.inputs import training_data
 from din_core.serving.bundle import manifest
+from din_core.serving.publication import history
 from din_core.store import artifacts, ledger
 
 
@@ -34,6 +35,15 @@ def _negatives(con: duckdb.DuckDBPyConnection) -> str:
     return json.dumps(training_data.recorded_negatives(con), sort_keys=True)
 
 
+def _decisions(con: duckdb.DuckDBPyConnection) -> str:
+    decided = [
+        [each.bundle_version, each.action, each.reason]
+        for each in history.publications(con)
+        if each.action not in ("pinned", "unpinned")
+    ]
+    return artifacts.digest(json.dumps(decided).encode())
+
+
 def _upstream(con: duckdb.DuckDBPyConnection) -> str:
     return artifacts.digest(json.dumps(manifest.record(con), sort_keys=True).encode())
 
@@ -46,6 +56,8 @@ def _record(con: duckdb.DuckDBPyConnection) -> str:
 
 _FACTS: Mapping[str, Mapping[str, Callable[[duckdb.DuckDBPyConnection], str]]] = {
     "bundle": {"the record of what it is made from": _upstream},
+    # A decision, as of a rollback, is no new content of `model_versions`.
+    "report": {"what was decided about models": _decisions},
     "din_model": {"how negatives were made": _negatives},
     "test_auc": {
         "the shape of the synthetic log": _synthetic_log,

@@ -271,7 +271,12 @@ def test_better_model_takes_the_place_and_one_can_go_back(two, house, capsys):
     assert "already" in capsys.readouterr().out
     assert len(house.decisions()) == 4
 
-    # No later run brings back what was left.
+    # No later run brings back what was left, and the report tells of it.
+    assert house.run() == {
+        "report": ("what was decided about models changed",),
+        "warehouse": ("report has new content", "the record of what was made changed"),
+    }
+    assert "another model was served" in page(house)
     assert house.run() == {}
     house.run(base_rate=0.1)
     assert house.model() == other
@@ -288,6 +293,19 @@ def test_better_model_takes_the_place_and_one_can_go_back(two, house, capsys):
     assert listed[0].startswith(other[:12])
     assert ["published" in line for line in listed] == [False, False, False, True]
     assert "refused" in next(line for line in listed if line.startswith(worse[:12]))
+
+
+def page(house):
+    return (house.home / "artifacts" / "report" / "current" / "report.html").read_text("utf-8")
+
+
+def test_report_tells_the_latest_decision_about_its_model(house):
+    assert "This model was <strong>refused</strong>" in page(house)
+    assert "another model was served" in page(house)
+    made = house.run(publish="always")
+    assert set(made) == {"model_versions", "report", "warehouse"}
+    assert "This model was <strong>published</strong>: `publish: always`" in page(house)
+    assert "another model was served" not in page(house)
 
 
 def test_prune_keeps_what_is_published_pinned_or_current_whole(two, house, capsys):
@@ -315,6 +333,7 @@ def test_prune_keeps_what_is_published_pinned_or_current_whole(two, house, capsy
     assert not (house.home / "artifacts" / worse.artifacts["din_model"]).is_dir()
     for artifact in kept.values():
         assert (house.home / "artifacts" / artifact).is_dir()
+    assert set(house.run()) == {"report", "warehouse"}  # which tell of the rollback
     assert house.run() == {}
 
     capsys.readouterr()
@@ -374,7 +393,7 @@ def test_lost_published_bundle_is_replaced_by_the_current_one(house):
     shutil.rmtree(house.home / "artifacts" / "bundle" / good)
     made = house.run()
     assert made["model_versions"] == (f"bundle/{good} is gone",)
-    assert set(made) == {"model_versions", "warehouse"}
+    assert set(made) == {"model_versions", "report", "warehouse"}
     assert house.current() == worse
     last = house.tables("warehouse")[1][-1]
     assert last.action == "published"

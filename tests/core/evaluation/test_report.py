@@ -46,9 +46,9 @@ def drifted(measure, outcome, value=0.3, about=""):
 
 def judged(is_current, **changes):
     return {
-        "is_current": is_current, "model_version": "m", "decision": "published",
-        "reason": "the first one.", "source": "log.csv", "judged_at": DAY, "n_users": 9,
-        "value": 0.8, "low": None, "high": None,
+        "is_current": is_current, "is_served": is_current, "model_version": "m",
+        "decision": "published", "reason": "the first one.", "source": "log.csv",
+        "judged_at": DAY, "n_users": 9, "value": 0.8, "low": None, "high": None,
     } | changes  # fmt: skip
 
 
@@ -268,6 +268,15 @@ def test_what_was_decided_about_the_model_and_those_before_is_told():
     assert lines[at + 1] == "0.7500 (0.7000 to 0.8000)"
     assert lines[at + 3] == "refused"
     assert "The models before" not in Page(render(contents(models=[judged(True)]))).text
+
+
+def test_model_that_is_not_served_is_told_from_the_one_that_is():
+    assert "another model was served" not in Page(render(contents())).text
+    back = judged(False, decision="rolled back", is_served=True)
+    models = [judged(True, is_served=False), back, judged(False)]
+    lines = Page(render(contents(models=models))).text.split("\n")
+    assert "When this page was written, another model was served, or none." in lines
+    assert [lines.count(each) for each in ("rolled back, served", "published, served")] == [1, 0]
 
 
 def test_what_there_is_not_is_said():
