@@ -1,7 +1,7 @@
 -- asset: report
 -- kind: query
--- The models that were judged, the current one first, then the others from the latest on.
--- Grain: one row per judged bundle of a model, of ten at most; judged_at is UTC.
+-- The models that were judged, from the latest on.
+-- Grain: one row per judged bundle of a model; judged_at is UTC.
 -- decision and reason are the latest ones about it: published, refused or rolled back (to it).
 with
 
@@ -31,7 +31,7 @@ served as (
 )
 
 select
-    model_versions.model_version = evaluated_model.model_version as is_current,
+    model_versions.bundle_version,
     coalesce(model_versions.bundle_version = served.bundle_version, false) as is_served,
     model_versions.model_version,
     coalesce(latest.action, model_versions.decision) as decision,
@@ -43,8 +43,6 @@ select
     model_versions.auc_low as low,
     model_versions.auc_high as high
 from model_versions
-cross join evaluated_model
 cross join served
 left join latest on model_versions.bundle_version = latest.bundle_version
-order by is_current desc, model_versions.judged_at desc, model_versions.bundle_version asc
-limit 10
+order by model_versions.judged_at desc, model_versions.bundle_version asc

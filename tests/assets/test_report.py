@@ -1,12 +1,16 @@
 """The asset `report` and the command `din report`."""
 
+import shutil
 import webbrowser
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from din_assets.command import cli
-from tests.core.evaluation.test_report import require_self_contained
+from din_core.evaluation import report
+from din_core.tables import recorded_choices
+from tests.core.evaluation.test_report import Page, require_self_contained
 
 
 def of(pipeline, monkeypatch, *words):
@@ -67,3 +71,26 @@ def test_report_of_the_same_log_and_options_has_the_same_version(finished, pipel
     assert pipeline.run().success
     mine, theirs = pipeline.versions(), finished.versions()
     assert mine["report"] == theirs["report"]
+
+
+def test_decision_is_that_about_the_bundle_that_was_made_last(finished, tmp_path):
+    shutil.copy(finished.home / "pipeline.duckdb", tmp_path)
+    with duckdb.connect(str(tmp_path / "pipeline.duckdb")) as con:
+        [(reason,)] = con.sql("select reason from model_versions").fetchall()
+        # The same model, which was bundled otherwise in between.
+        con.execute(
+            """
+            insert into model_versions
+            select * replace (
+                'other' as bundle_version, judged_at + interval 1 hour as judged_at,
+                'bundled otherwise' as reason
+            )
+            from model_versions
+            """
+        )
+        context = recorded_choices.recorded_context(con)
+        contents = report.read(con, context, [], ["interactions"])
+    text = Page(report.render(contents)).text
+    assert f": {reason}\n" in text
+    assert "bundled otherwise" not in text
+    assert "The models before" not in text

@@ -29,7 +29,8 @@ class Contents:
         meaning: What a score is, and what the model was judged on.
         figures: Those of the model, and of the one before.
         comparisons: The model beside its rivals.
-        models: What was decided about it, and about the models before.
+        models: What was decided about it last, and about the models before; ``is_current`` in the
+            row of the bundle that was made last.
         calibration: Scores and shares, by tenth.
         explained: One answer, event by event.
         drift: The log beside the one before.
@@ -78,6 +79,7 @@ def read(
     [log], [meaning] = rows("log"), rows("meaning")
     attributes = context.item_attributes
     recorded = ledger.entries(con)
+    bundle = recorded["bundle"].data_version if "bundle" in recorded else None
     return Contents(
         log=log,
         rejections=rows("rejections"),
@@ -85,7 +87,9 @@ def read(
         meaning=meaning,
         figures=rows("figures"),
         comparisons=rows("comparisons"),
-        models=rows("models"),
+        models=[
+            {**each, "is_current": each["bundle_version"] == bundle} for each in rows("models")
+        ],
         calibration=rows("calibration"),
         explained=rows("explained"),
         drift=rows("drift"),

@@ -85,7 +85,11 @@ def render(contents: Contents) -> str:
             slices=list(_slices(contents.figures)),
             changes=list(_changes(contents)),
             judged=next((each for each in contents.models if each["is_current"]), None),
-            earlier=[each for each in contents.models if not each["is_current"]][:_EARLIER],
+            earlier=[
+                each
+                for each in contents.models
+                if each["model_version"] != meaning["model_version"]
+            ][:_EARLIER],
             curves=list(_curves(contents.history)),
             calibration=_calibration(contents.calibration),
             explained=_explained(contents),

@@ -46,7 +46,8 @@ def drifted(measure, outcome, value=0.3, about=""):
 
 def judged(is_current, **changes):
     return {
-        "is_current": is_current, "is_served": is_current, "model_version": "m",
+        "is_current": is_current, "bundle_version": "b" if is_current else "earlier",
+        "is_served": is_current, "model_version": "m" if is_current else "earlier",
         "decision": "published", "reason": "the first one.", "source": "log.csv",
         "judged_at": DAY, "n_users": 9, "value": 0.8, "low": None, "high": None,
     } | changes  # fmt: skip
@@ -304,7 +305,8 @@ def test_curve_goes_from_corner_to_corner_of_its_frame():
     low, high = 200 - 34 - height * 0.1 / 1.2, 12 + height * 0.1 / 1.2
     assert f'points="44.0,{low:.1f} 348.0,{high:.1f}"' in drawn
     assert f'class="ring" cx="348.0" cy="{high:.1f}"' in drawn
-    assert "NaN" not in charts.curve([(1, 0.5)], alt="", across="", up="")
+    # One point stands in the middle of both.
+    assert 'points="196.0,89.0"' in charts.curve([(1, 0.5)], alt="", across="", up="")
 
 
 def test_bar_of_a_change_begins_in_the_middle_and_says_its_side():
