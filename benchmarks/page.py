@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks import (
     busy_cases,
+    footnotes,
     gpu_cases,
     growth_cases,
     language_cases,
@@ -20,87 +21,6 @@ _UNFINISHED = {
     "out_of_memory": "out of memory after {seconds:,.0f} s",
     "failed": "failed",
 }
-_INTRODUCTION = (
-    "Written by `python -m benchmarks --render` from `results.json`; how to run it and what each "
-    "figure means is in [README.md](README.md)."
-)
-_ABOUT_SEQUENCES = (
-    "Time is that of the work (interpreter and imports not counted), the median of alternating "
-    "runs; peak is that of the whole process."
-)
-_ABOUT_SCALE = (
-    "The peak is that of the whole process, the loaded arrays included. Users, items and "
-    "categories grow with the rows, up to 1 M users, 4 M items and 9,439 categories."
-)
-_STEADY = (
-    "Samples per second in steady state: the first epoch (ours) or the first step (torch-rechub, "
-    "of which only some steps are run) is left out; the time to the end of the first step is in "
-    "the column of its name, ours / theirs, model building included. Our kernels had been compiled "
-    "before: the first training of an installation takes some ten seconds longer."
-)
-_MATMUL_SHARE = (
-    "Matmul share: FLOPs of the matrix products that the network needs for a sample, forward and "
-    "backward, without padding, times samples per second, over the best rate that `torch.matmul` "
-    "reached in the same process and precision."
-)
-_NEAREST = (
-    "torch-rechub computes in float32 on padded histories. Of `best` it can express widths, "
-    "dropout, batch size and learning rate; not product inputs, redrawn negatives, joint "
-    "attention, averaged weights or another activation than Dice in the last MLP: its figure "
-    "there is for the nearest network it has."
-)
-
-
-_ABOUT_STEPS = (
-    "The median of some steps of the first epoch. Two lines of a preset are the same log, the "
-    "second with its items spread over a hundred times as many indices; the ratio is that of the "
-    "steps. Waiting for data is the share of the time between the end of one step and the "
-    "beginning of the next. The peak is that of the whole process."
-)
-
-
-_ABOUT_BUSY = (
-    "Samples per second of the second epoch on the log of `training_best`, float32, two threads. "
-    "As it was: torch's threads met after every operation and spun as long as libgomp pleases. A "
-    "fair share is the quiet rate times the cores over all threads that want one."
-)
-
-
-_ABOUT_SERVING = (
-    "One thread of onnxruntime, float32, random weights; a history of 50 events unless said "
-    "otherwise. The least time of all requests, and the median and 99th percentile of one run. "
-    "Repeated rows are `din.onnx` with the history once for each candidate, and so is what "
-    "torch-rechub exports of its DIN. Of `best` it has neither joint attention nor product inputs."
-)
-
-
-_ABOUT_GPU = (
-    "An epoch is that of the Electronics shape in bfloat16, validation not counted. The GPU's "
-    "share is the time of its kernels over that of the epoch. Waits are how often the host waited "
-    "for the GPU, from the first step to the last. torch-rechub ran some steps, in float32, on "
-    "arrays of fewer users; its rate does not depend on their number. Dropout draws other random "
-    "numbers on either device, so `best` cannot agree more closely."
-)
-
-
-_ABOUT_LANGUAGES = (
-    "One ranking by `rank.onnx` of the preset `best`, the file opened for it as in the example of "
-    "`docs/serving.md`, whose JavaScript runs as it stands; the least of the repeats."
-)
-_ABOUT_QUALITY = (
-    "Every side is fitted on the same training events of the same log and ranks the same test "
-    "samples; what it chooses, it chooses on validation: the weight of popularity beside its own "
-    "score, a strength, a number of rounds or epochs. Means over the seeds. The logarithm of the "
-    "popularity is added where the table says so."
-)
-
-
-_ABOUT_GROWTH = (
-    "The log begins with 70% of its rows, by time, and grows in ten days of 3% each; a row of the "
-    "table is one. Test rows are those of that day's log, split by leave-one-out; the day's "
-    "are those whose event came on that day. CPU is processor time of the training alone, over all "
-    "threads. The warm chain began with the cold model of the day before the first."
-)
 
 
 def render(results: Mapping[str, Any]) -> str:
@@ -108,7 +28,7 @@ def render(results: Mapping[str, Any]) -> str:
     cases = results["cases"]
     parts = [
         "# Benchmark results",
-        _INTRODUCTION,
+        footnotes.INTRODUCTION,
         _versions(results),
     ]
     for prefix, title, write in SECTIONS:
@@ -158,7 +78,7 @@ def _sequences(entries: Sequence[Mapping[str, Any]]) -> str:
         for entry in entries
     ]
     notes = [
-        _ABOUT_SEQUENCES,
+        footnotes.ABOUT_SEQUENCES,
         *(_sequence_note(entry) for entry in entries),
     ]
     return _table((*head, "their peak", "ratio"), rows) + "\n\n" + _bullets(notes)
@@ -199,7 +119,7 @@ def _scale(entries: Sequence[Mapping[str, Any]]) -> str:
         for entry in entries
     ]
     notes = [
-        f"DuckDB's memory_limit is {entries[0]['memory_limit']}. {_ABOUT_SCALE}",
+        f"DuckDB's memory_limit is {entries[0]['memory_limit']}. {footnotes.ABOUT_SCALE}",
     ]
     done = [entry for entry in entries if entry["ours_outcome"] == "ok"]
     if len(done) > 1 and done[0].get("machine") == done[-1].get("machine"):
@@ -232,9 +152,9 @@ def _training(entries: Sequence[Mapping[str, Any]]) -> str:
         for entry in entries
     ]
     notes = [
-        _STEADY,
-        _MATMUL_SHARE,
-        _NEAREST,
+        footnotes.STEADY,
+        footnotes.MATMUL_SHARE,
+        footnotes.NEAREST,
         *(_training_note(entry) for entry in entries),
     ]
     return _table((*head, "our peak", "their peak"), rows) + "\n\n" + _bullets(notes)
@@ -254,13 +174,13 @@ def _training_note(entry: Mapping[str, Any]) -> str:
 def _steps(entries: Sequence[Mapping[str, Any]]) -> str:
     head = ("preset", "items", "samples", "a step", "waiting for data", "ratio", "peak")
     rows = [row for entry in entries for row in step_cases.rows_of(entry)]
-    return _table(head, rows) + "\n\n" + _bullets([_ABOUT_STEPS])
+    return _table(head, rows) + "\n\n" + _bullets([footnotes.ABOUT_STEPS])
 
 
 def _busy(entries: Sequence[Mapping[str, Any]]) -> str:
     head = ("preset", "busy processes beside", "as it is", "as it was", "ratio", "of a fair share")
     rows = [row for entry in entries for row in busy_cases.rows_of(entry)]
-    return _table(head, rows) + "\n\n" + _bullets([_ABOUT_BUSY])
+    return _table(head, rows) + "\n\n" + _bullets([footnotes.ABOUT_BUSY])
 
 
 def _serving(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -274,14 +194,14 @@ def _serving(entries: Sequence[Mapping[str, Any]]) -> str:
     return (
         _table((*head, "ratio", "torch-rechub", "ratio"), rows)
         + "\n\n"
-        + _bullets([_ABOUT_SERVING, *rates])
+        + _bullets([footnotes.ABOUT_SERVING, *rates])
     )
 
 
 def _languages(entries: Sequence[Mapping[str, Any]]) -> str:
     rows = [row for entry in entries for row in language_cases.rows_of(entry)]
     head = ("ids", "candidates", "Python", "Node", "largest difference")
-    return _table(head, rows) + "\n\n" + _bullets([_ABOUT_LANGUAGES])
+    return _table(head, rows) + "\n\n" + _bullets([footnotes.ABOUT_LANGUAGES])
 
 
 def _gpu(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -296,14 +216,14 @@ def _gpu(entries: Sequence[Mapping[str, Any]]) -> str:
         head = ("preset", "ours", "torch-rechub", "ratio", "an epoch", "GPU's share")
         rows = [gpu_cases.training_rows(entry) for entry in trained]
         parts.append(_table((*head, "waits", "peak on the GPU"), rows))
-    return "\n\n".join([*parts, _bullets([_ABOUT_GPU])])
+    return "\n\n".join([*parts, _bullets([footnotes.ABOUT_GPU])])
 
 
 def _quality(entries: Sequence[Mapping[str, Any]]) -> str:
     head = ("side", "library", "validation AUC", "test AUC", "test GAUC", "fitting and scoring")
     best_last = sorted(entries, key=lambda entry: entry.get("test_auc") or 0.0)
     rows = [quality_cases.rows_of(entry) for entry in best_last]
-    return _table(head, rows) + "\n\n" + _bullets([_ABOUT_QUALITY])
+    return _table(head, rows) + "\n\n" + _bullets([footnotes.ABOUT_QUALITY])
 
 
 def _growth(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -314,7 +234,7 @@ def _growth(entries: Sequence[Mapping[str, Any]]) -> str:
     table = _table((*head, "CPU, cold", "CPU, warm", "ratio"), growth_cases.rows_of(entry))
     options = ", ".join(f"`{name}: {value}`" for name, value in entry["warm"]["warm"].items())
     how = f"Cold is the preset `{entry['preset']}`; warm is the same with {options}."
-    return table + "\n\n" + _bullets([how, _ABOUT_GROWTH])
+    return table + "\n\n" + _bullets([how, footnotes.ABOUT_GROWTH])
 
 
 def _noise(entry: Mapping[str, Any]) -> str:
