@@ -18,7 +18,7 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from din_assets.command import cli
+from din_assets.command import cli, config_files
 from din_assets.definitions import build_defs
 from din_assets.starting import refresh_config
 from din_core.evaluation import exported_figures
@@ -67,13 +67,17 @@ def test_make_knows_its_targets(command):
         cwd=documents.ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    given = dict(word.split("=", 1) for word in kind_of(command)[1] if "=" in word)
+    assert given.keys() <= {"CSV", "PRESET", "CONFIG", "ARGS", "PORT", "BENCH"}
+    config_files.asked_for(None, given.get("PRESET"))  # refuses one that there is not
 
 
 @of_kind("din")
 def test_din_understands_its_words_or_answers(command, project, monkeypatch):
     _, words = kind_of(command)
     if not words or words[0] in MAKES:
-        cli._parser(words).parse_args(words)
+        asked = cli._parser(words).parse_args(words)
+        config_files.asked_for(None, getattr(asked, "preset", None))
         return
     monkeypatch.chdir(project)
     monkeypatch.setenv("DIN_HOME", str(project / "data"))
@@ -172,6 +176,8 @@ OPTIONS = [
 @pytest.mark.parametrize("block", OPTIONS, ids=map(str, OPTIONS))
 def test_options_that_are_shown_exist(block):
     given = yaml.safe_load(block.text)
+    refresh_config.check_names(given)
+    # That step has a code location of its own, and no part in this job.
     given["ops"] = {step: of for step, of in given.get("ops", {}).items() if step != "ablation"}
     refresh_config.check(given, build_defs().resolve_job_def("full_run"))
 
