@@ -1,4 +1,4 @@
-"""``din metrics``: the published model's figures, as a file and beside those of another run."""
+"""``din metrics``: the latest model's figures, as a file and beside those of another run."""
 
 import argparse
 from pathlib import Path
@@ -11,9 +11,9 @@ def add_parser(commands: Commands) -> None:
     """Add the command to those of ``din``."""
     parser = commands.add_parser(
         "metrics",
-        help="the published model's figures, and whether they got worse",
-        description="Write the published model's figures as a table in Markdown. With --against "
-        "the exit status is 1 where the model is significantly worse.",
+        help="the latest model's figures, and whether they got worse",
+        description="Write the figures of the model that was made last, published or refused, as a "
+        "table in Markdown. With --against the exit status is 1 where it is significantly worse.",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write them to a file, too")
     parser.add_argument(

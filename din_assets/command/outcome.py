@@ -89,7 +89,7 @@ def figure_lines(figures: "Evaluation") -> list[str]:
     """Return the test AUC with its interval, beside what it is held against.
 
     Args:
-        figures: Those of the published model.
+        figures: Those of the model that was made last.
     """
     found = figures.whole
     if (auc := found.get("auc")) is None or auc.value is None:

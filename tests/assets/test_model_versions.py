@@ -153,6 +153,18 @@ def test_worse_model_is_refused_and_the_good_one_stays_served(two, house):
     assert f"din rollback {decided[1].bundle_version[:12]}" in decided[1].reason
 
 
+def test_figures_in_a_file_are_those_of_the_refused_model_and_the_help_says_so(
+    house, tmp_path, capsys
+):
+    assert cli.main(["metrics", "--json", str(tmp_path / "now.json")]) == 0
+    assert json.loads((tmp_path / "now.json").read_text())["model_version"] == house.model()
+    assert f"Model `{house.model()}`." in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["metrics", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the model that was made last, published or refused" in said
+
+
 def test_difference_is_the_paired_one_of_both_on_the_same_rows(two, house):
     """Computed from the tables and the bundle alone: users drawn by hand, pairs counted."""
     _, good, _ = two
