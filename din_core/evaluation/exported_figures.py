@@ -1,4 +1,4 @@
-"""The published model's figures as a file, and two such files side by side, as CI wants them.
+"""The latest model's figures as a file, and two such files side by side, as CI wants them.
 
 The files come from two runs, so that only figures with their intervals are at hand, not the scores
 behind them. Two models on one machine are compared sample by sample in the table ``comparisons``.
@@ -17,16 +17,12 @@ import duckdb
 from din_core.errors import DinError
 from din_core.evaluation import metrics_table
 from din_core.evaluation.intervals import Interval
-from din_core.metrics.registry import OF_A_MODEL
+from din_core.metrics.registry import LOWER_IS_BETTER, OF_A_MODEL
 from din_core.store import ledger
 
 _FORMAT = 1
-#: Those that are better when they are smaller.
-_SMALLER_IS_BETTER = frozenset({"logloss", "normalized_entropy", "calibration_error"})
 #: Those that can be judged: more of it, or less, is better.
 JUDGED = tuple(name for name in OF_A_MODEL if name != "predicted_over_observed")
-# Of the normal distribution: 95% lie within so many standard errors.
-_Z = 1.959964
 
 
 class FiguresError(DinError, ValueError):
@@ -88,7 +84,7 @@ def _require(holds: bool, otherwise: str) -> None:
 
 
 def read(con: duckdb.DuckDBPyConnection) -> Figures:
-    """Return the figures of the current model.
+    """Return the figures of the model that was made last, published or refused.
 
     Args:
         con: Connection to the published database, or to the pipeline's.
@@ -154,11 +150,11 @@ def _verdict(metric: str, before: Interval | None, now: Interval | None) -> str:
         return "shown only"
     if before.half_width is None or now.half_width is None:
         return "no interval: too few users to tell"
-    error = math.hypot(before.half_width, now.half_width) / _Z
+    margin = math.hypot(before.half_width, now.half_width)  # each is 1.96 standard errors
     gain = now.value - before.value
-    if metric in _SMALLER_IS_BETTER:
+    if metric in LOWER_IS_BETTER:
         gain = -gain
-    if abs(gain) <= _Z * error:
+    if abs(gain) <= margin:
         return "no significant change"
     return "better" if gain > 0 else "worse"
 

@@ -79,5 +79,7 @@ OF_A_MODEL: Mapping[str, Metric] = MappingProxyType(
 OF_AN_ORDER = ("auc", "gauc")
 #: Those that two models are compared by, sample for sample.
 OF_TWO_MODELS = ("auc", "gauc", "logloss")
+#: Those that are better when they are lower.
+LOWER_IS_BETTER = frozenset({"logloss", "normalized_entropy", "calibration_error"})
 #: Those of a slice.
 OF_A_SLICE = ("auc", "gauc", "logloss", "predicted_over_observed")

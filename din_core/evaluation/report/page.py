@@ -24,12 +24,12 @@ from din_core.evaluation.report import charts, words
 from din_core.evaluation.report.contents import Contents, Row
 from din_core.evaluation.score_meaning import ScoreMeaning
 from din_core.evaluation.slices import PARTS
+from din_core.metrics.registry import OF_TWO_MODELS
 
 #: The file that holds the page.
 FILE = "report.html"
 
 _TEMPLATE = "page.html.jinja"
-_OF_TWO_MODELS = ("auc", "gauc", "logloss")
 _EARLIER = 5  # models
 _VERSION = 10  # digits of a version that tell it from others
 
@@ -184,7 +184,7 @@ def _changes(contents: Contents) -> Iterable[dict[str, Any]]:
     beside = {
         each["metric"]: each for each in contents.comparisons if each["rival"] == "previous_model"
     }
-    for metric in _OF_TWO_MODELS:
+    for metric in OF_TWO_MODELS:
         if metric in beside:
             yield {
                 "metric": metric,

@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from din_core.metrics.registry import LOWER_IS_BETTER
+
 Row = Mapping[str, Any]
 
 #: What a figure is, and what its value says.
@@ -48,7 +50,6 @@ _RIVALS = {
 }
 _NONE = "–"  # noqa: RUF001 (a dash in a cell)
 _COUNTS = ("gauc_users_left_out",)
-_LOWER_IS_BETTER = ("logloss", "normalized_entropy", "calibration_error")
 _FEW_SAMPLES = 1_000
 _MANY_REJECTED = 0.01
 
@@ -116,7 +117,7 @@ def conclusion(comparison: Row) -> str:
     low, high = comparison["low"], comparison["high"]
     if low is None or high is None:
         return "no interval, so nothing follows"
-    if comparison["metric"] in _LOWER_IS_BETTER:
+    if comparison["metric"] in LOWER_IS_BETTER:
         low, high = -high, -low
     if low > 0:
         return "the model is better"

@@ -170,3 +170,13 @@ def test_ranking_figures_by_hand():
             "mrr": (1 + 1 / 4 + 1 / 30) / 3,
         }
     )
+
+
+def test_every_figure_says_whether_less_of_it_is_better():
+    label = np.array([1, 0, 1, 0, 0, 1])
+    user_idx = np.array([1, 1, 2, 2, 3, 3])
+    good = metrics.ScoredSamples(label, np.array([0.9, 0.1, 0.8, 0.2, 0.1, 0.9]), user_idx)
+    bad = metrics.ScoredSamples(label, np.array([0.2, 0.7, 0.6, 0.5, 0.8, 0.1]), user_idx)
+    lower = {name for name, metric in registry.OF_A_MODEL.items() if metric(good) < metric(bad)}
+    # A sum of scores over a sum of labels has its best value in the middle.
+    assert lower - {"predicted_over_observed"} == registry.LOWER_IS_BETTER
