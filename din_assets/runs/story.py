@@ -115,8 +115,12 @@ class Story:
         self._say(f"din: {sentence}")
 
     def has_told(self, sentence: str) -> bool:
-        """Say whether a sentence was told already, by the command or as a warning of the run."""
-        return sentence in self._told
+        """Say whether a sentence was told already, by the command or in a warning of the run.
+
+        A warning may say more than the sentence, which then begins with a capital: that of a check
+        says what to do as well.
+        """
+        return any(sentence.casefold() in told.casefold() for told in self._told)
 
     def hear(self, record: logging.LogRecord, level: int) -> None:
         """Tell what a record of the run's log says.

@@ -10,11 +10,15 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
+from din_assets.making.figure_checks import beats_popularity
 from din_assets.runs import story
 from din_assets.runs.figures import duration, main_figure
 from din_assets.runs.progress import Progress, tell
 from din_assets.runs.story import Checks, Story
 from din_assets.runs.terminal import Terminal
+from din_core.evaluation.comparisons import Comparison
+from din_core.evaluation.intervals import Interval
+from din_core.evaluation.judgement import Evaluation, Figure
 
 
 class Screen(io.StringIO):
@@ -146,6 +150,21 @@ def test_checks_are_counted_and_those_that_failed_are_named():
     checks = Checks(passed=["a", "b"], warned=["events_ties_in_time"])
     assert checks.summary() == "3 checks: 2 passed, 1 warned (events_ties_in_time)"
     assert Checks(passed=["a"]).summary() == "1 check: 1 passed"
+
+
+def test_verdict_that_a_failed_check_told_is_told_already(capsys):
+    compared = Comparison("popularity", "auc", Interval(0.01, -0.1, 0.12), 300, None)
+    figures = Evaluation(
+        (Figure("auc", Interval(0.5), 600),), comparisons=(compared,), n_samples=600
+    )
+    too_few, verdict = figures.warnings()
+    told = Story()
+    assert not told.has_told(verdict)
+    finding = beats_popularity(figures, blocked=False).finding()
+    told.hear(record(finding, level=logging.WARNING, step="test_auc"), logging.INFO)
+    assert "too small to tell whether the model beats popularity" in capsys.readouterr().err
+    assert told.has_told(verdict)
+    assert not told.has_told(too_few)
 
 
 @pytest.mark.parametrize(
