@@ -85,13 +85,36 @@ class Pass:
     def carry_out(self, steps: Sequence[dg.AssetsDefinition], state: State) -> Iterator[Decision]:
         """Make what has to be made, in one run, and yield each decision as it falls."""
         wanted: dict[str, dg.AssetsDefinition] = {}
+        failed = self._shown_as_failed(steps)
         for step, decision in zip(steps, self.plan(steps, state), strict=True):
-            if decision.reasons:
+            if decision.reasons or failed.intersection(step.keys):
                 wanted[name_of_step(step)] = step
             else:
                 yield decision
         if wanted:
             yield from _Run(self, wanted, state).decisions()
+
+    def _shown_as_failed(self, steps: Sequence[dg.AssetsDefinition]) -> set[dg.AssetKey]:
+        """The assets that the UI shows as failed: the last run that was to make them did.
+
+        One that is up to date all the same, since that run never came to it, is shown so until
+        another run has it. There it is skipped.
+        """
+        if self.instance is None:
+            return set()
+        records = self.instance.get_asset_records([key for step in steps for key in step.keys])
+        entries = [each.asset_entry for each in records]
+        unmade = [
+            entry
+            for entry in entries
+            if (made := entry.last_materialization) is None or made.run_id != entry.last_run_id
+        ]
+        runs = {entry.last_run_id for entry in unmade if entry.last_run_id is not None}
+        if not runs:
+            return set()
+        failed = dg.RunsFilter(run_ids=[*runs], statuses=[dg.DagsterRunStatus.FAILURE])
+        ids = {run.run_id for run in self.instance.get_runs(failed)}
+        return {entry.asset_key for entry in unmade if entry.last_run_id in ids}
 
     def reasons(
         self, step: dg.AssetsDefinition, state: State, dirty: Collection[str] = ()
@@ -195,7 +218,7 @@ class _Run:
         found = (
             why for step in self._wanted.values() for why in self._pass.reasons(step, self._before)
         )
-        return "; ".join(dict.fromkeys(found))[:250]
+        return "; ".join(dict.fromkeys(found))[:250] or "shown as failed, and up to date"
 
     def _is_needed(self, step_key: str) -> bool:
         if self._is_stopped:

@@ -1,5 +1,6 @@
 """``din run`` does only what changed, and ``din prune`` never removes what is current."""
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -13,9 +14,14 @@ from types import SimpleNamespace
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.definitions.asset_health.asset_materialization_health import (
+    AssetMaterializationHealthState,
+)
+from dagster._core.loader import LoadingContextForTest
 
 from din_assets.command import changes, cli, run
 from din_assets.command.refresh import RefreshFailedError, refresh
+from din_assets.names import name_of
 from din_assets.runs.resources import StoreResource
 from din_core.store import StoreError
 from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
@@ -141,6 +147,62 @@ def test_step_that_fails_lets_nothing_below_it_be_made(refreshed, pipeline, csv,
     }
     [run] = pipeline.instance.get_runs()
     assert run.status == dg.DagsterRunStatus.FAILURE
+
+
+def shown_as_failed(pipeline: Pipeline) -> set[str]:
+    """The assets that are red in the UI, as Dagster finds them for it."""
+    context = LoadingContextForTest(pipeline.instance)
+
+    async def all_of_them() -> set[str]:
+        keys = pipeline.instance.all_asset_keys()
+        states = [
+            (key, await AssetMaterializationHealthState.compute_for_asset(key, None, context))
+            for key in keys
+        ]
+        return {name_of(key) for key, state in states if not state.failed_subset.is_empty}
+
+    return asyncio.run(all_of_them())
+
+
+@pytest.mark.usefixtures("without_delivery")
+def test_asset_that_a_failed_run_never_came_to_does_not_stay_red(
+    refreshed, pipeline, csv, monkeypatch
+):
+    def failing(*_, **__):
+        raise StoreError("no room")
+
+    csv.write_text(csv.read_text() + "u99,i22,99999,c2\n")
+    with monkeypatch.context() as patch, pytest.raises(RefreshFailedError):
+        patch.setattr("din_assets.assets.sequences.build_table", failing)
+        refreshed()
+    assert {"known_ids", "cates", "samples"} <= shown_as_failed(pipeline)
+    assert "cates" not in refreshed()
+    assert shown_as_failed(pipeline) == set()
+
+
+def test_asset_that_is_red_is_put_right_where_nothing_is_left_to_be_made(
+    refreshed, pipeline, monkeypatch
+):
+    def failing(*_, **__):
+        raise StoreError("no room")
+
+    as_before = refreshed.config["ops"].get("samples", {})
+    refreshed.config["ops"]["samples"] = {"config": {"max_history": 2}}
+    with monkeypatch.context() as patch, pytest.raises(RefreshFailedError, match="samples"):
+        patch.setattr("din_assets.assets.sequences.build_table", failing)
+        refreshed()
+    assert {"samples", "din_model"} <= shown_as_failed(pipeline)
+    refreshed.config["ops"]["samples"] = as_before
+    before = pipeline.versions()
+    assert refreshed() == {}
+    assert shown_as_failed(pipeline) == set()
+    assert pipeline.versions() == before
+    last, failed = pipeline.instance.get_runs()
+    assert last.is_success
+    assert last.tags["din/reasons"] == "shown as failed, and up to date"
+    # Once: the next one finds nothing that is red, and starts no run.
+    assert refreshed() == {}
+    assert pipeline.instance.get_runs() == [last, failed]
 
 
 @pytest.mark.usefixtures("without_delivery")
