@@ -8,8 +8,7 @@ import dagster as dg
 
 from din_assets.assets.catalogue import ASSETS
 from din_assets.making import preset_files
-from din_assets.making.placing import placed
-from din_assets.names import Names
+from din_assets.names import Names, name_of
 from din_assets.runs import executor
 
 FULL_RUN = "full_run"
@@ -100,8 +99,8 @@ def jobs(names: Names) -> list[Any]:
 def _ours(names: Names) -> dg.AssetSelection:
     """What can be made, by key: beside it there may be assets of others."""
     made = [
-        key
-        for asset in placed(ASSETS, names)
+        names.key(name_of(key))
+        for asset in ASSETS
         if isinstance(asset, dg.AssetsDefinition) and asset.is_materializable
         for key in asset.keys
     ]

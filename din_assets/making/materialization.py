@@ -308,7 +308,7 @@ def _lineage(
 ) -> dg.TableColumnLineage:
     """The same for programs. What an asset makes beside its own table is named with its columns."""
     deps = (dep for of_asset in context.assets_def.asset_deps.values() for dep in of_asset)
-    keys = {dep.path[-1]: dep for dep in deps}
+    keys = {name_of(dep): dep for dep in deps}
     owners = {name: file.head.assets for name, file in lineage().files.items()}
 
     def named(relation: str, column: str) -> Iterator[dg.TableColumnDep]:

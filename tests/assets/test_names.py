@@ -1,13 +1,17 @@
 """Names and keys: what stays the name of an asset, and what Dagster calls it below a prefix."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from din_assets.assets.catalogue import ASSETS
 from din_assets.definitions import build_defs
+from din_assets.making import placing
 from din_assets.making.placing import placed
 from din_assets.names import PLAIN, Names, PrefixError, name_of, step_of
 
@@ -97,6 +101,20 @@ def test_below_a_prefix_everything_is_there_with_the_same_versions_and_inputs():
     assert {(name_of(key.asset_key), key.name) for key in graph.asset_check_keys} == {
         (name_of(key.asset_key), key.name) for key in plain_graph.asset_check_keys
     }
+
+
+def test_below_a_prefix_each_asset_is_placed_once(monkeypatch):
+    placed: Counter[Any] = Counter()
+    place = placing._placed
+
+    def counting(asset, names):
+        placed[asset.op.name if isinstance(asset, dg.AssetsDefinition) else asset.key] += 1
+        return place(asset, names)
+
+    monkeypatch.setattr(placing, "_placed", counting)
+    build_defs(prefix="placed/once")
+    assert len(placed) == len(ASSETS)
+    assert set(placed.values()) == {1}
 
 
 def test_without_a_prefix_assets_are_what_they_were():
