@@ -169,6 +169,8 @@ class Story:
             self._end(event, told=told)
         elif event.is_step_failure:
             self._failed(event, record)
+        elif event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY and level <= logging.WARNING:
+            self._tried_again(event)
         elif event.is_run_failure:
             self._run_failed(event, record)
         elif event.event_type in _WELL_ENDED:
@@ -255,6 +257,12 @@ class Story:
             self._say(record.getMessage())
             sentence = f"{last_line(error)} (the stack is above)"
         self.failures[step_of(event.step_key or "")] = sentence
+
+    def _tried_again(self, event: Any) -> None:
+        why, wait = event.event_specific_data.error, event.event_specific_data.seconds_to_wait
+        said = f"{step_of(event.step_key)}: {last_line(why)}"
+        begun = self.terminal.styled("WARNING", "yellow")
+        self._say(f"{begun} {said}; it is tried again in {wait or 0:.0f} s")
 
     def _run_failed(self, event: Any, record: logging.LogRecord) -> None:
         self.close()

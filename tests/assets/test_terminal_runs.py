@@ -175,8 +175,11 @@ def test_run_with_a_preset_keeps_the_options_of_the_steps_that_it_does_not_name(
         (OptionsError("options that do not go together"), 1),
     ],
 )
-def test_only_what_a_disk_says_for_a_moment_is_tried_again(pipeline, monkeypatch, error, tries):
+def test_only_what_a_disk_says_for_a_moment_is_tried_again(
+    pipeline, monkeypatch, capsys, error, tries
+):
     seen = []
+    pipeline.config["loggers"]["console"]["config"]["log_level"] = "INFO"
 
     def failing(*_, **__):
         seen.append(1)
@@ -186,6 +189,10 @@ def test_only_what_a_disk_says_for_a_moment_is_tried_again(pipeline, monkeypatch
     monkeypatch.setattr("din_core.sources.ingest", failing)
     assert str(error.args[-1]) in failure_of(pipeline.run("interactions"))
     assert len(seen) == tries
+    # The wait is told with its reason, and not only in the UI.
+    told = [line for line in capsys.readouterr().err.splitlines() if "tried again" in line]
+    reason = "WARNING interactions: OSError: [Errno 5] Input/output error"
+    assert told == [f"{reason}; it is tried again in 0 s"] * (tries - 1)
 
 
 def test_step_that_computes_is_not_tried_again(pipeline, finished, monkeypatch):

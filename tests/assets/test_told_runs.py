@@ -152,6 +152,20 @@ def test_checks_are_counted_and_those_that_failed_are_named():
     assert Checks(passed=["a"]).summary() == "1 check: 1 passed"
 
 
+@pytest.mark.parametrize(("level", "is_told"), [("INFO", True), ("ERROR", False)])
+def test_step_that_is_tried_again_says_so_and_why(level, is_told, capsys):
+    said = "OSError: [Errno 5] Input/output error\n"
+    cause = SimpleNamespace(message=said, cause=None)
+    again = SimpleNamespace(error=cause, seconds_to_wait=5)
+    told, level = Story(), logging.getLevelNamesMapping()[level]
+    begin(told, level)
+    happened = event(dg.DagsterEventType.STEP_UP_FOR_RETRY, event_specific_data=again)
+    told.hear(record("samples has requested a retry", event=happened), level)
+    told.close()
+    line = "WARNING samples: OSError: [Errno 5] Input/output error; it is tried again in 5 s\n"
+    assert capsys.readouterr().err == (line if is_told else "")
+
+
 def test_verdict_that_a_failed_check_told_is_told_already(capsys):
     compared = Comparison("popularity", "auc", Interval(0.01, -0.1, 0.12), 300, None)
     figures = Evaluation(
