@@ -11,6 +11,7 @@ from din_assets.command import config_files
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_assets.making import preset_files
+from din_core.errors import WrongRequestError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -62,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Make it.
 
     Raises:
+        WrongRequestError: The source that is named is empty, as an unset variable of a shell is.
         DinError: What is asked for is wrong, or a step failed.
     """
     from din_assets.runs import folders, paths
@@ -69,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     if found := folders.current_project():
         say(f"project: {found.root}")
     asked = config_files.asked_for(arguments.config, arguments.preset, defaults=arguments.defaults)
-    named = paths.SYNTHETIC if arguments.synthetic else arguments.csv or None
+    if arguments.csv == "":
+        raise WrongRequestError("--csv is empty: name a file or a glob, or leave it out")
+    named = paths.SYNTHETIC if arguments.synthetic else arguments.csv
     if named is not None:
         named = paths.resolve_source(named, Path.cwd())
     # Dagster resolves the instance's folders from the working directory.

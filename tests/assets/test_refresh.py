@@ -500,6 +500,13 @@ def test_wrong_configuration_ends_in_a_sentence(csv, tmp_path, capsys, text, say
     assert says in capsys.readouterr().err
 
 
+def test_source_that_is_named_and_empty_is_not_passed_over(csv, capsys):
+    assert cli.main(["run", "--dry-run", "--csv", ""]) == 2
+    assert capsys.readouterr().err == (
+        "din: --csv is empty: name a file or a glob, or leave it out\n"
+    )
+
+
 def test_missing_configuration_ends_in_a_sentence(csv, tmp_path, capsys):
     assert cli.main(["refresh", "-c", str(tmp_path / "nowhere.yaml")]) == 1
     assert "nowhere.yaml: No such file" in capsys.readouterr().err
