@@ -23,17 +23,17 @@ def add_parser(commands: Commands) -> None:
         "ends it. It is `dagster dev` with this project's instance (DAGSTER_HOME, by default the "
         "project's root) and its code location.",
     )
-    parser.add_argument("--port", default="3000", help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=3000, help="default: %(default)s")
     parser.add_argument(
         "--verbose", action="store_true", help="show what Dagster's services say, too"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until the process is told to stop."""
+    """Serve until the process is told to stop; the exit status is 1 where it ends before."""
     root = project_root()
     command = [
-        *(sys.executable, "-m", "dagster", "dev", "--port", arguments.port),
+        *(sys.executable, "-m", "dagster", "dev", "--port", str(arguments.port)),
         *("--log-level", "info" if arguments.verbose else "warning"),
         *_workspace(root),
     ]
@@ -51,12 +51,22 @@ def run(arguments: argparse.Namespace) -> int:
         command, cwd=root, env=variables, start_new_session=True
     )
 
-    def end(*_: object) -> None:
+    wishes: list[int] = []
+
+    def end(wish: int, _: object) -> None:
+        wishes.append(wish)
         services.send_signal(signal.SIGINT)
 
     for wish in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(wish, end)
-    return 0 if services.wait() in _ENDED_AS_WISHED else 1
+    status = services.wait()
+    if not wishes:
+        # Dagster ends with status 0 then, whatever happened.
+        say(
+            f"the UI ended by itself; Dagster says above why. Where port {arguments.port} is in "
+            "use, `din ui --port` names another"
+        )
+    return 0 if wishes and status in _ENDED_AS_WISHED else 1
 
 
 def _workspace(root: Path) -> list[str]:

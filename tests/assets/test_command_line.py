@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from din_assets.command import cli
+from din_assets.command import cli, ui
 from din_core.errors import DinError, WrongRequestError
 
 HEAVY = {"dagster", "torch", "duckdb", "pandas"}
@@ -68,3 +68,44 @@ def test_unknown_command_names_those_that_there_are(capsys):
     assert end.value.code == 2
     said = capsys.readouterr().err.partition("choose from")[2]
     assert {"run", "refresh", "prune"} <= set(re.findall(r"\w+", said))
+
+
+@pytest.fixture
+def _own_signals():
+    """Put the handlers of signals back that a command replaces."""
+    before = {wish: signal.getsignal(wish) for wish in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
+    yield
+    for wish, handler in before.items():
+        signal.signal(wish, handler)
+
+
+@pytest.mark.usefixtures("_own_signals")
+@pytest.mark.parametrize(
+    ("wish", "dagster_says", "status"),
+    [
+        (signal.SIGINT, 0, 0),
+        (signal.SIGTERM, 128 + signal.SIGINT, 0),
+        (signal.SIGTERM, 1, 1),
+        (None, 0, 1),  # so it ends where the port is in use
+    ],
+)
+def test_ui_that_ends_by_itself_failed(monkeypatch, capsys, wish, dagster_says, status):
+    told = []
+
+    class Services:
+        send_signal = told.append
+
+        def __init__(self, *_, **__):
+            pass
+
+        def wait(self):
+            if wish is not None:
+                signal.raise_signal(wish)
+            return dagster_says
+
+    monkeypatch.setattr(ui.subprocess, "Popen", Services)
+    assert cli.main(["ui", "--port", "3999"]) == status
+    assert told == ([] if wish is None else [signal.SIGINT])
+    said = "the UI ended by itself; Dagster says above why. Where port 3999 is in use"
+    assert (said in capsys.readouterr().err) == (wish is None)
