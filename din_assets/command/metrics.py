@@ -1,10 +1,13 @@
 """``din metrics``: the latest model's figures, as a file and beside those of another run."""
 
 import argparse
+import contextlib
+from collections.abc import Generator
 from pathlib import Path
 
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
+from din_core.errors import WrongRequestError
 
 
 def add_parser(commands: Commands) -> None:
@@ -31,11 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Write them.
 
     Raises:
-        DinError: There is no model, or a file holds no figures.
+        WrongRequestError: There is no model, or a file that is named is not there or is no text.
+        DinError: A file holds no figures.
     """
     from din_assets.runs import paths
     from din_core import store
-    from din_core.errors import WrongRequestError
     from din_core.evaluation import exported_figures
 
     if arguments.by and arguments.against is None:
@@ -47,10 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
         now = exported_figures.read(con)
     before = None
     if arguments.against is not None:
-        text = arguments.against.read_text(encoding="utf-8")
+        with _explained(arguments.against):
+            text = arguments.against.read_text(encoding="utf-8")
         before = exported_figures.Figures.from_json(text, str(arguments.against))
     if arguments.json is not None:
-        arguments.json.write_text(now.to_json(), encoding="utf-8")
+        with _explained(arguments.json):
+            arguments.json.write_text(now.to_json(), encoding="utf-8")
     print(exported_figures.markdown(before, now), end="")
     if before is None:
         return 0
@@ -58,3 +63,14 @@ def run(arguments: argparse.Namespace) -> int:
     if worse:
         say(f"significantly worse than before: {', '.join(worse)}")
     return 1 if worse else 0
+
+
+@contextlib.contextmanager
+def _explained(file: Path) -> Generator[None]:
+    """Say in a sentence that a file cannot be what was meant; status 1 would mean a worse model."""
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise WrongRequestError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise WrongRequestError(f"{file} is no text: {error.reason}") from error

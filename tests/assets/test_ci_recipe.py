@@ -45,6 +45,23 @@ def test_figures_are_those_of_the_published_model(home, finished, tmp_path, caps
     assert f"| auc | {auc[0][0]:.4f} |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--json", "--against"])
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [("nowhere/main.json", "No such file or directory"), ("", "Is a directory")],
+)
+def test_file_that_cannot_be_is_no_model_that_got_worse(home, tmp_path, capsys, option, file, says):
+    named = tmp_path / file
+    assert cli.main(["metrics", option, str(named)]) == 2
+    assert capsys.readouterr().err == f"din: {named}: {says}\n"
+
+
+def test_file_of_figures_that_is_no_text_is_refused(home, tmp_path, capsys):
+    (tmp_path / "main.json").write_bytes(b"\xff\xfe")
+    assert cli.main(["metrics", "--against", str(tmp_path / "main.json")]) == 2
+    assert "main.json is no text" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("moved", "arguments", "status"),
     [
