@@ -1,0 +1,174 @@
+"""Tables as Parquet below one root: a folder, or a URL that fsspec knows.
+
+``<root>/<table>/<version>/…`` holds the files of one version of a table; of a table with users they
+lie in folders ``user_bucket=<n>``, so that the rows of one user are together and a process can take
+its share of the users. ``<root>/manifest.json`` says which version of each table holds. It is
+replaced last, in one step: until then the versions before are what everybody reads, and what a
+killed run wrote is nobody's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import posixpath
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from din_core.engines.errors import EngineError
+
+MANIFEST = "manifest.json"
+#: The column that the files are laid out by; no table has it.
+BUCKET = "user_bucket"
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """One version of a table.
+
+    Attributes:
+        folder: Where its files lie, below the root.
+        columns: Its columns in their order, each with its type as DuckDB spells it.
+        rows: How many rows it has.
+        bucketed: Whether its files lie in folders by user.
+    """
+
+    folder: str
+    columns: Mapping[str, str]
+    rows: int
+    bucketed: bool
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What holds below a root.
+
+    Attributes:
+        buckets: Into how many folders users are spread.
+        tables: By name, the version of each table.
+        views: By name, the ``select`` of each view over them, in DuckDB's words.
+    """
+
+    buckets: int
+    tables: Mapping[str, ParquetTable] = field(default_factory=dict[str, ParquetTable])
+    views: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class ParquetRoot:
+    """The tables below a root.
+
+    Args:
+        url: A folder, or a URL such as ``s3://bucket/prefix``.
+        buckets: Into how many folders users are spread, where nothing lies there yet.
+    """
+
+    def __init__(self, url: str, *, buckets: int = 16) -> None:
+        self.url = url.rstrip("/")
+        self._buckets = buckets
+        try:
+            found = url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise EngineError(f"{url}: no place for tables: {error}") from error
+        self.filesystem = cast("fsspec.AbstractFileSystem", found[0])
+        self._root = str(found[1])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the root is a folder of this machine."""
+        return self.filesystem.protocol in ("file", ("file", "local"))
+
+    def new_folder(self, table: str) -> str:
+        """Return a folder for a new version of a table, below the root; nothing is written."""
+        return posixpath.join(table, uuid.uuid4().hex[:12])
+
+    def url_of(self, folder: str) -> str:
+        """Return where a folder below the root is, as an engine and DuckDB take it."""
+        place = posixpath.join(self._root, folder)
+        return place if self.is_local else self.filesystem.unstrip_protocol(place)
+
+    def files(self, folder: str, bucket: int | None = None) -> list[str]:
+        """List the Parquet files of a version, or of a bucket of it, as DuckDB takes them."""
+        below = folder if bucket is None else posixpath.join(folder, f"{BUCKET}={bucket}")
+        found = self.filesystem.glob(posixpath.join(self._root, below, "**", "*.parquet"))
+        return [
+            str(each) if self.is_local else self.filesystem.unstrip_protocol(each)
+            for each in sorted(found)
+        ]
+
+    def manifest(self) -> Manifest:
+        """Read what holds; nothing does where nothing was made yet.
+
+        Raises:
+            EngineError: The manifest is damaged or of another version of this program.
+        """
+        path = posixpath.join(self._root, MANIFEST)
+        try:
+            document = json.loads(self.filesystem.cat_file(path))
+            if document["format"] != _FORMAT:
+                raise EngineError(
+                    f"{self.url}/{MANIFEST} is of format {document['format']}, this program reads "
+                    f"{_FORMAT}: make the tables again in another place, or take the program that "
+                    "made them"
+                )
+            return Manifest(
+                buckets=document["buckets"],
+                tables={name: ParquetTable(**each) for name, each in document["tables"].items()},
+                views=document["views"],
+            )
+        except FileNotFoundError:
+            return Manifest(self._buckets)
+        except (ValueError, KeyError, TypeError) as error:
+            raise EngineError(
+                f"{self.url}/{MANIFEST} is damaged: {error}; remove it and make the tables again "
+                "(din run --all)"
+            ) from error
+
+    def replace_manifest(self, manifest: Manifest) -> None:
+        """Let these versions hold, from one moment to the next."""
+        document = {"format": _FORMAT, **dataclasses.asdict(manifest)}
+        content = json.dumps(document, indent=1, sort_keys=True).encode()
+        path = posixpath.join(self._root, MANIFEST)
+        self.filesystem.makedirs(self._root, exist_ok=True)
+        if not self.is_local:
+            # An object store shows an object whole or not at all.
+            self.filesystem.pipe_file(path, content)
+            return
+        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+        self.filesystem.pipe_file(temporary, content)
+        self.filesystem.mv(temporary, path)
+
+    def remove(self, folder: str) -> None:
+        """Remove the files of a version."""
+        path = posixpath.join(self._root, folder)
+        if self.filesystem.exists(path):
+            self.filesystem.rm(path, recursive=True)
+
+    def sweep(self, keep: Mapping[str, ParquetTable]) -> list[str]:
+        """Remove the versions that are not among these; return their folders."""
+        kept = {each.folder for each in keep.values()}
+        gone: list[str] = []
+        for table in self._below(""):
+            for version in self._below(table):
+                folder = posixpath.join(table, version)
+                if folder not in kept:
+                    self.remove(folder)
+                    gone.append(folder)
+        return gone
+
+    def _below(self, folder: str) -> list[str]:
+        path = posixpath.join(self._root, folder) if folder else self._root
+        if not self.filesystem.exists(path):
+            return []
+        found: list[Any] = self.filesystem.ls(path, detail=True)
+        return sorted(
+            posixpath.basename(each["name"].rstrip("/"))
+            for each in found
+            if each["type"] == "directory"
+        )

@@ -1,0 +1,89 @@
+"""A session on Spark Connect: of a cluster, of an Apache Spark on this machine, or of Sail.
+
+Without an address the tables are made by Sail, which speaks Spark Connect, needs no Java and runs in
+this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from din_core.engines.errors import EngineError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_INSTALL = "install the extra: pip install 'din-assets[spark]'"
+
+# What our SQL takes for granted, on any engine.
+_SETTINGS = {
+    # An overflow is an error, as in DuckDB, instead of a wrapped number.
+    "spark.sql.ansi.enabled": "true",
+    # A moment becomes a time without a zone by the session's.
+    "spark.sql.session.timeZone": "UTC",
+}
+
+
+@contextlib.contextmanager
+def session(remote: str | None = None) -> Generator[SparkSession]:
+    """Open a session for the length of a run.
+
+    Args:
+        remote: A Spark Connect address (``sc://host:15002``), ``local[N]`` for an Apache Spark of
+            N threads on this machine, which needs Java 17; by default Sail in this process.
+
+    Yields:
+        The session, its tables and settings its own.
+
+    Raises:
+        EngineError: What is needed is not installed, or nobody answers at the address.
+    """
+    with contextlib.ExitStack() as stack:
+        address = remote or stack.enter_context(_sail())
+        spark = _connected(address)
+        stack.callback(_close, spark)
+        for setting, value in _SETTINGS.items():
+            spark.conf.set(setting, value)
+        yield spark
+
+
+@contextlib.contextmanager
+def _sail() -> Generator[str]:
+    try:
+        from pysail.spark import SparkConnectServer
+    except ImportError as error:
+        raise EngineError(
+            f"no address of a cluster is given and Sail is not installed; {_INSTALL}, or set "
+            "SPARK_REMOTE to the address of a Spark Connect server, such as sc://host:15002"
+        ) from error
+    # Sail tells of each of its steps otherwise.
+    os.environ.setdefault("RUST_LOG", "error")
+    server: Any = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    host, port = server.listening_address
+    try:
+        yield f"sc://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def _connected(address: str) -> SparkSession:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pyspark.sql import SparkSession
+
+            builder = SparkSession.builder.remote(address)
+            return builder.getOrCreate() if address.startswith("local") else builder.create()
+    except ImportError as error:
+        raise EngineError(f"pyspark is not there or not whole ({error}); {_INSTALL}") from error
+
+
+def _close(spark: SparkSession) -> None:
+    # A session that is gone is closed; its error would hide the one that ended the run.
+    with contextlib.suppress(Exception):
+        spark.stop()
