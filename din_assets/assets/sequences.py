@@ -47,19 +47,24 @@ def sequence_table(name: str, *, options: tuple[str, ...] = ()) -> dg.AssetsDefi
     ) -> Results:
         chosen = choices.chosen(context, store.settled, config).model_dump()
 
+        engine = store.engine
+
         def build(con: duckdb.DuckDBPyConnection) -> Built:
             source = recorded_choices.source_config(con)
             sequence = recorded_choices.sequence_config(con, chosen)
             for sentence in restarts(con, name, source, sequence):
                 context.log.warning(sentence)
-            rendered_with = build_table(con, name, source, sequence)
+            rendered_with = build_table(con, name, source, sequence, engine)
             for sentence in unused_options.sentences(name, rendered_with, sequence):
                 context.log.warning(sentence)
             return Built(
-                metadata={name: figures(con, name, rendered_with)}, check_context=rendered_with
+                metadata={name: figures(con, name, rendered_with, engine)},
+                check_context=rendered_with,
             )
 
-        yield from materialize_tables(context, store, (name,), options=chosen, build=build)
+        yield from materialize_tables(
+            context, store, (name,), options=chosen, build=build, engine=engine
+        )
 
     materialize.__annotations__["config"] = config_class
     return dg.asset(

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from din_core.engines.engine import DUCKDB, Engine
 from din_core.escaping import markdown_text
 from din_core.tables import checks
 from din_core.tables.checks import CheckResult
@@ -38,6 +39,7 @@ def run_checks(
     context: TemplateContext | None,
     *,
     warn: Callable[[str], object],
+    engine: Engine = DUCKDB,
 ) -> list[CheckResult]:
     """Run every check of an asset.
 
@@ -47,8 +49,12 @@ def run_checks(
         context: What the table was rendered with; None where its checks take nothing.
         warn: Told of each failed check that does not stop the run. Dagster itself tells of it in
             the UI alone.
+        engine: What runs them.
     """
-    results = [checks.run_check(con, check.name, context) for check in checks.checks_of(asset)]
+    results = [
+        checks.run_check(con, check.name, context, engine=engine)
+        for check in checks.checks_of(asset)
+    ]
     for result in results:
         if not result.passed and result.severity == "warn":
             warn(result.finding())

@@ -18,6 +18,7 @@ from din_assets.names import name_of, step_of
 from din_assets.runs.failures import IO_RETRIES, as_dagster_failures
 from din_assets.runs.resources import StoreResource
 from din_core import store
+from din_core.engines.engine import DUCKDB, Engine
 from din_core.store import ledger, sql_files
 from din_core.tables import column_lineage, recorded_choices
 from din_core.tables.checks import CheckResult
@@ -59,6 +60,7 @@ def materialize_tables(
     options: Mapping[str, Any],
     build: Build,
     is_io: bool = False,
+    engine: Engine = DUCKDB,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Build tables in one transaction and commit them if their blocking checks pass.
 
@@ -71,6 +73,7 @@ def materialize_tables(
         build: Makes the tables on the given connection.
         is_io: Whether it reads from outside, so that it is tried again where a disk fails in a way
             that may pass.
+        engine: What makes the tables and runs their checks.
 
     Yields:
         What was materialized, with its checks; where a blocking check failed only the checks.
@@ -85,12 +88,12 @@ def materialize_tables(
     retries = IO_RETRIES - context.retry_number if is_io else 0
     with as_dagster_failures(io_retries_left=retries), resource.settled.unless_refused(step):
         try:
-            with resource.transaction() as con:
+            with engine.transaction(), resource.transaction() as con:
                 with inputs_named(con, names):
                     built = build(con)
                 for name in names:
                     found = checks.run_checks(
-                        con, name, built.check_context, warn=context.log.warning
+                        con, name, built.check_context, warn=context.log.warning, engine=engine
                     )
                     key = key_of(context.assets_def, name)
                     of_table = [

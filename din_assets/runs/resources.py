@@ -10,10 +10,11 @@ import duckdb
 from pydantic import Field, PrivateAttr
 
 from din_assets.names import PLAIN, Names
-from din_assets.runs import dead_runs, paths
+from din_assets.runs import dead_runs, engines, paths
 from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.last_run import Settled
 from din_core import store
+from din_core.engines.engine import Engine
 from din_core.store import artifacts
 
 
@@ -53,6 +54,8 @@ class StoreResource(dg.ConfigurableResource):
     lock_is_held: ClassVar[bool] = False
     names: ClassVar[Names] = PLAIN
     _settled: Settled | None = PrivateAttr(default=None)
+    _of_run: contextlib.ExitStack | None = PrivateAttr(default=None)
+    _engine: Engine | None = PrivateAttr(default=None)
 
     home: str = Field(
         default_factory=lambda: str(paths.home()),
@@ -67,6 +70,22 @@ class StoreResource(dg.ConfigurableResource):
         default=None,
         ge=1,
         description="DuckDB's threads; by default one for each core that the process may use.",
+    )
+
+    engine_name: engines.EngineName = Field(
+        default_factory=engines.name,
+        description="What makes the tables from interactions to samples: 'duckdb' on this machine, "
+        "or 'spark' (DIN_ENGINE).",
+    )
+    spark_remote: str | None = Field(
+        default_factory=engines.remote,
+        description="Address of a Spark Connect server, such as 'sc://host:15002', or 'local[2]' "
+        "for an Apache Spark on this machine (SPARK_REMOTE); by default Sail in this process.",
+    )
+    tables: str | None = Field(
+        default_factory=engines.tables,
+        description="Where Spark's tables lie as Parquet: a folder or a URL such as "
+        "'s3://bucket/prefix' (DIN_TABLES); by default the folder 'tables' among all results.",
     )
 
     @classmethod
@@ -104,6 +123,24 @@ class StoreResource(dg.ConfigurableResource):
         return self.folder / "artifacts"
 
     @property
+    def tables_root(self) -> str:
+        """Root of the Parquet tables that a cluster makes: a folder, or a URL."""
+        if self.tables is None:
+            return str(self.folder / "tables")
+        return self.tables if "://" in self.tables else str(paths.resolve(self.tables))
+
+    @property
+    def engine(self) -> Engine:
+        """What makes the tables, for the length of the run."""
+        if self._engine is None:
+            if self._of_run is None:
+                raise RuntimeError("no run has been started on this resource")
+            opening = engines.opened(self.engine_name, self.spark_remote, self.tables_root)
+            with as_dagster_failures():
+                self._engine = self._of_run.enter_context(opening)
+        return self._engine
+
+    @property
     def checkpoints_root(self) -> Path:
         """Where an interrupted training finds itself again."""
         return self.folder / "checkpoints"
@@ -118,6 +155,7 @@ class StoreResource(dg.ConfigurableResource):
                 f"dagster.yaml from the working directory: start it in {paths.project_root()}."
             )
         with contextlib.ExitStack() as stack:
+            self._of_run = stack
             owner = "a Dagster resource"
             asked = None
             if context.run and context.instance is not None:

@@ -54,11 +54,13 @@ class Manifest:
         buckets: Into how many folders users are spread.
         tables: By name, the version of each table.
         views: By name, the ``select`` of each view over them, in DuckDB's words.
+        engine_views: The same in the words of the engine that made them.
     """
 
     buckets: int
     tables: Mapping[str, ParquetTable] = field(default_factory=dict[str, ParquetTable])
     views: Mapping[str, str] = field(default_factory=dict[str, str])
+    engine_views: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ParquetRoot:
@@ -91,16 +93,14 @@ class ParquetRoot:
     def url_of(self, folder: str) -> str:
         """Return where a folder below the root is, as an engine and DuckDB take it."""
         place = posixpath.join(self._root, folder)
-        return place if self.is_local else self.filesystem.unstrip_protocol(place)
+        return self._as_url(place)
 
     def files(self, folder: str, bucket: int | None = None) -> list[str]:
         """List the Parquet files of a version, or of a bucket of it, as DuckDB takes them."""
         below = folder if bucket is None else posixpath.join(folder, f"{BUCKET}={bucket}")
-        found = self.filesystem.glob(posixpath.join(self._root, below, "**", "*.parquet"))
-        return [
-            str(each) if self.is_local else self.filesystem.unstrip_protocol(each)
-            for each in sorted(found)
-        ]
+        pattern = posixpath.join(self._root, below, "**", "*.parquet")
+        found = cast("list[str]", self.filesystem.glob(pattern))
+        return [self._as_url(each) for each in sorted(found)]
 
     def manifest(self) -> Manifest:
         """Read what holds; nothing does where nothing was made yet.
@@ -121,6 +121,7 @@ class ParquetRoot:
                 buckets=document["buckets"],
                 tables={name: ParquetTable(**each) for name, each in document["tables"].items()},
                 views=document["views"],
+                engine_views=document["engine_views"],
             )
         except FileNotFoundError:
             return Manifest(self._buckets)
@@ -144,6 +145,22 @@ class ParquetRoot:
         self.filesystem.pipe_file(temporary, content)
         self.filesystem.mv(temporary, path)
 
+    def make(self, folder: str) -> None:
+        """Make a folder for the files of a version."""
+        self.filesystem.makedirs(posixpath.join(self._root, folder), exist_ok=True)
+
+    def write_empty(self, folder: str, schema: Any) -> None:
+        """Write a file without rows, so that a version says at least which columns it has.
+
+        Args:
+            folder: The version.
+            schema: Arrow's schema of the table; pyarrow comes without types.
+        """
+        import pyarrow.parquet as pq
+
+        with self.filesystem.open(posixpath.join(self._root, folder, "part-0.parquet"), "wb") as to:
+            pq.write_table(schema.empty_table(), to)
+
     def remove(self, folder: str) -> None:
         """Remove the files of a version."""
         path = posixpath.join(self._root, folder)
@@ -161,6 +178,9 @@ class ParquetRoot:
                     self.remove(folder)
                     gone.append(folder)
         return gone
+
+    def _as_url(self, place: str) -> str:
+        return place if self.is_local else self.filesystem.unstrip_protocol(place)
 
     def _below(self, folder: str) -> list[str]:
         path = posixpath.join(self._root, folder) if folder else self._root

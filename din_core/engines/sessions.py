@@ -1,7 +1,7 @@
 """A session on Spark Connect: of a cluster, of an Apache Spark on this machine, or of Sail.
 
-Without an address the tables are made by Sail, which speaks Spark Connect, needs no Java and runs in
-this process.
+Without an address the tables are made by Sail, which speaks Spark Connect, needs no Java and runs
+in this process.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One SQL, two dialects: a file of ``sql/`` in the words of Spark.
 
-A file is rendered with ``engine="spark"``, which only the macros ask for in which the engines differ,
-and translated by sqlglot. That a translation parses proves nothing: what is let through is on a
-list, and each entry of it is tested row for row on real engines.
+A file is rendered with ``engine="spark"``, which only the macros ask for in which the engines
+differ, and translated by sqlglot. That a translation parses proves nothing: what is let through is
+on a list, and each entry of it is tested row for row on real engines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from din_core.engines.errors import EngineError
 from din_core.store import sql_files
 
 if TYPE_CHECKING:
-    from sqlglot import Expression
+    from sqlglot.expressions import Expression
 
 #: What our SQL may call and Spark may be asked: functions by the names that sqlglot has for them.
 FUNCTIONS: frozenset[str] = frozenset()
@@ -32,6 +32,20 @@ def render(name: str, *, variant: str | None = None, **options: object) -> str:
         SqlFileError: As :func:`din_core.store.sql_files.render`.
     """
     return translate(sql_files.render(name, variant=variant, engine="spark", **options))
+
+
+def tables_of(select: str) -> frozenset[str]:
+    """Return the names of the relations that a query in Spark's words reads.
+
+    Args:
+        select: From :func:`render`.
+    """
+    import sqlglot
+    from sqlglot import exp
+
+    tree = sqlglot.parse_one(select, read="spark")
+    own = {each.alias for each in tree.find_all(exp.CTE)}
+    return frozenset(each.name for each in tree.find_all(exp.Table)) - own
 
 
 def translate(select: str) -> str:
@@ -56,6 +70,4 @@ def translate(select: str) -> str:
         ) from error
     tree: Expression = sqlglot.parse_one(select, read="duckdb")
     tree.set("order", None)
-    return tree.sql(
-        dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE
-    )
+    return tree.sql(dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE)

@@ -140,7 +140,17 @@ def create_view(
         variant: Variant of the file.
         **options: The template's options.
     """
-    select = sql_files.render(name, variant=variant, **options)
+    create_view_as(con, name, sql_files.render(name, variant=variant, **options))
+
+
+def create_view_as(con: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
+    """Make a view of a query, inside the caller's transaction, with the comments of its name.
+
+    Args:
+        con: The connection.
+        name: Name of the view.
+        select: The query.
+    """
     _make_room(con, name, kind="view")
     con.execute(f"create or replace view {sql_files.quote(name)} as\n{select}")
     _comment(con, name, kind="view")

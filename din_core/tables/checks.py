@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 import duckdb
 
+from din_core.engines.engine import DUCKDB, Engine
 from din_core.escaping import printable
 from din_core.store import sql_files
 from din_core.tables.lineage import head_of
@@ -143,6 +144,7 @@ def run_check(
     context: TemplateContext | None = None,
     *,
     one_user_in: int | None = None,
+    engine: Engine = DUCKDB,
 ) -> CheckResult:
     """Run one check on the tables as this connection sees them.
 
@@ -153,6 +155,7 @@ def run_check(
             template takes nothing.
         one_user_in: An expensive check looks at one user in so many; by default at about as many
             as its head says.
+        engine: What runs it.
 
     Returns:
         The count of offending rows and the first of them.
@@ -161,14 +164,13 @@ def run_check(
     if one_user_in is None:
         one_user_in = _one_user_in(con, check.max_users)
     variables = context.variables() if context else {}
-    query = sql_files.render(name, one_user_in=one_user_in, **variables)
-    counted = con.execute(f"select count(*) from ({query}\n) as findings").fetchall()
-    failing_rows = int(counted[0][0])
+    query = engine.render(name, one_user_in=one_user_in, **variables)
+    counted = engine.query(con, f"select count(*) from ({query}\n) as findings")
+    failing_rows = int(counted.rows[0][0])
     examples: list[dict[str, Any]] = []
     if failing_rows:
-        found = con.execute(f"select * from ({query}\n) as findings limit {_EXAMPLES}")
-        columns = [column[0] for column in found.description or ()]
-        examples = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+        found = engine.query(con, f"select * from ({query}\n) as findings limit {_EXAMPLES}")
+        examples = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     return CheckResult(
         name=check.name,
         asset=check.asset,

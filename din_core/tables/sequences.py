@@ -22,7 +22,7 @@ from din_core.config import (
     SourceConfig,
     validate,
 )
-from din_core.store import sql_files
+from din_core.engines.engine import DUCKDB, Engine
 from din_core.tables import known_ids, split_moments, unused_options
 from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.column_names import refuse_clashing_names
@@ -71,6 +71,7 @@ def template_context(
     sequences: SequenceConfig,
     *,
     for_table: str | None = None,
+    engine: Engine = DUCKDB,
 ) -> TemplateContext:
     """Turn a configuration into what the templates are rendered with.
 
@@ -82,6 +83,7 @@ def template_context(
         for_table: The one of :func:`tables` that is to be built, or ``samples``. What only others
             ask for and takes a pass over the rows is left out then: whether the log has several
             files, and the moments of a temporal split.
+        engine: What the quantiles are asked of.
 
     Returns:
         The variables of every file of ``sql/sequences``, ``sql/analytics`` and ``sql/checks``; for
@@ -124,7 +126,7 @@ def template_context(
     if for_table in (None, "events"):
         context = dataclasses.replace(context, several_files=_has_several_files(con))
     if for_table in (None, "samples") and sequences.split == "temporal":
-        val_from, test_from = split_moments.resolve(con, context, sequences)
+        val_from, test_from = split_moments.resolve(con, context, sequences, engine)
         context = dataclasses.replace(context, val_from=val_from, test_from=test_from)
     return context
 
@@ -230,7 +232,11 @@ def build(
 
 
 def build_table(
-    con: duckdb.DuckDBPyConnection, name: str, source: SourceConfig, sequences: SequenceConfig
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    source: SourceConfig,
+    sequences: SequenceConfig,
+    engine: Engine = DUCKDB,
 ) -> TemplateContext:
     """Build one asset of ``sql/sequences`` from those before it, in the caller's transaction.
 
@@ -239,6 +245,7 @@ def build_table(
         name: One of :func:`tables`, or ``samples``, which makes all of :func:`samples_relations`.
         source: Where the interactions came from.
         sequences: How events become samples.
+        engine: What makes it.
 
     Returns:
         What the templates were rendered with, which the checks of ``sql/checks`` take as well.
@@ -247,7 +254,7 @@ def build_table(
         OptionsError: As :func:`template_context`, or sampling is asked for in a labelled log.
     """
     relations = samples_relations() if name == "samples" else (name,)
-    return _build(con, name, relations, source, sequences)
+    return _build(con, name, relations, source, sequences, engine)
 
 
 def restarts(
@@ -272,8 +279,9 @@ def _build(
     relations: Sequence[str],
     source: SourceConfig,
     sequences: SequenceConfig,
+    engine: Engine = DUCKDB,
 ) -> TemplateContext:
-    context = template_context(con, source, sequences, for_table=asset)
+    context = template_context(con, source, sequences, for_table=asset, engine=engine)
     unused_options.refuse(asset, context, sequences)
     for sentence in unused_options.sentences(asset, context, sequences):
         _log.warning("%s: %s", asset, sentence)
@@ -281,24 +289,28 @@ def _build(
         for sentence in known_ids.restarts(con, context):
             _log.warning("%s: %s", asset, sentence)
         with known_ids.handed_in(con, context) as beside:
+            engine.hand_over(con, known_ids.KEPT)
             variables: dict[str, Any] = {**context.variables(), **beside}
-            store.create_table(con, asset, **variables)
+            engine.create_table(con, asset, **variables)
         return context
     files = lineage().files
     for name in relations:
         variant = negatives_variant(context) if name == "negatives" else None
-        create = store.create_view if files[name].head.kind == "view" else store.create_table
+        create = engine.create_view if files[name].head.kind == "view" else engine.create_table
         create(con, name, variant=variant, **context.variables())
     return context
 
 
-def figures(con: duckdb.DuckDBPyConnection, name: str, context: TemplateContext) -> dict[str, int]:
+def figures(
+    con: duckdb.DuckDBPyConnection, name: str, context: TemplateContext, engine: Engine = DUCKDB
+) -> dict[str, int]:
     """Count what a table leaves out, so that nothing is lost silently.
 
     Args:
         con: Connection with the table and those before it.
         name: One of :func:`tables`, or ``samples``.
         context: From :func:`build_table` of that table.
+        engine: What counts.
 
     Returns:
         Figure to number: ``users_left_out`` (users of the log below ``min_interactions``) of
@@ -307,7 +319,7 @@ def figures(con: duckdb.DuckDBPyConnection, name: str, context: TemplateContext)
     """
     variables = context.variables()
     return {
-        figure: int(con.execute(sql_files.render(figure, **variables)).fetchall()[0][0])
+        figure: int(engine.query(con, engine.render(figure, **variables)).rows[0][0])
         for figure in figures_of(name)
     }
 

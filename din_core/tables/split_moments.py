@@ -12,6 +12,7 @@ from decimal import Decimal
 import duckdb
 
 from din_core.config import OptionsError, SequenceConfig
+from din_core.engines.engine import DUCKDB, Engine
 from din_core.store import sql_files
 from din_core.tables.template_context import TemplateContext
 
@@ -21,7 +22,10 @@ _LEAST_DATE = 1_000_000
 
 
 def resolve(
-    con: duckdb.DuckDBPyConnection, context: TemplateContext, sequences: SequenceConfig
+    con: duckdb.DuckDBPyConnection,
+    context: TemplateContext,
+    sequences: SequenceConfig,
+    engine: Engine = DUCKDB,
 ) -> tuple[int | str, int | str]:
     """Return ``val_from`` and ``test_from`` as the templates take them.
 
@@ -29,21 +33,28 @@ def resolve(
         con: Connection with the table ``interactions``.
         context: What the template ``split_moment`` takes, but for the quantile.
         sequences: How events become samples.
+        engine: What quantiles are asked of.
 
     Raises:
         OptionsError: A moment is in another unit than the log's times.
     """
     refuse_other_units(con, sequences)
-    return _moment(con, context, sequences.val_from), _moment(con, context, sequences.test_from)
+    val_from, test_from = (
+        _moment(con, context, moment, engine)
+        for moment in (sequences.val_from, sequences.test_from)
+    )
+    return val_from, test_from
 
 
-def _moment(con: duckdb.DuckDBPyConnection, context: TemplateContext, value: float) -> int | str:
+def _moment(
+    con: duckdb.DuckDBPyConnection, context: TemplateContext, value: float, engine: Engine
+) -> int | str:
     """A quantile of the event times, or a time as it is; exact, like the column."""
     moment = Decimal(str(value))
     if 0 < value < 1:
         millionths = round(value * 1_000_000)
-        select = sql_files.render("split_moment", millionths=millionths, **context.variables())
-        moment = Decimal(con.execute(select).fetchall()[0][0] or 0)
+        select = engine.render("split_moment", millionths=millionths, **context.variables())
+        moment = Decimal(engine.query(con, select).rows[0][0] or 0)
     return int(moment) if moment == int(moment) else sql_files.number(moment)
 
 

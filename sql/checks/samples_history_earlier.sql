@@ -9,6 +9,7 @@
 -- change of the SQL look at `user_sequences` and `encoded_samples`; if neither helps, report it
 -- with the examples.
 {% from "macros/checked_users.jinja" import checked_users with context %}
+{% from "macros/lists.jinja" import oldest_of, newest_of with context %}
 {% from "macros/events_before.jinja" import judged_samples with context %}
 with
 
@@ -57,9 +58,9 @@ select
 from final
 where
     n_before < 1
-    or len(hist_item_idx) is distinct from least(n_before, {{ max_history }})
-    or hist_item_idx[1] is distinct from oldest_item
-    or hist_item_idx[len(hist_item_idx)] is distinct from newest_item
+    or array_length(hist_item_idx) is distinct from least(n_before, {{ max_history }})
+    or {{ oldest_of(quote("hist_item_idx")) }} is distinct from oldest_item
+    or {{ newest_of(quote("hist_item_idx")) }} is distinct from newest_item
     {% if labelled %}
     or newest_time >= time
     {% else %}

@@ -17,16 +17,16 @@ counted as (
 select
     coalesce(counted.user_idx, user_sequences.user_idx) as user_idx,
     {% for attribute in item_attributes %}
-    len(user_sequences.{{ attribute.sequence }}) as {{ attribute.index }},
+    array_length(user_sequences.{{ attribute.sequence }}) as {{ attribute.index }},
     {% endfor %}
-    len(user_sequences.items) as n_items,
+    array_length(user_sequences.items) as n_items,
     counted.n_events
 from counted
 full outer join user_sequences on counted.user_idx = user_sequences.user_idx
 where
     counted.n_events is null
     or user_sequences.user_idx is null
-    or counted.n_events <> len(user_sequences.items)
+    or counted.n_events <> array_length(user_sequences.items)
     {% for attribute in item_attributes %}
-    or counted.n_events <> len(user_sequences.{{ attribute.sequence }})
+    or counted.n_events <> array_length(user_sequences.{{ attribute.sequence }})
     {% endfor %}

@@ -1,0 +1,53 @@
+"""Which engine makes the tables: ``DIN_ENGINE``, ``SPARK_REMOTE`` and ``DIN_TABLES`` say so."""
+
+import contextlib
+import os
+from collections.abc import Generator
+from typing import Literal
+
+from din_core.engines.engine import DUCKDB, Engine
+from din_core.engines.errors import EngineError
+
+EngineName = Literal["duckdb", "spark"]
+
+
+def name() -> EngineName:
+    """Return the engine that ``DIN_ENGINE`` names; DuckDB where it is unset or empty.
+
+    Raises:
+        EngineError: There is no such engine.
+    """
+    named = os.environ.get("DIN_ENGINE") or "duckdb"
+    if named not in ("duckdb", "spark"):
+        raise EngineError(f"DIN_ENGINE is '{named}', must be 'duckdb' or 'spark'")
+    return named
+
+
+def remote() -> str | None:
+    """Return the Spark Connect address that ``SPARK_REMOTE`` names, None where it is unset."""
+    return os.environ.get("SPARK_REMOTE") or None
+
+
+def tables() -> str | None:
+    """Return the root of Parquet tables that ``DIN_TABLES`` names, None where it is unset."""
+    return os.environ.get("DIN_TABLES") or None
+
+
+@contextlib.contextmanager
+def opened(engine: EngineName, address: str | None, root: str) -> Generator[Engine]:
+    """Open an engine for the length of a run.
+
+    Args:
+        engine: Which.
+        address: Of a Spark Connect server, None for Sail in this process.
+        root: Root of the Parquet tables, a folder or a URL.
+    """
+    if engine == "duckdb":
+        yield DUCKDB
+        return
+    from din_core.engines import sessions
+    from din_core.engines.parquet_tables import ParquetRoot
+    from din_core.engines.spark import SparkEngine
+
+    with sessions.session(address) as spark:
+        yield SparkEngine(spark, ParquetRoot(root))

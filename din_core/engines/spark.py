@@ -1,0 +1,220 @@
+"""Spark as the engine: tables made on a cluster, kept as Parquet, read by DuckDB.
+
+A table is written to a folder of its own, then DuckDB's view of its name is pointed there, in the
+transaction that decides. What the engine itself reads are temporary views of its session, made of
+what DuckDB's relations stand for when a query first names them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from din_core import store
+from din_core.engines import parquet_views, translation
+from din_core.engines.engine import Answer
+from din_core.engines.errors import EngineError
+from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
+from din_core.store import sql_files
+from din_core.store.sql_files import quote
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyspark.sql import DataFrame, SparkSession
+
+
+class SparkEngine:
+    """Makes tables on a Spark Connect session.
+
+    Args:
+        spark: The session, from :func:`din_core.engines.sessions.session`.
+        root: Where the tables lie.
+    """
+
+    name = "spark"
+
+    def __init__(self, spark: SparkSession, root: ParquetRoot) -> None:
+        self._spark = spark
+        self._root = root
+        self._manifest = root.manifest()
+        self._known: set[str] = set()
+        self._made: dict[str, ParquetTable] = {}
+        self._handed: list[str] = []
+        self._written_out: dict[str, ParquetTable] = {}
+        self._views: dict[str, str] = {}
+        self._engine_views: dict[str, str] = {}
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session."""
+        return self._spark
+
+    @property
+    def root(self) -> ParquetRoot:
+        """Where the tables lie."""
+        return self._root
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[None]:
+        """Let what is made inside hold, and nothing of it after an error."""
+        try:
+            yield
+        except BaseException:
+            for name, table in self._made.items():
+                self._written_out.pop(name, None)
+                with contextlib.suppress(OSError):
+                    self._root.remove(table.folder)
+            self._forget()
+            raise
+        self._let_hold()
+        self._forget()
+
+    def create_table(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str,
+        *,
+        variant: str | None = None,
+        **options: object,
+    ) -> int:
+        """Make a table from its file; see :class:`din_core.engines.engine.Engine`."""
+        select = self.render(name, variant=variant, **options)
+        self._let_read(con, select)
+        return self.keep(con, name, self._spark.sql(select))
+
+    def keep(self, con: duckdb.DuckDBPyConnection, name: str, frame: DataFrame) -> int:
+        """Keep a frame as a table; return its rows.
+
+        Args:
+            con: The pipeline's database, in a transaction.
+            name: Name of the table.
+            frame: Its rows.
+        """
+        folder = self._root.new_folder(name)
+        url = self._root.url_of(folder)
+        self._root.make(folder)
+        bucket = _bucket(frame.columns, self._manifest.buckets)
+        if bucket is None:
+            frame.write.mode("append").parquet(url)
+        else:
+            spread = frame.selectExpr("*", f"{bucket} as {BUCKET}")
+            spread.repartition(self._manifest.buckets, BUCKET).write.mode("append").partitionBy(
+                BUCKET
+            ).parquet(url)
+        if not self._root.files(folder):
+            # Of a table without rows nothing is written, not even its columns.
+            self._root.write_empty(folder, frame.limit(0).toArrow().schema)
+        parquet_views.create(con, self._root, name, folder)
+        self._made[name] = parquet_views.described(con, name, folder, bucketed=bucket is not None)
+        # What was made of the version before has to be made again when it is read.
+        self._known.clear()
+        return self._made[name].rows
+
+    def create_view(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str,
+        *,
+        variant: str | None = None,
+        **options: object,
+    ) -> None:
+        """Make a view from its file, of either engine; see :meth:`create_table`."""
+        store.create_view(con, name, variant=variant, **options)
+        self._views[name] = sql_files.render(name, variant=variant, **options)
+        self._engine_views[name] = self.render(name, variant=variant, **options)
+        self._known.discard(name)
+
+    def query(self, con: duckdb.DuckDBPyConnection, select: str) -> Answer:
+        """Answer a query in Spark's words."""
+        self._let_read(con, select)
+        frame = self._spark.sql(select)
+        return Answer(frame.columns, [tuple(row) for row in frame.collect()])
+
+    def hand_over(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Send a temporary table of the connection to the session."""
+        table = parquet_views.write_out(con, self._root, name, buckets=self._manifest.buckets)
+        self._handed.append(table.folder)
+        self._read(name, table.folder, table.columns)
+        self._known.add(name)
+
+    def render(self, name: str, *, variant: str | None = None, **options: object) -> str:
+        """Render a file of ``sql/`` in Spark's words."""
+        return translation.render(name, variant=variant, **options)
+
+    def _let_read(self, con: duckdb.DuckDBPyConnection, select: str) -> None:
+        """Make the relations that a query names known to the session."""
+        for name in sorted(translation.tables_of(select) - self._known):
+            self._register(con, name)
+            self._known.add(name)
+
+    def _register(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
+        folder = parquet_views.folder_of(con, self._root, name)
+        kind = store.relations(con).get(name)
+        if kind is None:
+            # As DuckDB says it, which is turned into what has to be made first.
+            con.execute(f"describe {quote(name)}")
+        if folder is None and kind == "view":
+            view = {**self._manifest.engine_views, **self._engine_views}.get(name)
+            if view is None:
+                raise EngineError(
+                    f"the view '{name}' was made by another engine; make it again: din run --all"
+                )
+            self._let_read(con, view)
+            self._spark.sql(view).createOrReplaceTempView(name)
+            return
+        if folder is None:
+            folder = self._write_out(con, name).folder
+        self._read(name, folder, store.column_types(con, name))
+
+    def _write_out(self, con: duckdb.DuckDBPyConnection, name: str) -> ParquetTable:
+        """Write a table that DuckDB made; once, since in a run nobody else makes it anew."""
+        if name not in self._written_out:
+            table = parquet_views.write_out(con, self._root, name, buckets=self._manifest.buckets)
+            self._written_out[name] = self._made[name] = table
+        return self._written_out[name]
+
+    def _read(self, name: str, folder: str, columns: Iterable[str]) -> None:
+        """Let the session read a version by the name of its table."""
+        frame = self._spark.read.parquet(self._root.url_of(folder))
+        frame.select(*[_escaped(column) for column in columns]).createOrReplaceTempView(name)
+
+    def _let_hold(self) -> None:
+        if not self._made and not self._views:
+            return
+        before = self._manifest
+        self._manifest = Manifest(
+            buckets=before.buckets,
+            tables={**before.tables, **self._made},
+            views={**before.views, **self._views},
+            engine_views={**before.engine_views, **self._engine_views},
+        )
+        self._root.replace_manifest(self._manifest)
+        # Whoever reads the versions before goes on reading them until the next change.
+        self._root.sweep({**_by_folder(before), **_by_folder(self._manifest)})
+
+    def _forget(self) -> None:
+        for folder in self._handed:
+            with contextlib.suppress(OSError):
+                self._root.remove(folder)
+        self._handed = []
+        self._made, self._views, self._engine_views = {}, {}, {}
+        self._known.clear()
+
+
+def _by_folder(manifest: Manifest) -> Mapping[str, ParquetTable]:
+    return {each.folder: each for each in manifest.tables.values()}
+
+
+def _bucket(columns: list[str], buckets: int) -> str | None:
+    """Where a row of a table with users lies: those of one user lie together."""
+    if "user_idx" in columns:
+        return f"cast(user_idx % {buckets} as int)"
+    if "user_id" in columns:
+        return f"cast(crc32(cast(cast(user_id as string) as binary)) % {buckets} as int)"
+    return None
+
+
+def _escaped(column: str) -> str:
+    """A column's name as Spark's functions take it: a dot in it is part of it."""
+    return "`" + column.replace("`", "``") + "`"
