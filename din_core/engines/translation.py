@@ -7,13 +7,8 @@ on a list, and each entry of it is tested row for row on real engines.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from din_core.engines.errors import EngineError
 from din_core.store import sql_files
-
-if TYPE_CHECKING:
-    from sqlglot.expressions import Expression
 
 #: What our SQL may call and Spark may be asked: functions by the names that sqlglot has for them.
 FUNCTIONS: frozenset[str] = frozenset()
@@ -68,6 +63,6 @@ def translate(select: str) -> str:
             "the tables are to be made on Spark, but sqlglot is not installed; install the extra: "
             "pip install 'din-assets[spark]'"
         ) from error
-    tree: Expression = sqlglot.parse_one(select, read="duckdb")
+    tree = sqlglot.parse_one(select, read="duckdb")
     tree.set("order", None)
     return tree.sql(dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE)
