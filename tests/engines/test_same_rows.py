@@ -9,34 +9,13 @@ from din_core.config import SequenceConfig, SourceConfig
 from din_core.store import sql_files
 from din_core.tables import known_ids, sequences
 from tests import contexts
-from tests.spark import spark_engine
-
-pytestmark = pytest.mark.spark
+from tests.engines import tables
 
 # Figures beside the tables: files of sql/sequences that give one row.
 FIGURES = ("ids_not_in_log", "users_left_out", "users_without_samples", "split_moment")
 EVERY_NAME = (*sequences.tables(), *sequences.samples_relations(), *FIGURES)
 LARGEST = 2**30 - 1
 ODD_NAME = 'it\'s the "best"\\n `brand`'
-
-
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory):
-    session = spark_engine.start(tmp_path_factory.mktemp("spark"))
-    yield session
-    session.stop()
-
-
-@pytest.fixture
-def ours():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
-
-
-@pytest.fixture
-def theirs():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
 
 
 def ties():
@@ -291,9 +270,9 @@ def test_every_table_has_the_same_rows_and_version_on_both_engines(spark, ours, 
         store.create_table(ours, figure, **variables)
 
     for table in ("interactions", "kept_ids"):
-        spark_engine.load(spark, ours, table)
+        tables.load(spark, ours, table)
     for name in EVERY_NAME:
-        spark_engine.build(spark, theirs, name, variant_of(name, context), variables)
+        tables.build(spark, theirs, name, variant_of(name, context), variables)
 
     for name in EVERY_NAME:
         assert columns_of(theirs, name) == columns_of(ours, name), name
@@ -335,8 +314,8 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
     store.create_table(ours, "negatives", variant=variant, **variables)
 
     for table in ("events", "user_sequences", "items"):
-        spark_engine.load(spark, ours, table)
-    spark_engine.build(spark, theirs, "negatives", variant, variables)
+        tables.load(spark, ours, table)
+    tables.build(spark, theirs, "negatives", variant, variables)
 
     assert ours.execute("select count(*) from negatives").fetchall() == [(12_000,)]
     assert rows_of(theirs, "negatives") == rows_of(ours, "negatives")
@@ -356,12 +335,12 @@ def test_drift_of_a_log_is_the_same_on_both_engines(spark, ours, theirs, before,
     store.create_table(ours, "previous_log_profile")
     ours.execute("drop table interactions")
     create_interactions(ours, now())
-    spark_engine.load(spark, ours, "interactions")
-    spark_engine.load(spark, ours, "kept_profile")
+    tables.load(spark, ours, "interactions")
+    tables.load(spark, ours, "kept_profile")
     files = ("log_profile", "previous_log_profile", "drift")
     for name in files:
         store.create_table(ours, name, **variables(now()))
-        spark_engine.build(spark, theirs, name, None, variables(now()))
+        tables.build(spark, theirs, name, None, variables(now()))
     for name in files:
         assert columns_of(theirs, name) == columns_of(ours, name), name
         assert rows_of(theirs, name) == rows_of(ours, name), name
