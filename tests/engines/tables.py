@@ -1,5 +1,7 @@
 """Tables on an engine beside DuckDB: hand rows over, build, copy them back, compare."""
 
+from pyspark.sql.pandas.types import from_arrow_schema
+
 from din_core import store
 from din_core.engines import translation
 
@@ -7,7 +9,9 @@ from din_core.engines import translation
 def load(spark, con, table):
     """Hand a table of DuckDB to the engine, spread over two partitions in an order of no meaning."""
     rows = con.sql(f"from {table}").to_arrow_table()
-    spark.createDataFrame(rows).repartition(2).createOrReplaceTempView(table)
+    # Without rows pyspark wants to be told the types.
+    schema = None if rows.num_rows else from_arrow_schema(rows.schema)
+    spark.createDataFrame(rows, schema).repartition(2).createOrReplaceTempView(table)
 
 
 def build(spark, con, name, variant, variables):
