@@ -27,9 +27,10 @@ _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
 }
 
-# Sail 0.7 guards a divisor by a branch with raise_error(), which it evaluates at times where the branch
-# is not taken: "Division by zero" of divisors that are not. Without the guard such a quotient is NULL.
-# A cast of text that is no number fails all the same, and sums beyond BIGINT wrap around either way.
+# Sail 0.7 guards a divisor by a branch with raise_error(), which it evaluates at times where the
+# branch is not taken: "Division by zero" of divisors that are not. Without the guard a division by
+# zero is NULL. A cast of text that is no number fails all the same, and sums beyond BIGINT wrap
+# around either way.
 _SETTINGS_OF_SAIL = {**_SETTINGS, "spark.sql.ansi.enabled": "false"}
 
 

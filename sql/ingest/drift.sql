@@ -272,15 +272,17 @@ figures as (
     {% endfor %}
 ),
 
--- Rounded first, so that the outcome is the one that a reader of the row comes to, on any engine.
+-- Rounded first, so that the outcome is the one that a reader of the row comes to. Not by round():
+-- engines disagree on a half of a digit that no double holds.
 rounded as (
     select
         figures.measure,
         figures.about,
-        round(cast(figures.before as double), 4) as before,
-        round(cast(figures.now as double), 4) as now,
-        round(cast(figures.value as double), 4) as value,
-        round(cast(figures.threshold as double), 4) as threshold,
+        cast(floor(cast(figures.before as double) * 10000 + 0.5) as double) / 10000 as before,
+        cast(floor(cast(figures.now as double) * 10000 + 0.5) as double) / 10000 as now,
+        cast(floor(cast(figures.value as double) * 10000 + 0.5) as double) / 10000 as value,
+        cast(floor(cast(figures.threshold as double) * 10000 + 0.5) as double) / 10000
+            as threshold,
         logs.rows_before is null as is_first
     from figures
     cross join logs

@@ -7,7 +7,7 @@ from din_core.engines import translation
 
 
 def load(spark, con, table):
-    """Hand a table of DuckDB to the engine, spread over two partitions in an order of no meaning."""
+    """Hand a table of DuckDB to the engine, over two partitions in an order of no meaning."""
     rows = con.sql(f"from {table}").to_arrow_table()
     # Without rows pyspark wants to be told the types.
     schema = None if rows.num_rows else from_arrow_schema(rows.schema)
