@@ -28,6 +28,6 @@ def pytest_addoption(parser):
     parser.addoption(
         "--engine",
         default="sail",
-        help="what tests/engines asks beside DuckDB: sail (the default), spark (Apache Spark on two "
-        "threads of this machine, needs Java 17), or a Spark Connect address (sc://host:15002)",
+        help="what tests/engines asks beside DuckDB: sail (the default), spark (Apache Spark on "
+        "two threads of this machine, needs Java 17), or an address (sc://host:15002)",
     )

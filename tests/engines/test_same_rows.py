@@ -1,271 +1,42 @@
-"""One SQL, two engines: every row of every table is the same on DuckDB and on Spark."""
-
-from decimal import Decimal
+"""One SQL, several engines: every row of every table is the same on DuckDB and on the engine."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.store import sql_files
 from din_core.tables import known_ids, sequences
-from tests import contexts
-from tests.engines import tables
+from tests import contexts, random_logs
+from tests.engines import logs, tables
 
 # Figures beside the tables: files of sql/sequences that give one row.
 FIGURES = ("ids_not_in_log", "users_left_out", "users_without_samples", "split_moment")
 EVERY_NAME = (*sequences.tables(), *sequences.samples_relations(), *FIGURES)
-LARGEST = 2**30 - 1
-ODD_NAME = 'it\'s the "best"\\n `brand`'
-
-
-def ties():
-    """Three users whose events tie in time, across two files, and whose lines go back and forth."""
-    return {
-        "user_id": [1, 1, 1, 1, 2, 2, 2, 3, 3, 1, 2, 3],
-        "item_id": [5, 4, 3, 2, 5, 1, 9, 7, 7, 5, 8, 6],
-        "time": [7, 7, 7, 7, 7, 7, 3, 0, 0, 7, 7, 7],
-        "file": ["b.csv"] * 6 + ["a.csv"] * 6,
-        "line": [5, 4, 3, 2, 6, 7, 9, 8, 7, 5, 4, 3],
-    }
-
-
-def heavy():
-    """One user with 60 events over 23 items, one with a single event, a few in between."""
-    users = [1] * 60 + [2] + [3] * 2 + [4] * 4
-    return {
-        "user_id": users,
-        "item_id": [(7 * place) % 23 for place in range(60)] + [99, 1, 50, 0, 99, 50, 0],
-        "time": [place // 3 for place in range(len(users))],
-        "cate_id": [(7 * place) % 23 % 4 for place in range(60)] + [9, 1, 2, 0, 9, 2, 0],
-    }
-
-
-def tiny():
-    """Three items: user 1 has all, user 2 all but one, user 3 one; 1 and 2 share a cate."""
-    return {
-        "user_id": [1, 1, 1, 1, 2, 2, 2, 3, 3, 3],
-        "item_id": [1, 2, 3, 1, 1, 2, 1, 3, 3, 3],
-        "time": [1, 2, 3, 4, 1, 2, 3, 1, 2, 3],
-        "cate_id": [1, 1, 2, 1, 1, 1, 1, 2, 2, 2],
-    }
-
-
-def alone():
-    """One user, one item, one event."""
-    return {"user_id": [1], "item_id": [1], "time": [0]}
-
-
-def repeated():
-    """One user who interacts with the one item three times: nothing can be drawn."""
-    return {"user_id": [1, 1, 1], "item_id": [1, 1, 1], "time": [5, 5, 5]}
-
-
-def disagreeing():
-    """Attributes on which interactions disagree, tie, or say nothing, text and numbers."""
-    return {
-        "user_id": [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4],
-        "item_id": [1, 2, 3, 1, 2, 4, 1, 3, 4, 5, 6],
-        "time": list(range(11)),
-        "cate_id": [7, 5, None, 7, 10, None, 5, None, 9, 9, 10],
-        ODD_NAME: ["b", "a", None, "a", "a", "Z", None, None, "ä", "z", "b"],
-        "age": ["old", "young", None, None, None, None, "young", "old", "", "", "old"],
-        "zip": [10, 9, 10, 9, None, 9, None, None, None, None, -1],
-    }
-
-
-def texts():
-    """Ids that other collations put in another order: case, accents, blanks, UTF-16 surrogates."""
-    users = ["a", "A", "a ", "10", "9", "ä", "é", "\ufffd", "\U0001f600", ""]
-    return {
-        "user_id": [user for user in users for _ in range(3)],
-        "item_id": [users[(7 * place) % 10] for place in range(30)],
-        "time": [(5 * place) % 11 for place in range(30)],
-    }
-
-
-def extreme():
-    """The largest ids and times there are."""
-    return {
-        "user_id": [2**63 - 1, 2**63 - 2, 2**63 - 1, -(2**63) + 1, 2**63 - 1, 2**63 - 2],
-        "item_id": [2**63 - 1, 2**63 - 1, 2**53 + 1, 2**53, 0, 2**53],
-        "time": [2**62, 2**62, 2**62 + 1, 0, 2**63 - 1, 2**63 - 1],
-    }
-
-
-def fractions():
-    """Times within a second, out of order, tied, and one of them the last that 64 bits hold."""
-    times = ["5.5", "5.25", "5.75", "5.5", "6", "5.000001", "999999999999.999999", "4"]
-    return {
-        "user_id": [1, 1, 1, 1, 1, 2, 2, 2],
-        "item_id": [1, 2, 3, 4, 5, 1, 2, 6],
-        "time": [Decimal(time) for time in times],
-        "cate_id": [1, 1, 2, 2, 3, 1, 1, 3],
-    }
-
-
-def impressions():
-    """A labelled log: negatives before, between, tied with and after the positives."""
-    return {
-        "user_id": [1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3],
-        "item_id": [1, 2, 3, 4, 5, 6, 3, 1, 2, 6, 4, 4],
-        "time": [1, 2, 3, 3, 4, 9, 9, 5, 5, 5, 1, 2],
-        "cate_id": [1, 1, 2, 2, 3, None, 2, 1, 1, 3, 2, 2],
-        "label": [0, 1, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0],
-    }
-
-
-def lists():
-    """A labelled log of lists shown at once: several positives a moment, none, one user's only."""
-    return {
-        "user_id": [1] * 9 + [2] * 3 + [3] * 5 + [4] * 3,
-        "item_id": [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 3, 5, 2, 4, 6, 8, 1, 7, 7, 2],
-        "time": [9, 9, 7, 7, 7, 3, 3, 8, 5, 4, 4, 4, 1, 1, 2, 3, 3, 6, 7, 7],
-        "cate_id": [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 3, 2, 2, 1, 3, 2, 1, 1, 1, 2],
-        "label": [1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0],
-    }
-
-
-def numbers():
-    """Numbers on which interactions disagree, tie, or say nothing; -0 has become 0 at ingest."""
-    return {
-        "user_id": [1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4],
-        "item_id": [1, 2, 3, 1, 2, 4, 1, 3, 4, 5, 6, 1],
-        "time": list(range(12)),
-        "cate_id": [7, 5, None, 7, 10, None, 7, 5, None, 9, 9, 7],
-        "price": [0.1, 5.5, None, 0.1, 7.25, None, 1e-300, -2.0, None, 3.4e38, 0.0, 1e-300],
-        "height": [1.8, 1.8, None, 1.7, None, None, None, 1.6, 1.5, 1.5, 1.6, 0.0],
-        "hour": [0.0, 1.5, None, 3.0, 4.25, None, 6.0, -7.0, 8.0, 9.0, 1e-7, 11.0],
-    }
-
-
-def labelled_numbers():
-    """The same with labels: every impression has a context of its own."""
-    return {**numbers(), "label": [1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1]}
-
-
-CASES = {
-    "ties": (ties, {"negatives_per_positive": 3}),
-    "heavy, uniform": (heavy, {"negatives_per_positive": 3, "max_history": 50}),
-    "heavy, popularity, last event only": (
-        heavy,
-        {"negative_sampling": "popularity", "negatives_per_positive": 3, "max_history": 1},
-    ),
-    "heavy, same category, temporal": (
-        heavy,
-        {
-            "negative_sampling": "same_category",
-            "max_history": 3,
-            "split": "temporal",
-            "min_interactions": 2,
-        },
-    ),
-    "tiny, uniform": (tiny, {"negatives_per_positive": 3}),
-    "tiny, popularity": (tiny, {"negatives_per_positive": 3, "negative_sampling": "popularity"}),
-    "tiny, same category": (
-        tiny,
-        {"negatives_per_positive": 3, "negative_sampling": "same_category", "max_history": 3},
-    ),
-    "alone": (alone, {}),
-    "repeated, popularity": (repeated, {"negative_sampling": "popularity"}),
-    "disagreeing": (disagreeing, {"negatives_per_positive": 0, "max_history": 1}),
-    "disagreeing, same category": (
-        disagreeing,
-        {"negative_sampling": "same_category", "min_interactions": 2, "sampling_seed": LARGEST},
-    ),
-    "texts, temporal at given times": (
-        texts,
-        {"split": "temporal", "val_from": 5, "test_from": 8, "max_history": 3},
-    ),
-    "fractions": (fractions, {}),
-    "fractions, popularity, temporal": (
-        fractions,
-        {
-            "negative_sampling": "popularity",
-            "split": "temporal",
-            "val_from": 5.25,
-            "test_from": 5.5,
-        },
-    ),
-    "fractions, same category, temporal at quantiles": (
-        fractions,
-        {"negative_sampling": "same_category", "split": "temporal"},
-    ),
-    "extreme": (extreme, {"sampling_seed": 0}),
-    "numbers": (numbers, {"negatives_per_positive": 2}),
-    "numbers of impressions": (labelled_numbers, {"max_history": 2}),
-    "impressions": (impressions, {"max_history": 1}),
-    "lists": (lists, {}),
-    "lists, temporal": (lists, {"split": "temporal", "max_history": 2, "min_interactions": 1}),
-    "impressions, temporal": (
-        impressions,
-        {"max_history": 3, "split": "temporal", "min_interactions": 1},
-    ),
-}
-USER_ATTRIBUTES = ("age", "zip")
-DENSE = {
-    "item_dense_cols": ("price",),
-    "user_dense_cols": ("height",),
-    "context_dense_cols": ("hour",),
-}
-
-
-def create_interactions(con, columns):
-    """Write a log's columns as the table interactions; without file and line, lines count up."""
-    n_rows = len(columns["user_id"])
-    columns = {"file": ["a.csv"] * n_rows, "line": list(range(2, n_rows + 2)), **columns}
-    known = {str: "varchar", Decimal: "decimal(18, 6)", float: "double"}
-    kinds = {
-        name: next((known[type(value)] for value in values if type(value) in known), "bigint")
-        for name, values in columns.items()
-    }
-    definitions = ", ".join(f"{sql_files.quote(name)} {kind}" for name, kind in kinds.items())
-    con.execute(f"create table interactions ({definitions})")
-    marks = ", ".join("?" for _ in columns)
-    con.executemany(
-        f"insert into interactions values ({marks})",
-        [list(row) for row in zip(*columns.values(), strict=True)],
-    )
-
-
-def source_of(columns):
-    known = {"user_id", "item_id", "time", "label", "file", "line", *sum(DENSE.values(), ())}
-    attributes = [name for name in columns if name not in known]
-    return SourceConfig(
-        path="",
-        item_attribute_cols=tuple(n for n in attributes if n not in USER_ATTRIBUTES),
-        user_attribute_cols=tuple(n for n in attributes if n in USER_ATTRIBUTES),
-        **{option: names for option, names in DENSE.items() if names[0] in columns},
-    )
-
-
-def columns_of(con, table):
-    # Names, not types: Spark numbers rows in 32 bits, DuckDB in 64.
-    return [row[0] for row in con.execute(f"describe {table}").fetchall()]
-
-
-def rows_of(con, table):
-    # Tables and views promise no order, and rows of several negatives may be equal.
-    return sorted(con.execute(f"from {table}").fetchall(), key=repr)
 
 
 def variant_of(name, context):
     return sequences.negatives_variant(context) if name == "negatives" else None
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_table_has_the_same_rows_and_version_on_both_engines(spark, ours, theirs, case):
-    log, choices = CASES[case]
-    create_interactions(ours, log())
-    source, config = source_of(log()), SequenceConfig(**choices)
-    # Half of the rows are an earlier load, whose ids keep their indices.
-    ours.execute("create table whole as from interactions")
+def assert_every_table_is_equal(spark, ours, theirs, source, config):
+    """Build all of the table ``interactions`` of ``ours`` on both, and compare.
+
+    Half of the rows are an earlier load, whose ids keep their indices.
+    """
+    ours.execute("create or replace table whole as from interactions")
     ours.execute("delete from interactions where line % 2 = 0")
+    known_ids.forget(ours)
     sequences.build_table(ours, "known_ids", source, config)
-    ours.execute("create table kept_ids as select vocabulary, value, idx, load from known_ids")
+    ours.execute(
+        "create or replace table kept_ids as select vocabulary, value, idx, load from known_ids"
+    )
     ours.execute("create or replace table interactions as from whole")
     sequences.build(ours, source, config, in_ids=True, grows=True)
     context = sequences.template_context(ours, source, config)
-    variables = {**context.variables(), "millionths": 800_000, known_ids.LOAD: 2}
+    [[load]] = ours.execute("select max(load) from known_ids").fetchall()
+    variables = {**context.variables(), "millionths": 800_000, known_ids.LOAD: load}
     for figure in FIGURES:
         store.create_table(ours, figure, **variables)
 
@@ -273,17 +44,31 @@ def test_every_table_has_the_same_rows_and_version_on_both_engines(spark, ours, 
         tables.load(spark, ours, table)
     for name in EVERY_NAME:
         tables.build(spark, theirs, name, variant_of(name, context), variables)
-
     for name in EVERY_NAME:
-        assert columns_of(theirs, name) == columns_of(ours, name), name
-        assert rows_of(theirs, name) == rows_of(ours, name), name
-        ours_version = store.content_version(ours, name)
-        assert store.content_version(theirs, name) == ours_version, name
+        tables.assert_equal(theirs, ours, name)
+
+
+@pytest.mark.parametrize("case", logs.CASES)
+def test_every_table_has_the_same_rows_and_version(spark, ours, theirs, case):
+    log, choices = logs.CASES[case]
+    logs.create_interactions(ours, log())
+    source, config = logs.source_of(log()), SequenceConfig(**choices)
+    assert_every_table_is_equal(spark, ours, theirs, source, config)
+
+
+# Three logs take as long as fifty where DuckDB alone is asked.
+@settings(max_examples=max(3, settings().max_examples // 100))
+@given(log=st.one_of(random_logs.logs(), random_logs.lists_shown_at_once()))
+def test_every_table_of_a_random_log_has_the_same_rows_and_version(spark, log):
+    rows, source, config = log
+    with store.connect(":memory:", threads=1) as ours, store.connect(":memory:") as theirs:
+        random_logs.create_interactions(ours, rows, list(rows[0]))
+        assert_every_table_is_equal(spark, ours, theirs, source, config)
 
 
 def test_the_cases_leave_no_file_out():
     seen = set(EVERY_NAME) - {"negatives"}
-    for log, choices in CASES.values():
+    for log, choices in logs.CASES.values():
         labelled, sampling = "label" in log(), choices.get("negative_sampling", "uniform")
         context = contexts.context(labelled=labelled, negative_sampling=sampling)
         seen.add(f"negatives.{variant_of('negatives', context)}")
@@ -292,10 +77,11 @@ def test_the_cases_leave_no_file_out():
 
 @pytest.mark.parametrize("variant", ["uniform", "popularity", "same_category"])
 def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
-    # All inputs of the hash at their limit: an overflow would be an error on both engines.
+    # All inputs of the hash at their limit: an overflow would be an error on DuckDB and Spark.
+    largest = logs.LARGEST
     ours.execute(
         "create table events as "
-        f"select {LARGEST} - range % 2 as user_idx, {LARGEST} - range // 2 as position, "
+        f"select {largest} - range % 2 as user_idx, {largest} - range // 2 as position, "
         "range % 5 + 1 as item_idx, range % 5 // 3 + 1 as cate_idx, range as time from range(4000)"
     )
     ours.execute(
@@ -308,7 +94,7 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
     )
     source = SourceConfig(path="")
     ours.execute("create table interactions as select 1 as cate_id where false")
-    config = SequenceConfig(sampling_seed=LARGEST, negatives_per_positive=3)
+    config = SequenceConfig(sampling_seed=largest, negatives_per_positive=3)
     context = sequences.template_context(ours, source, config, for_table="negatives")
     variables = context.variables()
     store.create_table(ours, "negatives", variant=variant, **variables)
@@ -318,23 +104,26 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
     tables.build(spark, theirs, "negatives", variant, variables)
 
     assert ours.execute("select count(*) from negatives").fetchall() == [(12_000,)]
-    assert rows_of(theirs, "negatives") == rows_of(ours, "negatives")
+    tables.assert_equal(theirs, ours, "negatives")
 
 
-@pytest.mark.parametrize(("before", "now"), [(tiny, heavy), (texts, fractions), (heavy, heavy)])
-def test_drift_of_a_log_is_the_same_on_both_engines(spark, ours, theirs, before, now):
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [(logs.tiny, logs.heavy), (logs.texts, logs.fractions), (logs.heavy, logs.heavy)],
+)
+def test_drift_of_a_log_is_the_same(spark, ours, theirs, before, now):
     def variables(columns):
-        source = source_of(columns)
+        source = logs.source_of(columns)
         return sequences.template_context(
             ours, source, SequenceConfig(), for_table="drift"
         ).variables()
 
-    create_interactions(ours, before())
+    logs.create_interactions(ours, before())
     store.create_table(ours, "log_profile", **variables(before()))
     ours.execute("create table kept_profile as from log_profile")
     store.create_table(ours, "previous_log_profile")
     ours.execute("drop table interactions")
-    create_interactions(ours, now())
+    logs.create_interactions(ours, now())
     tables.load(spark, ours, "interactions")
     tables.load(spark, ours, "kept_profile")
     files = ("log_profile", "previous_log_profile", "drift")
@@ -342,5 +131,4 @@ def test_drift_of_a_log_is_the_same_on_both_engines(spark, ours, theirs, before,
         store.create_table(ours, name, **variables(now()))
         tables.build(spark, theirs, name, None, variables(now()))
     for name in files:
-        assert columns_of(theirs, name) == columns_of(ours, name), name
-        assert rows_of(theirs, name) == rows_of(ours, name), name
+        tables.assert_equal(theirs, ours, name)
