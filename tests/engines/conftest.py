@@ -4,6 +4,8 @@ import pytest
 
 from din_core import store
 from din_core.engines import sessions
+from din_core.engines.parquet_tables import ParquetRoot
+from din_core.engines.spark import SparkEngine
 
 #: Names of engines for ``--engine``; anything else is a Spark Connect address.
 REMOTES = {"sail": None, "spark": "local[2]"}
@@ -20,6 +22,16 @@ def spark(request):
     with sessions.session(REMOTES.get(engine, engine)) as session:
         session.conf.set("spark.sql.shuffle.partitions", "2")
         yield session
+
+
+@pytest.fixture
+def root(tmp_path):
+    return ParquetRoot(str(tmp_path), buckets=2)
+
+
+@pytest.fixture
+def engine(spark, root):
+    return SparkEngine(spark, root)
 
 
 @pytest.fixture

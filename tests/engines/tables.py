@@ -1,50 +1,45 @@
-"""Tables on an engine beside DuckDB: hand rows over, build, copy them back, compare."""
-
-from pyspark.sql.pandas.types import from_arrow_schema
+"""Tables on an engine beside DuckDB: make them, ask for them, compare."""
 
 from din_core import store
-from din_core.engines import translation
+from din_core.tables import sequences
+from din_core.tables.lineage import lineage
 
 
-def load(spark, con, table):
-    """Hand a table of DuckDB to the engine, over two partitions in an order of no meaning."""
-    rows = con.sql(f"from {table}").to_arrow_table()
-    # Without rows pyspark wants to be told the types.
-    schema = None if rows.num_rows else from_arrow_schema(rows.schema)
-    spark.createDataFrame(rows, schema).repartition(2).createOrReplaceTempView(table)
+def build(con, engine, source, config):
+    """Make all tables of sql/sequences of ``interactions``, asset by asset, as a run does."""
+    for name in (*sequences.tables(), "samples"):
+        with engine.transaction(), store.transaction(con):
+            sequences.build_table(con, name, source, config, engine)
 
 
-def build(spark, con, name, variant, variables):
-    """Build a table on the engine, for the next ones to read, and copy it to a DuckDB of its own.
+def asked(con, engine, name):
+    """What the engine itself says of a relation, its columns and its rows."""
+    columns, rows = engine.query(con, f"select * from {name}")
+    return list(columns), sorted((tuple(map(_plain, row)) for row in rows), key=repr)
 
-    Args:
-        spark: The session, with the tables before it as views.
-        con: The connection that receives the rows.
-        name: A file of ``sql/``.
-        variant: Its variant, or None.
-        variables: Of a :class:`din_core.tables.template_context.TemplateContext`.
+
+def _plain(value):
+    return list(value) if isinstance(value, list | tuple) else value
+
+
+def answered(con, name):
+    """The same of DuckDB."""
+    rows = con.execute(f"from {name}").fetchall()
+    return [*store.column_types(con, name)], sorted(rows, key=repr)
+
+
+def assert_equal(theirs, ours, name):
+    """The same columns, the same rows, the same data version.
+
+    Types may differ: Spark numbers rows in 32 bits, DuckDB in 64.
     """
-    frame = spark.sql(translation.render(name, variant=variant, **variables))
-    rows = frame.toArrow()
-    if rows.num_rows:
-        # The next table reads these rows instead of computing them again.
-        frame = spark.createDataFrame(rows).repartition(2)
-    frame.createOrReplaceTempView(name)
-    con.execute(f"create or replace table {name} as from rows")
+    assert answered(theirs, name) == answered(ours, name), name
+    assert store.content_version(theirs, name) == store.content_version(ours, name), name
 
 
-def columns_of(con, table):
-    """Names, not types: Spark numbers rows in 32 bits, DuckDB in 64."""
-    return [row[0] for row in con.execute(f"describe {table}").fetchall()]
-
-
-def rows_of(con, table):
-    """Rows in an order of their own: tables promise none, and several may be equal."""
-    return sorted(con.execute(f"from {table}").fetchall(), key=repr)
-
-
-def assert_equal(theirs, ours, table):
-    """The same columns, the same rows, the same data version."""
-    assert columns_of(theirs, table) == columns_of(ours, table), table
-    assert rows_of(theirs, table) == rows_of(ours, table), table
-    assert store.content_version(theirs, table) == store.content_version(ours, table), table
+def assert_relations_equal(theirs, engine, ours):
+    """All of sql/sequences: the tables as Parquet, and what the engine makes of the views."""
+    for name in (*sequences.tables(), *sequences.samples_relations()):
+        assert_equal(theirs, ours, name)
+        if lineage().files[name].head.kind == "view":
+            assert asked(theirs, engine, name) == answered(ours, name), name

@@ -1,13 +1,19 @@
 """One SQL, several engines: every row of every table is the same on DuckDB and on the engine."""
 
+import contextlib
+import tempfile
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.engines.engine import DUCKDB
+from din_core.engines.parquet_tables import ParquetRoot
+from din_core.engines.spark import SparkEngine
 from din_core.store import sql_files
-from din_core.tables import known_ids, sequences
+from din_core.tables import sequences
 from tests import contexts, random_logs
 from tests.engines import logs, tables
 
@@ -16,54 +22,56 @@ FIGURES = ("ids_not_in_log", "users_left_out", "users_without_samples", "split_m
 EVERY_NAME = (*sequences.tables(), *sequences.samples_relations(), *FIGURES)
 
 
-def variant_of(name, context):
-    return sequences.negatives_variant(context) if name == "negatives" else None
-
-
-def assert_every_table_is_equal(spark, ours, theirs, source, config):
-    """Build all of the table ``interactions`` of ``ours`` on both, and compare.
+def assert_every_table_is_equal(spark, root, ours, theirs, source, config):
+    """Build all of the table ``interactions``, which both have, and compare.
 
     Half of the rows are an earlier load, whose ids keep their indices.
     """
-    ours.execute("create or replace table whole as from interactions")
-    ours.execute("delete from interactions where line % 2 = 0")
-    known_ids.forget(ours)
-    sequences.build_table(ours, "known_ids", source, config)
-    ours.execute(
-        "create or replace table kept_ids as select vocabulary, value, idx, load from known_ids"
-    )
-    ours.execute("create or replace table interactions as from whole")
-    sequences.build(ours, source, config, in_ids=True, grows=True)
-    context = sequences.template_context(ours, source, config)
-    [[load]] = ours.execute("select max(load) from known_ids").fetchall()
-    variables = {**context.variables(), "millionths": 800_000, known_ids.LOAD: load}
-    for figure in FIGURES:
-        store.create_table(ours, figure, **variables)
-
-    for table in ("interactions", "kept_ids"):
-        tables.load(spark, ours, table)
-    for name in EVERY_NAME:
-        tables.build(spark, theirs, name, variant_of(name, context), variables)
-    for name in EVERY_NAME:
-        tables.assert_equal(theirs, ours, name)
+    earlier, engine = SparkEngine(spark, root), SparkEngine(spark, root)
+    for con, first, second in ((ours, DUCKDB, DUCKDB), (theirs, earlier, engine)):
+        con.execute("create table whole as from interactions")
+        con.execute("delete from interactions where line % 2 = 0")
+        with first.transaction(), store.transaction(con):
+            sequences.build_table(con, "known_ids", source, config, first)
+        con.execute("create or replace table interactions as from whole")
+        tables.build(con, second, source, config)
+    tables.assert_relations_equal(theirs, engine, ours)
+    contexts_of_both = [
+        sequences.template_context(ours, source, config),
+        sequences.template_context(theirs, source, config, engine=engine),
+    ]
+    assert contexts_of_both[0] == contexts_of_both[1]
+    for name in ("known_ids", "users", "samples"):
+        of_duckdb, of_engine = (
+            sequences.figures(con, name, context, its)
+            for con, context, its in zip(
+                (ours, theirs), contexts_of_both, (DUCKDB, engine), strict=True
+            )
+        )
+        assert of_engine == of_duckdb
 
 
 @pytest.mark.parametrize("case", logs.CASES)
-def test_every_table_has_the_same_rows_and_version(spark, ours, theirs, case):
+def test_every_table_has_the_same_rows_and_version(spark, root, ours, theirs, case):
     log, choices = logs.CASES[case]
-    logs.create_interactions(ours, log())
+    for con in (ours, theirs):
+        logs.create_interactions(con, log())
     source, config = logs.source_of(log()), SequenceConfig(**choices)
-    assert_every_table_is_equal(spark, ours, theirs, source, config)
+    assert_every_table_is_equal(spark, root, ours, theirs, source, config)
 
 
-# Three logs take as long as fifty where DuckDB alone is asked.
-@settings(max_examples=max(3, settings().max_examples // 100))
+# Three logs take as long here as fifty that DuckDB alone is asked for, and so would a smaller one.
+@settings(max_examples=max(3, settings().max_examples // 100), phases=[Phase.generate])
 @given(log=st.one_of(random_logs.logs(), random_logs.lists_shown_at_once()))
 def test_every_table_of_a_random_log_has_the_same_rows_and_version(spark, log):
     rows, source, config = log
-    with store.connect(":memory:", threads=1) as ours, store.connect(":memory:") as theirs:
-        random_logs.create_interactions(ours, rows, list(rows[0]))
-        assert_every_table_is_equal(spark, ours, theirs, source, config)
+    with contextlib.ExitStack() as stack:
+        ours, theirs = (stack.enter_context(store.connect(":memory:", threads=1)) for _ in "ab")
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        for con in (ours, theirs):
+            random_logs.create_interactions(con, rows, list(rows[0]))
+        root = ParquetRoot(folder, buckets=2)
+        assert_every_table_is_equal(spark, root, ours, theirs, source, config)
 
 
 def test_the_cases_leave_no_file_out():
@@ -71,38 +79,34 @@ def test_the_cases_leave_no_file_out():
     for log, choices in logs.CASES.values():
         labelled, sampling = "label" in log(), choices.get("negative_sampling", "uniform")
         context = contexts.context(labelled=labelled, negative_sampling=sampling)
-        seen.add(f"negatives.{variant_of('negatives', context)}")
+        seen.add(f"negatives.{sequences.negatives_variant(context)}")
     assert {path.stem for path in (sql_files.SQL_ROOT / "sequences").glob("*.sql")} == seen
 
 
 @pytest.mark.parametrize("variant", ["uniform", "popularity", "same_category"])
-def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
+def test_the_draw_stays_below_the_largest_bigint(engine, ours, theirs, variant):
     # All inputs of the hash at their limit: an overflow would be an error on DuckDB and Spark.
     largest = logs.LARGEST
-    ours.execute(
-        "create table events as "
-        f"select {largest} - range % 2 as user_idx, {largest} - range // 2 as position, "
-        "range % 5 + 1 as item_idx, range % 5 // 3 + 1 as cate_idx, range as time from range(4000)"
-    )
-    ours.execute(
-        "create table items as select range + 1 as item_idx, range % 5 // 3 + 1 as cate_idx "
-        "from range(100)"
-    )
-    ours.execute(
-        "create table user_sequences as "
-        "select user_idx, list(item_idx) as items from events group by user_idx"
-    )
     source = SourceConfig(path="")
-    ours.execute("create table interactions as select 1 as cate_id where false")
     config = SequenceConfig(sampling_seed=largest, negatives_per_positive=3)
-    context = sequences.template_context(ours, source, config, for_table="negatives")
-    variables = context.variables()
-    store.create_table(ours, "negatives", variant=variant, **variables)
-
-    for table in ("events", "user_sequences", "items"):
-        tables.load(spark, ours, table)
-    tables.build(spark, theirs, "negatives", variant, variables)
-
+    for con, its in ((ours, DUCKDB), (theirs, engine)):
+        con.execute(
+            f"""
+            create table events as
+            select
+                {largest} - range % 2 as user_idx, {largest} - range // 2 as position,
+                range % 5 + 1 as item_idx, range % 5 // 3 + 1 as cate_idx, range as time
+            from range(4000);
+            create table items as
+            select range + 1 as item_idx, range % 5 // 3 + 1 as cate_idx from range(100);
+            create table user_sequences as
+            select user_idx, list(item_idx) as items from events group by user_idx;
+            create table interactions as select 1 as cate_id where false
+            """
+        )
+        context = sequences.template_context(con, source, config, for_table="negatives")
+        with its.transaction(), store.transaction(con):
+            its.create_table(con, "negatives", variant=variant, **context.variables())
     assert ours.execute("select count(*) from negatives").fetchall() == [(12_000,)]
     tables.assert_equal(theirs, ours, "negatives")
 
@@ -111,24 +115,24 @@ def test_the_draw_stays_below_the_largest_bigint(spark, ours, theirs, variant):
     ("before", "now"),
     [(logs.tiny, logs.heavy), (logs.texts, logs.fractions), (logs.heavy, logs.heavy)],
 )
-def test_drift_of_a_log_is_the_same(spark, ours, theirs, before, now):
-    def variables(columns):
-        source = logs.source_of(columns)
-        return sequences.template_context(
-            ours, source, SequenceConfig(), for_table="drift"
-        ).variables()
-
-    logs.create_interactions(ours, before())
-    store.create_table(ours, "log_profile", **variables(before()))
-    ours.execute("create table kept_profile as from log_profile")
-    store.create_table(ours, "previous_log_profile")
-    ours.execute("drop table interactions")
-    logs.create_interactions(ours, now())
-    tables.load(spark, ours, "interactions")
-    tables.load(spark, ours, "kept_profile")
-    files = ("log_profile", "previous_log_profile", "drift")
-    for name in files:
-        store.create_table(ours, name, **variables(now()))
-        tables.build(spark, theirs, name, None, variables(now()))
+def test_drift_of_a_log_is_the_same(spark, root, ours, theirs, before, now):
+    files = ("previous_log_profile", "log_profile", "drift")
+    for con, its in ((ours, lambda: DUCKDB), (theirs, lambda: SparkEngine(spark, root))):
+        for log, profile in ((before, "nothing"), (now, "log_profile")):
+            con.execute("drop table if exists interactions")
+            logs.create_interactions(con, log())
+            source = logs.source_of(log())
+            context = sequences.template_context(
+                con, source, SequenceConfig(), for_table="drift"
+            ).variables()
+            con.execute(
+                "create table if not exists nothing "
+                "(measure text, about text, bucket text, n bigint)"
+            )
+            con.execute(f"create or replace table kept_profile as from {profile}")
+            engine = its()
+            for name in files:
+                with engine.transaction(), store.transaction(con):
+                    engine.create_table(con, name, **context)
     for name in files:
         tables.assert_equal(theirs, ours, name)
