@@ -4,9 +4,10 @@
 -- In a labelled log last_moment and moment_before_last are the latest two times at which the user
 -- was shown anything, taken or not: test and val begin there (leave-one-out). The second is NULL
 -- where all rows share one time.
--- The window gathers a user's events as they come and sorts them once, by position, which is the
--- first field; a list with an order of its own would sort for each column.
+-- A user's events are gathered as they come and sorted once, by position, which is the first field;
+-- a list with an order of its own would sort for each column.
 -- sqlfluff:exclude_rules:LT02,RF04,ST06
+{% from "macros/gathered.jinja" import one_row_per_user, over_user with context %}
 with
 
 gathered_events as (
@@ -21,11 +22,10 @@ gathered_events as (
 {%- endfor %}
 
                 )
-            ) over whole
+            ){{ over_user() }}
         ) as sequence
     from events
-    window whole as (partition by user_idx)
-    qualify position = 1
+    {{ one_row_per_user() }}
 ),
 
 {% if labelled %}
