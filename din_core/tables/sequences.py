@@ -23,7 +23,7 @@ from din_core.config import (
     validate,
 )
 from din_core.engines.engine import DUCKDB, Engine
-from din_core.tables import known_ids, split_moments, unused_options
+from din_core.tables import heavy_users, known_ids, split_moments, unused_options
 from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.column_names import refuse_clashing_names
 from din_core.tables.lineage import Head, head_of, lineage
@@ -252,6 +252,7 @@ def build_table(
 
     Raises:
         OptionsError: As :func:`template_context`, or sampling is asked for in a labelled log.
+        EngineError: A user has more events than the engine takes.
     """
     relations = samples_relations() if name == "samples" else (name,)
     return _build(con, name, relations, source, sequences, engine)
@@ -293,6 +294,8 @@ def _build(
             variables: dict[str, Any] = {**context.variables(), **beside}
             engine.create_table(con, asset, **variables)
         return context
+    if asset == "user_sequences":
+        heavy_users.refuse(con, engine)
     files = lineage().files
     for name in relations:
         variant = negatives_variant(context) if name == "negatives" else None

@@ -17,8 +17,10 @@ from din_core.tables import sequences
 from tests import contexts, random_logs
 from tests.engines import logs, tables
 
-# Figures beside the tables: files of sql/sequences that give one row.
-FIGURES = ("ids_not_in_log", "users_left_out", "users_without_samples", "split_moment")
+# Beside the tables: files of sql/sequences that give one row, and decide or report.
+FIGURES = (
+    "ids_not_in_log", "users_left_out", "users_without_samples", "split_moment", "heaviest_user"
+)  # fmt: skip
 EVERY_NAME = (*sequences.tables(), *sequences.samples_relations(), *FIGURES)
 
 

@@ -1,0 +1,66 @@
+"""One user with most of the events: in linear time up to a limit, and a sentence beyond it."""
+
+import pytest
+
+from din_core import store
+from din_core.config import SequenceConfig, SourceConfig
+from din_core.engines.errors import EngineError
+from din_core.tables import heavy_users, sequences
+from tests.engines import tables
+
+SOURCE = SourceConfig(path="", item_attribute_cols=())
+
+
+def create_interactions(con, events_by_user):
+    """Users with so many events each, over thirteen items."""
+    con.execute(
+        "create table interactions as select user_id, range % 13 as item_id, range as time, "
+        "'a.csv' as file, range + 2 as line from ("
+        f"values {', '.join(map(str, events_by_user.items()))}) as listed (user_id, n), range(n)"
+    )
+
+
+def test_a_user_with_more_events_than_a_row_takes_is_named(engine, theirs, monkeypatch):
+    monkeypatch.setattr(heavy_users, "MOST_EVENTS", 20)
+    create_interactions(theirs, {"reader": 20, "a bot": 21, "other": 3})
+    refusal = (
+        r"^user 'a bot' has 21 events, and on Spark .* takes 20; leave the user's rows out of "
+        r"the log .* DIN_ENGINE=duckdb"
+    )
+    with pytest.raises(EngineError, match=refusal):
+        tables.build(theirs, engine, SOURCE, SequenceConfig())
+    # What came before it is there, and what did not come about is not.
+    assert store.row_count(theirs, "events") == 44
+    assert "user_sequences" not in store.relations(theirs)
+
+
+def test_a_user_with_as_many_as_that_is_not(engine, theirs, monkeypatch):
+    monkeypatch.setattr(heavy_users, "MOST_EVENTS", 20)
+    create_interactions(theirs, {"reader": 20, "other": 3})
+    tables.build(theirs, engine, SOURCE, SequenceConfig())
+    [row] = theirs.execute(
+        "select array_length(items) from user_sequences order by 1 desc limit 1"
+    ).fetchall()
+    assert row == (20,)
+
+
+def test_duckdb_has_no_such_limit(ours, monkeypatch):
+    monkeypatch.setattr(heavy_users, "MOST_EVENTS", 20)
+    create_interactions(ours, {"reader": 21})
+    assert sequences.build(ours, SOURCE, SequenceConfig())["user_sequences"] == 1
+
+
+def test_memory_grows_with_the_events_of_a_user_and_not_with_their_square(engine, ours, theirs):
+    # Beside each of the user's rows, the list of all of them would take 30 GB.
+    events = {"bot": 60_000, "other": 3}
+    for con in (ours, theirs):
+        create_interactions(con, events)
+    config = SequenceConfig(negatives_per_positive=0)
+    sequences.build(ours, SOURCE, config)
+    for name in ("known_ids", "attributes", "items", "users", "events", "user_sequences"):
+        with engine.transaction(), store.transaction(theirs):
+            sequences.build_table(theirs, name, SOURCE, config, engine)
+    assert (
+        theirs.execute("from user_sequences order by 1").fetchall()
+        == ours.execute("from user_sequences order by 1").fetchall()
+    )
