@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.busy_cases import BUSY
 from benchmarks.cases import DEFAULT, EVERY, SCALE, STEPS, Settings, run_case
+from benchmarks.engine_cases import ENGINES
 from benchmarks.gpu_cases import GPU
 from benchmarks.growth_cases import GROWTH
 from benchmarks.page import render
@@ -29,7 +30,8 @@ _GROUPS = {
     "busy": BUSY,
     "serving": SERVING,
     "gpu": GPU,
-    "all": tuple(case for case in EVERY if case not in (*GPU, *QUALITY, *GROWTH)),
+    "engines": ENGINES,
+    "all": tuple(case for case in EVERY if case not in (*GPU, *QUALITY, *GROWTH, *ENGINES)),
 }
 
 

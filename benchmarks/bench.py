@@ -12,6 +12,8 @@ from typing import Any
 from benchmarks.processes import Run, run_side
 
 Tell = Callable[[str], None]
+# Sides that write where they are told.
+_WITH_A_FOLDER = ("ours_sequences", "engine_tables")
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Bench:
                 if runs[name] and runs[name][-1].outcome != "ok":
                     continue
                 fresh = Path(tempfile.mkdtemp(dir=self.folder))
-                needed = {"folder": str(fresh)} if side == "ours_sequences" else {}
+                needed = {"folder": str(fresh)} if side in _WITH_A_FOLDER else {}
                 run = self._run(side, {**options, **needed})
                 shutil.rmtree(fresh)
                 runs[name].append(run)

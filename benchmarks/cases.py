@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks import (
     busy_cases,
+    engine_cases,
     gpu_cases,
     growth_cases,
     language_cases,
@@ -23,6 +24,7 @@ from benchmarks import (
 )
 from benchmarks.bench import FEW, GROCERY, QUICK, Bench, Settings, Tell
 from benchmarks.busy_cases import BUSY
+from benchmarks.engine_cases import ENGINES
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
 from benchmarks.gpu_cases import GPU
 from benchmarks.growth_cases import GROWTH
@@ -46,6 +48,7 @@ EVERY = (
     *GPU,
     *QUALITY,
     *GROWTH,
+    *ENGINES,
 )
 DEFAULT = (*SEQUENCES, *TRAINING, *SERVING)
 
@@ -85,6 +88,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return bench.quality()
         if case in GROWTH:
             return [bench.growth()]
+        if case in ENGINES:
+            return [bench.engines(case)]
         return bench.training(case)
 
 
@@ -229,6 +234,13 @@ class _Cases(Bench):
         log, shape = self._log("sequences_grocery")
         sides = growth_cases.sides_of(str(log), quick=self.settings.quick)
         return growth_cases.entry_of(shape, self._alternate(sides, default_repeats=1))
+
+    def engines(self, case: str) -> Entry:
+        """The tables by each engine, on one core and on all that there may be."""
+        quick = self.settings.quick
+        sides = engine_cases.sides_of(case, self.settings.threads, quick=quick)
+        runs = self._alternate(sides, default_repeats=1)
+        return engine_cases.entry_of(case, runs, quick=quick)
 
     def training(self, case: str) -> list[Entry]:
         """Training steps, ours in both precisions where the processor has them, and theirs."""

@@ -71,3 +71,10 @@ ABOUT_GROWTH = (
     "are those whose event came on that day. CPU is processor time of the training alone, over all "
     "threads. The warm chain began with the cold model of the day before the first."
 )
+ABOUT_ENGINES = (
+    "All tables of the log by one engine, and the checks that would stop them (`checks`). The log "
+    "itself, the engine's start and the hand-over of the log as Parquet come before. Peak and CPU "
+    "are those of the process and all that it started, so of Spark the JVM's as well; cores are "
+    "those that they were held to. Users are a hundredth of the rows, items a 25th, or twice the "
+    "rows where one user has most events, so that there is something left to draw."
+)
