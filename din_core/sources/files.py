@@ -197,6 +197,10 @@ class HashedStream:
         self.sha256.update(content)
         return content
 
+    def skip_to(self, place: int) -> None:
+        """Go on at a byte of plain text; ``sha256`` is then not that of the whole text."""
+        self._stream.seek(place)
+
     def position(self) -> int:
         """Return how many bytes of the file on disk have been read."""
         return int(self._raw.tell())
