@@ -12,12 +12,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 
 from din_core.config import SourceConfig, validate
 from din_core.engines.engine import DUCKDB, Engine
-from din_core.engines.spark import SparkEngine
 from din_core.sources import remarks, staged_parquet
 from din_core.sources.accounts import (
     IngestReport,
@@ -36,6 +36,9 @@ from din_core.sources.reserved_names import is_reserved
 from din_core.sources.staged_source import Progress, StagedSource
 from din_core.sources.staged_tables import StagedTables
 from din_core.store import sql_files
+
+if TYPE_CHECKING:
+    from din_core.engines.spark import SparkEngine
 
 _log = logging.getLogger(__name__)
 _SHOWN_LABELS = 6
@@ -185,8 +188,9 @@ def ingest(
         EngineError: What a cluster needs is not there.
     """
     layout = _layout(source)
-    if isinstance(engine, SparkEngine):
-        with staged_parquet.staged(engine, con, layout, on_progress) as rows:
+    if engine is not DUCKDB:
+        cluster = cast("SparkEngine", engine)
+        with staged_parquet.staged(cluster, con, layout, on_progress) as rows:
             return _make_tables(source, layout, rows)
     rows = StagedTables(con, layout, on_progress)
     report = _make_tables(source, layout, rows)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from din_core.engines.spark import SparkEngine
 from din_core.sources import parts as parts_of
 from din_core.sources.doubts import Doubts
 from din_core.sources.errors import SourceError
@@ -34,6 +33,8 @@ from din_core.sources.staged_source import Progress, Staged, StagedSource
 if TYPE_CHECKING:
     import duckdb
     from pyspark.sql import DataFrame
+
+    from din_core.engines.spark import SparkEngine
 
 _ROWS, _REJECTED = "source_rows", "source_rejected"
 _MOST_TASKS = 4096

@@ -48,7 +48,7 @@ _STAGED = (
 )  # fmt: skip
 
 
-#: What is handed to one kind of file alone: to `split_moment`, `known_ids`, `source_labels`, checks.
+#: What one kind of file alone takes: `split_moment`, `known_ids`, `source_labels`, the checks.
 #: What a file reads does not hang on these numbers.
 HANDED_TO_ONE: Mapping[str, Any] = {
     "millionths": 800_000,
