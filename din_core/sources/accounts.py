@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import itemgetter
-from pathlib import Path
 
 from din_core.escaping import printable
 from din_core.sources.codings import Summary
+from din_core.sources.places import Place
 from din_core.sources.rendering import IngestContext
 from din_core.sources.staged_source import StagedSource
 
@@ -41,7 +41,7 @@ class ReadFile:
     """
 
     name: str
-    path: Path
+    path: Place
     bytes: int
     sha256: str
     is_plain_text: bool

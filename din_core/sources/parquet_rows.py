@@ -22,12 +22,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from din_core.sources.errors import SourceError
+from din_core.sources.places import Place
 from din_core.sources.record_rows import Rows, without_blanks
 
 _BATCH_ROWS = 1 << 17
 
 
-def open_parquet(path: Path) -> Any:
+def open_parquet(path: Place) -> Any:
     """Open a Parquet file.
 
     Args:
@@ -40,13 +41,13 @@ def open_parquet(path: Path) -> Any:
         SourceError: The file is damaged.
     """
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path if isinstance(path, Path) else path.open())
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"{path}: no readable Parquet file ({error}); write it again") from error
 
 
 def read_parquet(
-    path: Path, wanted: Mapping[str, str], row_groups: Sequence[int] | None = None
+    path: Place, wanted: Mapping[str, str], row_groups: Sequence[int] | None = None
 ) -> Iterator[Rows]:
     """Read rows as text.
 
@@ -104,7 +105,7 @@ def _floats_as_text(column: Any) -> Any:
 
 
 def raw_parquet(
-    path: Path, lines: npt.NDArray[np.int64], row_groups: Sequence[int] | None = None
+    path: Place, lines: npt.NDArray[np.int64], row_groups: Sequence[int] | None = None
 ) -> Iterator[tuple[int, str]]:
     """Write some rows down whole, as comma-separated text.
 

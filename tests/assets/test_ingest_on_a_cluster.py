@@ -10,8 +10,8 @@ VOCABULARIES = (*TABLES, "known_ids", "attributes", "users", "items")
 ROWS = ("1,10,100,1", "2,20,200,2", "1,30,x,1", "2,10,300,")
 
 
-def read(pipeline, path, monkeypatch, engine, selection=TABLES):
-    monkeypatch.setenv("DIN_ENGINE", engine)
+def read(pipeline, path, engine="spark", selection=TABLES):
+    pipeline.engine = engine
     pipeline.config["ops"]["interactions"]["config"] = {"path": str(path)}
     return pipeline.run(*selection)
 
@@ -40,11 +40,11 @@ def kinds(pipeline):
     return [kind for (kind,) in found]
 
 
-def test_the_assets_are_the_same_on_either_engine(pipeline, tmp_path, monkeypatch):
+def test_the_assets_are_the_same_on_either_engine(pipeline, tmp_path):
     write_rows(tmp_path / "log.csv", *ROWS)
     seen = {}
     for engine, kind in (("duckdb", "BASE TABLE"), ("spark", "VIEW"), ("duckdb", "BASE TABLE")):
-        result = read(pipeline, tmp_path / "log.csv", monkeypatch, engine)
+        result = read(pipeline, tmp_path / "log.csv", engine)
         assert result.success
         assert kinds(pipeline) == [kind]
         seen[engine] = (pipeline.versions(), *shown(result))
@@ -53,20 +53,20 @@ def test_the_assets_are_the_same_on_either_engine(pipeline, tmp_path, monkeypatc
     assert (account["interactions"].value, account["rejected"].value) == (3, 1)
 
 
-def test_a_source_that_is_refused_leaves_what_was_read_before(pipeline, tmp_path, monkeypatch):
+def test_a_source_that_is_refused_leaves_what_was_read_before(pipeline, tmp_path):
     write_rows(tmp_path / "log.csv", *ROWS)
-    assert read(pipeline, tmp_path / "log.csv", monkeypatch, "spark").success
+    assert read(pipeline, tmp_path / "log.csv").success
     before = pipeline.versions()
     write_rows(tmp_path / "log.csv", "1,10,x,1")
-    result = read(pipeline, tmp_path / "log.csv", monkeypatch, "spark")
+    result = read(pipeline, tmp_path / "log.csv")
     assert "not one of 1 rows can be used" in failure_of(result)
     assert pipeline.versions() == before
     assert pipeline.query("select user_id from interactions order by line") == [(1,), (2,), (2,)]
 
 
-def test_another_log_starts_its_ids_anew(pipeline, tmp_path, monkeypatch):
+def test_another_log_starts_its_ids_anew(pipeline, tmp_path):
     write_rows(tmp_path / "log.csv", *ROWS)
     write_rows(tmp_path / "other.csv", "7,70,1,1", "7,60,2,1")
     for name in ("log.csv", "other.csv"):
-        assert read(pipeline, tmp_path / name, monkeypatch, "spark", VOCABULARIES).success
+        assert read(pipeline, tmp_path / name, selection=VOCABULARIES).success
     assert pipeline.query("from items order by item_idx")[0][:2] == (1, 60)

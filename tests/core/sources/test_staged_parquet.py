@@ -6,6 +6,7 @@ import io
 import pathlib
 import shutil
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -306,6 +307,41 @@ def test_row_groups_are_read_side_by_side(engine, ours, theirs, tmp_path, monkey
     both(engine, ours, theirs, tmp_path / "a.parquet", item_attribute_cols=())
     lines = theirs.execute("select line from rejected_rows order by line").fetchall()
     assert lines == [(2,), (4,)]
+
+
+@pytest.fixture
+def store_of_objects():
+    """An object store: fsspec's in memory, which Sail's workers share with this process."""
+    filesystem = fsspec.filesystem("memory")
+    yield filesystem
+    filesystem.store.clear()
+
+
+@pytest.mark.parametrize("name", ["several files", "gzip", "Parquet", "every reason"])
+def test_a_source_at_a_url_is_read_as_one_in_a_folder(
+    engine, ours, theirs, tmp_path, store_of_objects, monkeypatch, name
+):
+    monkeypatch.setattr(parts, "PART_BYTES", 30)
+    files, config, (used, rejected, _) = LOGS[name]
+    written(tmp_path / "log", files)
+    for path, content in files.items():
+        content = content if isinstance(content, bytes) else content.encode()
+        store_of_objects.pipe_file(f"/log/{path}", content)
+    account = both(engine, ours, theirs, "memory://log/**", **config)
+    assert (account["interactions"], account["rejected"]) == (used, rejected)
+    at_url = [store.content_version(ours, table) for table in TABLES]
+    ingest(ours, SourceConfig(path=str(tmp_path / "log" / "**" / "*.*"), **config))
+    assert [store.content_version(ours, table) for table in TABLES] == at_url
+
+
+def test_a_url_without_a_file_is_refused(engine, ours, theirs, store_of_objects):
+    store_of_objects.pipe_file("/log/a.csv", PLAIN.encode())
+    for url, sentence in {
+        "memory://log/b.csv": "there is no such file",
+        "memory://log": "this is a folder",
+        "nowhere://log/a.csv": "Protocol not known: nowhere",
+    }.items():
+        assert sentence in refused(engine, ours, theirs, url)
 
 
 REFUSED = {
