@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from din_core.engines.errors import EngineError
 from din_core.sources import parts as parts_of
 from din_core.sources.doubts import Doubts
 from din_core.sources.errors import SourceError
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _ROWS, _REJECTED = "source_rows", "source_rejected"
 _MOST_TASKS = 4096
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 _PART_FIELDS = pa.schema(
     {
         "number": pa.int32(),
@@ -149,7 +152,7 @@ class StagedParquet(StagedSource):
 
     def _read(self, parts: Sequence[Part]) -> dict[int, Told]:
         url = self._spark.root.url_of(self._folder)
-        with on_workers():
+        with _at_work():
             tasks = self._tasks(parts)
             rows = tasks.mapInArrow(row_reader(self._layout), staged_schema(self._layout))
             rows.write.mode("append").parquet(url)
@@ -240,7 +243,7 @@ class StagedParquet(StagedSource):
         parts = self._spark.spark.createDataFrame(pa.Table.from_pylist(known, _PART_FIELDS))
         wanted = wanted.selectExpr("part as number", "lines").join(parts, "number")
         names = [*_PART_FIELDS.names, "lines"]
-        with on_workers():
+        with _at_work():
             n_tasks = min(len(self._parts), _MOST_TASKS)
             return (
                 wanted.select(*names)
@@ -253,7 +256,7 @@ class StagedParquet(StagedSource):
     def _kept(self, name: str, frame: DataFrame) -> DataFrame:
         """Write a frame down, so that it is not computed for each query again."""
         url = self._spark.root.url_of(self._new_folder(name))
-        with on_workers():
+        with _at_work():
             frame.write.mode("append").parquet(url)
         return self._spark.spark.read.schema(frame.schema).parquet(url)
 
@@ -262,6 +265,25 @@ class StagedParquet(StagedSource):
         self._folders.append(folder)
         self._spark.root.make(folder)
         return folder
+
+
+@contextlib.contextmanager
+def _at_work() -> Generator[None]:
+    """Send the readers to the workers, and say it in a sentence where these cannot run them."""
+    from pyspark.errors import PythonException
+
+    try:
+        with on_workers():
+            yield
+    except PythonException as error:
+        missing = _MISSING.search(str(error))
+        if missing is None:
+            raise
+        raise EngineError(
+            f"the workers of the cluster have no Python package '{missing[1]}', which reads the "
+            "source there: install pyarrow and numpy on them, for a source at a URL also fsspec "
+            "and what speaks to its store"
+        ) from error
 
 
 def _listed(column: str) -> Any:
