@@ -52,7 +52,7 @@ class InteractionsConfig(_SourceColumns):
 
     path: str | None = Field(
         default=None,
-        description="A file or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or "
+        description="A file, a URL or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or "
         "Parquet, relative to the project's root; 'synthetic' is the synthetic log. By default "
         "what DIN_CSV names, then the source of the last run; the synthetic log where there was "
         "none.",
