@@ -34,12 +34,17 @@ from din_core.sources.staged_source import Progress, Staged, StagedSource
 
 if TYPE_CHECKING:
     import duckdb
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from din_core.engines.spark import SparkEngine
 
 _ROWS, _REJECTED = "source_rows", "source_rejected"
 _MOST_TASKS = 4096
+_EXCLUDED = "spark.sql.optimizer.excludedRules"
+_PUSH_DOWN = ",".join(
+    f"org.apache.spark.sql.catalyst.optimizer.{rule}"
+    for rule in ("PushDownPredicates", "PushPredicateThroughNonJoin")
+)
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 _PART_FIELDS = pa.schema(
     {
@@ -77,12 +82,29 @@ def staged(
     """
     folders: list[str] = []
     try:
-        yield StagedParquet(engine, con, layout, on_progress, folders)
+        with _as_written(engine.spark):
+            yield StagedParquet(engine, con, layout, on_progress, folders)
     finally:
         engine.take_back(_ROWS)
         for folder in folders:
             with contextlib.suppress(OSError):
                 engine.root.remove(folder)
+
+
+@contextlib.contextmanager
+def _as_written(spark: SparkSession) -> Generator[None]:
+    """Let queries judge each row step by step, as they are written.
+
+    Whether a row can be used hangs on its time, which is taken apart in some steps, each of which
+    asks the one before several times. Spark would write the steps into one another to ask that
+    before all else, and the Java of it grows beyond what a method can hold.
+    """
+    before = spark.conf.get(_EXCLUDED, "") or ""
+    spark.conf.set(_EXCLUDED, ",".join(filter(None, (before, _PUSH_DOWN))))
+    try:
+        yield
+    finally:
+        spark.conf.set(_EXCLUDED, before)
 
 
 class StagedParquet(StagedSource):
