@@ -21,6 +21,7 @@ from din_core import sources
 from din_core.config import GrowthConfig, SourceConfig, SyntheticConfig, config_from_mapping
 from din_core.datasets import named_logs
 from din_core.datasets.amazon import reviews as amazon_reviews
+from din_core.engines.engine import Engine
 from din_core.store import ledger, sql_files
 from din_core.tables import known_ids, loads
 from din_core.tables.column_names import refuse_clashing_names
@@ -51,7 +52,7 @@ class InteractionsConfig(_SourceColumns):
 
     path: str | None = Field(
         default=None,
-        description="A file or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or "
+        description="A file, a URL or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or "
         "Parquet, relative to the project's root; 'synthetic' is the synthetic log. By default "
         "what DIN_CSV names, then the source of the last run; the synthetic log where there was "
         "none.",
@@ -92,10 +93,11 @@ def _interactions(
         look = source_observations.before_reading(log, file)
     source = config_from_mapping(SourceConfig, {**recorded, "path": file})
     report_progress = _ReadingLog(context)
+    engine = store.engine
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
-        report = sources.ingest(con, source, on_progress=report_progress)
-        load = _take_load(con, store, config, report)
+        report = sources.ingest(con, source, engine=engine, on_progress=report_progress)
+        load = _take_load(con, store, config, report, engine)
         _tell(context, report, load)
         seen = source_observations.of_reading(chosen, log, look, report)
         return Built(
@@ -106,7 +108,7 @@ def _interactions(
         )
 
     yield from materialize_tables(
-        context, store, _TABLES, options=recorded, build=build, is_io=True
+        context, store, _TABLES, options=recorded, build=build, is_io=True, engine=engine
     )
 
 
@@ -183,6 +185,7 @@ def _take_load(
     store: StoreResource,
     config: InteractionsConfig,
     report: sources.IngestReport,
+    engine: Engine,
 ) -> loads.Load:
     """Count the load, and say whether it goes on with the log that was read before."""
     before = ledger.entries(con).get("interactions")
@@ -201,6 +204,7 @@ def _take_load(
             for option, column in now.items()
             if recorded.get(option, column) != column
         },
+        engine=engine,
     )
 
 

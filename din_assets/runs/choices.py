@@ -26,6 +26,7 @@ from din_assets.runs.last_run import ChoicesError, Options, Settled, Source, opt
 from din_core.config import SyntheticConfig
 from din_core.datasets.amazon import reviews
 from din_core.sources.files import exists
+from din_core.sources.places import is_url
 
 Config = TypeVar("Config", bound=dg.Config)
 
@@ -208,8 +209,8 @@ def source_name(settled: Settled) -> str:
 
 
 def is_there(path: str) -> bool:
-    """Say whether a path or a glob names something."""
-    return exists(path) or any(glob.iglob(path, recursive=True))  # noqa: PTH207
+    """Say whether a path or a glob names something; of a URL the reading says so."""
+    return is_url(path) or exists(path) or any(glob.iglob(path, recursive=True))  # noqa: PTH207
 
 
 def _refuse_if_gone(options: Options) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from din_assets.runs.folders import home, project_root, resolve
 from din_core.datasets.named_logs import SYNTHETIC
 from din_core.sources.files import exists
+from din_core.sources.places import is_url
 
 __all__ = ["SYNTHETIC", "home", "project_root", "resolve", "resolve_source", "source_csv"]
 
@@ -17,14 +18,14 @@ def source_csv() -> str | None:
 
 
 def resolve_source(source: str, folder: Path | None = None) -> str:
-    """Return a source as an absolute path or glob; ``synthetic`` stays as it is.
+    """Return a source as an absolute path or glob; ``synthetic`` and a URL stay.
 
     Args:
-        source: A file or a glob. Its own characters are taken as they are, and those of the folder
-            that it starts at are none of a pattern's.
+        source: A file, a URL or a glob. Its own characters are taken as they are, and those of the
+            folder that it starts at are none of a pattern's.
         folder: Where a relative one starts, by default the project's root.
     """
-    if source == SYNTHETIC:
+    if source == SYNTHETIC or is_url(source):
         return source
     path = Path(source).expanduser()
     start = folder or project_root()

@@ -20,7 +20,7 @@ class SourceConfig:
     """Where the interactions come from and what their columns are called."""
 
     path: str = required(
-        "A file or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or Parquet."
+        "A file, a URL or a glob of delimited text (also gzip, zstd, bz2, xz, lz4) or Parquet."
     )
     user_col: str = option("user_id", "Column of the user id (integer or string).")
     item_col: str = option("item_id", "Column of the item id (integer or string).")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,9 @@ def _connected(address: str) -> SparkSession:
             warnings.simplefilter("ignore")
             from pyspark.sql import SparkSession
 
+            if address.startswith("local"):
+                # Its workers run Python, too, and need what is installed here.
+                os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             builder = SparkSession.builder.remote(address)
             return builder.getOrCreate() if address.startswith("local") else builder.create()
     except ImportError as error:

@@ -41,6 +41,7 @@ class SparkEngine:
         self._known: set[str] = set()
         self._made: dict[str, ParquetTable] = {}
         self._handed: list[str] = []
+        self._lent: dict[str, DataFrame] = {}
         self._written_out: dict[str, ParquetTable] = {}
         self._views: dict[str, str] = {}
         self._engine_views: dict[str, str] = {}
@@ -80,8 +81,7 @@ class SparkEngine:
     ) -> int:
         """Make a table from its file; see :class:`din_core.engines.engine.Engine`."""
         select = self.render(name, variant=variant, **options)
-        self._let_read(con, select)
-        return self.keep(con, name, self._spark.sql(select))
+        return self.keep(con, name, self.frame(con, select))
 
     def keep(self, con: duckdb.DuckDBPyConnection, name: str, frame: DataFrame) -> int:
         """Keep a frame as a table; return its rows.
@@ -127,16 +127,34 @@ class SparkEngine:
 
     def query(self, con: duckdb.DuckDBPyConnection, select: str) -> Answer:
         """Answer a query in Spark's words."""
-        self._let_read(con, select)
-        frame = self._spark.sql(select)
+        frame = self.frame(con, select)
         return Answer(frame.columns, [tuple(row) for row in frame.collect()])
 
     def hand_over(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
         """Send a temporary table of the connection to the session."""
         table = parquet_views.write_out(con, self._root, name, buckets=self._manifest.buckets)
         self._handed.append(table.folder)
-        self._read(name, table.folder, table.columns)
-        self._known.add(name)
+        self.lend(name, self._reading(table.folder, table.columns))
+
+    def lend(self, name: str, frame: DataFrame) -> None:
+        """Let the queries that follow read a frame by a name, until :meth:`take_back`.
+
+        Args:
+            name: The name; a relation of the database that has it is not seen meanwhile.
+            frame: Its rows.
+        """
+        self._lent[name] = frame
+        self._known.discard(name)
+
+    def take_back(self, name: str) -> None:
+        """Forget what was lent by a name; nothing where nothing was."""
+        self._lent.pop(name, None)
+        self._known.discard(name)
+
+    def frame(self, con: duckdb.DuckDBPyConnection, select: str) -> DataFrame:
+        """Return what a query in Spark's words gives, computed when it is asked for."""
+        self._let_read(con, select)
+        return self._spark.sql(select)
 
     def render(self, name: str, *, variant: str | None = None, **options: object) -> str:
         """Render a file of ``sql/`` in Spark's words."""
@@ -149,6 +167,9 @@ class SparkEngine:
             self._known.add(name)
 
     def _register(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
+        if name in self._lent:
+            self._lent[name].createOrReplaceTempView(name)
+            return
         folder = parquet_views.folder_of(con, self._root, name)
         kind = store.relations(con).get(name)
         if kind is None:
@@ -165,7 +186,8 @@ class SparkEngine:
             return
         if folder is None:
             folder = self._write_out(con, name).folder
-        self._read(name, folder, store.column_types(con, name))
+        frame = self._reading(folder, store.column_types(con, name))
+        frame.createOrReplaceTempView(name)
 
     def _write_out(self, con: duckdb.DuckDBPyConnection, name: str) -> ParquetTable:
         """Write a table that DuckDB made; once, since in a run nobody else makes it anew."""
@@ -174,10 +196,9 @@ class SparkEngine:
             self._written_out[name] = self._made[name] = table
         return self._written_out[name]
 
-    def _read(self, name: str, folder: str, columns: Iterable[str]) -> None:
-        """Let the session read a version by the name of its table."""
+    def _reading(self, folder: str, columns: Iterable[str]) -> DataFrame:
         frame = self._spark.read.parquet(self._root.url_of(folder))
-        frame.select(*[_escaped(column) for column in columns]).createOrReplaceTempView(name)
+        return frame.select(*[_escaped(column) for column in columns])
 
     def _let_hold(self) -> None:
         if not self._made and not self._views:
@@ -198,6 +219,7 @@ class SparkEngine:
             with contextlib.suppress(OSError):
                 self._root.remove(folder)
         self._handed = []
+        self._lent.clear()
         self._made, self._views, self._engine_views = {}, {}, {}
         self._known.clear()
 

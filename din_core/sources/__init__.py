@@ -9,7 +9,7 @@ from din_core.sources.accounts import IngestReport, ReadFile, Rejection, SourceR
 from din_core.sources.errors import SourceError
 from din_core.sources.ingestion import fingerprint, ingest, ingest_context, stage
 from din_core.sources.looks import SourceLook, look_at
-from din_core.sources.staging import Progress
+from din_core.sources.staged_source import Progress
 
 __all__ = [
     "IngestReport",

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-
-import duckdb
+from operator import itemgetter
 
 from din_core.escaping import printable
 from din_core.sources.codings import Summary
+from din_core.sources.places import Place
 from din_core.sources.rendering import IngestContext
-from din_core.store import sql_files
-
-_SHOWN = 3
+from din_core.sources.staged_source import StagedSource
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class ReadFile:
     """
 
     name: str
-    path: Path
+    path: Place
     bytes: int
     sha256: str
     is_plain_text: bool
@@ -138,47 +135,36 @@ class IngestReport:
         }
 
 
-def find_rejections(
-    con: duckdb.DuckDBPyConnection, context: IngestContext
-) -> tuple[Rejection, ...]:
+def find_rejections(rows: StagedSource, judging: IngestContext) -> tuple[Rejection, ...]:
     """Return why staged rows will be rejected, the most frequent reason first.
 
     Args:
-        con: The connection that staged them, each rejected row whole (``raw``).
-        context: What the template ``rejected_rows`` takes, ``coding`` included.
+        rows: The rows of the source, each rejected one whole (``raw``).
+        judging: What the template ``rejected_rows`` takes, ``coding`` included.
     """
-    con.execute(
-        "create or replace temp table source_rejections as "
-        + sql_files.render("rejected_rows", **context.variables())
-    )
-    counts = con.execute(
-        "select reason, count(*) from source_rejections group by reason order by 2 desc, 1"
-    ).fetchall()
+    counts: dict[str, int] = {}
     examples: dict[str, list[str]] = {}
-    for reason, file, line, raw in con.execute(
-        "select reason, file, line, raw from source_rejections "
-        f"qualify row_number() over (partition by reason order by file, line) <= {_SHOWN} "
-        "order by file, line"
-    ).fetchall():
+    with rows.rejected_alone():
+        found = rows.read("source_rejections", judging)
+    for reason, file, line, raw, n_rows in sorted(found, key=itemgetter(1, 2)):
         shown = printable(raw)
         shown = shown if len(shown) <= 120 else shown[:117] + "..."
         examples.setdefault(reason, []).append(f"{file} line {line}: {shown}")
-    con.execute("drop table source_rejections")
-    return tuple(Rejection(reason, rows, tuple(examples[reason])) for reason, rows in counts)
+        counts[reason] = n_rows
+    reasons = sorted(counts, key=lambda reason: (-counts[reason], reason))
+    return tuple(Rejection(reason, counts[reason], tuple(examples[reason])) for reason in reasons)
 
 
-def find_unreadable_numbers(
-    con: duckdb.DuckDBPyConnection, context: IngestContext
-) -> dict[str, str]:
+def find_unreadable_numbers(rows: StagedSource, judging: IngestContext) -> dict[str, str]:
     """Return the first value of each dense column that is no number, as ``log.csv line 7: '$5'``.
 
     Args:
-        con: The connection that staged the rows.
-        context: What the templates of ``sql/ingest`` take.
+        rows: The rows of the source.
+        judging: What the templates of ``sql/ingest`` take.
     """
-    if not context.dense:
+    if not judging.dense:
         return {}
-    rows = con.execute(sql_files.render("unreadable_numbers", **context.variables())).fetchall()
     return {
-        name: f"{file} line {line}: '{printable(value)[:40]}'" for name, file, line, value in rows
+        name: f"{file} line {line}: '{printable(value)[:40]}'"
+        for name, file, line, value in rows.read("unreadable_numbers", judging)
     }

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 
-import duckdb
-
 from din_core.config import SourceConfig
 from din_core.sources.rendering import Coding, IngestContext, Kind, LabelCoding, Unit
+from din_core.sources.staged_source import StagedSource
 from din_core.store import sql_files
 
 _PER_SECOND: Mapping[Unit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -150,15 +149,15 @@ class Summary:
         )
 
 
-def survey(con: duckdb.DuckDBPyConnection, source: SourceConfig, context: IngestContext) -> Codings:
+def survey(rows: StagedSource, source: SourceConfig, context: IngestContext) -> Codings:
     """Choose how ``time`` and ``label`` are read.
 
     Args:
-        con: Connection with the view ``source_rows``.
+        rows: The rows of the source.
         source: The source.
         context: What the templates of ``sql/ingest`` take, ``coding`` not known yet.
     """
-    counted = con.execute(sql_files.render("source_codings", **context.variables())).fetchall()[0]
+    (counted,) = rows.read("source_codings", context)
     n_numbers, *bands, least, greatest, n_ones, n_zeros, n_minus_ones, n_labels = counted
     by_unit: dict[Unit, int] = dict(zip(_BANDS, bands, strict=True))
     unit, other_unit = sorted(by_unit, key=lambda each: -by_unit[each])[:2]
@@ -183,7 +182,7 @@ def survey(con: duckdb.DuckDBPyConnection, source: SourceConfig, context: Ingest
 
 
 def summarise(
-    con: duckdb.DuckDBPyConnection,
+    rows: StagedSource,
     codings: Codings,
     attributes: Sequence[str],
     dense: Sequence[str],
@@ -192,15 +191,15 @@ def summarise(
     """Judge the rows, and find the types of their columns.
 
     Args:
-        con: Connection with the view ``source_rows``.
+        rows: The rows of the source.
         codings: How ``time`` and ``label`` are read.
         attributes: Names of the attribute columns.
         dense: Names of the dense columns.
         context: What the templates of ``sql/ingest`` take, ``coding`` not known yet.
     """
     judging = dataclasses.replace(context, coding=codings.coding())
-    select = sql_files.render("source_summary", **judging.variables())
-    values = iter(con.execute(select).fetchall()[0])
+    (counted,) = rows.read("source_summary", judging)
+    values = iter(counted)
     n_rows, n_rejected, n_positives, n_negatives, digits, last_second = islice(values, 6)
     columns = ("user_id", "item_id", *attributes)
     bits = dict(zip(columns, islice(values, len(columns)), strict=True))

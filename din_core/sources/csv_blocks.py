@@ -15,8 +15,8 @@ rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Generator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -134,6 +134,18 @@ def _line_bounds(block: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     return starts, ends
 
 
+class Extent(NamedTuple):
+    """How much of a text was read.
+
+    Attributes:
+        end: Where the row after the last one begins, in bytes of the text.
+        line: The line that begins there.
+    """
+
+    end: int
+    line: int
+
+
 def read_rows(
     stream: ByteStream,
     header: Header,
@@ -143,7 +155,8 @@ def read_rows(
     where: str,
     block_bytes: int = BLOCK_BYTES,
     longest_record_bytes: int = LONGEST_RECORD_BYTES,
-) -> Iterator[Rows]:
+    limit: int | None = None,
+) -> Generator[Rows, None, Extent]:
     """Read the rows of a text file, in its order.
 
     Args:
@@ -154,17 +167,22 @@ def read_rows(
         where: The file, for messages.
         block_bytes: How much is parsed at a time.
         longest_record_bytes: A quote that is open for longer is not closed.
+        limit: Where a line begins, in bytes of the text, at which no row is to begin any more; a
+            row that began before it is read to its end. None reads all of the text.
 
     Yields:
         Rows with their lines.
+
+    Returns:
+        How much of the text that was.
 
     Raises:
         SourceError: A line is longer than the longest record, so this is not a text file.
     """
     reader = _Reader(header, wanted)
     line = header.first_line
-    at_end = False
-    while not at_end:
+    at_end, begin = False, 0
+    while not at_end and (limit is None or begin < limit):
         # As much again as is waiting for its end, so that nothing is looked at many times.
         size = max(block_bytes, len(pending))
         more = stream.read(size)
@@ -176,9 +194,10 @@ def read_rows(
                 f"{where}: line {line} is longer than {_size(longest_record_bytes)}; is this a "
                 "text file?"
             )
+        last = stop if limit is None else min(stop, limit - begin)
         position, window = 0, len(text)
-        while position < stop:
-            end = _window_end(text, position, window, stop)
+        while position < last:
+            end = _window_end(text, position, window, last)
             parsed = reader.parse(text[position:end], line)
             if parsed is not None:
                 rows, n_lines = parsed
@@ -196,7 +215,8 @@ def read_rows(
                     walk = reader.give_up(text, position, stop, line, NOT_CLOSED + within)
                 position, line = walk.position, walk.line
                 yield walk.rows()
-        pending = text[position:]
+        begin, pending = begin + position, text[position:]
+    return Extent(begin, line)
 
 
 def _size(n_bytes: int) -> str:

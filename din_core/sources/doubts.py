@@ -22,10 +22,21 @@ class Doubts:
 
     def add(self, rows: Rows) -> None:
         """Count what a block has."""
-        if rows.swallowed and not self._swallowed:
-            self._first = rows.swallowed[0]
-        self._swallowed += len(rows.swallowed)
-        self._enclosed += rows.enclosed
+        first = rows.swallowed[0] if rows.swallowed else 0
+        self.count(len(rows.swallowed), first, rows.enclosed)
+
+    def count(self, n_swallowed: int, first: int, n_enclosed: int) -> None:
+        """Count what some consecutive rows of the file have.
+
+        Args:
+            n_swallowed: Rows that take in a line which looks like a row itself.
+            first: Line of the first of them.
+            n_enclosed: Values that are kept with the quotes around them.
+        """
+        if n_swallowed and not self._swallowed:
+            self._first = first
+        self._swallowed += n_swallowed
+        self._enclosed += n_enclosed
 
     def sentences(self) -> list[str]:
         """Say what was counted, and the option that reads it the other way."""

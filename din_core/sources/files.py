@@ -14,13 +14,14 @@ import os
 import stat
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from din_core.sources.errors import SourceError
 from din_core.sources.formats import START_BYTES, Kind, recognise
+from din_core.sources.places import FileState, Place, RemotePath, find_remote, is_url, state_of
 
 _NO_FILES = {
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -43,22 +44,22 @@ class SourceFile:
         kind: ``text`` (delimited) or ``parquet``.
         compression: ``gzip``, ``zstd``, ``bz2``, ``xz``, ``lz4``, or None.
         size: Bytes on disk.
-        identity: What changes with the file: device, inode, size and time of the last change.
+        identity: What changes with the file (:class:`~din_core.sources.places.FileState`).
     """
 
-    path: Path
+    path: Place
     name: str
     kind: Kind
     compression: str | None
     size: int
-    identity: tuple[int, ...]
+    identity: tuple[object, ...]
 
 
 def find_files(pattern: str) -> list[SourceFile]:
-    """Resolve a path or a glob to files, in the order of their paths.
+    """Resolve a path, a URL or a glob to files, in the order of their paths.
 
     Args:
-        pattern: A path, or a glob as ``logs/2024-*.csv.gz`` (``**`` descends).
+        pattern: A path or a URL, or a glob as ``logs/2024-*.csv.gz`` (``**`` descends).
 
     Returns:
         One entry per file, at least one.
@@ -67,6 +68,10 @@ def find_files(pattern: str) -> list[SourceFile]:
         SourceError: Nothing is there, or it is a folder, a pipe or a device, empty, unreadable or
             in a format that is not read.
     """
+    if is_url(pattern):
+        remote = find_remote(pattern)
+        names = _names([PurePosixPath(path.url) for path in remote])
+        return [_inspect_remote(path, name) for path, name in zip(remote, names, strict=True)]
     if exists(pattern):
         paths = [Path(pattern)]
     else:
@@ -81,7 +86,8 @@ def find_files(pattern: str) -> list[SourceFile]:
             raise SourceError(
                 f"{pattern}: there is no such file (seen from {Path.cwd()}); check the path"
             )
-    return [_inspect(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    names = _names([path.absolute() for path in paths])
+    return [_inspect(path, name) for path, name in zip(paths, names, strict=True)]
 
 
 def exists(path: str) -> bool:
@@ -96,12 +102,22 @@ def exists(path: str) -> bool:
         raise SourceError(f"{path}: {error.strerror}; check the path") from error
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def _names(paths: Sequence[PurePath]) -> list[str]:
     names = [path.name for path in paths]
     if names != sorted(set(names)):
-        common = os.path.commonpath([path.parent.absolute() for path in paths])
-        names = [path.absolute().relative_to(common).as_posix() for path in paths]
+        common = os.path.commonpath([path.parent for path in paths])
+        names = [path.relative_to(common).as_posix() for path in paths]
     return names
+
+
+def _inspect_remote(path: RemotePath, name: str) -> SourceFile:
+    try:
+        state = state_of(path)
+        with path.open() as file:
+            start: bytes = file.read(START_BYTES)
+    except OSError as error:
+        raise SourceError(f"{path}: {error}; make the file readable") from error
+    return _recognised(path, name, start, state)
 
 
 def _inspect(path: Path, name: str) -> SourceFile:
@@ -120,18 +136,19 @@ def _inspect(path: Path, name: str) -> SourceFile:
             )
         with path.open("rb") as file:
             start = file.read(START_BYTES)
+        state = state_of(path)
     except FileNotFoundError as error:
         raise SourceError(f"{path}: this link leads to no file; check where it points") from error
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}; make the file readable") from error
+    return _recognised(path, name, start, state)
+
+
+def _recognised(path: Place, name: str, start: bytes, state: FileState) -> SourceFile:
     if not start:
         raise SourceError(f"{path}: the file is empty; it needs a header line and rows")
     kind, compression = recognise(start, path)
-    return SourceFile(path, name, kind, compression, status.st_size, _identity(status))
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return SourceFile(path, name, kind, compression, state.size, state.identity)
 
 
 def changed(file: SourceFile) -> SourceError:
@@ -149,7 +166,7 @@ def refuse_changed(file: SourceFile) -> None:
         SourceError: It is another one, has grown, or was written to.
     """
     try:
-        same = _identity(file.path.stat()) == file.identity
+        same = state_of(file.path).identity == file.identity
     except OSError:
         same = False
     if not same:
@@ -171,7 +188,7 @@ class HashedStream:
         sha256: Of what has been read, decompressed.
     """
 
-    def __init__(self, stream: Any, raw: Any, path: Path) -> None:
+    def __init__(self, stream: Any, raw: Any, path: Place) -> None:
         self._stream, self._raw, self._path = stream, raw, path
         self.sha256 = hashlib.sha256()
 
@@ -197,9 +214,19 @@ class HashedStream:
         self.sha256.update(content)
         return content
 
+    def skip_to(self, place: int) -> None:
+        """Go on at a byte of plain text; ``sha256`` is then not that of the whole text."""
+        self._stream.seek(place)
+
     def position(self) -> int:
         """Return how many bytes of the file on disk have been read."""
         return int(self._raw.tell())
+
+
+def _opened(place: Place) -> Any:
+    if isinstance(place, Path):
+        return pa.OSFile(str(place), "rb")
+    return pa.PythonFile(place.open(), mode="r")
 
 
 @contextlib.contextmanager
@@ -218,7 +245,7 @@ def open_text(file: SourceFile) -> Generator[HashedStream]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            raw = stack.enter_context(pa.OSFile(str(file.path), "rb"))
+            raw = stack.enter_context(_opened(file.path))
         except OSError as error:
             raise changed(file) from error
         stream: Any = raw

@@ -6,10 +6,10 @@ Compression is read off the bytes, so a ``.csv`` that is gzipped in truth works 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Literal
 
 from din_core.sources.errors import SourceError
+from din_core.sources.places import Place
 
 Kind = Literal["text", "parquet"]
 
@@ -67,7 +67,7 @@ _DECODED_BOMS = {
 _UTF_8_BOM = b"\xef\xbb\xbf"
 
 
-def recognise(start: bytes, path: Path) -> tuple[Kind, str | None]:
+def recognise(start: bytes, path: Place) -> tuple[Kind, str | None]:
     """Tell the kind of a file and its compression.
 
     Args:
@@ -92,7 +92,7 @@ def recognise(start: bytes, path: Path) -> tuple[Kind, str | None]:
     return "text", None
 
 
-def refuse_other_text(start: bytes, path: Path, *, compression: str | None) -> None:
+def refuse_other_text(start: bytes, path: Place, *, compression: str | None) -> None:
     """Refuse what is not delimited text in UTF-8.
 
     Args:

@@ -2,9 +2,9 @@
 
 :func:`stage` is the way in. It decides nothing about values: which rows are usable is said by
 ``sql/macros/source_rows.jinja``, how columns are written by :mod:`~din_core.sources.codings`, and
-:func:`stage` only asks them: to learn the types of the columns, to keep what will be rejected whole
+here they are only asked: to learn the types of the columns, to keep what will be rejected whole
 (``raw``), and to stop where no usable row is left or a column can be read in more than one way.
-:func:`ingest` makes the two tables of it and accounts for every row.
+:func:`ingest` makes the two tables of it and accounts for every row, on DuckDB or on a cluster.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 
-from din_core import store
 from din_core.config import SourceConfig, validate
-from din_core.sources import remarks
+from din_core.engines.engine import DUCKDB, Engine
+from din_core.sources import remarks, staged_parquet
 from din_core.sources.accounts import (
     IngestReport,
     ReadFile,
@@ -29,11 +30,15 @@ from din_core.sources.codings import absent_labels, summarise, survey
 from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
-from din_core.sources.layout import read_layout
+from din_core.sources.layout import Layout, read_layout
 from din_core.sources.rendering import IngestContext, SourceColumn
 from din_core.sources.reserved_names import is_reserved
-from din_core.sources.staging import Progress, discard, load, restore_raw
+from din_core.sources.staged_source import Progress, StagedSource
+from din_core.sources.staged_tables import StagedTables
 from din_core.store import sql_files
+
+if TYPE_CHECKING:
+    from din_core.engines.spark import SparkEngine
 
 _log = logging.getLogger(__name__)
 _SHOWN_LABELS = 6
@@ -67,25 +72,33 @@ def stage(
         SourceError: The source as a whole cannot be used: it is missing, empty, not text, has not
             the columns, has not one usable row, or can be read in more than one way.
     """
+    layout = _layout(source)
+    return _judge(source, layout, StagedTables(con, layout, on_progress))
+
+
+def _layout(source: SourceConfig) -> Layout:
     validate(source)
     wanted = _wanted_columns(source)
-    files = find_files(source.path)
-    layout = read_layout(files, wanted, source.label_col, source.quoting)
+    layout = read_layout(find_files(source.path), wanted, source.label_col, source.quoting)
     if source.positive_labels and not layout.has_label:
         raise SourceError(
             f"{source.path}: positive_labels is {list(source.positive_labels)}, but no column is "
             "read as the label; name it with label_col"
         )
-    staged = load(con, layout, on_progress)
+    return layout
+
+
+def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceReport:
+    """Find how the columns are written and which rows will be rejected; stop where none is left."""
+    files, staged = layout.files, rows.found
     context = _context(source, layout.has_label, staged.integers)
-    codings = survey(con, source, context)
-    summary = summarise(con, codings, _attribute_cols(source), _dense_cols(source), context)
+    codings = survey(rows, source, context)
+    summary = summarise(rows, codings, _attribute_cols(source), _dense_cols(source), context)
     n_rows, n_rejected = summary.n_rows, summary.n_rejected
     judging = dataclasses.replace(context, coding=codings.coding())
     if n_rejected:
-        rejecting = sql_files.render("rejected_rows", **judging.variables())
-        restore_raw(con, layout, rejecting, staged.digests)
-    rejections = find_rejections(con, judging) if n_rejected else ()
+        rows.restore_raw(judging)
+    rejections = find_rejections(rows, judging) if n_rejected else ()
     where = source.path
     if not n_rows:
         raise SourceError(f"{where}: there is a header and no row below it; is the file complete?")
@@ -93,7 +106,7 @@ def stage(
         source,
         summary,
         {rejection.reason: rejection.examples[0] for rejection in rejections},
-        (lambda: _labels(con)) if layout.has_label else None,
+        (lambda: _labels(rows, judging)) if layout.has_label else None,
     )
     if n_rejected == n_rows:
         reasons = "; ".join(f"{r.reason} ({r.rows} rows, {r.examples[0]})" for r in rejections[:3])
@@ -102,7 +115,7 @@ def stage(
             "which, and what they hold"
         )
     unreadable = remarks.refuse_without_numbers(
-        source, summary, find_unreadable_numbers(con, judging)
+        source, summary, find_unreadable_numbers(rows, judging)
     )
     notes = staged.notes
     if source.quoting != "auto" and all(file.kind == "parquet" for file in files):
@@ -112,7 +125,7 @@ def stage(
     if source.positive_labels and layout.has_label:
         notes += tuple(
             f"{where}: positive_labels names '{label}', which no row has; is it spelled so?"
-            for label in absent_labels(source.positive_labels, _distinct_labels(con))
+            for label in absent_labels(source.positive_labels, _distinct_labels(rows, judging))
         )
     for note in notes:
         _log.warning("%s", note)
@@ -156,6 +169,7 @@ def ingest(
     con: duckdb.DuckDBPyConnection,
     source: SourceConfig,
     *,
+    engine: Engine = DUCKDB,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Make the tables ``interactions`` and ``rejected_rows``, in the caller's transaction.
@@ -163,19 +177,33 @@ def ingest(
     Args:
         con: The connection.
         source: The source and the names of its columns.
-        on_progress: Told after each block how far the reading is.
+        engine: What reads the rows and makes the tables. The tables are the same on each.
+        on_progress: Told how far the reading is: after each block, by a cluster at its end.
 
     Returns:
         The account of all rows.
 
     Raises:
         OptionsError, SourceError: As :func:`stage`.
+        EngineError: What a cluster needs is not there.
     """
-    report = stage(con, source, on_progress=on_progress)
+    layout = _layout(source)
+    if engine is not DUCKDB:
+        cluster = cast("SparkEngine", engine)
+        with staged_parquet.staged(cluster, con, layout, on_progress) as rows:
+            return _make_tables(source, layout, rows)
+    rows = StagedTables(con, layout, on_progress)
+    report = _make_tables(source, layout, rows)
+    rows.discard()
+    return report
+
+
+def _make_tables(source: SourceConfig, layout: Layout, rows: StagedSource) -> IngestReport:
+    report = _judge(source, layout, rows)
     context = ingest_context(source, report).variables()
-    rejected = store.create_table(con, "rejected_rows", **context)
-    interactions = store.create_table(con, "interactions", **context)
-    discard(con)
+    with rows.rejected_alone():
+        rejected = rows.engine.create_table(rows.con, "rejected_rows", **context)
+    interactions = rows.engine.create_table(rows.con, "interactions", **context)
     return IngestReport(
         source=report,
         lines_read=report.lines_read,
@@ -255,16 +283,13 @@ def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
     return wanted
 
 
-def _distinct_labels(con: duckdb.DuckDBPyConnection) -> list[str]:
-    distinct = "select distinct cast(label as varchar) from source_rows where label is not null"
-    return [label for (label,) in con.execute(distinct).fetchall()]
+def _distinct_labels(rows: StagedSource, context: IngestContext) -> list[str]:
+    return [label for label, _ in rows.read("source_labels", context, most_labels=0)]
 
 
-def _labels(con: duckdb.DuckDBPyConnection) -> str:
+def _labels(rows: StagedSource, context: IngestContext) -> str:
     """The most frequent labels, as ``'5' (12 rows), '4' (9 rows)``."""
-    counts = con.execute(
-        "select coalesce(cast(label as varchar), ''), count(*) from source_rows "
-        f"group by 1 order by 2 desc, 1 limit {_SHOWN_LABELS + 1}"
-    ).fetchall()
-    shown = [f"'{value[:40]}' ({rows} rows)" for value, rows in counts[:_SHOWN_LABELS]]
+    found = rows.read("source_labels", context, most_labels=_SHOWN_LABELS + 1)
+    counts = sorted(found, key=lambda label: (-label[1], label[0]))
+    shown = [f"'{value[:40]}' ({n_rows} rows)" for value, n_rows in counts[:_SHOWN_LABELS]]
     return ", ".join(shown) + (", ..." if len(counts) > _SHOWN_LABELS else "")

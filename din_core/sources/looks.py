@@ -11,9 +11,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
+from din_core.sources.errors import SourceError
 from din_core.sources.files import SourceFile, changed, find_files
+from din_core.sources.parquet_rows import open_parquet
+from din_core.sources.places import state_of
 
 #: A file that changed later than this before it was looked at may change again unseen: two changes
 #: within one tick of a file system's clock (two seconds on the coarsest) have one time.
@@ -58,13 +59,13 @@ def look_at(path: str) -> SourceLook:
     modified, latest = 0.0, 0.0
     for file in files:
         try:
-            status = file.path.stat()
+            state = state_of(file.path)
         except OSError as error:
             raise changed(file) from error
-        stamp = file.path, file.name, *file.identity, status.st_ctime_ns
+        stamp = str(file.path), file.name, *state.identity, state.changed
         digest.update(repr(stamp).encode("utf-8", "surrogateescape"))
-        modified = max(modified, status.st_mtime)
-        latest = max(latest, status.st_mtime, status.st_ctime)
+        modified = max(modified, state.modified)
+        latest = max(latest, state.changed)
     return SourceLook(
         files=len(files),
         bytes=sum(file.size for file in files),
@@ -79,6 +80,11 @@ def _rows(files: Sequence[SourceFile]) -> int | None:
     if any(file.kind != "parquet" for file in files):
         return None
     try:
-        return sum(pq.read_metadata(file.path).num_rows for file in files)
-    except (OSError, ValueError):  # damaged; whoever reads its rows says so
+        return sum(_rows_of(file) for file in files)
+    except (OSError, ValueError, SourceError):  # damaged; whoever reads its rows says so
         return None
+
+
+def _rows_of(file: SourceFile) -> int:
+    with open_parquet(file.path) as parquet:
+        return int(parquet.metadata.num_rows)

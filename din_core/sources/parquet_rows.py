@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from din_core.sources.errors import SourceError
+from din_core.sources.places import Place
 from din_core.sources.record_rows import Rows, without_blanks
 
 _BATCH_ROWS = 1 << 17
 
 
-def open_parquet(path: Path) -> Any:
+def open_parquet(path: Place) -> Any:
     """Open a Parquet file.
 
     Args:
@@ -40,27 +41,31 @@ def open_parquet(path: Path) -> Any:
         SourceError: The file is damaged.
     """
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path if isinstance(path, Path) else path.open())
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"{path}: no readable Parquet file ({error}); write it again") from error
 
 
-def read_parquet(path: Path, wanted: Mapping[str, str]) -> Iterator[Rows]:
+def read_parquet(
+    path: Place, wanted: Mapping[str, str], row_groups: Sequence[int] | None = None
+) -> Iterator[Rows]:
     """Read rows as text.
 
     Args:
         path: The file.
         wanted: Name to give a column, to its name in the file.
+        row_groups: Those to read, by default all.
 
     Yields:
-        Rows; their ``line`` is the number of the row.
+        Rows; their ``line`` is the number of the row among those that are read.
 
     Raises:
         SourceError: The file is damaged, or a column cannot be written as text.
     """
     line = 1
     with open_parquet(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(wanted.values()))):
+        columns = list(dict.fromkeys(wanted.values()))
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=row_groups, columns=columns):
             values = {
                 name: _as_text(batch.column(column), f"{path}: column '{column}'")
                 for name, column in wanted.items()
@@ -99,19 +104,22 @@ def _floats_as_text(column: Any) -> Any:
     return call("coalesce", [integers.cast(pa.string()), others.cast(pa.string())])
 
 
-def raw_parquet(path: Path, lines: npt.NDArray[np.int64]) -> Iterator[tuple[int, str]]:
+def raw_parquet(
+    path: Place, lines: npt.NDArray[np.int64], row_groups: Sequence[int] | None = None
+) -> Iterator[tuple[int, str]]:
     """Write some rows down whole, as comma-separated text.
 
     Args:
         path: The file.
         lines: int64 [rows], numbers of the wanted rows, ascending.
+        row_groups: As of :func:`read_parquet`.
 
     Yields:
         Line and text.
     """
     first = 1
     with open_parquet(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS):
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=row_groups):
             low, high = np.searchsorted(lines, [first, first + batch.num_rows])
             here = lines[low:high]
             for line, row in zip(here, batch.take(pa.array(here - first)).to_pylist(), strict=True):

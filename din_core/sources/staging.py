@@ -14,14 +14,13 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from din_core.sources.content_hashes import file_hash, hash_together, rest_of_hash
+from din_core.sources.content_hashes import file_hash, rest_of_hash
 from din_core.sources.csv_blocks import BLOCK_BYTES, read_rows
 from din_core.sources.doubts import Doubts
 from din_core.sources.files import changed, open_text, refuse_changed
@@ -30,6 +29,7 @@ from din_core.sources.layout import Layout
 from din_core.sources.parquet_rows import raw_parquet, read_parquet
 from din_core.sources.raw_lines import raw_text
 from din_core.sources.record_rows import Rows
+from din_core.sources.staged_source import Progress, Staged
 from din_core.store import sql_files
 
 _RAW_ROWS = 1 << 16
@@ -37,43 +37,6 @@ _ROW_GROUP = 122_880  # DuckDB's own size
 _WAITING_ROWS = 2 * _ROW_GROUP
 _WAITING_BYTES = 1 << 25  # long texts are inserted before they fill a row group
 _BLOCKS_AHEAD = 2  # with one alone, either thread waits for the other's slower blocks
-
-
-@dataclass(frozen=True)
-class Staged:
-    """What :func:`load` found in the content.
-
-    Attributes:
-        digests: Hash of each file's content, in hexadecimal.
-        integers: Columns that were staged as BIGINT, the others are VARCHAR.
-        continued: Lines that belong to a quoted value of an earlier line.
-        notes: What of the text may have been read otherwise than it was meant, one sentence each.
-    """
-
-    digests: tuple[str, ...]
-    integers: frozenset[str]
-    continued: int
-    notes: tuple[str, ...]
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the whole content, in hexadecimal."""
-        return hash_together(self.digests)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the reading is.
-
-    Attributes:
-        bytes_read: Bytes of the files on disk that have been read.
-        bytes_total: Bytes of all files.
-        rows: Rows read so far.
-    """
-
-    bytes_read: int
-    bytes_total: int
-    rows: int
 
 
 def load(

@@ -88,10 +88,11 @@ def forget(con: duckdb.DuckDBPyConnection) -> int:
     Returns:
         How many ids were known.
     """
-    if TABLE not in store.relations(con):
+    kind = store.relations(con).get(TABLE)
+    if kind is None:
         return 0
     n_ids = store.row_count(con, TABLE)
-    con.execute(f"drop table {TABLE}")
+    con.execute(f"drop {kind} {TABLE}")  # a view, where a cluster keeps the rows
     ledger.remove(con, TABLE)
     return n_ids
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from din_core import store
+from din_core.engines.engine import DUCKDB, Engine
 from din_core.store import ledger
 from din_core.tables import known_ids
 
@@ -70,6 +71,7 @@ def take(
     same_source: bool,
     vocabularies: Vocabularies,
     renamed: Mapping[str, tuple[str, str]] | None = None,
+    engine: Engine = DUCKDB,
 ) -> Load:
     """Count a load, forget the known ids where it is of another log, and make ``source_files``.
 
@@ -82,6 +84,7 @@ def take(
         same_source: Whether the source has the name of the one that was read before.
         vocabularies: Which log it is to count as.
         renamed: Columns of ids that are others than before, by option: the one before, and now.
+        engine: What makes ``source_files``.
     """
     before = _before(con)
     number = _number_before(con)
@@ -101,7 +104,7 @@ def take(
         else load
         for file in files
     ]
-    _write(con, files, loads)
+    _write(con, files, loads, engine)
     gone_on = not is_first and same_log
     return Load(
         number=load,
@@ -245,13 +248,19 @@ def _number_before(con: duckdb.DuckDBPyConnection) -> int:
     return 0 if entry is None else int(entry.inputs.get(known_ids.LOAD, 0))
 
 
-def _write(con: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], loads: Sequence[int]) -> None:
+def _write(
+    con: duckdb.DuckDBPyConnection,
+    files: Sequence[ReadFile],
+    loads: Sequence[int],
+    engine: Engine,
+) -> None:
     rows = [
         {"file": file.name, "sha256": file.sha256, "bytes": file.bytes, "load": load}
         for file, load in zip(files, loads, strict=True)
     ]
     con.register("read_files", pa.Table.from_pylist(rows, _READ_FILES))
     try:
-        store.create_table(con, TABLE)
+        engine.hand_over(con, "read_files")
+        engine.create_table(con, TABLE)
     finally:
         store.unregister(con, "read_files")

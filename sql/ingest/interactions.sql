@@ -8,9 +8,13 @@
 -- With drop_duplicates, of rows equal in every column here but file and line, the first stays.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
-{% from "macros/source_rows.jinja" import judged_rows %}
-{% from "macros/source_values.jinja" import dense_value, typed_value %}
+{% from "macros/source_rows.jinja" import judged_rows with context %}
+{% from "macros/source_values.jinja" import dense_value, typed_value with context %}
 {% set kind_of_time %}decimal({{ coding.time_width }}, {{ coding.time_scale }}){% endset %}
+-- One digit less where the sum of two would have more than there are: Spark cuts the last off.
+{% set kind_of_part %}
+decimal({% if coding.time_width == 38 %}37{% else %}{{ coding.time_width }}{% endif %}, {{ coding.time_scale }})
+{%- endset %}
 with
 
 staged_rows as (
@@ -27,7 +31,7 @@ usable_rows as (
         seconds as time,
 {% else %}
         cast(
-            cast(seconds as {{ kind_of_time }}) + cast(coalesce(fraction, 0) as {{ kind_of_time }})
+            cast(seconds as {{ kind_of_part }}) + cast(coalesce(fraction, 0) as {{ kind_of_part }})
             as {{ kind_of_time }}
         ) as time,
 {% endif %}

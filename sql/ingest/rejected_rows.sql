@@ -3,7 +3,7 @@
 -- Grain: one row of the source that is not in interactions; `raw` is the row as it was written.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
-{% from "macros/source_rows.jinja" import judged_rows %}
+{% from "macros/source_rows.jinja" import judged_rows with context %}
 with
 
 staged_rows as (

@@ -8,8 +8,8 @@
 -- they are any, true and false for 1 and 0.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
-{% from "macros/source_rows.jinja" import numbered_rows %}
-{% from "macros/source_values.jinja" import is_empty, plain_label %}
+{% from "macros/source_rows.jinja" import numbered_rows with context %}
+{% from "macros/source_values.jinja" import is_empty, plain_label with context %}
 with
 
 staged_rows as (

@@ -9,8 +9,8 @@
 -- often it is missing, and for each dense column how often it holds something that is no number.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
-{% from "macros/source_rows.jinja" import judged_rows %}
-{% from "macros/source_values.jinja" import dense_value, is_empty, kind_of %}
+{% from "macros/source_rows.jinja" import judged_rows with context %}
+{% from "macros/source_values.jinja" import dense_value, is_empty, kind_of with context %}
 {% set ids = [quote("user_id"), quote("item_id")] %}
 {% set typed_columns = ids + attributes | map(attribute="column") | list %}
 {% set only_whole_seconds = quote("time") in staged_integers and coding.unit == "s" %}

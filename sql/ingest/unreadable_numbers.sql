@@ -6,8 +6,8 @@
 -- Grain: one row per dense column with such a value in a usable row.
 -- The linter loses the indentation behind the macro:
 -- noqa: disable=LT02
-{% from "macros/source_rows.jinja" import judged_rows %}
-{% from "macros/source_values.jinja" import dense_value, is_empty %}
+{% from "macros/source_rows.jinja" import judged_rows with context %}
+{% from "macros/source_values.jinja" import dense_value, is_empty with context %}
 with
 
 staged_rows as (
