@@ -7,6 +7,7 @@ bound: the relations need not exist.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ import duckdb
 Node = Mapping[str, Any]
 
 
+# How the table functions that read files are called.
+_READS_FILES = re.compile(r"read_\w+|\w+_scan|sniff_csv|glob")
 # Table functions that read a relation named by a text: what they read could not be told.
 _BY_NAME = ("query", "query_table")
 
@@ -41,6 +44,36 @@ def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
     return frozenset(_read(parsed(con, query), frozenset()))
 
 
+def reads_files(con: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Say whether a query itself calls a function that reads files, such as ``read_parquet``.
+
+    Args:
+        con: Any connection, as of :func:`relations_of`.
+        query: One ``select`` statement.
+
+    Raises:
+        UnreadableQueryError: The text does not parse, or is not a ``select``.
+    """
+    return any(_READS_FILES.fullmatch(each) for each in _called(parsed(con, query)))
+
+
+def _called(node: object) -> Iterator[str]:
+    """Walk a parsed query to the table functions that it calls."""
+    if isinstance(node, list):
+        for each in cast("list[object]", node):
+            yield from _called(each)
+    elif isinstance(node, dict):
+        fields = cast("dict[str, Any]", node)
+        if fields.get("type") == "TABLE_FUNCTION":
+            yield _name_of(fields)
+        for each in fields.values():
+            yield from _called(each)
+
+
+def _name_of(table_function: Node) -> str:
+    return str(table_function["function"].get("function_name", "")).lower()
+
+
 def parsed(con: duckdb.DuckDBPyConnection, query: str) -> list[Node]:
     """Return the statements of a query, as the engine's parser writes them down.
 
@@ -62,7 +95,7 @@ def _read(node: object, in_scope: frozenset[str]) -> Iterator[str]:
     elif isinstance(node, dict):
         fields = cast("dict[str, Any]", node)
         if fields.get("type") == "TABLE_FUNCTION":
-            called = str(fields["function"].get("function_name", "")).lower()
+            called = _name_of(fields)
             if called in _BY_NAME:
                 raise UnreadableQueryError(
                     f"{called}() reads a table whose name is a text; name the table after 'from'"
