@@ -16,6 +16,7 @@ from din_assets.runs.last_run import Settled
 from din_core import store
 from din_core.engines.engine import Engine
 from din_core.store import artifacts
+from din_core.store.standalone_copy import Contents
 
 
 class Log(Protocol):
@@ -236,6 +237,20 @@ class StoreResource(dg.ConfigurableResource):
         """Open the pipeline's database in a transaction: all of a step's changes, or none."""
         with self.connection() as con, store.transaction(con):
             yield con
+
+    def publish(self, every_nth_user: int) -> Contents:
+        """Let analysts have the pipeline's database as it is now.
+
+        Args:
+            every_nth_user: Which users the file holds, 1 for all of them.
+        """
+        return store.publish(
+            self.pipeline_path,
+            self.published_path,
+            every_nth_user=every_nth_user,
+            memory_limit=self.memory_limit,
+            threads=self.threads,
+        )
 
 
 class HeldStore(StoreResource):

@@ -45,6 +45,21 @@ class Contents:
     sampled: Mapping[str, tuple[int, int]]
     computed_on_whole: Collection[str]
 
+    def sentence(self) -> str:
+        """Say what a reader must know; nothing where the copy holds all users."""
+        n = self.every_nth_user
+        if n == 1:
+            return ""
+        rows = [f"{name} {here:,} of {of:,}" for name, (here, of) in self.sampled.items()]
+        said = f"a sample, all rows of {_users(n)}: {', '.join(rows)}"
+        if self.computed_on_whole:
+            said += f"; computed on all users: {', '.join(self.computed_on_whole)}"
+        return f"{said}. A larger max_rows (ops: warehouse: config) publishes more"
+
+
+def _users(n: int) -> str:
+    return f"1 in {n} users (those with {_INDEX} % {n} = 1)"
+
 
 @dataclass(frozen=True)
 class _Relation:
@@ -215,15 +230,15 @@ def _said(relation: _Relation, contents: Contents) -> str:
     if relation.name in contents.sampled:
         rows, of = contents.sampled[relation.name]
         said = (
-            f"A SAMPLE: the rows of 1 in {n} users (those with {_INDEX} % {n} = 1), {rows:,} of "
-            f"{of:,}. A user's rows are all there or not at all."
+            f"A SAMPLE: the rows of {_users(n)}, {rows:,} of {of:,}. "
+            "A user's rows are all there or not at all."
         )
         if _INDEX not in relation.columns:
             said += f" Rows of users that are not in {_USERS} are left out."
     elif relation.name in contents.computed_on_whole:
         said = "Computed on all users, not on the sample that the tables with users hold."
     elif n > 1 and relation.is_view and not relation.is_stored and relation.has_user:
-        said = f"Over a SAMPLE: 1 in {n} users (those with {_INDEX} % {n} = 1)."
+        said = f"Over a SAMPLE: {_users(n)}."
     return " ".join(filter(None, (relation.comment, said)))
 
 
