@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
 import duckdb
@@ -42,6 +42,24 @@ def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
             text.
     """
     return frozenset(_read(parsed(con, query), frozenset()))
+
+
+def in_order(reads: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Return relations so that each comes after those among them that it reads, else as they come.
+
+    Args:
+        reads: What each of them reads, by name, all in lower case.
+
+    Yields:
+        Their names. Of a circle each comes once, and the engine says what is wrong.
+    """
+    waiting = dict(reads)
+    while waiting:
+        others = waiting.keys()
+        ready = [name for name in waiting if not {*reads[name]} & (others - {name})]
+        for name in ready or [*waiting]:
+            del waiting[name]
+            yield name
 
 
 def reads_files(con: duckdb.DuckDBPyConnection, query: str) -> bool:

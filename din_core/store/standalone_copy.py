@@ -12,12 +12,12 @@ Each comment says which of the two it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import duckdb
 
-from din_core.store.query_relations import reads_files, relations_of
+from din_core.store.query_relations import in_order, reads_files, relations_of
 from din_core.store.sql_files import literal, quote
 
 _USERS = "users"
@@ -133,8 +133,9 @@ def copy_into(
         if each.name in sampled:
             rows[each.name] = int(answer[0][0]), _count(con, source, each.name)
     con.execute(f"use {target}")
-    for each in _in_order(views):
-        con.execute(each.sql)
+    of_views = {each.name.lower(): each for each in views}
+    for name in in_order({name: each.reads for name, each in of_views.items()}):
+        con.execute(of_views[name].sql)
     contents = Contents(
         every_nth_user=every_nth_user, sampled=rows, computed_on_whole=sorted(computed)
     )
@@ -202,15 +203,6 @@ def _stored_below(relation: _Relation, every: list[_Relation]) -> set[str]:
             found[each.name] = each
             waiting += each.reads
     return {each.name for each in found.values() if each.is_stored}
-
-
-def _in_order(views: list[_Relation]) -> Iterator[_Relation]:
-    """Return views so that each comes after those that it reads: DuckDB looks for these."""
-    waiting = {each.name.lower(): each for each in views}
-    while waiting:
-        ready = [name for name, each in waiting.items() if not each.reads & waiting.keys() - {name}]
-        for name in ready or [*waiting]:  # of a circle DuckDB says what is wrong
-            yield waiting.pop(name)
 
 
 def _create_empty(con: duckdb.DuckDBPyConnection, source: str, relation: _Relation) -> None:
