@@ -3,10 +3,13 @@
 import contextlib
 import os
 from collections.abc import Generator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from din_core.engines.engine import DUCKDB, Engine
 from din_core.engines.errors import EngineError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 EngineName = Literal["duckdb", "spark"]
 
@@ -33,6 +36,23 @@ def tables() -> str | None:
     return os.environ.get("DIN_TABLES") or None
 
 
+def filesystem(root: str) -> "AbstractFileSystem | None":
+    """Return what DuckDB reads tables through that do not lie on this machine; None where they do.
+
+    Args:
+        root: Root of the Parquet tables, a folder or a URL.
+
+    Raises:
+        EngineError: Nothing that is installed knows the place.
+    """
+    if "://" not in root:
+        return None
+    from din_core.engines.parquet_tables import ParquetRoot
+
+    place = ParquetRoot(root)
+    return None if place.is_local else place.filesystem
+
+
 @contextlib.contextmanager
 def opened(engine: EngineName, address: str | None, root: str) -> Generator[Engine]:
     """Open an engine for the length of a run.
@@ -50,4 +70,4 @@ def opened(engine: EngineName, address: str | None, root: str) -> Generator[Engi
     from din_core.engines.spark import SparkEngine
 
     with sessions.session(address) as spark:
-        yield SparkEngine(spark, ParquetRoot(root))
+        yield SparkEngine(spark, ParquetRoot(root), called=sessions.called(address))

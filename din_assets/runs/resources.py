@@ -226,6 +226,8 @@ class StoreResource(dg.ConfigurableResource):
         with store.connect(
             self.pipeline_path,
             read_only=read_only,
+            # Also for DuckDB as the engine: an earlier run's tables may lie there.
+            filesystem=engines.filesystem(self.tables_root),
             memory_limit=self.memory_limit,
             threads=self.threads,
             temp_directory=self.folder / "pipeline.tmp",
@@ -248,6 +250,7 @@ class StoreResource(dg.ConfigurableResource):
             self.pipeline_path,
             self.published_path,
             every_nth_user=every_nth_user,
+            filesystem=engines.filesystem(self.tables_root),
             memory_limit=self.memory_limit,
             threads=self.threads,
         )

@@ -62,8 +62,7 @@ def session(remote: str | None = None) -> Generator[SparkSession]:
     requirements.require_client()
     if remote is not None and _LOCAL.fullmatch(remote):
         requirements.require_local_spark(remote)
-    engine = f"the engine at {_without_token(remote)}" if remote else "Sail, in this process,"
-    with explaining(engine), contextlib.ExitStack() as stack:
+    with explaining(called(remote)), contextlib.ExitStack() as stack:
         # The sentence says it. Not for the length of the session only: the client asks once more
         # when the process ends.
         warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
@@ -75,6 +74,11 @@ def session(remote: str | None = None) -> Generator[SparkSession]:
             spark.conf.set(setting, value)
         _be_patient(spark, _PATIENCE)
         yield spark
+
+
+def called(remote: str | None) -> str:
+    """Return the words for an engine; ``remote`` as of :func:`session`."""
+    return f"the engine at {_without_token(remote)}" if remote else "Sail, in this process,"
 
 
 def _require_address(remote: str | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from din_core import store
 from din_core.engines import parquet_views, translation
 from din_core.engines.engine import Answer
-from din_core.engines.errors import EngineError
+from din_core.engines.errors import EngineError, explaining
 from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
 from din_core.store import sql_files
 from din_core.store.sql_files import quote
@@ -30,13 +30,17 @@ class SparkEngine:
     Args:
         spark: The session, from :func:`din_core.engines.sessions.session`.
         root: Where the tables lie.
+        called: The engine in words, from :func:`din_core.engines.sessions.called`.
     """
 
     name = "spark"
 
-    def __init__(self, spark: SparkSession, root: ParquetRoot) -> None:
+    def __init__(
+        self, spark: SparkSession, root: ParquetRoot, *, called: str = "the engine"
+    ) -> None:
         self._spark = spark
         self._root = root
+        self._called = called
         self._manifest = root.manifest()
         self._known: set[str] = set()
         self._made: dict[str, ParquetTable] = {}
@@ -59,7 +63,8 @@ class SparkEngine:
     def transaction(self) -> Generator[None]:
         """Let what is made inside hold, and nothing of it after an error."""
         try:
-            yield
+            with explaining(self._called):
+                yield
         except BaseException:
             for name, table in self._made.items():
                 self._written_out.pop(name, None)
@@ -135,7 +140,7 @@ class SparkEngine:
         """Send a temporary table of the connection to the session."""
         table = parquet_views.write_out(con, self._root, name, buckets=self._manifest.buckets)
         self._handed.append(table.folder)
-        self._read(name, table.folder, table.columns)
+        self._read(name, self._root.files(table.folder), table.columns)
         self._known.add(name)
 
     def render(self, name: str, *, variant: str | None = None, **options: object) -> str:
@@ -164,8 +169,10 @@ class SparkEngine:
             self._spark.sql(view).createOrReplaceTempView(name)
             return
         if folder is None:
-            folder = self._write_out(con, name).folder
-        self._read(name, folder, store.column_types(con, name))
+            files = self._root.files(self._write_out(con, name).folder)
+        else:
+            files = parquet_views.files_of(con, name)
+        self._read(name, files, store.column_types(con, name))
 
     def _write_out(self, con: duckdb.DuckDBPyConnection, name: str) -> ParquetTable:
         """Write a table that DuckDB made; once, since in a run nobody else makes it anew."""
@@ -174,9 +181,9 @@ class SparkEngine:
             self._written_out[name] = self._made[name] = table
         return self._written_out[name]
 
-    def _read(self, name: str, folder: str, columns: Iterable[str]) -> None:
-        """Let the session read a version by the name of its table."""
-        frame = self._spark.read.parquet(self._root.url_of(folder))
+    def _read(self, name: str, files: Iterable[str], columns: Iterable[str]) -> None:
+        """Let the session read the files of a version by the name of its table."""
+        frame = self._spark.read.parquet(*files)
         frame.select(*[_escaped(column) for column in columns]).createOrReplaceTempView(name)
 
     def _let_hold(self) -> None:
