@@ -68,7 +68,7 @@ class SparkEngine:
         except BaseException:
             for name, table in self._made.items():
                 self._written_out.pop(name, None)
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(EngineError):
                     self._root.remove(table.folder)
             self._forget()
             raise
@@ -202,7 +202,7 @@ class SparkEngine:
 
     def _forget(self) -> None:
         for folder in self._handed:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(EngineError):
                 self._root.remove(folder)
         self._handed = []
         self._made, self._views, self._engine_views = {}, {}, {}

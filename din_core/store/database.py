@@ -15,7 +15,7 @@ import duckdb
 
 from din_core.machine import limits
 from din_core.store import sql_files
-from din_core.store.errors import StoreError, damage, explain, shortage
+from din_core.store.errors import StoreError, damage, explain, lost_table_file, shortage
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -86,6 +86,8 @@ def connect(
         # attached one is its caller's.
         if not in_memory and (damaged := damage(path, error)):
             raise damaged from error
+        if lost := lost_table_file(error):
+            raise lost from error
         if short := shortage(path, error):
             raise short from error
         raise
