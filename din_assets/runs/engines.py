@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from din_core.engines.engine import DUCKDB, Engine
 from din_core.engines.errors import EngineError
+from din_core.engines.sessions import without_token
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -34,6 +35,25 @@ def remote() -> str | None:
 def tables() -> str | None:
     """Return the root of Parquet tables that ``DIN_TABLES`` names, None where it is unset."""
     return os.environ.get("DIN_TABLES") or None
+
+
+def without_effect(engine: EngineName, address: str | None, root: str | None) -> list[str]:
+    """Say which settings were made and change nothing.
+
+    Args:
+        engine: Which makes the tables.
+        address: Of a Spark Connect server, None where none is given.
+        root: Root of the Parquet tables, None where none is given.
+    """
+    if engine != "duckdb":
+        return []
+    given = {"SPARK_REMOTE": address and without_token(address), "DIN_TABLES": root}
+    return [
+        f"{name} is {value}, and no table is made there: DuckDB makes them on this machine "
+        "(DIN_ENGINE=spark changes that)"
+        for name, value in given.items()
+        if value is not None
+    ]
 
 
 def filesystem(root: str) -> "AbstractFileSystem | None":

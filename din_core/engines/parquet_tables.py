@@ -225,9 +225,9 @@ class ParquetRoot:
         """Tell what a filesystem raises, each one in its own way, in one sentence."""
         try:
             yield
-        except FileNotFoundError:
-            raise  # no trouble where nothing was made yet
         except Exception as error:
+            if isinstance(error, FileNotFoundError) and done == "read":
+                raise  # no trouble where nothing was made yet
             reason = " ".join(str(error).split()) or type(error).__name__
             raise EngineError(
                 f"{self.url}: the tables cannot be {done} there ({reason}); "

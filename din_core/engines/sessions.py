@@ -78,19 +78,20 @@ def session(remote: str | None = None) -> Generator[SparkSession]:
 
 def called(remote: str | None) -> str:
     """Return the words for an engine; ``remote`` as of :func:`session`."""
-    return f"the engine at {_without_token(remote)}" if remote else "Sail, in this process,"
+    return f"the engine at {without_token(remote)}" if remote else "Sail, in this process,"
 
 
 def _require_address(remote: str | None) -> None:
     if remote is not None and not (_LOCAL.fullmatch(remote) or _REMOTE.fullmatch(remote)):
         raise EngineError(
-            f"SPARK_REMOTE is '{_without_token(remote)}', must be the address of a Spark Connect "
+            f"SPARK_REMOTE is '{without_token(remote)}', must be the address of a Spark Connect "
             "server, such as sc://host:15002, or local[2] for an Apache Spark on this machine; "
             "unset, Sail makes the tables in this process"
         )
 
 
-def _without_token(remote: str) -> str:
+def without_token(remote: str) -> str:
+    """Return an address as it may be shown: without the token that lets one in."""
     return re.sub(r"(token=)[^;]*", r"\1…", remote)
 
 
