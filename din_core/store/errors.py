@@ -88,7 +88,7 @@ def damage(path: Path | str, error: duckdb.Error) -> StoreError | None:
 
 
 def lost_table_file(error: duckdb.Error) -> StoreError | None:
-    """Recognise that a file of a table that lies in Parquet is gone or half written.
+    """Recognise that a table that lies in Parquet cannot be reached, is gone or half written.
 
     Args:
         error: What DuckDB raised.
@@ -96,9 +96,14 @@ def lost_table_file(error: duckdb.Error) -> StoreError | None:
     Returns:
         The error to raise instead; None where no such file is to blame.
     """
+    text = " ".join(str(error).split())
+    if "httpfs" in text:
+        return StoreError(
+            "tables lie in an object store that this process was not told of; let DIN_TABLES name "
+            "their place, as it did for the run that made them"
+        )
     if not isinstance(error, (duckdb.IOException, duckdb.InvalidInputException)):
         return None
-    text = " ".join(str(error).split())
     if not (file := _TABLE_FILE.search(text)):
         return None
     return StoreError(

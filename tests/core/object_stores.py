@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import urllib.request
 
 import s3fs
 from moto.server import ThreadedMotoServer
@@ -20,8 +21,12 @@ def object_store(monkeypatch):
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    # What it holds is the process's, whichever server is asked.
+    reset = urllib.request.Request(f"{address}/moto-api/reset", method="POST")
+    urllib.request.urlopen(reset).close()
     settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ENDPOINT_URL": address,
         # Sail's own: it would speak https alone.
         "AWS_ALLOW_HTTP": "true",
         "AWS_ACCESS_KEY_ID": "key",
