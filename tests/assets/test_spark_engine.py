@@ -127,10 +127,11 @@ def test_the_published_file_stands_alone_and_holds_the_same(made_on_spark, finis
         kinds = store.relations(ours)
         assert kinds == store.relations(theirs)
         for name in kinds:
-            if name in ("ledger", "column_lineage", "publications", "model_versions"):
+            columns = store.column_types(ours, name)
+            assert columns == store.column_types(theirs, name), name
+            if name == "ledger" or any(column.endswith("_at") for column in columns):
                 continue  # they tell of runs
             query = f"from {name} order by all"
-            assert store.column_types(ours, name) == store.column_types(theirs, name), name
             assert ours.execute(query).fetchall() == theirs.execute(query).fetchall(), name
         comments = "select table_name, column_name, comment from duckdb_columns() order by all"
         assert ours.execute(comments).fetchall() == theirs.execute(comments).fetchall()
