@@ -74,13 +74,16 @@ def filesystem(root: str) -> "AbstractFileSystem | None":
 
 
 @contextlib.contextmanager
-def opened(engine: EngineName, address: str | None, root: str) -> Generator[Engine]:
+def opened(
+    engine: EngineName, address: str | None, root: str, buckets: int | None = None
+) -> Generator[Engine]:
     """Open an engine for the length of a run.
 
     Args:
         engine: Which.
         address: Of a Spark Connect server, None for Sail in this process.
         root: Root of the Parquet tables, a folder or a URL.
+        buckets: Into how many folders users are spread; None for as many as there are.
     """
     if engine == "duckdb":
         yield DUCKDB
@@ -90,4 +93,6 @@ def opened(engine: EngineName, address: str | None, root: str) -> Generator[Engi
     from din_core.engines.spark import SparkEngine
 
     with sessions.session(address) as spark:
-        yield SparkEngine(spark, ParquetRoot(root), called=sessions.called(address))
+        yield SparkEngine(
+            spark, ParquetRoot(root, buckets=buckets), called=sessions.called(address)
+        )

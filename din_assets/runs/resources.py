@@ -89,6 +89,14 @@ class StoreResource(dg.ConfigurableResource):
         "'s3://bucket/prefix' (DIN_TABLES); by default the folder 'tables' among all results.",
     )
 
+    buckets: int | None = Field(
+        default=None,
+        ge=1,
+        description="Into how many folders Spark's tables spread the users, so that a part of the "
+        "users can be read alone; by default as many as there are, at first 16. Take the rows of "
+        "the log over ten million.",
+    )
+
     @classmethod
     def below(cls, names: Names) -> type[Self]:
         """Return the resource of a log whose assets Dagster calls by these names."""
@@ -136,7 +144,9 @@ class StoreResource(dg.ConfigurableResource):
         if self._engine is None:
             if self._of_run is None:
                 raise RuntimeError("no run has been started on this resource")
-            opening = engines.opened(self.engine_name, self.spark_remote, self.tables_root)
+            opening = engines.opened(
+                self.engine_name, self.spark_remote, self.tables_root, self.buckets
+            )
             with as_dagster_failures():
                 self._engine = self._of_run.enter_context(opening)
         return self._engine

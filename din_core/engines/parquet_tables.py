@@ -29,6 +29,7 @@ MANIFEST = "manifest.json"
 BUCKET = "user_bucket"
 
 _FORMAT = 1
+_BUCKETS = 16
 # How :meth:`ParquetRoot.new_folder` calls a version.
 _VERSION = re.compile(r"[0-9a-f]{12}")
 
@@ -79,10 +80,11 @@ class ParquetRoot:
 
     Args:
         url: A folder, or a URL such as ``s3://bucket/prefix``.
-        buckets: Into how many folders users are spread, where nothing lies there yet.
+        buckets: Into how many folders users are spread; by default as many as there are, or 16
+            where nothing lies there yet.
     """
 
-    def __init__(self, url: str, *, buckets: int = 16) -> None:
+    def __init__(self, url: str, *, buckets: int | None = None) -> None:
         self.url = url.rstrip("/")
         self._buckets = buckets
         try:
@@ -134,6 +136,12 @@ class ParquetRoot:
                     f"{_FORMAT}: make the tables again in another place, or take the program that "
                     "made them"
                 )
+            if self._buckets not in (None, document["buckets"]):
+                raise EngineError(
+                    f"{self.url}: the tables there lie in {document['buckets']} folders by user, "
+                    f"and buckets is {self._buckets}; leave it out (resources: store: config), or "
+                    "make them in another place (DIN_TABLES)"
+                )
             return Manifest(
                 buckets=document["buckets"],
                 tables={name: ParquetTable(**each) for name, each in document["tables"].items()},
@@ -141,7 +149,7 @@ class ParquetRoot:
                 engine_views=document["engine_views"],
             )
         except FileNotFoundError:
-            return Manifest(self._buckets)
+            return Manifest(self._buckets or _BUCKETS)
         except (ValueError, KeyError, TypeError) as error:
             raise EngineError(
                 f"{self.url}/{MANIFEST} is damaged: {error}; remove it and make the tables again "

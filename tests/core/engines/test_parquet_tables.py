@@ -152,3 +152,10 @@ def test_a_killed_writer_leaves_the_version_before(root, tables):
     with reading.open_tables(root) as con:
         assert con.execute("select count(*) from events").fetchall() == [(6,)]
     assert ParquetTable(half, {}, 0, bucketed=True) not in root.manifest().tables.values()
+
+
+def test_users_stay_in_as_many_folders_as_they_were_spread_over(root, tables):
+    assert ParquetRoot(root.url).manifest().buckets == 2
+    with pytest.raises(EngineError, match=r"lie in 2 folders by user, and buckets is 3; leave it"):
+        ParquetRoot(root.url, buckets=3).manifest()
+    assert ParquetRoot(f"{root.url}/other").manifest().buckets == 16
