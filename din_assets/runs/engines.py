@@ -37,17 +37,20 @@ def tables() -> str | None:
     return os.environ.get("DIN_TABLES") or None
 
 
-def without_effect(engine: EngineName, address: str | None, root: str | None) -> list[str]:
+def without_effect(
+    engine: EngineName, address: str | None, root: str | None, buckets: int | None = None
+) -> list[str]:
     """Say which settings were made and change nothing.
 
     Args:
         engine: Which makes the tables.
         address: Of a Spark Connect server, None where none is given.
         root: Root of the Parquet tables, None where none is given.
+        buckets: Into how many folders users are spread, None where that is not given.
     """
     if engine != "duckdb":
         return []
-    given = {"SPARK_REMOTE": address and without_token(address), "DIN_TABLES": root}
+    given = {"SPARK_REMOTE": address and without_token(address), "DIN_TABLES": root, "buckets": buckets}
     return [
         f"{name} is {value}, and no table is made there: DuckDB makes them on this machine "
         "(DIN_ENGINE=spark changes that)"

@@ -165,7 +165,9 @@ class StoreResource(dg.ConfigurableResource):
                 "This run leaves no history: its instance is a temporary one. Dagster reads "
                 f"dagster.yaml from the working directory: start it in {paths.project_root()}."
             )
-        for sentence in engines.without_effect(self.engine_name, self.spark_remote, self.tables):
+        for sentence in engines.without_effect(
+            self.engine_name, self.spark_remote, self.tables, self.buckets
+        ):
             log.warning(sentence)
         with contextlib.ExitStack() as stack:
             self._of_run = stack

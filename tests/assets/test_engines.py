@@ -46,4 +46,4 @@ def test_a_cluster_that_is_named_and_not_used_is_told(pipeline, settings, capfd)
 def test_what_counts_is_not_warned_of():
     assert engines.without_effect("spark", "sc://host:15002", "s3://bucket/log") == []
     assert engines.without_effect("duckdb", None, None) == []
-    assert len(engines.without_effect("duckdb", "local[2]", "s3://bucket/log")) == 2
+    assert len(engines.without_effect("duckdb", "local[2]", "s3://bucket/log", 64)) == 3
