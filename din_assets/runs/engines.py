@@ -50,7 +50,11 @@ def without_effect(
     """
     if engine != "duckdb":
         return []
-    given = {"SPARK_REMOTE": address and without_token(address), "DIN_TABLES": root, "buckets": buckets}
+    given = {
+        "SPARK_REMOTE": address and without_token(address),
+        "DIN_TABLES": root,
+        "buckets": buckets,
+    }
     return [
         f"{name} is {value}, and no table is made there: DuckDB makes them on this machine "
         "(DIN_ENGINE=spark changes that)"
