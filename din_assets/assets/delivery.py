@@ -9,9 +9,12 @@ import dagster as dg
 from din_assets.making import versions
 from din_assets.making.artifact_assets import Made, Making, artifact_asset, picture
 from din_assets.making.materialization import OWNERS, as_dagster_failures, record
+from din_assets.making.run_config import mirror
+from din_assets.runs import choices
 from din_assets.runs.failures import IO_RETRIES
 from din_assets.runs.resources import StoreResource
 from din_core import store as database
+from din_core.config import WarehouseConfig
 from din_core.escaping import markdown_code
 from din_core.serving import vocabularies
 from din_core.serving.bundle import manifest
@@ -138,10 +141,19 @@ def report(making: Making) -> Made:
     )
 
 
+class WarehousePublicationConfig(mirror("_Warehouse", WarehouseConfig, doc="What is published.")):
+    """How much of the tables the analysts' file holds."""
+
+
+#: What can be chosen about each asset of this module, beside those of artifacts.
+CONFIG_CLASSES: dict[str, type[dg.Config]] = {"warehouse": WarehousePublicationConfig}
+
+
 def _published_warehouse(
-    context: dg.AssetExecutionContext, store: StoreResource
+    context: dg.AssetExecutionContext, store: StoreResource, config: WarehousePublicationConfig
 ) -> dg.MaterializeResult:
     """Publish a snapshot of the pipeline's database."""
+    chosen = choices.chosen(context, store.settled, config).model_dump()
     with as_dagster_failures(io_retries_left=IO_RETRIES - context.retry_number):
         with store.transaction() as con:
             context_of_tables = recorded_choices.recorded_context(con)
@@ -153,20 +165,21 @@ def _published_warehouse(
                 for entry in ledger.entries(con).values()
                 if entry.asset != "warehouse"
             )
-            version = artifacts.digest(repr(published).encode())
-            record(context, con, "warehouse", version)
-        database.publish(
-            store.pipeline_path,
-            store.published_path,
-            memory_limit=store.memory_limit,
-            threads=store.threads,
-        )
+            every_nth_user = database.every_nth_user_of(con, chosen["max_rows"])
+            of_sample = [] if every_nth_user == 1 else [("users: 1 in", str(every_nth_user))]
+            version = artifacts.digest(repr([*published, *of_sample]).encode())
+            record(context, con, "warehouse", version, options=chosen)
+        contents = store.publish(every_nth_user)
+    if sentence := contents.sentence():
+        context.log.warning(f"{store.published_path.name}: {sentence}")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "path": dg.MetadataValue.path(str(store.published_path)),
             "views": ", ".join(views),
+            "users": contents.sentence() or "all",
             "size_mb": store.published_path.stat().st_size / 1e6,
+            "options": chosen,
             "how_to_read": dg.MetadataValue.md(
                 markdown_code(
                     f"duckdb -readonly {shlex.quote(str(store.published_path))} "
@@ -192,5 +205,5 @@ def published_warehouse(made: Iterable[str]) -> dg.AssetsDefinition:
         owners=OWNERS,
         code_version=versions.of_asset("warehouse", _published_warehouse, described=True),
         description="The database that analysts open (read-only): a closed snapshot of every "
-        "table, swapped in at once.",
+        "table, swapped in at once. Above max_rows it holds a sample of the users, and says so.",
     )(_published_warehouse)

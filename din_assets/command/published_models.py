@@ -101,6 +101,7 @@ def decide(
     from din_assets.making import facts
     from din_assets.runs import paths
     from din_assets.runs.resources import StoreResource
+    from din_core.config import WarehouseConfig, config_from_mapping
     from din_core.serving.publication import judgement
     from din_core.store import ledger
 
@@ -124,9 +125,8 @@ def decide(
         if not is_audited:
             say(_NOT_SHOWN)
             return
-        store.publish(
-            resource.pipeline_path,
-            resource.published_path,
-            memory_limit=resource.memory_limit,
-            threads=resource.threads,
-        )
+        # As the run published it.
+        chosen = config_from_mapping(WarehouseConfig, made["warehouse"].options)
+        with resource.connection(read_only=True) as con:
+            every_nth_user = store.every_nth_user_of(con, chosen.max_rows)
+        resource.publish(every_nth_user)

@@ -16,6 +16,7 @@ from din_assets.runs.last_run import Settled
 from din_core import store
 from din_core.engines.engine import Engine
 from din_core.store import artifacts
+from din_core.store.standalone_copy import Contents
 
 
 class Log(Protocol):
@@ -88,6 +89,14 @@ class StoreResource(dg.ConfigurableResource):
         "'s3://bucket/prefix' (DIN_TABLES); by default the folder 'tables' among all results.",
     )
 
+    buckets: int | None = Field(
+        default=None,
+        ge=1,
+        description="Into how many folders Spark's tables spread the users, so that a part of the "
+        "users can be read alone; by default as many as there are, at first 16. Take the rows of "
+        "the log over ten million.",
+    )
+
     @classmethod
     def below(cls, names: Names) -> type[Self]:
         """Return the resource of a log whose assets Dagster calls by these names."""
@@ -135,7 +144,9 @@ class StoreResource(dg.ConfigurableResource):
         if self._engine is None:
             if self._of_run is None:
                 raise RuntimeError("no run has been started on this resource")
-            opening = engines.opened(self.engine_name, self.spark_remote, self.tables_root)
+            opening = engines.opened(
+                self.engine_name, self.spark_remote, self.tables_root, self.buckets
+            )
             with as_dagster_failures():
                 self._engine = self._of_run.enter_context(opening)
         return self._engine
@@ -154,6 +165,10 @@ class StoreResource(dg.ConfigurableResource):
                 "This run leaves no history: its instance is a temporary one. Dagster reads "
                 f"dagster.yaml from the working directory: start it in {paths.project_root()}."
             )
+        for sentence in engines.without_effect(
+            self.engine_name, self.spark_remote, self.tables, self.buckets
+        ):
+            log.warning(sentence)
         with contextlib.ExitStack() as stack:
             self._of_run = stack
             owner = "a Dagster resource"
@@ -225,6 +240,8 @@ class StoreResource(dg.ConfigurableResource):
         with store.connect(
             self.pipeline_path,
             read_only=read_only,
+            # Also for DuckDB as the engine: an earlier run's tables may lie there.
+            filesystem=engines.filesystem(self.tables_root),
             memory_limit=self.memory_limit,
             threads=self.threads,
             temp_directory=self.folder / "pipeline.tmp",
@@ -236,6 +253,21 @@ class StoreResource(dg.ConfigurableResource):
         """Open the pipeline's database in a transaction: all of a step's changes, or none."""
         with self.connection() as con, store.transaction(con):
             yield con
+
+    def publish(self, every_nth_user: int) -> Contents:
+        """Let analysts have the pipeline's database as it is now.
+
+        Args:
+            every_nth_user: Which users the file holds, 1 for all of them.
+        """
+        return store.publish(
+            self.pipeline_path,
+            self.published_path,
+            every_nth_user=every_nth_user,
+            filesystem=engines.filesystem(self.tables_root),
+            memory_limit=self.memory_limit,
+            threads=self.threads,
+        )
 
 
 class HeldStore(StoreResource):

@@ -15,6 +15,7 @@ import pydantic
 
 from din_assets.assets import (
     catalogue,
+    delivery,
     evaluation,
     explanations,
     ingest,
@@ -129,6 +130,7 @@ def config_classes() -> dict[str, type[dg.Config]]:
         **explanations.CONFIG_CLASSES,
         **evaluation.CONFIG_CLASSES,
         **publication.CONFIG_CLASSES,
+        **delivery.CONFIG_CLASSES,
         **artifact_assets.CONFIG_CLASSES,
     }
 

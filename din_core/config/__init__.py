@@ -45,6 +45,7 @@ from din_core.config.training import (
     TrainingNegatives,
     WarmStart,
 )
+from din_core.config.warehouse import WarehouseConfig
 
 __all__ = [
     "MODEL_CONFIGS",
@@ -82,6 +83,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingNegatives",
     "Vocabularies",
+    "WarehouseConfig",
     "WarmStart",
     "config_from_mapping",
     "described_options",

@@ -1,7 +1,140 @@
-"""What goes wrong between us and an engine, in a sentence."""
+"""What goes wrong between us and an engine, in a sentence that says what to install or set.
+
+An engine tells of a failure with its own stack trace behind a client's behind gRPC's. Those that
+the user can put right are recognised here, by what the engines say; anything else stays as it is,
+since it is a fault of this program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
 
 from din_core.errors import DinError
 
 
 class EngineError(DinError, RuntimeError):
     """An engine is not there, cannot be reached, or gave up; the message names the way out."""
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """A way in which engines fail.
+
+    Attributes:
+        said: How they say it.
+        sentence: What it means and what to do.
+    """
+
+    said: re.Pattern[str]
+    sentence: str
+
+
+def _trouble(said: str, sentence: str) -> _Trouble:
+    return _Trouble(re.compile(said, re.IGNORECASE), sentence)
+
+
+_GRPC_DETAILS = re.compile(r'^\s*details = "(.*)"$', re.MULTILINE)
+
+# The first that fits is told: what the engine says of a cause comes before what it says of its end.
+_TROUBLES = (
+    _trouble(
+        r"OutOfMemory|Java heap space|GC overhead limit|Resources exhausted|exceeding memory limits"
+        r"|beyond the (?:physical|virtual) memory limit|OOMKilled|Cannot allocate memory"
+        r"|Failed to allocate additional|Cannot grow BufferHolder"
+        r"|exit(?:ed with)? code:? (?:137|52)\b",
+        "ran out of memory; give its executors more (spark.executor.memory on the cluster, on this "
+        "machine SPARK_DRIVER_MEMORY), or more and smaller parts (spark.sql.shuffle.partitions). A "
+        "user's events are held together: docs/scaling.md says how many fit",
+    ),
+    _trouble(
+        r"No space left on device|Disk quota exceeded",
+        "ran out of disk; make room where it spills (spark.local.dir) and where DIN_TABLES lies",
+    ),
+    _trouble(
+        r"No (?:FileSystem|AbstractFileSystem) (?:configured )?for (?:scheme|filesystem)"
+        r"|UnsupportedFileSystem|ClassNotFoundException: \S*(?:S3AFileSystem|FileSystem)\b"
+        r"|Class \S*FileSystem not found|No suitable object store found",
+        "does not know the place that DIN_TABLES names; give the cluster what it reads it with, "
+        "for s3:// Hadoop's jars (spark.jars.packages=org.apache.hadoop:hadoop-aws:3.4.1 and "
+        "spark.hadoop.fs.s3.impl=org.apache.hadoop.fs.s3a.S3AFileSystem)",
+    ),
+    _trouble(
+        r"AccessDenied|Access Denied|InvalidAccessKeyId|SignatureDoesNotMatch|\b403\b|Unauthorized"
+        r"|no credentials|missing credentials|Unable to load credentials|NoCredentials"
+        r"|PERMISSION_DENIED|UNAUTHENTICATED|Permission denied|not writable|NoSuchBucket",
+        "is not let in; give it the right to read and write DIN_TABLES (for s3:// the variables "
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL beside "
+        "AWS_ALLOW_HTTP=true where it is not Amazon's), and SPARK_REMOTE its token",
+    ),
+    _trouble(
+        r"magic bytes|is not a Parquet file|Corrupt footer|Invalid Parquet file|corrupt(?:ed)? file"
+        r"|Parquet error|Could not read footer|FAILED_READ_FILE|PATH_NOT_FOUND|NoSuchKey"
+        r"|Object at location \S+ not found|(?:File|Path) does not exist",
+        "found a file of the tables damaged or gone; make the tables again (din run --all)",
+    ),
+    _trouble(
+        r"SESSION_CLOSED|SESSION_CHANGED|SESSION_NOT_FOUND|SESSION_NOT_SAME|OPERATION_NOT_FOUND",
+        "was started again under way, and knows nothing of this run; run again: the tables that "
+        "were complete stay",
+    ),
+    _trouble(
+        r"StatusCode\.UNAVAILABLE|Connection refused|Connection reset|Socket closed|Broken pipe"
+        r"|failed to connect|DEADLINE_EXCEEDED|DNS resolution failed|JAVA_GATEWAY_EXITED"
+        r"|SparkContext was shut down|stopped SparkContext|JVM .*(?:gone|exited)"
+        r"|Answer from Java side is empty|RETRIES_EXCEEDED",
+        "does not answer; see whether it is running and what its log says, start it again and run "
+        "again: the tables that were complete stay",
+    ),
+)
+
+# Where the errors come from that are looked at; any other is not an engine's.
+_CLIENTS = ("pyspark", "grpc", "py4j", "pysail")
+
+
+@contextlib.contextmanager
+def explaining(engine: str) -> Generator[None]:
+    """Turn what an engine's client raises inside into an :class:`EngineError` where it can be told.
+
+    Args:
+        engine: The engine in words, such as ``the engine at sc://host:15002``.
+
+    Raises:
+        EngineError: An engine failed in a way that the user can put right.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (told := told_of(engine, error)) is None:
+            raise
+        raise told from error
+
+
+def told_of(engine: str, error: Exception) -> EngineError | None:
+    """Return the sentence for what an engine's client raised, None where there is none.
+
+    Args:
+        engine: As of :func:`explaining`.
+        error: What was raised.
+    """
+    if type(error).__module__.split(".")[0] not in _CLIENTS:
+        return None
+    said = str(error)
+    for each in _TROUBLES:
+        if found := each.said.search(said):
+            return EngineError(f"{engine} {each.sentence} ({_line_of(said, found)})")
+    return None
+
+
+def _line_of(text: str, found: re.Match[str]) -> str:
+    """The words of the engine around what was recognised, on one line."""
+    if details := _GRPC_DETAILS.search(text):
+        around = details[1]
+    else:
+        start = text.rfind("\n", 0, found.start()) + 1
+        end = text.find("\n", found.end())
+        around = text[start : len(text) if end < 0 else end]
+    line = " ".join(around.split())
+    return line if len(line) <= 300 else f"{line[:300]}…"

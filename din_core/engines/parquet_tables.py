@@ -9,11 +9,13 @@ killed run wrote is nobody's.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import posixpath
+import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -27,6 +29,16 @@ MANIFEST = "manifest.json"
 BUCKET = "user_bucket"
 
 _FORMAT = 1
+_BUCKETS = 16
+# How :meth:`ParquetRoot.new_folder` calls a version.
+_VERSION = re.compile(r"[0-9a-f]{12}")
+
+_LOCAL_WAY = "make the folder writable, or let DIN_TABLES name another"
+_REMOTE_WAY = (
+    "see that the address is right and answers, and that this process may read and write there "
+    "(for s3:// the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and "
+    "AWS_ENDPOINT_URL where it is not Amazon's)"
+)
 
 
 @dataclass(frozen=True)
@@ -68,16 +80,20 @@ class ParquetRoot:
 
     Args:
         url: A folder, or a URL such as ``s3://bucket/prefix``.
-        buckets: Into how many folders users are spread, where nothing lies there yet.
+        buckets: Into how many folders users are spread; by default as many as there are, or 16
+            where nothing lies there yet.
     """
 
-    def __init__(self, url: str, *, buckets: int = 16) -> None:
+    def __init__(self, url: str, *, buckets: int | None = None) -> None:
         self.url = url.rstrip("/")
         self._buckets = buckets
         try:
             found = url_to_fs(self.url)
         except (ImportError, ValueError) as error:
-            raise EngineError(f"{url}: no place for tables: {error}") from error
+            raise EngineError(
+                f"{url}: no place for tables ({error}); DIN_TABLES is a folder, or a URL that "
+                "fsspec knows, each with its package (s3:// with s3fs)"
+            ) from error
         self.filesystem = cast("fsspec.AbstractFileSystem", found[0])
         self._root = str(found[1])
 
@@ -99,7 +115,8 @@ class ParquetRoot:
         """List the Parquet files of a version, or of a bucket of it, as DuckDB takes them."""
         below = folder if bucket is None else posixpath.join(folder, f"{BUCKET}={bucket}")
         pattern = posixpath.join(self._root, below, "**", "*.parquet")
-        found = cast("list[str]", self.filesystem.glob(pattern))
+        with self._explained("read"):
+            found = cast("list[str]", self.filesystem.glob(pattern))
         return [self._as_url(each) for each in sorted(found)]
 
     def manifest(self) -> Manifest:
@@ -110,12 +127,20 @@ class ParquetRoot:
         """
         path = posixpath.join(self._root, MANIFEST)
         try:
-            document = json.loads(self.filesystem.cat_file(path))
+            with self._explained("read"):
+                content = cast("bytes", self.filesystem.cat_file(path))
+            document = json.loads(content)
             if document["format"] != _FORMAT:
                 raise EngineError(
                     f"{self.url}/{MANIFEST} is of format {document['format']}, this program reads "
                     f"{_FORMAT}: make the tables again in another place, or take the program that "
                     "made them"
+                )
+            if self._buckets not in (None, document["buckets"]):
+                raise EngineError(
+                    f"{self.url}: the tables there lie in {document['buckets']} folders by user, "
+                    f"and buckets is {self._buckets}; leave it out (resources: store: config), or "
+                    "make them in another place (DIN_TABLES)"
                 )
             return Manifest(
                 buckets=document["buckets"],
@@ -124,7 +149,7 @@ class ParquetRoot:
                 engine_views=document["engine_views"],
             )
         except FileNotFoundError:
-            return Manifest(self._buckets)
+            return Manifest(self._buckets or _BUCKETS)
         except (ValueError, KeyError, TypeError) as error:
             raise EngineError(
                 f"{self.url}/{MANIFEST} is damaged: {error}; remove it and make the tables again "
@@ -134,20 +159,24 @@ class ParquetRoot:
     def replace_manifest(self, manifest: Manifest) -> None:
         """Let these versions hold, from one moment to the next."""
         document = {"format": _FORMAT, **dataclasses.asdict(manifest)}
+        # Not sorted: the order of columns counts.
         content = json.dumps(document, indent=1).encode()
         path = posixpath.join(self._root, MANIFEST)
-        self.filesystem.makedirs(self._root, exist_ok=True)
-        if not self.is_local:
-            # An object store shows an object whole or not at all.
-            self.filesystem.pipe_file(path, content)
-            return
-        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-        self.filesystem.pipe_file(temporary, content)
-        self.filesystem.mv(temporary, path)
+        with self._explained("written"):
+            if not self.is_local:
+                # An object store shows an object whole or not at all.
+                self.filesystem.pipe_file(path, content)
+                return
+            self.filesystem.makedirs(self._root, exist_ok=True)
+            temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+            self.filesystem.pipe_file(temporary, content)
+            self.filesystem.mv(temporary, path)
 
     def make(self, folder: str) -> None:
-        """Make a folder for the files of a version."""
-        self.filesystem.makedirs(posixpath.join(self._root, folder), exist_ok=True)
+        """Make a folder for the files of a version; an object store has none."""
+        if self.is_local:
+            with self._explained("written"):
+                self.filesystem.makedirs(posixpath.join(self._root, folder), exist_ok=True)
 
     def write_empty(self, folder: str, schema: Any) -> None:
         """Write a file without rows, so that a version says at least which columns it has.
@@ -158,23 +187,28 @@ class ParquetRoot:
         """
         import pyarrow.parquet as pq
 
-        with self.filesystem.open(posixpath.join(self._root, folder, "part-0.parquet"), "wb") as to:
+        path = posixpath.join(self._root, folder, "part-0.parquet")
+        with self._explained("written"), self.filesystem.open(path, "wb") as to:
             pq.write_table(schema.empty_table(), to)
 
     def remove(self, folder: str) -> None:
         """Remove the files of a version."""
         path = posixpath.join(self._root, folder)
-        if self.filesystem.exists(path):
-            self.filesystem.rm(path, recursive=True)
+        with self._explained("written"):
+            if self.filesystem.exists(path):
+                self.filesystem.rm(path, recursive=True)
 
     def sweep(self, keep: Mapping[str, ParquetTable]) -> list[str]:
-        """Remove the versions that are not among these; return their folders."""
+        """Remove the versions that are not among these; return their folders.
+
+        What is not called as a version is, whoever laid it there, stays.
+        """
         kept = {each.folder for each in keep.values()}
         gone: list[str] = []
         for table in self._below(""):
             for version in self._below(table):
                 folder = posixpath.join(table, version)
-                if folder not in kept:
+                if folder not in kept and _VERSION.fullmatch(version):
                     self.remove(folder)
                     gone.append(folder)
         return gone
@@ -184,11 +218,26 @@ class ParquetRoot:
 
     def _below(self, folder: str) -> list[str]:
         path = posixpath.join(self._root, folder) if folder else self._root
-        if not self.filesystem.exists(path):
-            return []
-        found: list[Any] = self.filesystem.ls(path, detail=True)
+        with self._explained("read"):
+            if not self.filesystem.exists(path):
+                return []
+            found: list[Any] = self.filesystem.ls(path, detail=True)
         return sorted(
             posixpath.basename(each["name"].rstrip("/"))
             for each in found
             if each["type"] == "directory"
         )
+
+    @contextlib.contextmanager
+    def _explained(self, done: str) -> Generator[None]:
+        """Tell what a filesystem raises, each one in its own way, in one sentence."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, FileNotFoundError) and done == "read":
+                raise  # no trouble where nothing was made yet
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise EngineError(
+                f"{self.url}: the tables cannot be {done} there ({reason}); "
+                f"{_LOCAL_WAY if self.is_local else _REMOTE_WAY}"
+            ) from error

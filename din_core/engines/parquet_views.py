@@ -16,7 +16,8 @@ from din_core.store.sql_files import literal, quote
 if TYPE_CHECKING:
     import duckdb
 
-_READ = re.compile(r"read_parquet\('((?:[^']|'')*)/\*\*/\*\.parquet'")
+_READ = re.compile(r"read_parquet\(list_value\(((?:'(?:[^']|'')*'(?:, )?)+)\)")
+_FILE = re.compile(r"'((?:[^']|'')*)'")
 
 
 def create(con: duckdb.DuckDBPyConnection, root: ParquetRoot, name: str, folder: str) -> None:
@@ -28,8 +29,9 @@ def create(con: duckdb.DuckDBPyConnection, root: ParquetRoot, name: str, folder:
         name: The table.
         folder: Its version, complete.
     """
-    files = literal(f"{root.url_of(folder)}/**/*.parquet")
-    read = f"read_parquet({files}, hive_partitioning = false)"
+    # Each by its name: one that is gone is an error then, and not some rows fewer.
+    files = ", ".join(map(literal, root.files(folder)))
+    read = f"read_parquet([{files}], hive_partitioning = false)"
     described = con.execute(f"describe select * from {read}").fetchall()
     columns = ", ".join(quote(str(column)) for column, *_ in described)
     store.create_view_as(con, name, f"select {columns} from {read}")
@@ -43,15 +45,28 @@ def folder_of(con: duckdb.DuckDBPyConnection, root: ParquetRoot, name: str) -> s
         root: Where the tables lie.
         name: A relation.
     """
+    files = files_of(con, name)
+    place = root.url_of("").rstrip("/") + "/"
+    if not files or not files[0].startswith(place):
+        return None
+    table, version, *_ = files[0].removeprefix(place).split("/")
+    return f"{table}/{version}"
+
+
+def files_of(con: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """Return the files that a view reads; none of any other relation.
+
+    Args:
+        con: The pipeline's database.
+        name: A relation.
+    """
     found = con.execute(
         "select sql from duckdb_views() where view_name = ? and not internal "
         "and database_name = current_database()",
         [name],
     ).fetchall()
     read = _READ.search(str(found[0][0])) if found else None
-    place = read[1].replace("''", "'") if read else ""
-    root_place = root.url_of("")
-    return place.removeprefix(root_place).strip("/") if place.startswith(root_place) else None
+    return [each.replace("''", "'") for each in _FILE.findall(read[1])] if read else []
 
 
 def described(
@@ -92,7 +107,9 @@ def write_out(
     if bucket:
         con.execute(
             f"copy (select *, user_idx % {buckets} as {BUCKET} from {quote(name)}) "
-            f"to {literal(target)} (format parquet, partition_by ({BUCKET}))"
+            f"to {literal(target)} (format parquet, partition_by ({BUCKET}), "
+            # The folder is a new one; an object store has none to look into.
+            "overwrite_or_ignore true)"
         )
     if not bucket or not root.files(folder):
         # Of a table without rows nothing would be written, not even its columns.

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from din_core.engines.errors import EngineError
+from din_core.engines import requirements
+from din_core.engines.errors import EngineError, explaining
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-_INSTALL = "install the extra: pip install 'din-assets[spark]'"
 
 # What our SQL takes for granted, on any engine.
 _SETTINGS = {
@@ -27,6 +27,21 @@ _SETTINGS = {
     # A moment becomes a time without a zone by the session's.
     "spark.sql.session.timeZone": "UTC",
 }
+_LOCAL = re.compile(r"local(?:\[(?:\d+|\*)\])?")
+_REMOTE = re.compile(r"sc://[^/\s:]+(?::\d+)?(?:/.*)?")
+
+# How long an engine may not answer. By itself the client would go on asking for ten minutes: waits
+# of 1, 2, 4, 8 and 15 seconds are enough for a server that is exchanged. To begin with less is.
+_PATIENCE = {
+    "max_retries": 5,
+    "initial_backoff": 1000,
+    "backoff_multiplier": 2,
+    "max_backoff": 15000,
+}
+_PATIENCE_AT_FIRST = {**_PATIENCE, "max_retries": 2}
+# A connection whose other end is gone without a word is found. Spark's server takes questions more
+# frequent than every five minutes for an attack.
+_CHANNEL = [("grpc.keepalive_time_ms", 330_000), ("grpc.keepalive_timeout_ms", 60_000)]
 
 # Sail 0.7 guards a divisor by a branch with raise_error(), which it evaluates at times where the
 # branch is not taken: "Division by zero" of divisors that are not. Without the guard a division by
@@ -37,7 +52,7 @@ _SETTINGS_OF_SAIL = {**_SETTINGS, "spark.sql.ansi.enabled": "false"}
 
 @contextlib.contextmanager
 def session(remote: str | None = None) -> Generator[SparkSession]:
-    """Open a session for the length of a run.
+    """Open a session for the length of a run; what its client raises inside is explained.
 
     Args:
         remote: A Spark Connect address (``sc://host:15002``), ``local[N]`` for an Apache Spark of
@@ -47,16 +62,45 @@ def session(remote: str | None = None) -> Generator[SparkSession]:
         The session, its tables and settings its own.
 
     Raises:
-        EngineError: What is needed is not installed, or nobody answers at the address.
+        EngineError: What is needed is not installed, nobody answers at the address, or an engine
+            failed under way in a way that the user can put right.
     """
-    with contextlib.ExitStack() as stack:
+    _require_address(remote)
+    requirements.require_client()
+    if remote is not None and _LOCAL.fullmatch(remote):
+        requirements.require_local_spark(remote)
+    with explaining(called(remote)), contextlib.ExitStack() as stack:
+        # The sentence says it. Not for the length of the session only: the client asks once more
+        # when the process ends.
+        warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
         address = remote or stack.enter_context(_sail())
         spark = _connected(address)
         stack.callback(_close, spark)
+        _be_patient(spark, _PATIENCE_AT_FIRST)
         settings = _SETTINGS if remote else _SETTINGS_OF_SAIL
         for setting, value in settings.items():
             spark.conf.set(setting, value)
+        _be_patient(spark, _PATIENCE)
         yield spark
+
+
+def called(remote: str | None) -> str:
+    """Return the words for an engine; ``remote`` as of :func:`session`."""
+    return f"the engine at {without_token(remote)}" if remote else "Sail, in this process,"
+
+
+def _require_address(remote: str | None) -> None:
+    if remote is not None and not (_LOCAL.fullmatch(remote) or _REMOTE.fullmatch(remote)):
+        raise EngineError(
+            f"SPARK_REMOTE is '{without_token(remote)}', must be the address of a Spark Connect "
+            "server, such as sc://host:15002, or local[2] for an Apache Spark on this machine; "
+            "unset, Sail makes the tables in this process"
+        )
+
+
+def without_token(remote: str) -> str:
+    """Return an address as it may be shown: without the token that lets one in."""
+    return re.sub(r"(token=)[^;]*", r"\1…", remote)
 
 
 @contextlib.contextmanager
@@ -65,8 +109,8 @@ def _sail() -> Generator[str]:
         from pysail.spark import SparkConnectServer
     except ImportError as error:
         raise EngineError(
-            f"no address of a cluster is given and Sail is not installed; {_INSTALL}, or set "
-            "SPARK_REMOTE to the address of a Spark Connect server, such as sc://host:15002"
+            f"no address of a cluster is given and Sail is not installed; {requirements.INSTALL}, "
+            "or set SPARK_REMOTE to the address of a Spark Connect server, such as sc://host:15002"
         ) from error
     # Sail tells of each of its steps otherwise.
     os.environ.setdefault("RUST_LOG", "error")
@@ -80,21 +124,33 @@ def _sail() -> Generator[str]:
 
 
 def _connected(address: str) -> SparkSession:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pyspark.sql import SparkSession
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pyspark.sql import SparkSession
 
-            if address.startswith("local"):
-                # Its workers run Python, too, and need what is installed here.
-                os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            builder = SparkSession.builder.remote(address)
-            return builder.getOrCreate() if address.startswith("local") else builder.create()
-    except ImportError as error:
-        raise EngineError(f"pyspark is not there or not whole ({error}); {_INSTALL}") from error
+        if _LOCAL.fullmatch(address):
+            # Its workers run Python, too, and need what is installed here.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            return SparkSession.builder.remote(address).getOrCreate()
+        from pyspark.sql.connect.client import DefaultChannelBuilder
+        from pyspark.sql.connect.session import SparkSession as OfConnect
+
+        channel: Any = DefaultChannelBuilder(address, channelOptions=_CHANNEL)
+        made: Any = OfConnect.builder.channelBuilder(channel).create()
+        return made
+
+
+def _be_patient(spark: SparkSession, policy: dict[str, int]) -> None:
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    client: Any = spark.client
+    patience: Any = policy
+    client.set_retry_policies([DefaultPolicy(**patience)])
 
 
 def _close(spark: SparkSession) -> None:
-    # A session that is gone is closed; its error would hide the one that ended the run.
+    # A session that is gone is closed; its error would hide the one that ended the run, and asking
+    # again would only keep the user waiting.
     with contextlib.suppress(Exception):
+        _be_patient(spark, {**_PATIENCE, "max_retries": 0})
         spark.stop()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from din_core import store
 from din_core.engines import parquet_views, translation
 from din_core.engines.engine import Answer
-from din_core.engines.errors import EngineError
+from din_core.engines.errors import EngineError, explaining
 from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
 from din_core.store import sql_files
 from din_core.store.sql_files import quote
@@ -30,13 +30,17 @@ class SparkEngine:
     Args:
         spark: The session, from :func:`din_core.engines.sessions.session`.
         root: Where the tables lie.
+        called: The engine in words, from :func:`din_core.engines.sessions.called`.
     """
 
     name = "spark"
 
-    def __init__(self, spark: SparkSession, root: ParquetRoot) -> None:
+    def __init__(
+        self, spark: SparkSession, root: ParquetRoot, *, called: str = "the engine"
+    ) -> None:
         self._spark = spark
         self._root = root
+        self._called = called
         self._manifest = root.manifest()
         self._known: set[str] = set()
         self._made: dict[str, ParquetTable] = {}
@@ -60,11 +64,12 @@ class SparkEngine:
     def transaction(self) -> Generator[None]:
         """Let what is made inside hold, and nothing of it after an error."""
         try:
-            yield
+            with explaining(self._called):
+                yield
         except BaseException:
             for name, table in self._made.items():
                 self._written_out.pop(name, None)
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(EngineError):
                     self._root.remove(table.folder)
             self._forget()
             raise
@@ -134,7 +139,7 @@ class SparkEngine:
         """Send a temporary table of the connection to the session."""
         table = parquet_views.write_out(con, self._root, name, buckets=self._manifest.buckets)
         self._handed.append(table.folder)
-        self.lend(name, self._reading(table.folder, table.columns))
+        self.lend(name, self._reading(self._root.files(table.folder), table.columns))
 
     def lend(self, name: str, frame: DataFrame) -> None:
         """Let the queries that follow read a frame by a name, until :meth:`take_back`.
@@ -185,8 +190,10 @@ class SparkEngine:
             self._spark.sql(view).createOrReplaceTempView(name)
             return
         if folder is None:
-            folder = self._write_out(con, name).folder
-        frame = self._reading(folder, store.column_types(con, name))
+            files = self._root.files(self._write_out(con, name).folder)
+        else:
+            files = parquet_views.files_of(con, name)
+        frame = self._reading(files, store.column_types(con, name))
         frame.createOrReplaceTempView(name)
 
     def _write_out(self, con: duckdb.DuckDBPyConnection, name: str) -> ParquetTable:
@@ -196,8 +203,8 @@ class SparkEngine:
             self._written_out[name] = self._made[name] = table
         return self._written_out[name]
 
-    def _reading(self, folder: str, columns: Iterable[str]) -> DataFrame:
-        frame = self._spark.read.parquet(self._root.url_of(folder))
+    def _reading(self, files: Iterable[str], columns: Iterable[str]) -> DataFrame:
+        frame = self._spark.read.parquet(*files)
         return frame.select(*[_escaped(column) for column in columns])
 
     def _let_hold(self) -> None:
@@ -216,7 +223,7 @@ class SparkEngine:
 
     def _forget(self) -> None:
         for folder in self._handed:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(EngineError):
                 self._root.remove(folder)
         self._handed = []
         self._lent.clear()

@@ -16,6 +16,7 @@ from din_core.store.database import (
 from din_core.store.errors import StoreError
 from din_core.store.publishing import damage_of_published, publish, remove_unfinished
 from din_core.store.run_lock import run_lock
+from din_core.store.standalone_copy import every_nth_user_of
 
 __all__ = [
     "StoreError",
@@ -27,6 +28,7 @@ __all__ = [
     "create_view_as",
     "damage_of_published",
     "describe_all",
+    "every_nth_user_of",
     "publish",
     "relations",
     "remove_unfinished",

@@ -9,12 +9,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from din_core.machine import limits
 from din_core.store import sql_files
-from din_core.store.errors import StoreError, damage, explain, shortage
+from din_core.store.errors import StoreError, damage, explain, lost_table_file, shortage
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 @contextlib.contextmanager
@@ -22,6 +26,7 @@ def connect(
     path: Path | str,
     *,
     read_only: bool = False,
+    filesystem: AbstractFileSystem | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
     temp_directory: Path | str | None = None,
@@ -31,6 +36,8 @@ def connect(
     Args:
         path: The file, or ``":memory:"``. Its folder is made when writing.
         read_only: Open for reading; several processes may, as long as none writes.
+        filesystem: Where Parquet files lie that its views read, such as an object store; folders of
+            this machine need none.
         memory_limit: DuckDB's limit, as ``"6GB"``; by default four fifths of the memory that this
             process may use. What does not fit goes to ``temp_directory``.
         threads: DuckDB's threads; by default the cores that this process may use.
@@ -71,17 +78,29 @@ def connect(
         for setting, value in settings.items():
             if value is not None:
                 connection.execute(f"set {setting} = {sql_files.literal(str(value))}")
+        if filesystem is not None:
+            _register(connection, filesystem)
         yield connection
     except duckdb.Error as error:
         # What a damaged file holds shows only when it is read. In memory there is no such file; an
         # attached one is its caller's.
         if not in_memory and (damaged := damage(path, error)):
             raise damaged from error
+        if lost := lost_table_file(error):
+            raise lost from error
         if short := shortage(path, error):
             raise short from error
         raise
     finally:
         connection.close()
+
+
+def _register(con: duckdb.DuckDBPyConnection, filesystem: AbstractFileSystem) -> None:
+    protocol = filesystem.protocol
+    name = protocol if isinstance(protocol, str) else protocol[0]
+    # Connections of one process to one file share what is registered.
+    if not con.filesystem_is_registered(name):
+        con.register_filesystem(filesystem)
 
 
 def default_memory_limit() -> str:

@@ -12,13 +12,18 @@ import contextlib
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from din_core.atomic_files import replacing, sync
 from din_core.store import sql_files
-from din_core.store.database import connect
+from din_core.store.database import connect, relations
 from din_core.store.errors import StoreError, explain
+from din_core.store.standalone_copy import Contents, copy_into, row_counts
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _READ_ONLY = 0o444
 # Analysts have the clients that they have: every DuckDB 1.x reads this, and 2.x as well. The engine
@@ -30,10 +35,14 @@ def publish(
     source: Path | str,
     target: Path | str,
     *,
+    every_nth_user: int = 1,
+    filesystem: AbstractFileSystem | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
-) -> int:
+) -> Contents:
     """Copy every table, view and comment of the pipeline's database into the analysts' file.
+
+    The copy stands alone: tables that the pipeline has in Parquet files are tables in it.
 
     The copy is built beside the target and renamed over it, so a reader sees the old file or the
     new one, never a part. The row counts of the copy are compared with the source's first. Call it
@@ -42,15 +51,18 @@ def publish(
     Args:
         source: The pipeline's database.
         target: The analysts' file. Mode 0444 afterwards.
+        every_nth_user: Which users it holds: 1 for all of them, n for a sample. See
+            :mod:`din_core.store.standalone_copy`.
+        filesystem: Where the Parquet files lie, as of :func:`din_core.store.connect`.
         memory_limit: DuckDB's limit while copying, as ``"6GB"``.
         threads: DuckDB's threads while copying.
 
     Returns:
-        Size of the published file, in bytes.
+        What the published file holds.
 
     Raises:
         StoreError: The source is missing or in use, the disk is full, the folder is read-only,
-            or the copy differs from the source; the old target is intact.
+            or the copy differs from the source or would not stand alone; the old target is intact.
     """
     source, target = Path(source), Path(target)
     if not source.exists():
@@ -63,8 +75,14 @@ def publish(
         raise _unwritable(target, error) from error
     try:
         built = work / target.name
-        _copy(source, built, memory_limit=memory_limit, threads=threads)
-        size = built.stat().st_size
+        contents = _copy(
+            source,
+            built,
+            every_nth_user,
+            filesystem=filesystem,
+            memory_limit=memory_limit,
+            threads=threads,
+        )
         _swap_in(built, target)
     except OSError as error:
         raise _unwritable(target, error) from error
@@ -74,7 +92,7 @@ def publish(
         ) from error
     finally:
         _remove(work)
-    return size
+    return contents
 
 
 def damage_of_published(target: Path | str) -> str | None:
@@ -127,10 +145,19 @@ def _unwritable(target: Path, error: OSError) -> StoreError:
     )
 
 
-def _copy(source: Path, built: Path, *, memory_limit: str | None, threads: int | None) -> None:
+def _copy(
+    source: Path,
+    built: Path,
+    every_nth_user: int,
+    *,
+    filesystem: AbstractFileSystem | None,
+    memory_limit: str | None,
+    threads: int | None,
+) -> Contents:
     # Closing checkpoints the file, so that no write-ahead log belongs to it.
     with connect(
         ":memory:",
+        filesystem=filesystem,
         memory_limit=memory_limit,
         threads=threads,
         temp_directory=built.parent / "spill",
@@ -140,26 +167,32 @@ def _copy(source: Path, built: Path, *, memory_limit: str | None, threads: int |
             f"attach {sql_files.literal(str(built))} as warehouse "
             f"(storage_version {sql_files.literal(_STORAGE_VERSION)})"
         )
-        con.execute("copy from database pipeline to warehouse")
-        expected, found = _row_counts(con, "pipeline"), _row_counts(con, "warehouse")
-        if expected != found:
+        contents = copy_into(con, "pipeline", "warehouse", every_nth_user)
+        expected = row_counts(con, "pipeline", every_nth_user)
+        found = row_counts(con, "warehouse")
+        if not expected.items() <= found.items():
             raise StoreError(
                 f"{built}: the copy holds {found} rows and the source {expected}; not published"
             )
         con.execute("checkpoint warehouse")
+        con.execute("use memory")
         con.execute("detach warehouse")
+    _require_standing_alone(built)
+    return contents
 
 
-def _row_counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, int]:
-    tables = con.execute(
-        "select table_name from duckdb_tables() where database_name = ? order by table_name",
-        [database],
-    ).fetchall()
-    counts: dict[str, int] = {}
-    for (table,) in tables:
-        counted = con.execute(f"select count(*) from {database}.{sql_files.quote(table)}")
-        counts[table] = int(counted.fetchall()[0][0])
-    return counts
+def _require_standing_alone(built: Path) -> None:
+    """Refuse a copy with a view that reads a file: analysts may not have it, and it changes."""
+    con = duckdb.connect(str(built), read_only=True, config={"enable_external_access": "false"})
+    with contextlib.closing(con):
+        for name, kind in relations(con).items():
+            try:
+                con.execute(f"describe {sql_files.quote(name)}")
+            except duckdb.PermissionException as error:
+                raise StoreError(
+                    f"{built}: the {kind} {name} reads files, so that the copy would not stand "
+                    f"alone ({str(error).splitlines()[0]}); not published"
+                ) from error
 
 
 def _swap_in(built: Path, target: Path) -> None:

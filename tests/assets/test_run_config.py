@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 import din_assets
 from din_assets.assets import (
+    delivery,
     evaluation,
     evidence,
     explanations,
@@ -32,7 +33,7 @@ OPTIONS = [
     config.SourceConfig, config.GrowthConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
     config.TrainingConfig, config.SyntheticConfig, config.ExplanationConfig,
     config.EvaluationConfig, config.RankingConfig, config.BaseModelEvidenceConfig,
-    config.AblationConfig, config.PublishingConfig,
+    config.AblationConfig, config.PublishingConfig, config.WarehouseConfig,
 ]  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def mirrored(cls):
     for name, made in {
         **{
             f"ops: {step}": made
-            for room in (sequences, evaluation, explanations, publication)
+            for room in (sequences, evaluation, explanations, publication, delivery)
             for step, made in room.CONFIG_CLASSES.items()
         },
         "ops: ablation": evidence.AblationOptions,
@@ -77,6 +78,7 @@ def mirrored(cls):
             config.RankingConfig: name == "ops: test_rankings",
             config.BaseModelEvidenceConfig: name == "ops: base_model_predictions",
             config.PublishingConfig: name == "ops: model_versions",
+            config.WarehouseConfig: name == "ops: warehouse",
         }
         if own[cls]:
             yield name, made, known & set(made.model_fields)

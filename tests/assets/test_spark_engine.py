@@ -1,9 +1,12 @@
 """Runs whose tables are made on Spark Connect, by Sail: the same assets, kept as Parquet."""
 
 import json
+import shutil
 
+import duckdb
 import pytest
 
+from din_core import store
 from din_core.engines.parquet_tables import MANIFEST, ParquetRoot
 from tests.assets.conftest import Pipeline, failure_of, run_history
 
@@ -110,3 +113,25 @@ def test_the_manifest_names_columns_rows_and_views(made_on_spark):
     assert document["tables"]["items"]["rows"] == 80
     assert list(document["tables"]["items"]["columns"]) == ["item_idx", "item_id", "cate_idx"]
     assert {"cates", "sample_bounds", "samples"} <= set(document["views"])
+
+
+def test_the_published_file_stands_alone_and_holds_the_same(made_on_spark, finished, tmp_path):
+    copies = tmp_path / "spark.duckdb", tmp_path / "duckdb.duckdb"
+    for pipeline, copy in zip((made_on_spark, finished), copies, strict=True):
+        shutil.copy(pipeline.home / "warehouse.duckdb", copy)
+    alone = {"enable_external_access": "false"}
+    with (
+        duckdb.connect(str(copies[0]), read_only=True, config=alone) as ours,
+        duckdb.connect(str(copies[1]), read_only=True, config=alone) as theirs,
+    ):
+        kinds = store.relations(ours)
+        assert kinds == store.relations(theirs)
+        for name in kinds:
+            columns = store.column_types(ours, name)
+            assert columns == store.column_types(theirs, name), name
+            if name == "ledger" or any(column.endswith("_at") for column in columns):
+                continue  # they tell of runs
+            query = f"from {name} order by all"
+            assert ours.execute(query).fetchall() == theirs.execute(query).fetchall(), name
+        comments = "select table_name, column_name, comment from duckdb_columns() order by all"
+        assert ours.execute(comments).fetchall() == theirs.execute(comments).fetchall()

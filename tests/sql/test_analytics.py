@@ -18,8 +18,8 @@ from din_core.evaluation.comparisons import Comparison
 from din_core.evaluation.intervals import Interval
 from din_core.evaluation.judgement import Evaluation, Figure
 from din_core.store import ledger
+from din_core.store.query_relations import parsed
 from din_core.tables import analytics, column_lineage, sequences
-from din_core.tables.lineage.relations import parsed
 from tests.sql.analysts_tables import AT, create_figures, create_interactions, rows_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analysts.md"

@@ -1,6 +1,6 @@
 """Which columns each column of a query comes from, by DuckDB's own parser.
 
-As in :mod:`~din_core.tables.lineage.relations` nothing is bound and nothing is run. A column comes
+As in :mod:`~din_core.store.query_relations` nothing is bound and nothing is run. A column comes
 from every column that its expression names: values, conditions of a ``case``, filters of an
 aggregate, the order and the partition of a window. What merely chooses the rows (joins, ``where``,
 ``group by``) is no source. Names of common table expressions are followed to the relations behind,
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import duckdb
 
-from din_core.tables.lineage.relations import Node, UnreadableQueryError, parsed
+from din_core.store.query_relations import Node, UnreadableQueryError, parsed
 from din_core.tables.lineage.scopes import NOTHING, Packed, Relation, Scope, Sources
 
 # What makes of a list of structs another one with the same fields.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from din_core.tables.lineage.relations import UnreadableQueryError
+from din_core.store.query_relations import UnreadableQueryError
 
 #: A relation and its column, both in lower case; without a column where its rows are counted.
 Source = tuple[str, str | None]

@@ -19,10 +19,10 @@ import duckdb
 from din_core.sources import rendering
 from din_core.store import sql_files
 from din_core.store.computed_once import computed_once
+from din_core.store.query_relations import UnreadableQueryError, relations_of
 from din_core.tables import attributes, template_context
 from din_core.tables.lineage.heads import Head, head_of
 from din_core.tables.lineage.plausible_contexts import plausible_contexts
-from din_core.tables.lineage.relations import UnreadableQueryError, relations_of
 
 # What the queries come from, beside the files themselves.
 _RENDERED_WITH = (sql_files, attributes, rendering, template_context)

@@ -18,6 +18,7 @@ CLASSES = [
     config.TrainingConfig, config.SyntheticConfig, config.EvaluationConfig, config.RankingConfig,
     config.BaseModelEvidenceConfig, config.AblationConfig, config.ExplanationConfig,
     config.PublishingConfig,
+    config.WarehouseConfig,
 ]  # fmt: skip
 OPTIONS = [(cls, each) for cls in CLASSES for each in described_options(cls).values()]
 NUMBERS = [(cls, each) for cls, each in OPTIONS if each.numbers]

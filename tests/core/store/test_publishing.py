@@ -34,8 +34,7 @@ def rows_in(path):
 
 def test_tables_views_and_comments_arrive_read_only(pipeline, tmp_path):
     target = tmp_path / "published" / "warehouse.duckdb"
-    size = store.publish(pipeline, target)
-    assert size == target.stat().st_size
+    store.publish(pipeline, target)
     assert target.stat().st_mode & 0o777 == 0o444
     with store.connect(target, read_only=True) as con:
         assert con.execute("select max(b) from v").fetchall() == [(5,)]
@@ -132,7 +131,7 @@ def test_a_copy_that_differs_is_not_published(pipeline, tmp_path, monkeypatch):
     store.publish(pipeline, target)
     change(pipeline, rows=9)
     counts = iter([{"t": 9}, {"t": 8}])
-    monkeypatch.setattr(publishing, "_row_counts", lambda con, database: next(counts))
+    monkeypatch.setattr(publishing, "row_counts", lambda *_: next(counts))
     with pytest.raises(store.StoreError, match="not published"):
         store.publish(pipeline, target)
     monkeypatch.undo()

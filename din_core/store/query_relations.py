@@ -7,7 +7,8 @@ bound: the relations need not exist.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
 import duckdb
@@ -15,6 +16,8 @@ import duckdb
 Node = Mapping[str, Any]
 
 
+# How the table functions that read files are called.
+_READS_FILES = re.compile(r"read_\w+|\w+_scan|sniff_csv|glob")
 # Table functions that read a relation named by a text: what they read could not be told.
 _BY_NAME = ("query", "query_table")
 
@@ -41,6 +44,54 @@ def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
     return frozenset(_read(parsed(con, query), frozenset()))
 
 
+def in_order(reads: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Return relations so that each comes after those among them that it reads, else as they come.
+
+    Args:
+        reads: What each of them reads, by name, all in lower case.
+
+    Yields:
+        Their names. Of a circle each comes once, and the engine says what is wrong.
+    """
+    waiting = dict(reads)
+    while waiting:
+        others = waiting.keys()
+        ready = [name for name in waiting if not {*reads[name]} & (others - {name})]
+        for name in ready or [*waiting]:
+            del waiting[name]
+            yield name
+
+
+def reads_files(con: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Say whether a query itself calls a function that reads files, such as ``read_parquet``.
+
+    Args:
+        con: Any connection, as of :func:`relations_of`.
+        query: One ``select`` statement.
+
+    Raises:
+        UnreadableQueryError: The text does not parse, or is not a ``select``.
+    """
+    return any(_READS_FILES.fullmatch(each) for each in _called(parsed(con, query)))
+
+
+def _called(node: object) -> Iterator[str]:
+    """Walk a parsed query to the table functions that it calls."""
+    if isinstance(node, list):
+        for each in cast("list[object]", node):
+            yield from _called(each)
+    elif isinstance(node, dict):
+        fields = cast("dict[str, Any]", node)
+        if fields.get("type") == "TABLE_FUNCTION":
+            yield _name_of(fields)
+        for each in fields.values():
+            yield from _called(each)
+
+
+def _name_of(table_function: Node) -> str:
+    return str(table_function["function"].get("function_name", "")).lower()
+
+
 def parsed(con: duckdb.DuckDBPyConnection, query: str) -> list[Node]:
     """Return the statements of a query, as the engine's parser writes them down.
 
@@ -62,7 +113,7 @@ def _read(node: object, in_scope: frozenset[str]) -> Iterator[str]:
     elif isinstance(node, dict):
         fields = cast("dict[str, Any]", node)
         if fields.get("type") == "TABLE_FUNCTION":
-            called = str(fields["function"].get("function_name", "")).lower()
+            called = _name_of(fields)
             if called in _BY_NAME:
                 raise UnreadableQueryError(
                     f"{called}() reads a table whose name is a text; name the table after 'from'"

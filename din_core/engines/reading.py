@@ -1,0 +1,124 @@
+"""The tables below a root, read by DuckDB wherever it runs: the manifest is all that it takes.
+
+Another machine has neither the pipeline's database nor its folder. It has the root, and there the
+manifest says which version of each table holds, and what its views are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+
+import duckdb
+
+from din_core import store
+from din_core.engines.errors import EngineError
+from din_core.engines.parquet_tables import Manifest, ParquetRoot, ParquetTable
+from din_core.store.query_relations import in_order, relations_of
+from din_core.store.sql_files import literal, quote
+
+
+@contextlib.contextmanager
+def open_tables(
+    root: ParquetRoot | str, *, memory_limit: str | None = None, threads: int | None = None
+) -> Generator[duckdb.DuckDBPyConnection]:
+    """Open a database in memory whose relations are the tables and views below a root.
+
+    The versions that hold now are read as long as it is open.
+
+    Args:
+        root: A folder, or a URL such as ``s3://bucket/prefix``.
+        memory_limit: DuckDB's limit, as ``"6GB"``.
+        threads: DuckDB's threads.
+
+    Yields:
+        A connection. Its tables are views over files: nothing can be changed by it.
+
+    Raises:
+        EngineError: There are no tables, one of them is not whole, or the root cannot be read.
+
+    Example::
+
+        with reading.open_tables("s3://bucket/tables") as con:
+            con.sql("select split, count(*) from samples group by split").show()
+    """
+    root = ParquetRoot(root) if isinstance(root, str) else root
+    manifest = root.manifest()
+    if not manifest.tables:
+        raise EngineError(
+            f"{root.url}: there are no tables; make them first (DIN_ENGINE=spark "
+            f"DIN_TABLES={root.url} din run), or name another place"
+        )
+    filesystem = None if root.is_local else root.filesystem
+    with store.connect(
+        ":memory:", filesystem=filesystem, memory_limit=memory_limit, threads=threads
+    ) as con:
+        for name, table in manifest.tables.items():
+            with _explained(root, name):
+                con.execute(f"create view {quote(name)} as {select_of(root, table)}")
+        require_whole(con, root, manifest)
+        views = {name.lower(): (name, select) for name, select in manifest.views.items()}
+        reads = {name: relations_of(con, select) for name, (_, select) in views.items()}
+        for name, select in (views[each] for each in in_order(reads)):
+            con.execute(f"create view {quote(name)} as {select}")
+        yield con
+
+
+def select_of(root: ParquetRoot, table: ParquetTable) -> str:
+    """Return the query of a version's rows, its columns in their order and of their types.
+
+    Args:
+        root: Where it lies.
+        table: The version.
+    """
+    columns = ", ".join(
+        f"{quote(name)}::{kind} as {quote(name)}" for name, kind in table.columns.items()
+    )
+    files = literal(f"{root.url_of(table.folder)}/**/*.parquet")
+    # The bucket is in the path and in no column.
+    return f"select {columns} from read_parquet({files}, hive_partitioning = false)"
+
+
+def require_whole(
+    con: duckdb.DuckDBPyConnection, root: ParquetRoot, manifest: Manifest | None = None
+) -> None:
+    """Refuse tables with fewer or more rows than were written: a file that is gone is not noticed.
+
+    Only the ends of the files are read, in which their rows are counted.
+
+    Args:
+        con: Any connection that can read the root.
+        root: Where the tables lie.
+        manifest: What holds there, if it was read already.
+
+    Raises:
+        EngineError: A file of a table is gone, was not written to its end, or is one too many.
+    """
+    held = root.manifest() if manifest is None else manifest
+    for name, table in held.tables.items():
+        with _explained(root, name):
+            rows = int(
+                con.execute(f"select count(*) from ({select_of(root, table)})").fetchall()[0][0]
+            )
+        if rows != table.rows:
+            raise EngineError(
+                f"{root.url}/{table.folder}: '{name}' has {rows:,} rows there and was written with "
+                f"{table.rows:,}: files of it are gone, or others lie among them; {_AGAIN}"
+            )
+
+
+_AGAIN = "make the tables again (din run --all)"
+
+
+@contextlib.contextmanager
+def _explained(root: ParquetRoot, table: str) -> Generator[None]:
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        # What a filesystem in Python raised is told last.
+        reason = str(error).strip().splitlines()
+        told = next((line for line in reason if "Error" in line), reason[-1])
+        raise EngineError(
+            f"{root.url}: '{table}' cannot be read ({told}); where its files were damaged or "
+            f"removed {_AGAIN}"
+        ) from error

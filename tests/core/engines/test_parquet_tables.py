@@ -1,0 +1,161 @@
+"""Tables below a root: one version holds, files of others stay, what is wrong is a sentence."""
+
+import json
+
+import duckdb
+import pytest
+
+from din_core import store
+from din_core.engines import parquet_views, reading
+from din_core.engines.errors import EngineError
+from din_core.engines.parquet_tables import Manifest, ParquetRoot, ParquetTable
+
+
+@pytest.fixture
+def root(tmp_path):
+    return ParquetRoot(str(tmp_path / "tables"), buckets=2)
+
+
+@pytest.fixture
+def tables(root):
+    """Six events of users 1 ... 3 in two buckets, and two views, one over the other."""
+    with store.connect(":memory:") as con:
+        con.execute("create table events as select 1 + range % 3 as user_idx, range as position "
+                    "from range(6)")  # fmt: skip
+        con.execute("create table items as select 7 as item_idx")
+        made = {
+            name: parquet_views.write_out(con, root, name, buckets=2)
+            for name in ("events", "items")
+        }
+    views = {
+        "a_count": "select count(*) as n from last",
+        "last": "select user_idx from events where position >= 3",
+    }
+    root.replace_manifest(Manifest(2, made, views))
+    return made
+
+
+def failure(root):
+    with pytest.raises(EngineError) as failed, reading.open_tables(root):
+        pass
+    return str(failed.value)
+
+
+def test_tables_and_views_are_read_from_the_manifest_alone(root, tables):
+    with reading.open_tables(root.url) as con:
+        assert con.execute("from events order by position").fetchall() == [
+            (1, 0), (2, 1), (3, 2), (1, 3), (2, 4), (3, 5),
+        ]  # fmt: skip
+        assert con.execute("from a_count").fetchall() == [(3,)]
+        assert con.execute("from items").fetchall() == [(7,)]
+        assert list(store.column_types(con, "events")) == ["user_idx", "position"]
+    assert tables["events"].bucketed
+    assert {path.split("/")[-2] for path in root.files(tables["events"].folder)} == {
+        "user_bucket=0",
+        "user_bucket=1",
+    }
+
+
+def test_a_root_without_tables_says_how_to_make_them(root):
+    assert "there are no tables; make them first (DIN_ENGINE=spark DIN_TABLES=" in failure(root)
+
+
+def test_a_file_that_was_not_written_to_its_end_is_told(root, tables, tmp_path):
+    (file, *_) = root.files(tables["events"].folder)
+    with open(file, "r+b") as half:  # noqa: PTH123
+        half.truncate(100)
+    said = failure(root)
+    assert f"{root.url}: 'events' cannot be read" in said
+    assert file in said
+    assert said.endswith("make the tables again (din run --all)")
+
+
+def test_a_file_that_is_gone_is_told(root, tables):
+    (file, *_) = root.files(tables["events"].folder)
+    root.filesystem.rm(file)
+    assert "'events' has 4 rows there and was written with 6: files of it are gone" in failure(root)
+
+
+def test_the_pipelines_view_tells_of_a_file_that_is_gone(root, tables, tmp_path):
+    path = tmp_path / "pipeline.duckdb"
+    with store.connect(path) as con:
+        parquet_views.create(con, root, "events", tables["events"].folder)
+        assert parquet_views.folder_of(con, root, "events") == tables["events"].folder
+        assert sorted(parquet_views.files_of(con, "events")) == root.files(tables["events"].folder)
+        con.execute("create view other as select 1 as a")
+        assert parquet_views.folder_of(con, root, "other") is None
+    (file, *_) = root.files(tables["events"].folder)
+    root.filesystem.rm(file)
+    with pytest.raises(store.StoreError) as lost, store.connect(path, read_only=True) as con:
+        con.execute("select count(*) from events")
+    assert file in str(lost.value)
+    assert "a file of the table 'events' is gone, or was not written to its end" in str(lost.value)
+    assert "make the tables again (din run --all)" in str(lost.value)
+
+
+def test_a_file_of_somebody_else_in_a_folder_is_not_a_table(tmp_path):
+    source = tmp_path / "log.parquet"
+    source.write_bytes(b"PAR1")
+    with pytest.raises(duckdb.Error), store.connect(":memory:") as con:
+        con.execute(f"from '{source}'")
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"format": 2}, "is of format 2, this program reads 1: make the tables again in another"),
+        ({"format": 1, "buckets": 2}, "is damaged: 'tables'; remove it"),
+        ("half", "is damaged: Expecting value"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_told(root, tables, tmp_path, document, said):
+    text = document if isinstance(document, str) else json.dumps(document)
+    (tmp_path / "tables" / "manifest.json").write_text(text)
+    assert said in failure(root)
+
+
+def test_a_root_that_is_no_folder_is_told(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    root = ParquetRoot(str(blocked / "tables"))
+    with pytest.raises(EngineError, match=r"cannot be written there .*let DIN_TABLES name another"):
+        root.replace_manifest(Manifest(2))
+    with pytest.raises(EngineError, match="cannot be written there"):
+        root.make(root.new_folder("events"))
+
+
+def test_a_place_that_nobody_knows_is_told():
+    with pytest.raises(EngineError, match=r"nowhere://a: no place for tables .*s3:// with s3fs"):
+        ParquetRoot("nowhere://a")
+
+
+def test_the_sweep_takes_old_versions_and_nothing_of_others(root, tables, tmp_path):
+    old = root.new_folder("events")
+    root.make(old)
+    foreign = tmp_path / "tables" / "photos" / "2024"
+    foreign.mkdir(parents=True)
+    (foreign / "a.jpg").write_text("mine")
+
+    assert root.sweep(tables) == [old]
+
+    assert (foreign / "a.jpg").exists()
+    assert root.manifest().tables == tables
+    with reading.open_tables(root) as con:
+        assert con.execute("select count(*) from events").fetchall() == [(6,)]
+
+
+def test_a_killed_writer_leaves_the_version_before(root, tables):
+    half = root.new_folder("events")
+    root.make(half)
+    with root.filesystem.open(f"{root.url}/{half}/part-0.parquet", "wb") as to:
+        to.write(b"PAR1 and no end")
+    with reading.open_tables(root) as con:
+        assert con.execute("select count(*) from events").fetchall() == [(6,)]
+    assert ParquetTable(half, {}, 0, bucketed=True) not in root.manifest().tables.values()
+
+
+def test_users_stay_in_as_many_folders_as_they_were_spread_over(root, tables):
+    assert ParquetRoot(root.url).manifest().buckets == 2
+    with pytest.raises(EngineError, match=r"lie in 2 folders by user, and buckets is 3; leave it"):
+        ParquetRoot(root.url, buckets=3).manifest()
+    assert ParquetRoot(f"{root.url}/other").manifest().buckets == 16

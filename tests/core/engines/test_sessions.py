@@ -1,0 +1,181 @@
+"""An engine that is not there says in a sentence what to install or set, and soon."""
+
+import http.server
+import socket
+import sys
+import threading
+
+import pyspark
+import pytest
+from pyspark.sql import connect
+
+from din_core.engines import requirements, sessions
+from din_core.engines.errors import EngineError
+from tests.core.other_processes import kill, run_python
+
+SERVER = (
+    "import os, sys, time\n"
+    "os.environ['RUST_LOG'] = 'off'\n"
+    "from pysail.spark import SparkConnectServer\n"
+    "server = SparkConnectServer('127.0.0.1', int(sys.argv[1]))\n"
+    "server.start(background=True)\n"
+    "print(server.listening_address[1], flush=True)\n"
+    "time.sleep(600)"
+)
+
+
+def refusal(remote):
+    with pytest.raises(EngineError) as refused, sessions.session(remote):
+        pass
+    return str(refused.value)
+
+
+def java_that_says(folder, *lines, status=0):
+    """A JAVA_HOME whose java says this."""
+    (folder / "bin").mkdir()
+    java = folder / "bin" / "java"
+    said = "\n".join(f"echo '{line}' >&2" for line in lines)
+    java.write_text(f"#!/bin/sh\n{said}\nexit {status}\n")
+    java.chmod(0o755)
+    return str(folder)
+
+
+def test_an_address_of_no_kind_is_refused():
+    said = refusal("spark://host:7077")
+    assert "SPARK_REMOTE is 'spark://host:7077', must be" in said
+    assert "sc://host:15002" in said
+    assert "secret" not in refusal("sc:/host/;token=secret;use_ssl=true")
+
+
+def test_no_java_is_said(monkeypatch, tmp_path):
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = refusal("local[2]")
+    assert "needs Java, and there is none: install a JDK of version 17" in said
+    assert "without SPARK_REMOTE Sail makes the tables" in said
+
+
+def test_a_java_home_with_nothing_in_it_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    said = refusal("local[2]")
+    assert f"JAVA_HOME is {tmp_path}, but {tmp_path}/bin/java does not run" in said
+
+
+def test_a_java_that_fails_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAVA_HOME", java_that_says(tmp_path, "no room for the heap", status=1))
+    assert "bin/java does not run" in refusal("local[2]")
+
+
+@pytest.mark.parametrize(
+    ("line", "fits"),
+    [
+        ('openjdk version "17.0.18" 2026-01-20', True),
+        ('openjdk version "21" 2023-09-19', True),
+        ('openjdk version "11.0.22" 2024-01-16', False),
+        ('java version "1.8.0_202"', False),
+        ("what a nice day", False),
+    ],
+)
+def test_the_version_of_java_decides(monkeypatch, tmp_path, line, fits):
+    monkeypatch.setenv("JAVA_HOME", java_that_says(tmp_path, "Picked up OPTIONS", line))
+    if fits:
+        requirements.require_local_spark("local[2]")
+        return
+    with pytest.raises(EngineError, match=r"needs Java 17 or later, and .*bin/java says"):
+        requirements.require_local_spark("local[2]")
+
+
+def test_a_client_without_spark_is_told_apart(monkeypatch, tmp_path):
+    monkeypatch.setattr(pyspark, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.delenv("SPARK_HOME", raising=False)
+    said = refusal("local[2]")
+    assert "only its client is installed: pip uninstall pyspark-client; pip install" in said
+
+
+def test_no_pyspark_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    said = refusal(None)
+    assert "DIN_ENGINE=spark" in said
+    assert "pip install 'din-assets[spark]'" in said
+
+
+def test_a_pyspark_that_is_not_whole_is_said(monkeypatch):
+    # As without grpcio: pyspark's own sentence is kept.
+    monkeypatch.setitem(sys.modules, "pyspark.sql.connect.session", None)
+    monkeypatch.delattr(connect, "session", raising=False)
+    assert "not there or not whole" in refusal("sc://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("version", ["3.5.8", "4.0.1", "4.2.0", "4.3.0.dev1"])
+def test_a_pyspark_that_the_engines_do_not_understand_is_refused(monkeypatch, version):
+    monkeypatch.setattr(pyspark, "__version__", version)
+    said = refusal(None)
+    assert f"pyspark {version} is installed" in said
+    assert "pip install 'pyspark-client>=4.1,<4.2'" in said
+
+
+def test_no_sail_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysail.spark", None)
+    said = refusal(None)
+    assert "Sail is not installed; install the extra" in said
+    assert "SPARK_REMOTE" in said
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_nobody_at_the_address_is_told():
+    port = free_port()
+    said = refusal(f"sc://127.0.0.1:{port}/;token=secret")
+    assert said.startswith(f"the engine at sc://127.0.0.1:{port}/;token=… does not answer; see")
+    assert "Connection refused" in said
+
+
+def test_a_silent_engine_is_waited_for_half_a_minute_and_not_for_ten():
+    with sessions.session() as spark:
+        (policy,) = spark.client.get_retry_policies()
+    attempts = policy.to_state()
+    waits = [attempts.next_attempt() for _ in range(6)]
+    # Milliseconds, each with some chance added; then it is given up.
+    assert [round(each / 1000) for each in waits[:5]] == [1, 2, 4, 8, 15]
+    assert waits[5] is None
+
+
+def test_another_kind_of_server_is_told():
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Silent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said = refusal(f"sc://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert "does not answer" in said
+
+
+def test_an_engine_that_dies_under_way_ends_the_run_with_a_sentence(monkeypatch):
+    monkeypatch.setattr(sessions, "_PATIENCE", {**sessions._PATIENCE, "max_retries": 1})
+    address = f"sc://127.0.0.1:{free_port()}"
+    server = run_python(SERVER, address.rpartition(":")[2])
+    try:
+        with pytest.raises(EngineError) as gone, sessions.session(address) as spark:  # noqa: PT012
+            assert spark.sql("select 1 as a").collect()[0].a == 1
+            kill(server)
+            spark.sql("select 1 as a").collect()
+    finally:
+        if server.poll() is None:
+            kill(server)
+    assert f"the engine at {address} does not answer" in str(gone.value)
+    assert "run again: the tables that were complete stay" in str(gone.value)
+
+
+def test_faults_of_this_program_are_not_explained_away():
+    with sessions.session() as spark:
+        with pytest.raises(Exception, match="nothing_of_that_name") as error:
+            spark.sql("select nothing_of_that_name").collect()
+        assert not isinstance(error.value, EngineError)
+    with pytest.raises(ZeroDivisionError), sessions.session():
+        raise ZeroDivisionError("StatusCode.UNAVAILABLE")
