@@ -23,6 +23,12 @@ def rank() -> int:
     return dist.get_rank() if _together() else 0
 
 
+def wait_for_all() -> None:
+    """Wait until every process has come here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 def sum_over_processes(values: Tensor) -> Tensor:
     """Sum a tensor over the processes, in place."""
     if world_size() > 1:

@@ -1,0 +1,146 @@
+"""What a process does around its training when it is one of several.
+
+It joins the others in a process group whose waits end, shows its sign of life, ends itself when
+nobody wants its work any more, and leaves a sentence when it cannot go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from din_core.config import TrainingConfig
+from din_core.machine import limits
+from din_core.network.hardware import choose_device
+from din_core.training.launch import failures, signs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A worker among others.
+
+    Attributes:
+        rank: Its number among all, from 0.
+        local_rank: Its number on its machine, from 0.
+        on_machine: How many there are on its machine.
+    """
+
+    rank: int
+    local_rank: int
+    on_machine: int
+
+
+@dataclass(frozen=True)
+class LaunchFolder:
+    """Where the launching process and its workers see each other; on one machine.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def launcher(self) -> Path:
+        """Held by the launching process as long as it wants the workers."""
+        return self.path / "launcher"
+
+    @property
+    def exits(self) -> Path:
+        """How the workers ended, as torchrun saw it."""
+        return self.path / "exits.json"
+
+    @property
+    def output(self) -> Path:
+        """What torchrun and the workers write to their terminal."""
+        return self.path / "output.txt"
+
+    def sign(self, rank: int) -> Path:
+        """A worker's sign of life."""
+        return self.path / f"worker-{rank}"
+
+    def failure(self, rank: int) -> Path:
+        """Why a worker cannot go on."""
+        return self.path / f"failure-{rank}.json"
+
+    def signs(self) -> list[Path]:
+        """All workers' signs."""
+        return sorted(self.path.glob("worker-*"))
+
+
+@contextlib.contextmanager
+def joined(config: TrainingConfig, place: Place, timeout: float) -> Generator[None]:
+    """Train with other processes inside the block.
+
+    Args:
+        config: The loop; it says on what device the processes compute.
+        place: Of this process. Where the others meet is read of the environment by torch, as
+            torchrun sets it.
+        timeout: Longest wait for another process, in seconds.
+    """
+    device = choose_device(config.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(place.local_rank)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+        timeout=timedelta(seconds=timeout),
+    )
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def with_its_threads(config: TrainingConfig, place: Place) -> TrainingConfig:
+    """Return the options of the loop with this process's share of the machine's cores."""
+    if config.num_threads:
+        return config
+    return replace(config, num_threads=share_of_cores(place))
+
+
+def share_of_cores(place: Place) -> int:
+    """Return how many cores a process has where all of its machine take as many."""
+    return max(1, limits.cores() // place.on_machine)
+
+
+def default_memory_limit(place: Place) -> str:
+    """Return a process's share of four fifths of the memory, as DuckDB takes it."""
+    return f"{limits.memory() * 4 // 5 // place.on_machine >> 20}MiB"
+
+
+def work(folder: LaunchFolder, place: Place, timeout: float, train: Callable[[], object]) -> int:
+    """Run a worker from its sign of life to its exit status.
+
+    Args:
+        folder: Of the launch.
+        place: Of this process.
+        timeout: Seconds after which others take silence for a standstill.
+        train: What it does, :func:`joined` included.
+
+    Returns:
+        The status to exit with, at once (``os._exit``): what is left of a process group could wait
+        for another process that is gone.
+    """
+    agent = os.getppid()
+
+    def is_wanted() -> bool:
+        return os.getppid() == agent and signs.is_held(folder.launcher)
+
+    with signs.shown(folder.sign(place.rank), timeout=timeout, is_wanted=is_wanted):
+        before = failures.read(folder.failure(place.rank))
+        if before is not None and not before.may_pass:
+            return 1  # torchrun starts again what would say the same
+        folder.failure(place.rank).unlink(missing_ok=True)
+        try:
+            train()
+        except BaseException as error:
+            failures.write(folder.failure(place.rank), failures.of_error(error))
+            return 1
+    return 0
