@@ -1,8 +1,10 @@
-"""A training in several processes, from the step's side: start them, hear them, leave none behind."""
+"""A training in several processes, from the step's side: start them, hear them, leave none."""
 
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -63,9 +65,7 @@ def fit(
 
     with supervision.launch_folder(task.checkpoints / _FOLDER) as folder:
         job.write(folder.path)
-        with dg.open_pipes_session(
-            making.context, dg.PipesEnvContextInjector(), dg.PipesTempFileMessageReader()
-        ) as session:
+        with _session(making.context) as session:
             supervision.supervise(
                 _command(folder.path, config),
                 {**os.environ, **_THREADS, **session.get_bootstrap_env_vars()},
@@ -78,6 +78,24 @@ def fit(
         raise UnexpectedWorkerError("the processes that train ended without saying what came of it")
     return fitted[-1]
 
+
+@contextmanager
+def _session(context: dg.AssetExecutionContext) -> Generator[dg.PipesSession]:
+    injector, reader = dg.PipesEnvContextInjector(), dg.PipesTempFileMessageReader()
+    with ExitStack() as stack:
+        with warnings.catch_warnings():
+            # Dagster warns of previews and deprecations of its own that it uses here itself.
+            warnings.simplefilter("ignore")
+            session = stack.enter_context(dg.open_pipes_session(context, injector, reader))
+        try:
+            yield session
+        except BaseException:
+            # Workers that were ended did not say that they were done, and Dagster would wonder.
+            session.message_handler.handle_message(_CLOSED)
+            raise
+
+
+_CLOSED: Any = {"__dagster_pipes_version": "0.1", "method": "closed", "params": None}
 
 #: torchrun warns where nobody has said this. Each worker takes its share of the cores itself.
 _THREADS = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}

@@ -1,7 +1,7 @@
-"""torchrun, and what it knows of how the workers ended: ``python -m din_assets.launching.torchrun``.
+"""torchrun, and what it knows of how the workers ended.
 
-The first argument is the folder of the launch, the others are torchrun's. It ends with the workers
-when the process is gone that wanted them, also where that was killed.
+Started by ``python -m``. The first argument is the folder of the launch, the others are torchrun's.
+It ends with the workers when the process is gone that wanted them, also where that was killed.
 """
 
 import json

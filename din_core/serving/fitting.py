@@ -1,7 +1,7 @@
 """From the pipeline's tables to a model's folder: what the asset ``din_model`` is made by.
 
 The same in one process and in several that train together: each of them reads the tables, the first
-one writes. What fits is a :class:`Task`, which travels as JSON to processes that are started for it.
+one writes. A :class:`Task` says what to fit; it travels as JSON to processes that are started.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def supervise(
         UnexpectedWorkerError: A worker met a mistake in the program.
     """
     with folder.output.open("wb") as output:
-        agent = subprocess.Popen(
+        agent = subprocess.Popen(  # noqa: S603 (this program's own command)
             command,
             env=dict(environment),
             stdin=subprocess.DEVNULL,

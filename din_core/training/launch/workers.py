@@ -140,7 +140,7 @@ def work(folder: LaunchFolder, place: Place, timeout: float, train: Callable[[],
         folder.failure(place.rank).unlink(missing_ok=True)
         try:
             train()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (whatever it is, it is told)
             failures.write(folder.failure(place.rank), failures.of_error(error))
             return 1
     return 0
