@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
-import resource
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from tests.assets.places import PATIENCE, Place, finish, wait_until
 #: So long that only what the test does ends it.
 ENDLESS = {"n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0.001}
 #: Long enough for a test to do something meanwhile.
-LONG = ENDLESS | {"n_epoch": 30, "batch_size": 64}
+LONG = ENDLESS | {"n_epoch": 12, "batch_size": 128}
 pytestmark = pytest.mark.timeout(PATIENCE)
 
 
@@ -82,7 +83,7 @@ def meanwhile(home: Path, act: Callable[[dict[int, int]], object]) -> threading.
     def wait_and_act() -> None:
         until = time.monotonic() + PATIENCE / 2
         while time.monotonic() < until and not (len(workers(home)) == 2 and epoch_on_disk(home)):
-            time.sleep(0.05)
+            time.sleep(0.02)
         act(workers(home))
 
     thread = threading.Thread(target=wait_and_act)
@@ -111,7 +112,11 @@ def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(pipeline, tmp_path):
     shutil.copytree(pipeline.home, tmp_path / "alone", symlinks=True)
-    result = train(pipeline, batch_size=128, precision="float32")
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody else has it
+            other.bind(("", 29500))  # torch's port by default: whoever has it is not in the way
+            other.listen()
+        result = train(pipeline, batch_size=128, precision="float32")
     assert result.success, failure_of(result)
     with run_history() as instance:
         alone = Pipeline(tmp_path / "alone", instance)
@@ -185,17 +190,6 @@ def test_suspended_worker_ends_the_run_within_the_configured_time(pipeline):
         "20 s (worker_timeout_seconds)"
     )
     assert not any(is_alive(pid) for pid in suspended)
-
-
-def test_worker_without_memory_says_so(pipeline):
-    def take_memory_away(found: dict[int, int]) -> None:
-        for pid in found.values():
-            resource.prlimit(pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
-
-    thread = meanwhile(pipeline.home, take_memory_away)
-    result = train(pipeline, **ENDLESS, worker_restarts=0)
-    thread.join()
-    assert "out of memory" in failure_of(result) or "memory runs out" in failure_of(result)
 
 
 def test_what_a_worker_refuses_is_said_as_one_process_says_it(pipeline):

@@ -123,9 +123,11 @@ def error_of(
         for rank, failure in sorted(failures.items()):
             if failure.kind == kind:
                 return _of_failure(rank, failure, processes)
-    for each in sorted(exits, key=lambda each: each.rank):
-        if each.code < 0:
-            return _of_signal(each, processes)
+    # SIGTERM last: torchrun ends the others by it.
+    killed = sorted(exits, key=lambda each: (each.code == -signal.SIGTERM, each.rank))
+    killed = [each for each in killed if each.code < 0]
+    if killed and (killed[0].code != -signal.SIGTERM or not failures):
+        return _of_signal(killed[0], processes)
     for rank, failure in sorted(failures.items()):
         return WorkerError(
             f"{_worker(rank, processes)} lost the others ({failure.text}); all were ended. {_AGAIN}"
