@@ -2,12 +2,11 @@
 
 Both make the same step: look up a batch's rows, take a gradient of each, move the rows by Adam.
 ``replicated`` is what training does: ids are gathered, each process has all rows and the sum of the
-gradients. ``sharded`` is a prototype: row r lies in process r modulo the number of processes; ids go
-to it and rows come back, then gradients go to it and it moves its rows. ``torchrec`` is the same by
-TorchRec, where it can be imported; its bytes are not counted, since they are sent by torch's C++.
+gradients. ``sharded`` is a prototype: row r lies in process r modulo the number of processes. Ids
+go to it and rows come back, then gradients go to it and it moves its rows.
 
-Runs in processes of its own and imports what it needs. Shapes: V rows, D embedding width, N look-ups
-of a process in a step, U rows that they need, W processes.
+Runs in processes of its own and imports what it needs. Shapes: V rows, D embedding width, N
+look-ups of a process in a step, U rows that they need, W processes.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def embeddings(
 
     Args:
         clock: Of this process.
-        kind: ``replicated``, ``sharded`` or ``torchrec``.
+        kind: ``replicated`` or ``sharded``.
         rows: V.
         width: D.
         look_ups: N.
@@ -65,6 +64,7 @@ def _work(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=PROCESSES
     )
     generator = torch.Generator().manual_seed(rank)
+    before = _resident_mb()
     ids = [_zipf(rows, look_ups, generator) for _ in range(steps)]
     sent: list[int] = []
     step = _KINDS[kind](rows, width, sent)
@@ -77,12 +77,19 @@ def _work(
     figures = {
         "sent_bytes": sum(sent) / steps,
         "distinct": sum(len(each.unique()) for each in ids) / steps,
+        "table_mb": _resident_mb() - before,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "step_ms": 1000 * sorted(seconds[1:])[len(seconds[1:]) // 2],
     }
     Path(folder, str(rank)).write_text(json.dumps(figures))
     dist.barrier()
     os._exit(0)  # two processes that end their groups may wait for each other
+
+
+def _resident_mb() -> float:
+    """What this process holds in memory now; its imports are among it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def _zipf(rows: int, look_ups: int, generator: Any) -> Tensor:
@@ -172,48 +179,7 @@ def _sharded(rows: int, width: int, sent: list[int]) -> Callable[[Tensor], None]
     return step
 
 
-def _torchrec(rows: int, width: int, sent: list[int]) -> Callable[[Tensor], None]:
-    import torch
-    import torch.distributed as dist
-    from torchrec import EmbeddingCollection, EmbeddingConfig, KeyedJaggedTensor
-    from torchrec.distributed.embedding import EmbeddingCollectionSharder
-    from torchrec.distributed.model_parallel import DistributedModelParallel
-    from torchrec.distributed.sharding_plan import (
-        construct_module_sharding_plan,
-        row_wise,
-    )
-    from torchrec.distributed.types import ShardingEnv, ShardingPlan
-    from torchrec.optim import RowWiseAdagrad
-    from torchrec.optim.apply_optimizer_in_backward import apply_optimizer_in_backward
-
-    config = EmbeddingConfig(
-        name="t", embedding_dim=width, num_embeddings=rows, feature_names=["f"]
-    )
-    tables = EmbeddingCollection(tables=[config], device=torch.device("meta"))
-    # Adam is not there on a CPU ("Optimizer adam is not supported in CPU mode").
-    apply_optimizer_in_backward(RowWiseAdagrad, tables.parameters(), {"lr": _LEARNING_RATE})
-    sharder = EmbeddingCollectionSharder()
-    plan = construct_module_sharding_plan(
-        tables, {"t": row_wise()}, sharder, PROCESSES, PROCESSES, "cpu"
-    )
-    model = DistributedModelParallel(
-        tables,
-        env=ShardingEnv.from_process_group(dist.GroupMember.WORLD),
-        device=torch.device("cpu"),
-        plan=ShardingPlan({"": plan}),
-        sharders=[sharder],
-    )
-
-    def step(ids: Tensor) -> None:
-        features = KeyedJaggedTensor(["f"], ids, lengths=torch.tensor([len(ids)]))
-        found = model(features)["f"].values()
-        (0.25 * found.square() + found).sum().backward()
-
-    return step
-
-
 _KINDS: dict[str, Callable[[int, int, list[int]], Callable[[Tensor], None]]] = {
     "replicated": _replicated,
     "sharded": _sharded,
-    "torchrec": _torchrec,
 }

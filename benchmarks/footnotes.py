@@ -71,3 +71,10 @@ ABOUT_GROWTH = (
     "are those whose event came on that day. CPU is processor time of the training alone, over all "
     "threads. The warm chain began with the cold model of the day before the first."
 )
+ABOUT_EMBEDDINGS = (
+    "A step of two processes over gloo, 45,000 look-ups in each, ids as frequent as in a log where "
+    "the logarithm of their rank is uniform. All: every process holds all rows, ids are gathered "
+    "and gradients summed, as training does. Share: each holds every second row, ids, rows and "
+    "gradients are exchanged; a prototype. Sent is what one process sends, by the size of what it "
+    "hands over. What a process holds are the weights and Adam's two moments."
+)

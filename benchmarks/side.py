@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import (
     busy_sides,
+    embedding_sides,
     gpu_sides,
     growth_sides,
     language_sides,
@@ -44,6 +45,7 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         language_sides.ask_in_languages,
         quality_sides.quality,
         growth_sides.growth,
+        embedding_sides.embeddings,
     )
 }
 

@@ -80,6 +80,7 @@ def din_model(making: Making) -> Made:
         folder=making.folder,
         artifacts_root=making.store.artifacts_root,
         checkpoints=making.store.checkpoints_root / "din_model",
+        tables=making.store.tables_root if is_sharded(making, config) else None,
         code_version=making.code_version,
     )
     on_epoch = functools.partial(_report_epoch, making.context)
@@ -106,6 +107,11 @@ def din_model(making: Making) -> Made:
         # Not before: who is killed until then need not train again.
         after_commit=lambda: checkpoints.clear_checkpoint(task.checkpoints),
     )
+
+
+def is_sharded(making: Making, config: LaunchConfig) -> bool:
+    """Whether each of several processes reads its share of the users from Parquet tables."""
+    return config.processes > 1 and making.store.engine_name == "spark"
 
 
 def _report_epoch(context: dg.AssetExecutionContext, report: "EpochReport") -> None:

@@ -65,6 +65,4 @@ def translate(select: str) -> str:
         ) from error
     tree = sqlglot.parse_one(select, read="duckdb")
     tree.set("order", None)
-    return tree.sql(
-        dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE
-    )
+    return tree.sql(dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE)

@@ -1,11 +1,13 @@
 """From the pipeline's tables to a model's folder: what the asset ``din_model`` is made by.
 
-The same in one process and in several that train together: each of them reads the tables, the first
-one writes. A :class:`Task` says what to fit; it travels as JSON to processes that are started.
+The same in one process and in several that train together. Each of them reads the log, or its share
+of the users where the tables lie as Parquet; the first one writes. A :class:`Task` says what to
+fit, and travels as JSON to processes that are started for it.
 """
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -14,15 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from din_core.config import MODEL_CONFIGS, ModelConfig, TrainingConfig, config_from_mapping
+from din_core.engines.parquet_tables import ParquetRoot
 from din_core.evaluation.score_meaning import score_is
-from din_core.inputs import times
+from din_core.inputs import times, training_data
 from din_core.serving import predecessors, saved_models, vocabularies
 from din_core.store import artifacts
-from din_core.training import distributed, history, loop
-from din_core.training.reports import EpochReport
+from din_core.tables import recorded_choices
+from din_core.training import distributed, history, loop, sharded
+from din_core.training.reports import EpochReport, TrainedModel
 
 if TYPE_CHECKING:
     import duckdb
+
+    from din_core.network.vocabulary import Vocabulary
 
 #: Opens the database with the tables.
 Connect = Callable[[], AbstractContextManager["duckdb.DuckDBPyConnection"]]
@@ -38,6 +44,8 @@ class Task:
         folder: The model's, empty.
         artifacts_root: Where earlier models are.
         checkpoints: Where an interrupted training finds itself again.
+        tables: Root of the Parquet tables, of which each process reads its share of the users;
+            ``None`` lets each read the whole log from the database.
         code_version: Of the code that trains.
     """
 
@@ -46,6 +54,7 @@ class Task:
     folder: Path
     artifacts_root: Path
     checkpoints: Path
+    tables: str | None
     code_version: str
 
     def to_json(self) -> dict[str, Any]:
@@ -60,6 +69,7 @@ class Task:
         return cls(
             model=config_from_mapping(model, values["model"]),
             training=config_from_mapping(TrainingConfig, values["training"]),
+            tables=values["tables"],
             code_version=values["code_version"],
             **{name: Path(values[name]) for name in _PATHS},
         )
@@ -128,20 +138,16 @@ def fit(
     if is_first:
         _empty(task.folder)
     with connect() as con:
-        data = times.load_for(con, task.model.log_numbers)
+        sizes, train = _log_of(task, con)
+        labelled = training_data.recorded_negatives(con)["labelled"]
         vocabulary = ""
         if is_first:
-            with_users = task.model.use_user or data.vocabulary.describes_users
+            with_users = task.model.use_user or sizes.describes_users
             vocabulary = vocabularies.write(con, task.folder, with_users=with_users)
         distributed.wait_for_all()  # all read the vocabularies
         which = task.training.warm_start
-        found = predecessors.chosen(
-            con, task.artifacts_root, task.folder, data.vocabulary, which, on_warning
-        )
-    trained = loop.train(
-        task.model,
-        task.training,
-        data,
+        found = predecessors.chosen(con, task.artifacts_root, task.folder, sizes, which, on_warning)
+    trained = train(
         on_epoch=on_epoch,
         on_warning=on_warning,
         checkpoint_dir=task.checkpoints,
@@ -159,16 +165,34 @@ def fit(
     for warning in trained.warnings:
         on_warning(warning)
     about |= {"vocabulary": vocabulary, "epochs": trained.epochs_so_far}
-    saved_models.save_model(task.folder, trained.model, task.model, data.vocabulary, about)
+    saved_models.save_model(task.folder, trained.model, task.model, trained.vocabulary, about)
     history.write(task.folder, trained.history)
     return Fitted(
         # Of the weights, the vocabularies and their sizes: others can give the same weights.
         version=artifacts.digest((task.folder / saved_models.DESCRIPTION_FILE).read_bytes()),
         metrics=trained.metrics(),
-        score_is=score_is(labelled=data.labelled),
+        score_is=score_is(labelled=labelled),
         warm_started_from=None if taken_over is None else taken_over.version,
         epochs=trained.history,
     )
+
+
+def _log_of(
+    task: Task, con: duckdb.DuckDBPyConnection
+) -> tuple[Vocabulary, Callable[..., TrainedModel]]:
+    """Return how many ids the log has, and what trains on it."""
+    if task.tables is None:
+        data = times.load_for(con, task.model.log_numbers)
+        return data.vocabulary, functools.partial(loop.train, task.model, task.training, data)
+    train = functools.partial(
+        sharded.train,
+        task.model,
+        task.training,
+        ParquetRoot(task.tables),
+        n_streams=distributed.world_size(),
+        sequences=recorded_choices.sampling_config(con),
+    )
+    return training_data.load_catalogue(con).vocabulary, train
 
 
 def _say_nothing(_: object) -> None:

@@ -164,7 +164,7 @@ class _Run:
         taken_over: TakenOver | None,
     ) -> None:
         self.config = config
-        self.facts = log.facts
+        self.facts, self.vocabulary = log.facts, log.vocabulary
         self.learner = learner
         self.placement = placement
         self.checkpoints = checkpoints
@@ -302,6 +302,7 @@ class _Run:
         rates = [report.samples_per_second for report in self.history]
         return TrainedModel(
             model=model.cpu().eval(),
+            vocabulary=self.vocabulary,
             history=self.history,
             best_epoch=self.best.epoch,
             seconds=sum(report.seconds for report in self.history),

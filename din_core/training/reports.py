@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from din_core.inputs.log_facts import LogFacts
     from din_core.network.hardware import ChosenPrecision
     from din_core.network.models import ClickModel
+    from din_core.network.vocabulary import Vocabulary
     from din_core.training.warm_start import TakenOver
 
 #: Below this many validation samples an AUC says little.
@@ -69,6 +70,7 @@ class TrainedModel:
     Attributes:
         model: With the best weights (averaged ones where asked for), in evaluation mode, on the
             CPU.
+        vocabulary: Of the log: how many ids there are, and by what numbers are measured.
         history: All epochs.
         best_epoch: Epoch whose weights were kept, from 1; 0 where there was nothing to train on.
         seconds: Duration of all epochs.
@@ -83,6 +85,7 @@ class TrainedModel:
     """
 
     model: ClickModel
+    vocabulary: Vocabulary
     history: list[EpochReport]
     best_epoch: int
     seconds: float
