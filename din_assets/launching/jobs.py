@@ -17,6 +17,7 @@ class Job:
         task: The model to be fitted, as :meth:`din_core.serving.fitting.Task.to_json` gives it.
         database: File with the tables.
         spill: Where DuckDB puts what does not fit in memory.
+        tables_root: Where Parquet files lie that views of the database may read.
         threads: DuckDB's threads in each worker; None for its share of the cores.
         memory_limit: DuckDB's memory limit in each worker; None for its share of the memory.
         timeout: Longest wait of a worker for another one, in seconds.
@@ -25,6 +26,7 @@ class Job:
     task: Mapping[str, Any]
     database: str
     spill: str
+    tables_root: str
     threads: int | None
     memory_limit: str | None
     timeout: float

@@ -47,6 +47,7 @@ def fit(
         task=task.to_json(),
         database=str(store.pipeline_path),
         spill=str(store.folder / "pipeline.tmp"),
+        tables_root=store.tables_root,
         threads=store.threads,
         memory_limit=store.memory_limit,
         timeout=config.worker_timeout_seconds,

@@ -5,6 +5,7 @@ warnings while it trains, and of the model's version and figures when it is done
 """
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Generator
@@ -16,6 +17,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from din_assets.launching.jobs import Job
 from din_core import store
+from din_core.engines.parquet_tables import ParquetRoot
 from din_core.serving import fitting
 from din_core.training.launch import workers
 from din_core.training.launch.workers import LaunchFolder, Place
@@ -33,15 +35,7 @@ def _train(job: Job, place: Place) -> None:
     given = fitting.Task.from_json(job.task)
     task = replace(given, training=workers.with_its_threads(given.training, place))
 
-    def connect() -> Any:
-        return store.connect(
-            job.database,
-            read_only=True,
-            memory_limit=job.memory_limit or workers.default_memory_limit(place),
-            threads=job.threads or workers.share_of_cores(place),
-            temp_directory=f"{job.spill}.{place.rank}",
-        )
-
+    connect = functools.partial(_connected, job, place)
     with workers.joined(task.training, place, job.timeout):
         if place.rank:
             fitting.fit(task, connect, on_epoch=_no, on_warning=_no, on_note=_no)
@@ -59,6 +53,21 @@ def _train(job: Job, place: Place) -> None:
             )
             assert fitted is not None
             pipes.report_custom_message({"fitted": fitted.to_json()})
+
+
+@contextlib.contextmanager
+def _connected(job: Job, place: Place) -> Generator[Any]:
+    root = ParquetRoot(job.tables_root)
+    with store.connect(
+        job.database,
+        read_only=True,
+        memory_limit=job.memory_limit or workers.default_memory_limit(place),
+        threads=job.threads or workers.share_of_cores(place),
+        temp_directory=f"{job.spill}.{place.rank}",
+    ) as con:
+        if not root.is_local:
+            con.register_filesystem(root.filesystem)
+        yield con
 
 
 @contextlib.contextmanager

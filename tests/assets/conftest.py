@@ -49,17 +49,20 @@ class Pipeline:
     result: dg.ExecuteInProcessResult | None = None
 
     def run(
-        self, *selection: str, config: Mapping[str, Any] | None = None
+        self, *selection: str, config: Mapping[str, Any] | None = None, **store: Any
     ) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with what of the configuration is for it."""
         run_config = dict(config or self.config)
         ops = run_config["ops"]
         run_config["ops"] = {k: v for k, v in ops.items() if not selection or k in selection}
-        return self.start(*selection, config=run_config)
+        return self.start(*selection, config=run_config, **store)
 
-    def start(self, *selection: str, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
+    def start(
+        self, *selection: str, config: Mapping[str, Any], **store: Any
+    ) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with the whole configuration."""
-        definitions = alone(build_defs(resource_overrides={"store": RunStore(home=str(self.home))}))
+        resource = RunStore(home=str(self.home), **store)
+        definitions = alone(build_defs(resource_overrides={"store": resource}))
         self.result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,
             run_config=dict(config),

@@ -16,14 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 import torch
 from safetensors import safe_open
 
+from din_assets.assets import training
+from din_core import presets
+from din_core.config import TrainingConfig, config_from_mapping
 from din_core.serving import saved_models
+from din_core.tables import recorded_choices
+from din_core.training import sharded
 from din_core.training.launch import signs
 from tests.assets.conftest import SMALL_RUN, Pipeline, failure_of, run_history
 from tests.assets.places import PATIENCE, Place, finish, wait_until
+from tests.core.parquet_roots import write_root
 
 #: So long that only what the test does ends it.
 ENDLESS = {"n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0.001}
@@ -139,6 +146,30 @@ def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(pipeline, tm
     assert list((folders[0] / "tensorboard").iterdir())
     assert two.metadata == one.metadata
     assert not list((pipeline.home / "checkpoints" / "din_model").iterdir())
+
+
+def test_each_process_reads_its_share_of_the_users_where_the_tables_are_parquet(pipeline):
+    with duckdb.connect(str(pipeline.home / "pipeline.duckdb"), read_only=True) as con:
+        root = write_root(con, str(pipeline.home / "tables"))
+        sequences = recorded_choices.sampling_config(con)
+    config = with_options(processes=2, batch_size=128, precision="float32")
+    result = pipeline.run("din_model", config=config, engine_name="spark")
+    assert result.success, failure_of(result)
+    options = config["ops"]["din_model"]["config"] | {"batch_size": 256}
+    options = vars(presets.DEFAULT.training) | options
+    # Two streams by one process, which makes the steps of two on the doubled batch.
+    expected = sharded.train(
+        training.chosen_model(vars(presets.DEFAULT.model) | options),
+        config_from_mapping(TrainingConfig, options | {"checkpoint_seconds": 0}),
+        root,
+        n_streams=2,
+        sequences=sequences,
+    )
+    ours = saved_models.load_model(model_of(pipeline))
+    for name, weight in expected.model.state_dict().items():
+        torch.testing.assert_close(ours.model.state_dict()[name], weight, rtol=1e-4, atol=1e-4)
+    losses = [each["train_loss"] for each in epochs(result)]
+    assert losses == pytest.approx([each.train_loss for each in expected.history], rel=1e-4)
 
 
 def test_killed_worker_ends_the_run_in_a_sentence_and_the_next_run_goes_on(pipeline):
