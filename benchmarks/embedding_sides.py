@@ -42,12 +42,12 @@ def embeddings(
         look_ups: N.
         steps: Steps, the first is not timed.
     """
-    from torch import multiprocessing
+    from torch.multiprocessing.spawn import start_processes
 
     clock.start()
     with tempfile.TemporaryDirectory() as folder:
         wish = (folder, kind, rows, width, look_ups, steps)
-        multiprocessing.start_processes(_work, wish, nprocs=PROCESSES, start_method="spawn")
+        start_processes(_work, wish, nprocs=PROCESSES, start_method="spawn")
         found = [json.loads(Path(folder, str(rank)).read_text()) for rank in range(PROCESSES)]
     clock.stop()
     return {name: max(each[name] for each in found) for name in found[0]}

@@ -105,7 +105,8 @@ class Fitted:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return what :meth:`to_json` gave."""
         epochs = [EpochReport(**each) for each in values["epochs"]]
-        return cls(**{**values, "epochs": epochs})
+        rest = {name: each for name, each in values.items() if name != "epochs"}
+        return cls(**rest, epochs=epochs)
 
 
 def fit(

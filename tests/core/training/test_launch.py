@@ -225,7 +225,7 @@ def test_one_worker_that_fails_ends_those_that_would_wait_for_it(tmp_path):
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     with supervision.launch_folder(tmp_path / "launches") as folder:
-        with pytest.raises(WorkerError, match="worker 1 of 2 .* is out of memory"):
+        with pytest.raises(WorkerError, match=r"worker 1 of 2 .* is out of memory"):
             supervision.supervise(
                 [sys.executable, "-c", BOTH, str(script), str(folder.path)],
                 {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
