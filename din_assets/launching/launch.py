@@ -67,13 +67,17 @@ def fit(
     with supervision.launch_folder(task.checkpoints / _FOLDER) as folder:
         job.write(folder.path)
         with _session(making.context) as session:
-            supervision.supervise(
-                _command(folder.path, config),
-                {**os.environ, **_THREADS, **session.get_bootstrap_env_vars()},
-                folder,
-                config,
-                on_poll=lambda: hear(session.get_custom_messages()),
-            )
+            try:
+                supervision.supervise(
+                    _command(folder.path, config),
+                    {**os.environ, **_THREADS, **session.get_bootstrap_env_vars()},
+                    folder,
+                    config,
+                    on_poll=lambda: hear(session.get_custom_messages()),
+                )
+            finally:
+                written = folder.output.read_text(encoding="utf-8", errors="replace")
+                making.context.log.debug(f"torchrun and the workers wrote:\n{written}")
         hear(session.get_custom_messages())
     if not fitted:
         raise UnexpectedWorkerError("the processes that train ended without saying what came of it")

@@ -5,26 +5,37 @@ It ends with the workers when the process is gone that wanted them, also where t
 """
 
 import json
-import os
 import sys
-import threading
-import time
 from dataclasses import asdict
 from pathlib import Path
 
+from din_assets.launching.jobs import Job
 from din_core.training.launch import signs
-from din_core.training.launch.failures import Exit
-from din_core.training.launch.workers import LaunchFolder
-
-_PAUSE_SECONDS = 1.0
+from din_core.training.launch.places import LaunchFolder
 
 
 def main(folder: LaunchFolder, arguments: list[str]) -> None:
     """Run torchrun and keep how the workers ended."""
+
+    def is_wanted() -> bool:
+        if signs.is_held(folder.launcher):
+            return True
+        for sign in folder.signs():
+            signs.kill(sign)  # also one that is suspended
+        return False
+
+    timeout = Job.read(folder.path).timeout
+    with signs.shown(folder.torchrun, timeout=timeout, is_wanted=is_wanted):
+        sys.exit(_run(folder, arguments))
+
+
+def _run(folder: LaunchFolder, arguments: list[str]) -> int:
+    # Here: by now others see that this process is alive.
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    threading.Thread(target=_end_when_unwanted, args=(folder,), daemon=True).start()
+    from din_core.training.launch.failures import Exit
+
     try:
         run.run(run.parse_args(arguments))
     except ChildFailedError as error:
@@ -33,15 +44,8 @@ def main(folder: LaunchFolder, arguments: list[str]) -> None:
             for rank, each in error.failures.items()
         ]
         folder.exits.write_text(json.dumps(exits), encoding="utf-8")
-        sys.exit(1)
-
-
-def _end_when_unwanted(folder: LaunchFolder) -> None:
-    while signs.is_held(folder.launcher):
-        time.sleep(_PAUSE_SECONDS)
-    for sign in folder.signs():
-        signs.kill(sign)
-    os._exit(1)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,95 +1,28 @@
 """A process that trains with others, as torchrun starts it: ``-m din_assets.launching.worker``.
 
-The one argument is the folder of the launch. The first worker tells Dagster by Pipes of epochs and
-warnings while it trains, and of the model's version and figures when it is done.
+The one argument is the folder of the launch. What it does is :mod:`din_assets.launching.training`'s
+business, which is imported when others can see that this process is alive.
 """
 
-import contextlib
-import functools
 import os
 import sys
-from collections.abc import Generator
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-from dagster_pipes import PipesContext, open_dagster_pipes
 
 from din_assets.launching.jobs import Job
-from din_core import store
-from din_core.engines.parquet_tables import ParquetRoot
-from din_core.serving import fitting
-from din_core.training.launch import workers
-from din_core.training.launch.workers import LaunchFolder, Place
+from din_core.training.launch import signs
+from din_core.training.launch.places import LaunchFolder, Place
 
 
 def main(folder: LaunchFolder) -> int:
     """Work in the place that torchrun has given this process; return the exit status."""
     of = {name: int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")}
     place = Place(rank=of["RANK"], local_rank=of["LOCAL_RANK"], on_machine=of["LOCAL_WORLD_SIZE"])
-    job = Job.read(folder.path)
-    return workers.work(folder, place, job.timeout, lambda: _train(job, place))
+    job, sign = Job.read(folder.path), folder.sign(place.rank)
+    with signs.shown(sign, timeout=job.timeout, is_wanted=folder.is_wanted()):
+        from din_assets.launching import training
 
-
-def _train(job: Job, place: Place) -> None:
-    given = fitting.Task.from_json(job.task)
-    task = replace(given, training=workers.with_its_threads(given.training, place))
-
-    connect = functools.partial(_connected, job, place)
-    with workers.joined(task.training, place, job.timeout):
-        if place.rank:
-            fitting.fit(task, connect, on_epoch=_no, on_warning=_no, on_note=_no)
-            return
-        with _pipes() as pipes:
-            restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-            if restarts:
-                pipes.log.warning(_started_again(restarts))
-            fitted = fitting.fit(
-                task,
-                connect,
-                on_epoch=lambda report: pipes.report_custom_message({"epoch": asdict(report)}),
-                on_warning=pipes.log.warning,
-                on_note=pipes.log.info,
-            )
-            assert fitted is not None
-            pipes.report_custom_message({"fitted": fitted.to_json()})
-
-
-@contextlib.contextmanager
-def _connected(job: Job, place: Place) -> Generator[Any]:
-    root = ParquetRoot(job.tables_root)
-    with store.connect(
-        job.database,
-        read_only=True,
-        memory_limit=job.memory_limit or workers.default_memory_limit(place),
-        threads=job.threads or workers.share_of_cores(place),
-        temp_directory=f"{job.spill}.{place.rank}",
-    ) as con:
-        if not root.is_local:
-            con.register_filesystem(root.filesystem)
-        yield con
-
-
-@contextlib.contextmanager
-def _pipes() -> Generator[PipesContext]:
-    """Open the way to Dagster, and close it only where all went well.
-
-    A worker that torchrun starts again goes on telling on the same way.
-    """
-    pipes = open_dagster_pipes()
-    yield pipes
-    pipes.close()
-
-
-def _started_again(times: int) -> str:
-    return (
-        "a worker was killed, so all were started again, for the "
-        f"{times}. time; they go on from the last checkpoint"
-    )
-
-
-def _no(_: object) -> None:
-    """The first worker tells it."""
+        restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+        return training.work(folder, place, job, restarts)
 
 
 if __name__ == "__main__":

@@ -138,21 +138,21 @@ def error_of(
     )
 
 
-def stalled(rank: int, pid: int | None, processes: int, seconds: float) -> WorkerError:
-    """Say that a worker has shown no sign of life for too long.
+def stalled(rank: int | None, pid: int, processes: int, seconds: float) -> WorkerError:
+    """Say that a process has shown no sign of life for too long.
 
     Args:
-        rank: Which one.
-        pid: Number of its process; ``None`` where it never came to show one.
+        rank: Which worker; ``None`` for torchrun, which starts them.
+        pid: Number of its process.
         processes: How many train.
         seconds: For how long.
     """
-    who = _worker(rank, processes) + ("" if pid is None else f" (process {pid})")
-    what = "has not come up" if pid is None else "has shown no sign of life"
+    who = "torchrun" if rank is None else _worker(rank, processes)
     return WorkerError(
-        f"{who} {what} for {seconds:g} s (worker_timeout_seconds): it is suspended, or its machine "
-        f"is out of memory or of processors. All were ended. {_AGAIN}; raise "
-        "worker_timeout_seconds where the machine is only slow"
+        f"{who} (process {pid}) has shown no sign of life for {seconds:g} s "
+        "(worker_timeout_seconds): it is suspended, or its machine is out of memory or of "
+        f"processors. All were ended. {_AGAIN}; raise worker_timeout_seconds where the machine is "
+        "only slow"
     )
 
 

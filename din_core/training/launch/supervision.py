@@ -14,14 +14,13 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from din_core.config import LaunchConfig
 from din_core.errors import DinError
 from din_core.training.launch import failures, signs
 from din_core.training.launch.failures import Exit
-from din_core.training.launch.workers import LaunchFolder
+from din_core.training.launch.places import LaunchFolder
 
 _POLL_SECONDS = 0.1
 #: For the kernel to take a killed process away; one that writes to a dead disk may need longer.
@@ -61,9 +60,10 @@ def launch_folder(root: Path) -> Generator[LaunchFolder]:
 
 
 def _remove(folder: LaunchFolder) -> None:
-    for sign in folder.signs():
+    processes = [folder.torchrun, *folder.signs()]
+    for sign in processes:
         signs.kill(sign)
-    if left := signs.wait_until_gone(folder.signs(), _KILL_SECONDS):
+    if left := signs.wait_until_gone(processes, _KILL_SECONDS):
         pids = [str(sign.pid) for each in left if (sign := signs.read(each)) is not None]
         raise LeftoverError(
             f"workers that train cannot be ended (process {', '.join(pids)}): they hang in the "
@@ -118,39 +118,48 @@ def supervise(
         raise _error(folder, config)
 
 
-@dataclass
 class _Watch:
-    """Sees who is silent, by what the workers write on their signs."""
+    """Sees who is silent, and whether anybody computes, by what they write on their signs.
 
-    folder: LaunchFolder
-    config: LaunchConfig
-    seen: dict[int, signs.Sign | None] = field(default_factory=dict[int, signs.Sign | None])
-    heard: dict[int, float] = field(default_factory=dict[int, float])
-    busy: float = field(default_factory=time.monotonic)
+    A worker that has not come up yet is not silent as long as somebody computes: importing torch
+    takes long on a machine that others use too.
+    """
+
+    def __init__(self, folder: LaunchFolder, config: LaunchConfig) -> None:
+        self._folder, self._config = folder, config
+        self._seen: dict[int | None, signs.Sign | None] = {}
+        self._heard: dict[int | None, float] = {}
+        self._busy = time.monotonic()
 
     def look(self) -> None:
-        """Raise the error of a worker that cannot go on, or that is silent for too long."""
-        config, limit = self.config, self.config.worker_timeout_seconds
+        """Raise the error of a process that cannot go on, or that is silent for too long."""
+        config, limit = self._config, self._config.worker_timeout_seconds
         for rank in range(config.processes):
-            failure = failures.read(self.folder.failure(rank))
+            failure = failures.read(self._folder.failure(rank))
             if failure is not None and not failure.may_pass:
-                raise _error(self.folder, config)
-            sign = signs.read(self.folder.sign(rank))
-            now = time.monotonic()  # after the look: this process may have been suspended before it
-            before = self.seen.get(rank)
-            if rank not in self.heard or sign != before:
-                self.heard[rank] = now
-                if sign is None or before is None or sign.busy_looks != before.busy_looks:
-                    self.busy = now
-            self.seen[rank] = sign
+                raise _error(self._folder, config)
+            self._look_at(rank, self._folder.sign(rank))
+        self._look_at(None, self._folder.torchrun)
         now = time.monotonic()
-        silent = min(self.heard, key=self.heard.__getitem__)
-        if now - self.heard[silent] > limit:
-            sign = self.seen[silent]
-            pid = None if sign is None else sign.pid
-            raise failures.stalled(silent, pid, config.processes, limit)
-        if now - self.busy > limit:
+        there = [each for each, sign in self._seen.items() if sign is not None]
+        silent = min(there, key=self._heard.__getitem__, default=None)
+        if (sign := self._seen[silent]) is not None and now - self._heard[silent] > limit:
+            raise failures.stalled(silent, sign.pid, config.processes, limit)
+        if now - self._busy > limit:
             raise failures.at_a_standstill(config.processes, limit)
+
+    def _look_at(self, who: int | None, path: Path) -> None:
+        """Look at the sign of a worker, or of torchrun (``None``)."""
+        sign, before = signs.read(path), self._seen.get(who)
+        now = time.monotonic()  # after the look: this process may have been suspended before it
+        is_first = who not in self._heard
+        # One that has ended is torchrun's business: it is done, or it is started again.
+        if is_first or sign != before or not signs.is_held(path):
+            self._heard[who] = now
+        came_up = sign is not None and before is None
+        if is_first or came_up or (sign and before and sign.busy_looks != before.busy_looks):
+            self._busy = now
+        self._seen[who] = sign
 
 
 def _error(folder: LaunchFolder, config: LaunchConfig) -> Exception:

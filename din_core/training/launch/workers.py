@@ -1,17 +1,15 @@
 """What a process does around its training when it is one of several.
 
-It joins the others in a process group whose waits end, shows its sign of life, ends itself when
-nobody wants its work any more, and leaves a sentence when it cannot go on.
+It joins the others in a process group whose waits end, takes its share of the machine, and leaves
+a sentence when it cannot go on.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -19,60 +17,8 @@ import torch.distributed as dist
 from din_core.config import TrainingConfig
 from din_core.machine import limits
 from din_core.network.hardware import choose_device
-from din_core.training.launch import failures, signs
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A worker among others.
-
-    Attributes:
-        rank: Its number among all, from 0.
-        local_rank: Its number on its machine, from 0.
-        on_machine: How many there are on its machine.
-    """
-
-    rank: int
-    local_rank: int
-    on_machine: int
-
-
-@dataclass(frozen=True)
-class LaunchFolder:
-    """Where the launching process and its workers see each other; on one machine.
-
-    Attributes:
-        path: The folder.
-    """
-
-    path: Path
-
-    @property
-    def launcher(self) -> Path:
-        """Held by the launching process as long as it wants the workers."""
-        return self.path / "launcher"
-
-    @property
-    def exits(self) -> Path:
-        """How the workers ended, as torchrun saw it."""
-        return self.path / "exits.json"
-
-    @property
-    def output(self) -> Path:
-        """What torchrun and the workers write to their terminal."""
-        return self.path / "output.txt"
-
-    def sign(self, rank: int) -> Path:
-        """A worker's sign of life."""
-        return self.path / f"worker-{rank}"
-
-    def failure(self, rank: int) -> Path:
-        """Why a worker cannot go on."""
-        return self.path / f"failure-{rank}.json"
-
-    def signs(self) -> list[Path]:
-        """All workers' signs."""
-        return sorted(self.path.glob("worker-*"))
+from din_core.training.launch import failures
+from din_core.training.launch.places import LaunchFolder, Place
 
 
 @contextlib.contextmanager
@@ -115,32 +61,25 @@ def default_memory_limit(place: Place) -> str:
     return f"{limits.memory() * 4 // 5 // place.on_machine >> 20}MiB"
 
 
-def work(folder: LaunchFolder, place: Place, timeout: float, train: Callable[[], object]) -> int:
-    """Run a worker from its sign of life to its exit status.
+def work(folder: LaunchFolder, place: Place, train: Callable[[], object]) -> int:
+    """Run a worker that shows its sign of life already, to its exit status.
 
     Args:
         folder: Of the launch.
         place: Of this process.
-        timeout: Seconds after which others take silence for a standstill.
         train: What it does, :func:`joined` included.
 
     Returns:
         The status to exit with, at once (``os._exit``): what is left of a process group could wait
         for another process that is gone.
     """
-    agent = os.getppid()
-
-    def is_wanted() -> bool:
-        return os.getppid() == agent and signs.is_held(folder.launcher)
-
-    with signs.shown(folder.sign(place.rank), timeout=timeout, is_wanted=is_wanted):
-        before = failures.read(folder.failure(place.rank))
-        if before is not None and not before.may_pass:
-            return 1  # torchrun starts again what would say the same
-        folder.failure(place.rank).unlink(missing_ok=True)
-        try:
-            train()
-        except BaseException as error:  # noqa: BLE001 (whatever it is, it is told)
-            failures.write(folder.failure(place.rank), failures.of_error(error))
-            return 1
+    before = failures.read(folder.failure(place.rank))
+    if before is not None and not before.may_pass:
+        return 1  # torchrun starts again what would say the same
+    folder.failure(place.rank).unlink(missing_ok=True)
+    try:
+        train()
+    except BaseException as error:  # noqa: BLE001 (whatever it is, it is told)
+        failures.write(folder.failure(place.rank), failures.of_error(error))
+        return 1
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ from din_core.config import LaunchConfig, OptionsError, TrainingConfig
 from din_core.errors import DinError, RefusedOptionsError
 from din_core.training.launch import failures, signs, supervision, workers
 from din_core.training.launch.failures import Exit, Failure, WorkerError
-from din_core.training.launch.workers import LaunchFolder, Place
+from din_core.training.launch.places import LaunchFolder, Place
 
 AGAIN = "Run again: training goes on from the last checkpoint"
 LOST = Failure(kind="lost", text="Connection closed by peer")
@@ -45,6 +46,15 @@ def write_sign(folder, rank, looks, busy):
     folder.sign(rank).write_text(f"{os.getpid()} {looks} {busy}".ljust(64))
 
 
+@pytest.fixture
+def alive(folder):
+    """Two workers and torchrun, all of them this process."""
+    with contextlib.ExitStack() as stack:
+        for path in (folder.sign(0), folder.sign(1), folder.torchrun):
+            stack.enter_context(signs.held(path))
+        yield folder
+
+
 def watch(folder, monkeypatch, timeout=10.0):
     """A watch of two workers whose time the test tells."""
     now = [0.0]
@@ -53,21 +63,21 @@ def watch(folder, monkeypatch, timeout=10.0):
     return supervision._Watch(folder, config), now
 
 
-def test_workers_that_look_and_compute_are_left_alone_for_as_long_as_they_like(folder, monkeypatch):
-    watched, now = watch(folder, monkeypatch)
+def test_workers_that_look_and_compute_are_left_alone_for_as_long_as_they_like(alive, monkeypatch):
+    watched, now = watch(alive, monkeypatch)
     for second in range(100):
         now[0] = float(second)
-        write_sign(folder, 0, second, second)
-        write_sign(folder, 1, second, 0)  # it waits for the other one
+        write_sign(alive, 0, second, second)
+        write_sign(alive, 1, second, 0)  # it waits for the other one
         watched.look()
 
 
-def test_worker_that_stops_looking_is_named(folder, monkeypatch):
-    watched, now = watch(folder, monkeypatch)
+def test_worker_that_stops_looking_is_named(alive, monkeypatch):
+    watched, now = watch(alive, monkeypatch)
     for second in range(12):
         now[0] = float(second)
-        write_sign(folder, 0, second, second)
-        write_sign(folder, 1, min(second, 1), 0)
+        write_sign(alive, 0, second, second)
+        write_sign(alive, 1, min(second, 1), 0)
         if second <= 11:
             watched.look()
     now[0] = 11.5
@@ -75,35 +85,71 @@ def test_worker_that_stops_looking_is_named(folder, monkeypatch):
         watched.look()
 
 
-def test_worker_that_never_comes_up_is_named(folder, monkeypatch):
-    watched, now = watch(folder, monkeypatch)
-    watched.look()
-    now[0] = 10.5
-    write_sign(folder, 0, 1, 1)
-    with pytest.raises(WorkerError, match=r"worker 1 of 2 \(counted from 0\) has not come up"):
+def test_worker_may_take_long_to_come_up_while_somebody_computes(alive, monkeypatch):
+    watched, now = watch(alive, monkeypatch)
+    for second in range(100):
+        now[0] = float(second)
+        alive.torchrun.write_text(f"7 {second} {second}")
+        if second > 50:
+            write_sign(alive, 1, second, 0)
         watched.look()
 
 
-def test_workers_that_all_wait_are_at_a_standstill(folder, monkeypatch):
-    watched, now = watch(folder, monkeypatch)
+def test_workers_that_nobody_starts_are_at_a_standstill(alive, monkeypatch):
+    watched, now = watch(alive, monkeypatch)
+    for second in range(11):
+        now[0] = float(second)
+        alive.torchrun.write_text(f"7 {second} {min(second, 1)}")
+        watched.look()
+    now[0] = 11.5
+    with pytest.raises(WorkerError, match="none of the 2 workers has computed anything for 10 s"):
+        watched.look()
+
+
+def test_torchrun_that_is_suspended_is_named(alive, monkeypatch):
+    watched, now = watch(alive, monkeypatch)
+    alive.torchrun.write_text("7 1 1")
+    for second in range(11):
+        now[0] = float(second)
+        write_sign(alive, 0, second, second)
+        watched.look()
+    now[0] = 11.5
+    with pytest.raises(WorkerError, match=r"torchrun \(process 7\) has shown no sign of life"):
+        watched.look()
+
+
+def test_worker_that_is_done_is_not_silent_while_the_first_one_writes_the_model(alive, monkeypatch):
+    watched, now = watch(alive, monkeypatch)
+    write_sign(alive, 1, 5, 5)
+    alive.sign(1).rename(alive.path / "held")  # the file that is held has another name now
+    write_sign(alive, 1, 5, 5)
+    for second in range(100):
+        now[0] = float(second)
+        write_sign(alive, 0, second, second)
+        alive.torchrun.write_text(f"7 {second} 0")
+        watched.look()
+
+
+def test_workers_that_all_wait_are_at_a_standstill(alive, monkeypatch):
+    watched, now = watch(alive, monkeypatch)
     for second in range(12):
         now[0] = float(second)
-        write_sign(folder, 0, second, min(second, 1))
-        write_sign(folder, 1, second, min(second, 1))
+        write_sign(alive, 0, second, min(second, 1))
+        write_sign(alive, 1, second, min(second, 1))
         watched.look()
     now[0] = 12.5
     with pytest.raises(WorkerError, match="none of the 2 workers has computed anything for 10 s"):
         watched.look()
 
 
-def test_suspended_watcher_does_not_take_its_own_sleep_for_silence(folder, monkeypatch):
-    watched, now = watch(folder, monkeypatch)
-    write_sign(folder, 0, 1, 1)
-    write_sign(folder, 1, 1, 1)
+def test_suspended_watcher_does_not_take_its_own_sleep_for_silence(alive, monkeypatch):
+    watched, now = watch(alive, monkeypatch)
+    write_sign(alive, 0, 1, 1)
+    write_sign(alive, 1, 1, 1)
     watched.look()
     now[0] = 5_000.0
-    write_sign(folder, 0, 900, 900)
-    write_sign(folder, 1, 900, 900)
+    write_sign(alive, 0, 900, 900)
+    write_sign(alive, 1, 900, 900)
     watched.look()
 
 
@@ -204,14 +250,17 @@ def test_launch_ends_what_an_earlier_one_has_left(tmp_path):
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from din_core.training.launch import workers
+from din_core.training.launch import places, signs, workers
 rank = int(sys.argv[2])
 def train():
     if rank == 1:
         raise MemoryError
     time.sleep(600)
-place = workers.Place(rank=rank, local_rank=rank, on_machine=2)
-os._exit(workers.work(workers.LaunchFolder(Path(sys.argv[1])), place, 60, train))
+place = places.Place(rank=rank, local_rank=rank, on_machine=2)
+folder = places.LaunchFolder(Path(sys.argv[1]))
+with signs.shown(folder.sign(rank), timeout=60, is_wanted=folder.is_wanted()):
+    status = workers.work(folder, place, train)
+os._exit(status)
 """
 BOTH = """
 import subprocess, sys
@@ -233,9 +282,8 @@ def test_one_worker_that_fails_ends_those_that_would_wait_for_it(tmp_path):
                 LaunchConfig(processes=2, worker_timeout_seconds=300),
                 on_poll=lambda: None,
             )
-        held = folder.signs()
-        assert len(held) == 2
-    assert not any(map(signs.is_held, held))
+        signs_left = folder.signs()
+    assert not any(map(signs.is_held, signs_left))
 
 
 def test_what_is_chosen_of_processes_that_are_not_started_is_refused():
