@@ -21,11 +21,13 @@ class Place:
         rank: Its number among all, from 0.
         local_rank: Its number on its machine, from 0.
         on_machine: How many there are on its machine.
+        attempt: How often all of them have been started again.
     """
 
     rank: int
     local_rank: int
     on_machine: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,15 @@ def joined(config: TrainingConfig, place: Place, timeout: float) -> Generator[No
     device = choose_device(config.device)
     if device.type == "cuda":
         torch.cuda.set_device(place.local_rank)
+    waits = timedelta(seconds=timeout)
+    store, rank, n_ranks = next(dist.rendezvous("env://", timeout=waits))
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-        timeout=timedelta(seconds=timeout),
+        # torchrun keeps its store over restarts, with the addresses of workers that are gone.
+        store=dist.PrefixStore(f"attempt-{place.attempt}", store),
+        rank=rank,
+        world_size=n_ranks,
+        timeout=waits,
     )
     try:
         yield
