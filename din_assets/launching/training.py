@@ -20,22 +20,21 @@ from din_core.training.launch import workers
 from din_core.training.launch.places import LaunchFolder, Place
 
 
-def work(folder: LaunchFolder, place: Place, job: Job, restarts: int) -> int:
+def work(folder: LaunchFolder, place: Place, job: Job) -> int:
     """Train with the other workers.
 
     Args:
         folder: Of the launch.
         place: Of this worker.
         job: What they do.
-        restarts: How often torchrun has started them again.
 
     Returns:
         The status to exit with.
     """
-    return workers.work(folder, place, lambda: _train(job, place, restarts))
+    return workers.work(folder, place, lambda: _train(job, place))
 
 
-def _train(job: Job, place: Place, restarts: int) -> None:
+def _train(job: Job, place: Place) -> None:
     given = fitting.Task.from_json(job.task)
     task = replace(given, training=workers.with_its_threads(given.training, place))
     connect = functools.partial(_connected, job, place)
@@ -44,9 +43,10 @@ def _train(job: Job, place: Place, restarts: int) -> None:
             fitting.fit(task, connect, on_epoch=_no, on_warning=_no, on_note=_no)
             return
         with _pipes() as pipes:
-            if restarts:
+            if place.attempt:
                 pipes.log.warning(
-                    f"a worker was killed or lost, and all were started again (restart {restarts})"
+                    "a worker was killed or lost, and all were started again "
+                    f"(restart {place.attempt})"
                 )
             fitted = fitting.fit(
                 task,

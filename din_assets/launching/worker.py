@@ -16,13 +16,17 @@ from din_core.training.launch.places import LaunchFolder, Place
 def main(folder: LaunchFolder) -> int:
     """Work in the place that torchrun has given this process; return the exit status."""
     of = {name: int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")}
-    place = Place(rank=of["RANK"], local_rank=of["LOCAL_RANK"], on_machine=of["LOCAL_WORLD_SIZE"])
+    place = Place(
+        rank=of["RANK"],
+        local_rank=of["LOCAL_RANK"],
+        on_machine=of["LOCAL_WORLD_SIZE"],
+        attempt=int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")),
+    )
     job, sign = Job.read(folder.path), folder.sign(place.rank)
     with signs.shown(sign, timeout=job.timeout, is_wanted=folder.is_wanted()):
         from din_assets.launching import training
 
-        restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-        return training.work(folder, place, job, restarts)
+        return training.work(folder, place, job)
 
 
 if __name__ == "__main__":
