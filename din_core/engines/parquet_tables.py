@@ -134,7 +134,7 @@ class ParquetRoot:
     def replace_manifest(self, manifest: Manifest) -> None:
         """Let these versions hold, from one moment to the next."""
         document = {"format": _FORMAT, **dataclasses.asdict(manifest)}
-        content = json.dumps(document, indent=1, sort_keys=True).encode()
+        content = json.dumps(document, indent=1).encode()
         path = posixpath.join(self._root, MANIFEST)
         self.filesystem.makedirs(self._root, exist_ok=True)
         if not self.is_local:

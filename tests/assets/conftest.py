@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import pytest
 
 from din_assets.definitions import alone, build_defs
 from din_assets.starting.run_start import RunStore
-from din_core.store import ledger
+from din_core.store import ledger, sql_files
 
 SMALL_RUN: dict[str, Any] = {
     "ops": {
@@ -47,22 +48,21 @@ class Pipeline:
     instance: dg.DagsterInstance
     config: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SMALL_RUN))
     result: dg.ExecuteInProcessResult | None = None
+    engine: str = "duckdb"
 
     def run(
-        self, *selection: str, config: Mapping[str, Any] | None = None, **store: Any
+        self, *selection: str, config: Mapping[str, Any] | None = None
     ) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with what of the configuration is for it."""
         run_config = dict(config or self.config)
         ops = run_config["ops"]
         run_config["ops"] = {k: v for k, v in ops.items() if not selection or k in selection}
-        return self.start(*selection, config=run_config, **store)
+        return self.start(*selection, config=run_config)
 
-    def start(
-        self, *selection: str, config: Mapping[str, Any], **store: Any
-    ) -> dg.ExecuteInProcessResult:
+    def start(self, *selection: str, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with the whole configuration."""
-        resource = RunStore(home=str(self.home), **store)
-        definitions = alone(build_defs(resource_overrides={"store": resource}))
+        store = RunStore(home=str(self.home), engine_name=self.engine)
+        definitions = alone(build_defs(resource_overrides={"store": store}))
         self.result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,
             run_config=dict(config),
@@ -84,8 +84,8 @@ class Pipeline:
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DIN_CSV", raising=False)
-    monkeypatch.delenv("DIN_HOME", raising=False)
+    for variable in ("DIN_CSV", "DIN_HOME", "DIN_ENGINE", "DIN_TABLES", "SPARK_REMOTE"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @contextlib.contextmanager
@@ -212,6 +212,28 @@ def write_rows(path: Path, *lines: str, header: str = "user_id,item_id,time,cate
 def write_csv(tmp_path: Path) -> Callable[..., Path]:
     """Write lines to a CSV file in the test's folder."""
     return functools.partial(write_rows, tmp_path / "log.csv")
+
+
+@pytest.fixture
+def other_sql(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """Change the text of one SQL file for the length of a block."""
+
+    @contextlib.contextmanager
+    def changed(file: str, old: str, new: str) -> Iterator[None]:
+        root = tmp_path / "sql"
+        shutil.copytree(sql_files.SQL_ROOT, root)
+        text = (root / file).read_text(encoding="utf-8")
+        assert old in text
+        (root / file).write_text(text.replace(old, new), encoding="utf-8")
+        with monkeypatch.context() as patch:
+            patch.setattr(sql_files, "SQL_ROOT", root)
+            sql_files._environment.cache_clear()
+            yield
+        sql_files._environment.cache_clear()
+
+    return changed
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

@@ -153,7 +153,8 @@ def test_each_process_reads_its_share_of_the_users_where_the_tables_are_parquet(
         root = write_root(con, str(pipeline.home / "tables"))
         sequences = recorded_choices.sampling_config(con)
     config = with_options(processes=2, batch_size=128, precision="float32")
-    result = pipeline.run("din_model", config=config, engine_name="spark")
+    pipeline.engine = "spark"
+    result = pipeline.run("din_model", config=config)
     assert result.success, failure_of(result)
     options = config["ops"]["din_model"]["config"] | {"batch_size": 256}
     options = vars(presets.DEFAULT.training) | options

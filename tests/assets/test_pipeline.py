@@ -9,7 +9,7 @@ import pytest
 
 from din_assets.runs import last_run
 from din_core import store
-from din_core.store import ledger, sql_files
+from din_core.store import ledger
 from din_core.tables import recorded_choices
 from din_core.training.checkpoints import CHECKPOINT_FILE
 from tests.assets.conftest import failure_of, write_rows
@@ -117,27 +117,14 @@ def test_another_seed_changes_negatives_and_what_is_below_and_nothing_above(fini
     assert {"negatives", "samples", "test_predictions", "test_auc", "warehouse"} <= changed
 
 
-def test_failed_check_leaves_the_old_table_and_no_materialization(pipeline, tmp_path, monkeypatch):
+def test_failed_check_leaves_the_old_table_and_no_materialization(pipeline, other_sql):
     assert pipeline.run(
         "interactions", "rejected_rows", "source_files", "known_ids", "cates", "attributes", "users"
     ).success
     before = pipeline.query("from users order by 1")
-    # The same files, but for a vocabulary that starts at 2.
-    broken = tmp_path / "sql"
-    for source in sql_files.SQL_ROOT.rglob("*"):
-        if source.is_file():
-            target = broken / source.relative_to(sql_files.SQL_ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(source.read_text())
-    users = broken / "sequences" / "users.sql"
-    users.write_text(users.read_text().replace("idx as user_idx", "idx + 1 as user_idx"))
-    monkeypatch.setattr(sql_files, "SQL_ROOT", broken)
-    sql_files._environment.cache_clear()
-    try:
+    # A vocabulary that starts at 2.
+    with other_sql("sequences/users.sql", "idx as user_idx", "idx + 1 as user_idx"):
         result = pipeline.run("users")
-    finally:
-        monkeypatch.undo()
-        sql_files._environment.cache_clear()
     assert "Nothing was committed" in failure_of(result)
     assert "users" not in materializations(result)
     evaluations = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}

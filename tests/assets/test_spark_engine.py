@@ -1,0 +1,112 @@
+"""Runs whose tables are made on Spark Connect, by Sail: the same assets, kept as Parquet."""
+
+import json
+
+import pytest
+
+from din_core.engines.parquet_tables import MANIFEST, ParquetRoot
+from tests.assets.conftest import Pipeline, failure_of, run_history
+
+TABLES = (
+    "interactions", "known_ids", "users", "items", "attributes", "cates", "events",
+    "user_sequences", "negatives", "samples",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made_on_spark(tmp_path_factory):
+    """A pipeline after one complete run on Sail; read it, do not change it."""
+    with run_history() as instance:
+        pipeline = Pipeline(tmp_path_factory.mktemp("spark"), instance, engine="spark")
+        assert pipeline.run().success
+        yield pipeline
+
+
+@pytest.fixture
+def on_spark(tmp_path):
+    with run_history() as instance:
+        yield Pipeline(tmp_path / "data", instance, engine="spark")
+
+
+def root_of(pipeline):
+    return ParquetRoot(str(pipeline.home / "tables"))
+
+
+def test_a_whole_run_has_the_versions_and_the_checks_of_duckdb(made_on_spark, finished):
+    ours, theirs = made_on_spark.versions(), finished.versions()
+    assert {name: ours[name] for name in TABLES} == {name: theirs[name] for name in TABLES}
+    of_the_model = ("din_model", "test_predictions", "test_auc")
+    assert {n: ours[n] for n in of_the_model} == {n: theirs[n] for n in of_the_model}
+    assert checks_of(made_on_spark) == checks_of(finished)
+
+
+def checks_of(pipeline):
+    evaluations = pipeline.result.get_asset_check_evaluations()
+    return {(e.asset_key.to_user_string(), e.check_name, e.passed) for e in evaluations}
+
+
+def test_the_rows_of_a_user_lie_in_one_folder(made_on_spark):
+    manifest = root_of(made_on_spark).manifest()
+    for name in ("events", "user_sequences", "negatives", "users"):
+        table = manifest.tables[name]
+        assert table.bucketed
+        n_rows = 0
+        for bucket in range(manifest.buckets):
+            for file in root_of(made_on_spark).files(table.folder, bucket):
+                read = f"from read_parquet('{file}', hive_partitioning = false)"
+                users = made_on_spark.query(f"select user_idx {read}")
+                assert {user % manifest.buckets for (user,) in users} <= {bucket}
+                n_rows += len(users)
+        assert n_rows == table.rows == made_on_spark.query(f"select count(*) from {name}")[0][0]
+
+
+def test_a_run_of_one_table_reads_what_an_earlier_run_made(on_spark):
+    config = {**on_spark.config}
+    assert on_spark.run(*TABLES).success
+    before = on_spark.versions()
+    config["ops"]["negatives"] = {"config": {"sampling_seed": 7}}
+    assert on_spark.run("negatives", "samples", config=config).success
+    after = on_spark.versions()
+    changed = {name for name in TABLES if after[name] != before[name]}
+    assert changed == {"negatives", "samples"}
+
+
+def test_an_earlier_version_holds_until_the_new_one_passed_its_checks(on_spark, other_sql):
+    assert on_spark.run(*TABLES).success
+    root = root_of(on_spark)
+    held, rows = root.manifest(), on_spark.query("from users order by all")
+    with other_sql("sequences/users.sql", "idx as user_idx", "idx + 1 as user_idx"):
+        result = on_spark.run("users")
+    assert "Nothing was committed. users_dense" in failure_of(result)
+    assert root.manifest() == held
+    assert on_spark.query("from users order by all") == rows
+    assert len(list((on_spark.home / "tables" / "users").iterdir())) == 1
+
+
+def test_what_a_killed_run_wrote_goes_with_the_next_change(on_spark):
+    assert on_spark.run(*TABLES).success
+    leftover = on_spark.home / "tables" / "events" / "0123456789ab"
+    leftover.mkdir()
+    (leftover / "part-0.parquet").write_bytes(b"PAR1")
+    assert on_spark.run("events").success
+    assert not leftover.exists()
+
+
+def test_engines_take_over_from_each_other(on_spark):
+    assert on_spark.run(*TABLES).success
+    versions = on_spark.versions()
+    on_spark.engine = "duckdb"
+    assert on_spark.run("events", "user_sequences").success
+    assert on_spark.query(
+        "select table_type from information_schema.tables where table_name = 'events'"
+    ) == [("BASE TABLE",)]
+    on_spark.engine = "spark"
+    assert on_spark.run("negatives", "samples").success
+    assert on_spark.versions() == versions
+
+
+def test_the_manifest_names_columns_rows_and_views(made_on_spark):
+    document = json.loads((made_on_spark.home / "tables" / MANIFEST).read_text())
+    assert document["tables"]["items"]["rows"] == 80
+    assert list(document["tables"]["items"]["columns"]) == ["item_idx", "item_id", "cate_idx"]
+    assert {"cates", "sample_bounds", "samples"} <= set(document["views"])
