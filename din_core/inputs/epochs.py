@@ -120,6 +120,7 @@ class EpochPlanner:
     def __init__(self, data: TrainingData, config: TrainingConfig) -> None:
         self._seed = config.seed
         self._redrawing = redrawing(data, config)
+        self._share = () if data.share is None else (data.share.number,)
         self._samples = data.samples["train"]
         # A row number has half the bytes of an index where that is enough.
         self._row_type = row_type(len(self._samples))
@@ -132,6 +133,15 @@ class EpochPlanner:
         self._log = seen_in_training(data)
         self._positives = np.flatnonzero(self._samples.label == 1).astype(self._row_type)
         self.n_samples = len(self._positives)
+
+    @cached_property
+    def n_planned(self) -> int:
+        """M, the samples of any epoch: whoever has an item left has negatives."""
+        if self._redrawing is None:
+            return self.n_samples
+        has_free_item = np.diff(self._log.interacted_offsets, prepend=0) < self._log.n_items
+        n_with_negatives = np.count_nonzero(has_free_item[self._samples.user[self._positives]])
+        return self.n_samples + self._redrawing.per_positive * int(n_with_negatives)
 
     @cached_property
     def labels(self) -> frozenset[int]:
@@ -158,7 +168,7 @@ class EpochPlanner:
         Returns:
             Its samples. A user who interacted with every item contributes positives only.
         """
-        order = np.random.default_rng([self._seed, epoch]).permutation(self.n_samples)
+        order = np.random.default_rng([self._seed, epoch, *self._share]).permutation(self.n_samples)
         order = order.astype(self._row_type)
         if self._redrawing is None:
             return EpochPlan(self._samples, order)
