@@ -112,6 +112,7 @@ class EpochPlanner:
     Attributes:
         n_samples: Samples of an epoch before any negative is drawn; 0 leaves nothing to learn.
         negatives: Which ones an epoch has, in words.
+        visible: What their sampler may know of the log; ``None`` where none are drawn.
 
     Raises:
         SamplingError: The negatives that are asked for cannot be had from this log.
@@ -127,19 +128,21 @@ class EpochPlanner:
         if self._redrawing is None:
             self.negatives = "logged" if data.labelled else "fixed"
             self.n_samples = len(self._samples)
+            self.visible = None
             return
         each = f"{self._redrawing.per_positive} for each positive"
         self.negatives = f"redrawn, {self._redrawing.sampling}, {each}"
-        self._log = seen_in_training(data)
+        self.visible = seen_in_training(data)
         self._positives = np.flatnonzero(self._samples.label == 1).astype(self._row_type)
         self.n_samples = len(self._positives)
 
     @cached_property
     def n_planned(self) -> int:
         """M, the samples of any epoch: whoever has an item left has negatives."""
-        if self._redrawing is None:
+        if self._redrawing is None or self.visible is None:
             return self.n_samples
-        has_free_item = np.diff(self._log.interacted_offsets, prepend=0) < self._log.n_items
+        n_interacted = np.diff(self.visible.interacted_offsets, prepend=0)
+        has_free_item = n_interacted < self.visible.n_items
         n_with_negatives = np.count_nonzero(has_free_item[self._samples.user[self._positives]])
         return self.n_samples + self._redrawing.per_positive * int(n_with_negatives)
 
@@ -191,9 +194,10 @@ class EpochPlanner:
     def _redrawn(self, epoch: int, positives: Rows, per_positive: int) -> Int32:
         """Draw the negatives of some positives, int32 ``[N, n]``."""
         assert self._redrawing is not None
+        assert self.visible is not None
         return draw_negatives(
             SAMPLERS[self._redrawing.sampling],
-            self._log,
+            self.visible,
             seed=epoch_seed(self._seed, epoch),
             user_idx=self._samples.user[positives],
             position=self._samples.position[positives],

@@ -1,14 +1,15 @@
 """How an epoch over shards is cut into steps: a function of sizes and seeds alone.
 
-An epoch runs along some streams, each a row of shards one behind the other. Step *s* takes the *s*-th
-slice of every stream. The number of streams is fixed, and a process runs as many of them as fall to
-it, so two processes make the steps that one makes. Nobody needs to see a row for this, only how many
-samples each shard has. A stream that has come to its end adds nothing to a step. No tensors here.
+An epoch runs along some streams, each a row of shards one behind the other. Step *s* takes the
+*s*-th slice of every stream. The number of streams is fixed, and a process runs as many of them as
+fall to it, so two processes make the steps that one makes. Nobody needs to see a row for this, only
+how many samples each shard has. A stream that has come to its end adds nothing to a step. No
+tensors here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -64,6 +65,22 @@ class Streams:
             begin, place = until, place + 1
         return found
 
+    def openings(self, first: int, streams: Iterable[int]) -> list[int]:
+        """List the shards that are needed from a step on, in the order in which they are.
+
+        Args:
+            first: The step.
+            streams: Those that are run, in the order in which a step takes them.
+        """
+        needed: list[tuple[int, int]] = []
+        for stream in streams:
+            ends, width = self._ends[stream].tolist(), self.widths[stream]
+            for shard, begin, end in zip(self.shards[stream], ends[:-1], ends[1:], strict=True):
+                if end > first * width:
+                    needed.append((max(first, begin // width), shard))
+        # Within a step the order of the streams stays.
+        return [shard for _, shard in sorted(needed, key=lambda each: each[0])]
+
     @cached_property
     def _ends(self) -> list[npt.NDArray[np.int64]]:
         """By stream, 0 and the sample behind each of its shards."""
@@ -86,7 +103,7 @@ def deal(sizes: Sequence[int], n_streams: int, n_samples: int, *, seed: int, epo
     Example:
         >>> streams = deal([3, 0, 5, 4], 2, 4, seed=1, epoch=0)
         >>> streams.shards, streams.samples_of_steps.tolist()
-        ([[2], [3, 0]], [4, 4, 3, 1])
+        ([[2], [0, 3]], [4, 4, 3, 1])
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(sizes))
     streams: list[list[int]] = [[] for _ in range(n_streams)]
