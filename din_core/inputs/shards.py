@@ -80,7 +80,7 @@ class Shards:
             )
         self.number = manifest.buckets
         self._item_counts: Int64 | None = None
-        with self._tables("the items") as con:
+        with self._tables("the items", _OF_ALL, None) as con:
             n_users = manifest.tables["users"].rows
             self.catalogue = training_data.load_catalogue(con, n_users)
 
@@ -117,12 +117,12 @@ class Shards:
         Raises:
             EngineError: Its files cannot be read.
         """
-        with self._tables(f"shard {number}", number) as con:
+        with self._tables(f"shard {number}", _OF_USERS, number) as con:
             return self._load(con, number, splits)
 
     def nobody(self) -> TrainingData:
         """Return a shard without users."""
-        with self._tables("a shard without users") as con:
+        with self._tables("a shard without users", _OF_USERS, None) as con:
             return self._load(con, 0, ("train",))
 
     def _load(
@@ -139,23 +139,24 @@ class Shards:
         return dataclasses.replace(data, share=share)
 
     @contextlib.contextmanager
-    def _tables(self, what: str, number: int | None = None) -> Generator[duckdb.DuckDBPyConnection]:
-        """Open a database in memory whose views are the tables, of the users of a shard."""
-        manifest = self._manifest.tables
+    def _tables(
+        self, what: str, names: Collection[str], number: int | None
+    ) -> Generator[duckdb.DuckDBPyConnection]:
+        """Open a database in memory whose views are tables, of users those of a shard or none."""
+        tables = self._manifest.tables
         try:
             with store.connect(":memory:", threads=self._threads) as con:
                 if not self._root.is_local:
                     con.register_filesystem(self._root.filesystem)
-                for name in (*_OF_ALL, *_OF_USERS):
-                    table = manifest[name]
-                    bucket = number if table.bucketed else None
-                    files = list[str]()
-                    if bucket is not None or name in _OF_ALL:
-                        files = self._root.files(table.folder, bucket)
+                for name in names:
+                    table, files = tables[name], list[str]()
+                    if number is not None or not table.bucketed:
+                        files = self._root.files(table.folder, number)
                     _create_view(con, name, self._select(table, files))
-                # Only its columns are asked for.
-                _create_view(con, "interactions", self._select(manifest["interactions"], []))
-                _create_view(con, _BOUNDS, self._manifest.views[_BOUNDS])
+                if names is _OF_USERS:
+                    # Only its columns are asked for.
+                    _create_view(con, "interactions", self._select(tables["interactions"], []))
+                    _create_view(con, _BOUNDS, self._manifest.views[_BOUNDS])
                 yield con
         except (duckdb.Error, OSError) as error:
             reason = str(error).splitlines()[0]
