@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from din_core.engines.parquet_tables import ParquetRoot, ParquetTable
     from din_core.network.vocabulary import Vocabulary
 
-_OF_USERS = ("users", "events", "user_sequences", "negatives")
+# What is read of each shard, and what is read once. Tables come before the views over them.
+_OF_USERS = ("users", "events", "user_sequences", "negatives", "sample_bounds")
 _OF_ALL = ("items", "attributes", "column_roles")
-_BOUNDS = "sample_bounds"
 
 
 class Shards:
@@ -67,13 +67,14 @@ class Shards:
         self._with_times, self._threads = with_times, threads
         self._manifest = manifest = root.manifest()
         there = {*manifest.tables, *manifest.views}
-        missing = [n for n in (*_OF_USERS, *_OF_ALL, "interactions", _BOUNDS) if n not in there]
+        missing = [name for name in (*_OF_USERS, *_OF_ALL, "interactions") if name not in there]
         if missing:
             raise TrainingDataError(
                 f"training reads tables that are not all below {root.url} (there is no "
                 f"{missing[0]!r}); materialize the assets up to samples with DIN_ENGINE=spark first"
             )
-        if scattered := [name for name in _OF_USERS if not manifest.tables[name].bucketed]:
+        of_users = [name for name in _OF_USERS if name in manifest.tables]
+        if scattered := [name for name in of_users if not manifest.tables[name].bucketed]:
             raise TrainingDataError(
                 f"{root.url}: {scattered[0]!r} does not lie in folders by user, so no process can "
                 "read its share; make it again with DIN_ENGINE=spark"
@@ -90,9 +91,10 @@ class Shards:
         return "label" in self._manifest.tables["interactions"].columns
 
     def versions(self) -> str:
-        """SHA-256 of which tables are read."""
+        """SHA-256 of which tables and views are read."""
         folders = {name: each.folder for name, each in self._manifest.tables.items()}
-        of_tables = [(name, folders[name]) for name in sorted((*_OF_USERS, *_OF_ALL))]
+        read = {**self._manifest.views, **folders}
+        of_tables = [read[name] for name in (*_OF_USERS, *_OF_ALL)]
         return hashlib.sha256(repr((self.number, of_tables)).encode()).hexdigest()
 
     def knowing(self, vocabulary: Vocabulary, item_counts: Int64 | None) -> Shards:
@@ -148,15 +150,16 @@ class Shards:
             with store.connect(":memory:", threads=self._threads) as con:
                 if not self._root.is_local:
                     con.register_filesystem(self._root.filesystem)
+                # Only its columns are asked for.
+                _create_view(con, "interactions", self._select(tables["interactions"], []))
                 for name in names:
-                    table, files = tables[name], list[str]()
-                    if number is not None or not table.bucketed:
-                        files = self._root.files(table.folder, number)
-                    _create_view(con, name, self._select(table, files))
-                if names is _OF_USERS:
-                    # Only its columns are asked for.
-                    _create_view(con, "interactions", self._select(tables["interactions"], []))
-                    _create_view(con, _BOUNDS, self._manifest.views[_BOUNDS])
+                    if name not in tables:
+                        _create_view(con, name, self._manifest.views[name])
+                        continue
+                    files = list[str]()
+                    if number is not None or not tables[name].bucketed:
+                        files = self._root.files(tables[name].folder, number)
+                    _create_view(con, name, self._select(tables[name], files))
                 yield con
         except (duckdb.Error, OSError) as error:
             reason = str(error).splitlines()[0]

@@ -1,18 +1,19 @@
 """Parquet tables below a root, as the engines lay them out, written from tables in DuckDB."""
 
-import posixpath
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from din_core.config import SequenceConfig, SourceConfig
-from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
-from din_core.store.sql_files import literal, quote
+from din_core.engines import parquet_views
+from din_core.engines.parquet_tables import Manifest, ParquetRoot
 from din_core.tables.sequences import build
 
-OF_USERS = ("users", "events", "user_sequences", "negatives", "interactions")
-TABLES = (*OF_USERS, "items", "attributes", "column_roles")
+TABLES = (
+    "users", "events", "user_sequences", "negatives", "interactions", "items", "attributes",
+)  # fmt: skip
+VIEWS = ("sample_bounds", "column_roles")
 
 
 def write_root(con, url, buckets=4):
@@ -26,31 +27,16 @@ def write_root(con, url, buckets=4):
     root = ParquetRoot(url, buckets=buckets)
     if not root.is_local:
         con.register_filesystem(root.filesystem)
-    tables = {name: _written(con, root, name, buckets) for name in TABLES}
-    (select,) = con.execute(
-        "select sql from duckdb_views() where view_name = 'sample_bounds'"
-    ).fetchone()
-    views = {"sample_bounds": select.split(" AS ", 1)[1].rstrip(";")}
+    tables = {name: parquet_views.write_out(con, root, name, buckets=buckets) for name in TABLES}
+    views = {
+        name: str(select).split(" AS ", 1)[1].rstrip(";")
+        for name, select in con.execute(
+            "select view_name, sql from duckdb_views() where not internal"
+        ).fetchall()
+        if name in VIEWS
+    }
     root.replace_manifest(Manifest(buckets, tables, views))
     return root
-
-
-def _written(con, root, name, buckets):
-    columns = {row[0]: row[1] for row in con.execute(f"describe {quote(name)}").fetchall()}
-    folder = root.new_folder(name)
-    place = root.url_of(folder)
-    root.filesystem.makedirs(posixpath.join(root._root, folder), exist_ok=True)
-    bucketed = name in OF_USERS
-    if bucketed:
-        bucket = "line" if name == "interactions" else "user_idx"
-        con.execute(
-            f"copy (select *, {bucket} % {buckets} as {BUCKET} from {quote(name)}) "
-            f"to {literal(place)} (format parquet, partition_by ({BUCKET}))"
-        )
-    else:
-        con.execute(f"copy {quote(name)} to {literal(f'{place}/part.parquet')} (format parquet)")
-    rows = con.execute(f"select count(*) from {quote(name)}").fetchone()[0]
-    return ParquetTable(folder, columns, rows, bucketed)
 
 
 #: How many events a user has, by the remainder of its index: shards are uneven, and one has no
