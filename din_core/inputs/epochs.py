@@ -138,13 +138,11 @@ class EpochPlanner:
 
     @cached_property
     def n_planned(self) -> int:
-        """M, the samples of any epoch: whoever has an item left has negatives."""
-        if self._redrawing is None or self.visible is None:
+        """M, the samples of any epoch: where a negative can be drawn in one, it can in all."""
+        if self._redrawing is None:
             return self.n_samples
-        n_interacted = np.diff(self.visible.interacted_offsets, prepend=0)
-        has_free_item = n_interacted < self.visible.n_items
-        n_with_negatives = np.count_nonzero(has_free_item[self._samples.user[self._positives]])
-        return self.n_samples + self._redrawing.per_positive * int(n_with_negatives)
+        drawn = self._redrawn(0, self._positives, self._redrawing.per_positive)
+        return self.n_samples + int(np.count_nonzero(drawn))
 
     @cached_property
     def labels(self) -> frozenset[int]:

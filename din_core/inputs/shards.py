@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from din_core.engines.parquet_tables import ParquetRoot, ParquetTable
     from din_core.network.vocabulary import Vocabulary
 
-_OF_USERS = ("users", "events", "user_sequences", "negatives")
+# What is read of each shard, and what is read once. Tables come before the views over them.
+_OF_USERS = ("users", "events", "user_sequences", "negatives", "sample_bounds")
 _OF_ALL = ("items", "attributes", "column_roles")
-_BOUNDS = "sample_bounds"
 
 
 class Shards:
@@ -67,20 +67,21 @@ class Shards:
         self._with_times, self._threads = with_times, threads
         self._manifest = manifest = root.manifest()
         there = {*manifest.tables, *manifest.views}
-        missing = [n for n in (*_OF_USERS, *_OF_ALL, "interactions", _BOUNDS) if n not in there]
+        missing = [name for name in (*_OF_USERS, *_OF_ALL, "interactions") if name not in there]
         if missing:
             raise TrainingDataError(
                 f"training reads tables that are not all below {root.url} (there is no "
                 f"{missing[0]!r}); materialize the assets up to samples with DIN_ENGINE=spark first"
             )
-        if scattered := [name for name in _OF_USERS if not manifest.tables[name].bucketed]:
+        of_users = [name for name in _OF_USERS if name in manifest.tables]
+        if scattered := [name for name in of_users if not manifest.tables[name].bucketed]:
             raise TrainingDataError(
                 f"{root.url}: {scattered[0]!r} does not lie in folders by user, so no process can "
                 "read its share; make it again with DIN_ENGINE=spark"
             )
         self.number = manifest.buckets
         self._item_counts: Int64 | None = None
-        with self._tables("the items") as con:
+        with self._tables("the items", _OF_ALL, None) as con:
             n_users = manifest.tables["users"].rows
             self.catalogue = training_data.load_catalogue(con, n_users)
 
@@ -90,9 +91,10 @@ class Shards:
         return "label" in self._manifest.tables["interactions"].columns
 
     def versions(self) -> str:
-        """SHA-256 of which tables are read."""
+        """SHA-256 of which tables and views are read."""
         folders = {name: each.folder for name, each in self._manifest.tables.items()}
-        of_tables = [(name, folders[name]) for name in sorted((*_OF_USERS, *_OF_ALL))]
+        read = {**self._manifest.views, **folders}
+        of_tables = [read[name] for name in (*_OF_USERS, *_OF_ALL)]
         return hashlib.sha256(repr((self.number, of_tables)).encode()).hexdigest()
 
     def knowing(self, vocabulary: Vocabulary, item_counts: Int64 | None) -> Shards:
@@ -117,12 +119,12 @@ class Shards:
         Raises:
             EngineError: Its files cannot be read.
         """
-        with self._tables(f"shard {number}", number) as con:
+        with self._tables(f"shard {number}", _OF_USERS, number) as con:
             return self._load(con, number, splits)
 
     def nobody(self) -> TrainingData:
         """Return a shard without users."""
-        with self._tables("a shard without users") as con:
+        with self._tables("a shard without users", _OF_USERS, None) as con:
             return self._load(con, 0, ("train",))
 
     def _load(
@@ -139,23 +141,25 @@ class Shards:
         return dataclasses.replace(data, share=share)
 
     @contextlib.contextmanager
-    def _tables(self, what: str, number: int | None = None) -> Generator[duckdb.DuckDBPyConnection]:
-        """Open a database in memory whose views are the tables, of the users of a shard."""
-        manifest = self._manifest.tables
+    def _tables(
+        self, what: str, names: Collection[str], number: int | None
+    ) -> Generator[duckdb.DuckDBPyConnection]:
+        """Open a database in memory whose views are tables, of users those of a shard or none."""
+        tables = self._manifest.tables
         try:
             with store.connect(":memory:", threads=self._threads) as con:
                 if not self._root.is_local:
                     con.register_filesystem(self._root.filesystem)
-                for name in (*_OF_ALL, *_OF_USERS):
-                    table = manifest[name]
-                    bucket = number if table.bucketed else None
-                    files = list[str]()
-                    if bucket is not None or name in _OF_ALL:
-                        files = self._root.files(table.folder, bucket)
-                    _create_view(con, name, self._select(table, files))
                 # Only its columns are asked for.
-                _create_view(con, "interactions", self._select(manifest["interactions"], []))
-                _create_view(con, _BOUNDS, self._manifest.views[_BOUNDS])
+                _create_view(con, "interactions", self._select(tables["interactions"], []))
+                for name in names:
+                    if name not in tables:
+                        _create_view(con, name, self._manifest.views[name])
+                        continue
+                    files = list[str]()
+                    if number is not None or not tables[name].bucketed:
+                        files = self._root.files(tables[name].folder, number)
+                    _create_view(con, name, self._select(tables[name], files))
                 yield con
         except (duckdb.Error, OSError) as error:
             reason = str(error).splitlines()[0]

@@ -266,18 +266,18 @@ class _ShardEpoch:
 def _refuse_streams(n_streams: int, n_shards: int, batch_size: int) -> None:
     n_ranks = distributed.world_size()
     if n_streams < 1 or n_streams % n_ranks:
-        raise loop.TrainingError(
+        raise loop.TrainingOptionsError(
             f"n_streams is {n_streams}, and {n_ranks} processes share them: choose a multiple of "
             f"{n_ranks}"
         )
     if n_streams > n_shards:
-        raise loop.TrainingError(
+        raise loop.TrainingOptionsError(
             f"n_streams is {n_streams}, and the users lie in {n_shards} buckets, so that a stream "
             "would have none: choose fewer streams or processes, or make the tables with more "
             "buckets"
         )
     if n_streams > batch_size * n_ranks:
-        raise loop.TrainingError(
+        raise loop.TrainingOptionsError(
             f"n_streams is {n_streams}, and a step has {batch_size * n_ranks} samples, so that a "
             "stream would give none: raise batch_size"
         )
@@ -286,7 +286,7 @@ def _refuse_streams(n_streams: int, n_shards: int, batch_size: int) -> None:
 def _refuse_unknown_negatives(config: TrainingConfig) -> None:
     asks = config.redrawn_sampling == "as_table" or config.redrawn_per_positive is None
     if config.negatives != "fixed" and asks:
-        raise loop.TrainingError(
+        raise loop.TrainingOptionsError(
             f"negatives is {config.negatives!r}, and it is not said how those of the table were "
             "sampled: hand over sequences, or set redrawn_sampling and redrawn_per_positive"
         )

@@ -1,10 +1,16 @@
 """Runs whose tables are made on Spark Connect, by Sail: the same assets, kept as Parquet."""
 
 import json
+from collections import Counter
 
 import pytest
 
+from din_core import store
+from din_core.config import SequenceConfig
 from din_core.engines.parquet_tables import MANIFEST, ParquetRoot
+from din_core.inputs import training_data
+from din_core.inputs.flat_log import SPLITS
+from din_core.inputs.shards import Shards
 from tests.assets.conftest import Pipeline, failure_of, run_history
 
 TABLES = (
@@ -110,3 +116,25 @@ def test_the_manifest_names_columns_rows_and_views(made_on_spark):
     assert document["tables"]["items"]["rows"] == 80
     assert list(document["tables"]["items"]["columns"]) == ["item_idx", "item_id", "cate_idx"]
     assert {"cates", "sample_bounds", "samples"} <= set(document["views"])
+
+
+def test_shards_of_the_tables_are_the_log_that_duckdb_reads(made_on_spark):
+    with store.connect(made_on_spark.home / "pipeline.duckdb", read_only=True) as con:
+        whole = training_data.load(con)
+    shards = Shards(root_of(made_on_spark), SequenceConfig(), threads=1)
+    opened = [shards.open(number, SPLITS) for number in range(shards.number)]
+    for split in SPLITS:
+        rows = Counter()
+        for data in opened:
+            rows += samples_of(data, split, data.share.users)
+        assert rows == samples_of(whole, split, range(whole.n_users + 1))
+
+
+def samples_of(data, split, users):
+    of = data.samples[split]
+    return Counter(
+        (users[user], position, k, label, item, tuple(data.event_items[start:end]))
+        for user, position, k, label, item, start, end in zip(
+            of.user, of.position, of.k, of.label, of.item, of.start, of.end, strict=True
+        )
+    )
