@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks import (
     busy_cases,
+    embedding_cases,
     engine_cases,
     gpu_cases,
     growth_cases,
@@ -24,6 +25,7 @@ from benchmarks import (
 )
 from benchmarks.bench import FEW, GROCERY, QUICK, Bench, Settings, Tell
 from benchmarks.busy_cases import BUSY
+from benchmarks.embedding_cases import EMBEDDINGS
 from benchmarks.engine_cases import ENGINES
 from benchmarks.entries import Entry, compare, finished, median_stages, side_figures
 from benchmarks.gpu_cases import GPU
@@ -49,6 +51,7 @@ EVERY = (
     *QUALITY,
     *GROWTH,
     *ENGINES,
+    *EMBEDDINGS,
 )
 DEFAULT = (*SEQUENCES, *TRAINING, *SERVING)
 
@@ -86,6 +89,8 @@ def run_case(case: str, settings: Settings, tell: Tell) -> list[Entry]:
             return bench.gpu(case)
         if case in QUALITY:
             return bench.quality()
+        if case in EMBEDDINGS:
+            return [bench.embeddings()]
         if case in GROWTH:
             return [bench.growth()]
         if case in ENGINES:
@@ -175,6 +180,11 @@ class _Cases(Bench):
         sides = busy_cases.sides_of(case, path, quick=self.settings.quick)
         runs = self._alternate(sides, default_repeats=2)
         return {"log": shape, **busy_cases.entry_of(case, runs, self.settings.threads)}
+
+    def embeddings(self) -> Entry:
+        """Steps of two processes, each with all rows of a table or with its share of them."""
+        sides = embedding_cases.sides_of(quick=self.settings.quick)
+        return embedding_cases.entry_of(self._alternate(sides, default_repeats=1))
 
     def serving(self, case: str) -> Entry:
         """Rankings of many candidates, by three graphs in one process."""

@@ -78,3 +78,10 @@ ABOUT_ENGINES = (
     "those that they were held to. Users are a hundredth of the rows, items a 25th, or twice the "
     "rows where one user has most events, so that there is something left to draw."
 )
+ABOUT_EMBEDDINGS = (
+    "A step of two processes over gloo, 45,000 look-ups in each, ids as frequent as in a log where "
+    "the logarithm of their rank is uniform. All: every process holds all rows, ids are gathered "
+    "and gradients summed, as training does. Share: each holds every second row, ids, rows and "
+    "gradients are exchanged; a prototype. Sent is what one process sends, by the size of what it "
+    "hands over. What a process holds are the weights and Adam's two moments."
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks import (
     busy_cases,
+    embedding_cases,
     engine_cases,
     footnotes,
     gpu_cases,
@@ -244,6 +245,13 @@ def _engines(entries: Sequence[Mapping[str, Any]]) -> str:
     return _table(head, rows) + "\n\n" + _bullets([footnotes.ABOUT_ENGINES])
 
 
+def _embeddings(entries: Sequence[Mapping[str, Any]]) -> str:
+    of_kind = ("a step sends", "table and moments", "a step takes")
+    head = ("rows", "width", *(f"{kind}: {each}" for kind in ("all", "share") for each in of_kind))
+    rows = [row for entry in entries for row in embedding_cases.rows_of(entry)]
+    return _table(head, rows) + "\n\n" + _bullets([footnotes.ABOUT_EMBEDDINGS])
+
+
 def _noise(entry: Mapping[str, Any]) -> str:
     """All repeats, and how busy the machine was: what a reader needs to judge the medians."""
     spread = [
@@ -315,4 +323,5 @@ SECTIONS: tuple[tuple[str, str, Callable[[Sequence[Mapping[str, Any]]], str]], .
     ("quality", "Accuracy beside what people would pick instead", _quality),
     ("growth", "A log that grows: from random weights, or from the model before", _growth),
     ("engines_", "The tables by other engines (ours alone)", _engines),
+    ("embeddings", "Two processes: all embedding rows in each, or a share", _embeddings),
 )

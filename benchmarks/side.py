@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import (
     busy_sides,
+    embedding_sides,
     engine_sides,
     gpu_sides,
     growth_sides,
@@ -46,6 +47,7 @@ SIDES: dict[str, Callable[..., dict[str, Any]]] = {
         quality_sides.quality,
         growth_sides.growth,
         engine_sides.engine_tables,
+        embedding_sides.embeddings,
     )
 }
 

@@ -1,30 +1,26 @@
 """The asset ``din_model``: the trained network, its curve, its figures on validation."""
 
+import functools
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from din_assets.making.artifact_assets import (
-    Made,
-    Making,
-    artifact_asset,
-    training_curve,
-    what_a_score_is,
-)
+from din_assets.launching import launch
+from din_assets.making.artifact_assets import Made, Making, artifact_asset, training_curve
 from din_assets.making.run_config import mirror
 from din_assets.runs.progress import tell_epoch
 from din_core import presets
 from din_core.config import (
     MODEL_CONFIGS,
+    LaunchConfig,
     ModelConfig,
     TrainingConfig,
     config_from_mapping,
     model_config,
 )
-from din_core.inputs import times, training_data
+from din_core.inputs import training_data
 from din_core.serving import vocabularies
-from din_core.store import artifacts
 from din_core.tables.lineage import lineage
 
 if TYPE_CHECKING:
@@ -36,13 +32,14 @@ _Options = mirror(
     "_Options",
     *MODEL_CONFIGS.values(),
     TrainingConfig,
+    LaunchConfig,
     defaults=_DEFAULTS,
-    doc="A model and its training.",
+    doc="A model, its training and the processes that train.",
 )
 
 
 class DinModelConfig(_Options):
-    """A model and its training, with the options of all models.
+    """A model, its training and the processes that train, with the options of all models.
 
     The defaults are the preset `default`.
     """
@@ -73,52 +70,48 @@ def chosen_model(options: Mapping[str, Any], typed: Collection[str] = ()) -> Mod
 )
 def din_model(making: Making) -> Made:
     """Train the network on the split 'train' and keep the weights that are best on 'val'."""
-    from din_core.serving import predecessors, saved_models
-    from din_core.training import checkpoints, history, loop
+    from din_core.serving import fitting
+    from din_core.training import checkpoints
 
-    folder, log = making.folder, making.context.log
-    network = chosen_model(making.options)
-    training_config = config_from_mapping(TrainingConfig, making.options)
-    directory = making.store.checkpoints_root / "din_model"
-    with making.store.connection() as con:
-        data = times.load_for(con, network.log_numbers)
-        with_users = network.use_user or data.vocabulary.describes_users
-        vocabulary = vocabularies.write(con, folder, with_users=with_users)
-        which, root = training_config.warm_start, making.store.artifacts_root
-        found = predecessors.chosen(con, root, folder, data.vocabulary, which, log.warning)
-    trained = loop.train(
-        network,
-        training_config,
-        data,
-        on_epoch=lambda report: _report_epoch(making.context, report),
-        on_warning=log.warning,
-        checkpoint_dir=directory,
-        tensorboard_dir=folder / "tensorboard",
-        program_version=making.code_version,
-        predecessor=found and found.model,
+    log, config = making.context.log, config_from_mapping(LaunchConfig, making.options)
+    task = fitting.Task(
+        model=chosen_model(making.options),
+        training=config_from_mapping(TrainingConfig, making.options),
+        folder=making.folder,
+        artifacts_root=making.store.artifacts_root,
+        checkpoints=making.store.checkpoints_root / "din_model",
+        tables=making.store.tables_root if is_sharded(making, config) else None,
+        code_version=making.code_version,
     )
-    taken_over = trained.taken_over
-    if taken_over is not None:
-        log.info(taken_over.summary())
-    with making.store.connection() as con:
-        about = predecessors.account(con, folder, taken_over, found, log.warning)
-    for warning in trained.warnings:
-        log.warning(warning)
-    about |= {"vocabulary": vocabulary, "epochs": trained.epochs_so_far}
-    saved_models.save_model(folder, trained.model, network, data.vocabulary, about)
-    history.write(folder, trained.history)
+    on_epoch = functools.partial(_report_epoch, making.context)
+    if config.processes > 1:
+        fitted = launch.fit(making, task, config, on_epoch)
+    else:
+        fitted = fitting.fit(
+            task,
+            making.store.connection,
+            on_epoch=on_epoch,
+            on_warning=log.warning,
+            on_note=log.info,
+        )
+    assert fitted is not None  # only a process that helps another one returns nothing
+    before = fitted.warm_started_from
     return Made(
-        # Of the weights, the vocabularies and their sizes: others can give the same weights.
-        version=artifacts.digest((folder / saved_models.DESCRIPTION_FILE).read_bytes()),
+        version=fitted.version,
         metadata={
-            **trained.metrics(),
-            "score_is": what_a_score_is(data),
-            "training_curve": training_curve(trained.history),
+            **fitted.metrics,
+            "score_is": fitted.score_is,
+            "training_curve": training_curve(fitted.epochs),
         },
-        inputs={} if taken_over is None else {"warm_started_from": taken_over.version},
+        inputs={} if before is None else {"warm_started_from": before},
         # Not before: who is killed until then need not train again.
-        after_commit=lambda: checkpoints.clear_checkpoint(directory),
+        after_commit=lambda: checkpoints.clear_checkpoint(task.checkpoints),
     )
+
+
+def is_sharded(making: Making, config: LaunchConfig) -> bool:
+    """Whether each of several processes reads its share of the users from Parquet tables."""
+    return config.processes > 1 and making.store.engine_name == "spark"
 
 
 def _report_epoch(context: dg.AssetExecutionContext, report: "EpochReport") -> None:

@@ -223,13 +223,6 @@ def _digits(value: float | None, sign: str = "") -> str:
     return "" if value is None else f"{value:{sign}.4f}"
 
 
-def what_a_score_is(data: Any) -> str:
-    """Return what the scores of a model trained on a log are, as metadata likewise."""
-    from din_core.evaluation.score_meaning import score_is
-
-    return score_is(labelled=data.labelled)
-
-
 def training_curve(history: Any) -> dg.MarkdownMetadataValue:
     """Return the curve of a training as metadata. It is shown, and no part of the result."""
     from din_core.serving import pictures

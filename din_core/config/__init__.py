@@ -11,6 +11,7 @@ from din_core.config.ablation import AblationConfig, BasePreset
 from din_core.config.evaluation import BaseModelEvidenceConfig, EvaluationConfig, RankingConfig
 from din_core.config.explanations import ExplanationConfig
 from din_core.config.kinds import Option
+from din_core.config.launching import LaunchConfig
 from din_core.config.model import (
     MODEL_CONFIGS,
     Attention,
@@ -60,6 +61,7 @@ __all__ = [
     "ExplanationConfig",
     "GrowthConfig",
     "HistoryEmbeddings",
+    "LaunchConfig",
     "LearningRateSchedule",
     "LogNumber",
     "MLPModelConfig",

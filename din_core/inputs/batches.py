@@ -53,6 +53,9 @@ class BatchGatherer:
         self._user_dense = {
             name: torch.as_tensor(of).to(device) for name, of in data.user_dense.items()
         }
+        self._users = None
+        if data.share is not None:
+            self._users = torch.as_tensor(data.share.users).to(device)
         self._context_columns = list(data.vocabulary.context_dense)
         self._log_numbers = LogNumbers(data, log_numbers, device)
         self._device = device
@@ -141,7 +144,7 @@ class BatchGatherer:
         return Batch(
             sparse={
                 "target_item_idx": item.long(),
-                "user_idx": user.long(),
+                "user_idx": (user if self._users is None else self._users[user]).long(),
                 **of_log,
                 **{f"target_{name}": of[item].long() for name, of in self._item_attributes.items()},
                 **{name: of[user].long() for name, of in self._user_attributes.items()},

@@ -112,6 +112,7 @@ class EpochPlanner:
     Attributes:
         n_samples: Samples of an epoch before any negative is drawn; 0 leaves nothing to learn.
         negatives: Which ones an epoch has, in words.
+        visible: What their sampler may know of the log; ``None`` where none are drawn.
 
     Raises:
         SamplingError: The negatives that are asked for cannot be had from this log.
@@ -120,18 +121,28 @@ class EpochPlanner:
     def __init__(self, data: TrainingData, config: TrainingConfig) -> None:
         self._seed = config.seed
         self._redrawing = redrawing(data, config)
+        self._share = () if data.share is None else (data.share.number,)
         self._samples = data.samples["train"]
         # A row number has half the bytes of an index where that is enough.
         self._row_type = row_type(len(self._samples))
         if self._redrawing is None:
             self.negatives = "logged" if data.labelled else "fixed"
             self.n_samples = len(self._samples)
+            self.visible = None
             return
         each = f"{self._redrawing.per_positive} for each positive"
         self.negatives = f"redrawn, {self._redrawing.sampling}, {each}"
-        self._log = seen_in_training(data)
+        self.visible = seen_in_training(data)
         self._positives = np.flatnonzero(self._samples.label == 1).astype(self._row_type)
         self.n_samples = len(self._positives)
+
+    @cached_property
+    def n_planned(self) -> int:
+        """M, the samples of any epoch: where a negative can be drawn in one, it can in all."""
+        if self._redrawing is None:
+            return self.n_samples
+        drawn = self._redrawn(0, self._positives, self._redrawing.per_positive)
+        return self.n_samples + int(np.count_nonzero(drawn))
 
     @cached_property
     def labels(self) -> frozenset[int]:
@@ -158,7 +169,7 @@ class EpochPlanner:
         Returns:
             Its samples. A user who interacted with every item contributes positives only.
         """
-        order = np.random.default_rng([self._seed, epoch]).permutation(self.n_samples)
+        order = np.random.default_rng([self._seed, epoch, *self._share]).permutation(self.n_samples)
         order = order.astype(self._row_type)
         if self._redrawing is None:
             return EpochPlan(self._samples, order)
@@ -181,9 +192,10 @@ class EpochPlanner:
     def _redrawn(self, epoch: int, positives: Rows, per_positive: int) -> Int32:
         """Draw the negatives of some positives, int32 ``[N, n]``."""
         assert self._redrawing is not None
+        assert self.visible is not None
         return draw_negatives(
             SAMPLERS[self._redrawing.sampling],
-            self._log,
+            self.visible,
             seed=epoch_seed(self._seed, epoch),
             user_idx=self._samples.user[positives],
             position=self._samples.position[positives],

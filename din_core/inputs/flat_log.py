@@ -71,6 +71,24 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class ShareOfUsers:
+    """What a log that holds some of the users only knows of the whole one.
+
+    In its columns such a log counts its own users from 1, so that its memory grows with them.
+
+    Attributes:
+        number: Which share it is, from 0.
+        users: Index of each of its users in the whole log, int32 ``[U + 1]``; entry 0 is 0.
+        item_counts: How many of the events that training may see each item has, over all users,
+            int64 ``[I + 1]``; ``None`` where that is not known yet.
+    """
+
+    number: int
+    users: Int32
+    item_counts: Int64 | None = None
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """A log, ready for training.
 
@@ -91,6 +109,8 @@ class TrainingData:
         user_dense: By column of numbers, that of each user, float32 ``[U + 1]``, likewise.
         event_times: When each event was, in seconds, float64 ``[E]``; ``None`` where that was not
             read (:func:`din_core.inputs.times.with_times`).
+        share: Where these are some of the users of a larger log, what it knows of that one; its
+            vocabulary is the larger log's, too.
     """
 
     vocabulary: Vocabulary
@@ -105,6 +125,12 @@ class TrainingData:
     item_dense: Mapping[str, Float32] = field(default_factory=dict[str, Float32])
     user_dense: Mapping[str, Float32] = field(default_factory=dict[str, Float32])
     event_times: npt.NDArray[np.float64] | None = None
+    share: ShareOfUsers | None = None
+
+    @property
+    def n_users(self) -> int:
+        """U, the users it holds."""
+        return len(self.user_offsets) - 1
 
     def fingerprint(self) -> str:
         """SHA-256 of everything in it: two equal ones train the same model."""
@@ -127,6 +153,8 @@ class TrainingData:
         digest.update(self.user_offsets.data)
         if self.event_times is not None:
             digest.update(self.event_times.data)
+        if self.share is not None:
+            digest.update(self.share.users.data)
         return digest.hexdigest()
 
 

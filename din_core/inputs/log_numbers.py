@@ -27,8 +27,31 @@ if TYPE_CHECKING:
     from din_core.inputs.flat_log import TrainingData
 
 
+# Those that count an item's events, whose ever they are.
+_OF_ITEMS = (*WINDOWS, "days_since_item_event")
+
+
 class LogNumbersError(DinError, LookupError):
     """A number that this log cannot give."""
+
+
+def refuse_of_all_users(names: Sequence[LogNumber], is_share: bool) -> None:
+    """Refuse what counts the events of all users where a log holds some of them.
+
+    Args:
+        names: Which numbers are asked for.
+        is_share: Whether the log holds some of the users only.
+
+    Raises:
+        LogNumbersError: One of them cannot be had.
+    """
+    of_items = [name for name in names if name in _OF_ITEMS]
+    if of_items and is_share:
+        raise LogNumbersError(
+            f"log_numbers has {of_items[0]!r}, which counts the events of all users, and a process "
+            "that trains on shards reads those of some at a time: leave it out, or train on the "
+            "whole log in memory (without n_streams)"
+        )
 
 
 class LogNumbers:
@@ -50,6 +73,7 @@ class LogNumbers:
         self.names = list(names)
         if not names:
             return
+        refuse_of_all_users(names, data.share is not None)
         if data.event_times is None:
             raise LogNumbersError(
                 f"log_numbers has {names[0]!r}, and the log was read without the times of its "
@@ -62,6 +86,8 @@ class LogNumbers:
             )
         self._n_items = data.vocabulary.n_items
         chosen = _training_events(data)
+        if data.share is not None:  # no number of an item is asked for
+            chosen[:] = False
         timeline = ItemTimeline(data.event_items[chosen], data.event_times[chosen], self._n_items)
         self._event_times = torch.as_tensor(data.event_times).to(device)
         self._moments = torch.as_tensor(timeline.moments).to(device)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from din_core.errors import DinError
-from din_core.inputs import normalization
 from din_core.inputs.flat_log import SPLITS, Samples, TrainingData
+from din_core.inputs.normalization import LogMoments
 
 if TYPE_CHECKING:
     from din_core.inputs.flat_log import SplitName
@@ -94,9 +94,6 @@ def _together(data: TrainingData) -> Samples:
 
 def _measured_anew(data: TrainingData, train: Samples) -> Vocabulary:
     """The vocabulary, its numbers measured on other training samples."""
-    return dataclasses.replace(
-        data.vocabulary,
-        item_dense=normalization.of_owners(data.item_dense, train.item),
-        user_dense=normalization.of_owners(data.user_dense, train.user),
-        context_dense=normalization.of_context(data.vocabulary.context_dense, train.context),
-    )
+    names = data.vocabulary.context_dense
+    moments = LogMoments.of(train, data.item_dense, data.user_dense, names)
+    return moments.put_into(data.vocabulary)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import duckdb
@@ -14,7 +16,6 @@ import numpy.typing as npt
 
 from din_core.config import SequenceConfig
 from din_core.errors import DinError
-from din_core.inputs import normalization
 from din_core.inputs.flat_log import (
     SPLITS,
     Float32,
@@ -25,6 +26,8 @@ from din_core.inputs.flat_log import (
     TrainingData,
     row_type,
 )
+from din_core.inputs.normalization import LogMoments
+from din_core.network.features import Normalization
 from din_core.network.vocabulary import Vocabulary
 from din_core.store.sql_files import literal, quote
 from din_core.tables import recorded_choices
@@ -67,40 +70,94 @@ def load(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig | None = None
 
 
 def _load(con: duckdb.DuckDBPyConnection, sequences: SequenceConfig) -> TrainingData:
-    n_users, n_items = _count(con, "users"), _count(con, "items")
-    item_columns = _index_columns(con, "item")
-    user_columns = _index_columns(con, "user")
-    context_columns = _columns(con, "context", "dense")
-    item_dense = _dense(con, "items", "item_idx", _columns(con, "item", "dense"), n_items)
-    user_dense = _dense(con, "users", "user_idx", _columns(con, "user", "dense"), n_users)
+    data = load_users(con, load_catalogue(con), sequences)
+    return dataclasses.replace(data, vocabulary=moments(data).put_into(data.vocabulary))
+
+
+def moments(data: TrainingData) -> LogMoments:
+    """Measure the numbers of a log on its training samples."""
+    names = data.vocabulary.context_dense
+    return LogMoments.of(data.samples["train"], data.item_dense, data.user_dense, names)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is known of the items, and which columns describe whom.
+
+    Attributes:
+        vocabulary: How many ids there are; by what numbers are measured is not known yet.
+        item_attributes: As of :class:`din_core.inputs.flat_log.TrainingData`.
+        item_dense: Likewise.
+    """
+
+    vocabulary: Vocabulary
+    item_attributes: Mapping[str, Int32]
+    item_dense: Mapping[str, Float32]
+
+
+def load_catalogue(con: duckdb.DuckDBPyConnection, n_users: int | None = None) -> Catalogue:
+    """Read what is known of the items.
+
+    Args:
+        con: Connection with ``items``, ``attributes`` and ``column_roles``.
+        n_users: How many users there are; by default the rows of ``users``.
+    """
+    n_items = _count(con, "items")
+    item_columns, user_columns = _index_columns(con, "item"), _index_columns(con, "user")
     sizes = _attribute_sizes(con)
+    unmeasured = {
+        f"{role}_dense": dict.fromkeys(_columns(con, role, "dense"), Normalization())
+        for role in ("item", "user", "context")
+    }
+    return Catalogue(
+        Vocabulary(
+            n_users=_count(con, "users") if n_users is None else n_users,
+            n_items=n_items,
+            item_attributes={name: sizes.get(name, 0) for name in item_columns},
+            user_attributes={name: sizes.get(name, 0) for name in user_columns},
+            **unmeasured,
+        ),
+        item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
+        item_dense=_dense(con, "items", "item_idx", unmeasured["item_dense"], n_items),
+    )
+
+
+def load_users(
+    con: duckdb.DuckDBPyConnection,
+    catalogue: Catalogue,
+    sequences: SequenceConfig,
+    splits: Collection[SplitName] = SPLITS,
+) -> TrainingData:
+    """Read the users of a log, or a share of them.
+
+    Args:
+        con: Connection with what else :data:`READS` names, its users counted from 1.
+        catalogue: From :func:`load_catalogue`.
+        sequences: How the samples were made.
+        splits: Those whose samples are read; the others have none.
+
+    Returns:
+        The log, its numbers not measured.
+    """
+    n_users, vocabulary = _count(con, "users"), catalogue.vocabulary
     n_events = np.zeros(n_users + 1, dtype=np.int64)
     select = "select user_idx, array_length(items) as n_events from user_sequences"
     for rows in arrow_batches(con, select):
         n_events[rows["user_idx"]] = rows["n_events"]
     offsets = np.cumsum(n_events)
-    samples = _samples(con, offsets, context_columns)
-    train = samples["train"]
+    of_users = ("users", "user_idx")
     return TrainingData(
-        vocabulary=Vocabulary(
-            n_users=n_users,
-            n_items=n_items,
-            item_attributes={name: sizes.get(name, 0) for name in item_columns},
-            user_attributes={name: sizes.get(name, 0) for name in user_columns},
-            item_dense=normalization.of_owners(item_dense, train.item),
-            user_dense=normalization.of_owners(user_dense, train.user),
-            context_dense=normalization.of_context(context_columns, train.context),
-        ),
+        vocabulary=vocabulary,
         event_items=_event_items(con, n_events, offsets),
         user_offsets=offsets,
-        item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
-        user_attributes=_attributes(con, "users", "user_idx", user_columns, n_users),
-        samples=samples,
+        item_attributes=catalogue.item_attributes,
+        user_attributes=_attributes(con, *of_users, vocabulary.user_attributes, n_users),
+        samples=_samples(con, offsets, list(vocabulary.context_dense), splits),
         labelled=_is_labelled(con),
         negative_sampling=sequences.negative_sampling,
         negatives_per_positive=sequences.negatives_per_positive,
-        item_dense=item_dense,
-        user_dense=user_dense,
+        item_dense=catalogue.item_dense,
+        user_dense=_dense(con, *of_users, vocabulary.user_dense, n_users),
     )
 
 
@@ -140,9 +197,12 @@ def _event_items(con: duckdb.DuckDBPyConnection, n_events: Int64, offsets: Int64
 
 
 def _samples(
-    con: duckdb.DuckDBPyConnection, offsets: Int64, context_columns: list[str]
+    con: duckdb.DuckDBPyConnection,
+    offsets: Int64,
+    context_columns: list[str],
+    splits: Collection[SplitName],
 ) -> dict[SplitName, Samples]:
-    """Read the samples of all splits in one pass."""
+    """Read the samples of some splits in one pass; the others stay empty."""
     # Counting the splits beforehand would be a pass of its own. What is not written to takes no
     # memory, only address space, and goes back at the end.
     most = _count(con, "events") + _count(con, "negatives")
@@ -164,12 +224,15 @@ def _samples(
     }
     filled = dict.fromkeys(SPLITS, 0)
     whens = " ".join(f"when {literal(split)} then {n}" for n, split in enumerate(SPLITS))
+    chosen_splits = ""
+    if set(splits) != set(SPLITS):
+        chosen_splits = f" where split in ({', '.join(map(literal, splits))})"
     # Narrow before the sort: it carries what it is given.
     for rows in arrow_batches(
         con,
         "select user_idx, position, k, cast(label as tinyint) as label, item_idx, history_start, "
         f"history_end, cast(case split {whens} end as tinyint) as split_number{numbers} "
-        "from sample_bounds order by user_idx, position, k",
+        f"from sample_bounds{chosen_splits} order by user_idx, position, k",
     ):
         first_row = offsets[rows["user_idx"] - 1]
         columns = {
@@ -213,7 +276,7 @@ def _attribute_sizes(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def _attributes(
-    con: duckdb.DuckDBPyConnection, table: str, index: str, names: list[str], size: int
+    con: duckdb.DuckDBPyConnection, table: str, index: str, names: Iterable[str], size: int
 ) -> dict[str, Int32]:
     found: dict[str, Int32] = {}
     for name in names:
@@ -225,7 +288,7 @@ def _attributes(
 
 
 def _dense(
-    con: duckdb.DuckDBPyConnection, table: str, index: str, names: list[str], size: int
+    con: duckdb.DuckDBPyConnection, table: str, index: str, names: Iterable[str], size: int
 ) -> dict[str, Float32]:
     found: dict[str, Float32] = {}
     for name in names:

@@ -63,6 +63,33 @@ class Batch:
         ]
 
 
+def concatenated(parts: Sequence[Batch]) -> Batch:
+    """Put batches of the same inputs one behind the other; the inverse of :meth:`Batch.shares`.
+
+    Args:
+        parts: One or more, all with labels or all without.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    offsets, segment_ids = [parts[0].offsets[:1]], list[Tensor]()
+    n_samples = n_positions = 0
+    for part in parts:
+        offsets.append(part.offsets[1:] + n_positions)
+        segment_ids.append(part.segment_ids + n_samples)
+        n_samples += part.n_samples
+        n_positions += len(part.segment_ids)
+    labels = [part.label for part in parts if part.label is not None]
+    return Batch(
+        sparse={name: torch.cat([each.sparse[name] for each in parts]) for name in parts[0].sparse},
+        sequences={
+            name: torch.cat([each.sequences[name] for each in parts]) for name in parts[0].sequences
+        },
+        offsets=torch.cat(offsets),
+        segment_ids=torch.cat(segment_ids),
+        label=torch.cat(labels) if labels else None,
+    )
+
+
 def batch_from_padded(
     inputs: Mapping[str, Tensor],
     sequence_names: Sequence[str],

@@ -7,10 +7,13 @@ Everything here is a no-operation in a single process. The process group is the 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -21,6 +24,12 @@ def world_size() -> int:
 def rank() -> int:
     """Number of this process, from 0."""
     return dist.get_rank() if _together() else 0
+
+
+def wait_for_all() -> None:
+    """Wait until every process has come here."""
+    if world_size() > 1:
+        dist.barrier()
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
@@ -48,6 +57,45 @@ def gather_ids(ids: Tensor) -> tuple[Tensor, slice]:
     shares = [ids.new_empty(size) for _ in range(world_size())]
     dist.all_gather(shares, nn.functional.pad(ids, (0, size - len(ids))))
     return torch.cat(shares), slice(begin, begin + len(ids))
+
+
+def gather_objects(value: T) -> list[T]:
+    """Let every process know something small of all, in the order of their ranks."""
+    if world_size() == 1:
+        return [value]
+    found = cast("list[T]", [None] * world_size())
+    dist.all_gather_object(found, value)
+    return found
+
+
+def from_first(value: T) -> T:
+    """Let every process have what the first one has; those of the others are not read."""
+    if world_size() == 1:
+        return value
+    found = [value]
+    dist.broadcast_object_list(found)
+    return found[0]
+
+
+def rows_at_first(rows: Tensor) -> Tensor | None:
+    """Let the first process have the rows of all.
+
+    Args:
+        rows: This process's, ``[N, …]``; N may differ between processes.
+
+    Returns:
+        Those of all processes, in the order of their ranks; ``None`` in the other processes.
+    """
+    if world_size() == 1:
+        return rows
+    counts = gather_objects(len(rows))
+    padded = rows.new_zeros(max(counts), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    found = [torch.empty_like(padded) for _ in counts] if rank() == 0 else None
+    dist.gather(padded, found)
+    if found is None:
+        return None
+    return torch.cat([each[:count] for each, count in zip(found, counts, strict=True)])
 
 
 def sum_gradients(leaves: Iterable[Tensor]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -14,13 +14,48 @@ if TYPE_CHECKING:
     from din_core.inputs.epochs import EpochPlan
     from din_core.network.batch import Batch
 
+T = TypeVar("T")
+
+
+class PlanReader:
+    """Batches of the samples of a plan: gathered one by one, on a GPU from columns that lie there.
+
+    On a GPU the whole plan is moved there at once: a copy within a step would wait for it.
+
+    Args:
+        plan: Of an epoch.
+        gatherer: Of the log, on the device.
+        device: Where the model is.
+    """
+
+    def __init__(self, plan: EpochPlan, gatherer: BatchGatherer, device: torch.device) -> None:
+        self._plan, self._gatherer = plan, gatherer
+        self._resident = None
+        if device.type != "cpu":
+            self._resident = {
+                name: torch.as_tensor(values).to(device) for name, values in plan.columns().items()
+            }
+
+    def batch(self, rows: slice) -> Batch:
+        """Gather a batch.
+
+        Args:
+            rows: Which samples of the plan.
+        """
+        if self._resident is not None:
+            return self._gatherer.gather(
+                **{name: column[rows] for name, column in self._resident.items()},
+                n_positions=self._plan.n_positions(rows),
+            )
+        columns = {name: torch.as_tensor(each) for name, each in self._plan.columns(rows).items()}
+        n_positions = int((columns["end"] - columns["start"]).sum())
+        return self._gatherer.gather(**columns, n_positions=n_positions)
+
 
 def batches(
     plan: EpochPlan, shares: Sequence[slice], gatherer: BatchGatherer, device: torch.device
 ) -> Iterator[Batch]:
     """Gather the batches of some steps: on the CPU during the step before.
-
-    On a GPU the whole epoch is moved there at once: a copy within a step would wait for it.
 
     Args:
         plan: The epoch.
@@ -31,20 +66,18 @@ def batches(
     Yields:
         A batch for each share.
     """
-    if device.type != "cpu":
-        resident = {
-            name: torch.as_tensor(values).to(device) for name, values in plan.columns().items()
-        }
-        for rows in shares:
-            yield gatherer.gather(
-                **{name: column[rows] for name, column in resident.items()},
-                n_positions=plan.n_positions(rows),
-            )
-        return
+    reader = PlanReader(plan, gatherer, device)
+    yield from during_the_step_before(reader.batch, shares, device)
 
-    def gathered(rows: slice) -> Batch:
-        columns = {name: torch.as_tensor(each) for name, each in plan.columns(rows).items()}
-        n_positions = int((columns["end"] - columns["start"]).sum())
-        return gatherer.gather(**columns, n_positions=n_positions)
 
-    yield from one_ahead(gathered, shares)
+def during_the_step_before(
+    make: Callable[[T], Batch], items: Iterable[T], device: torch.device
+) -> Iterator[Batch]:
+    """Make batches: on the CPU each during the step before; a GPU is told of its work at once.
+
+    Args:
+        make: Makes the batch of an item.
+        items: What batches are made of.
+        device: Where the model is.
+    """
+    yield from one_ahead(make, items) if device.type == "cpu" else map(make, items)

@@ -1,6 +1,6 @@
 """The training loop: epochs of mini-batches until the validation AUC no longer rises.
 
-:func:`train` is all that others call. What an epoch holds is :mod:`din_core.inputs.epochs`'s
+:func:`train` is all that others call. What an epoch holds is :mod:`din_core.training.logs`'s
 business, how weights move :mod:`din_core.training.learner`'s, which weights are kept
 :mod:`din_core.training.best_weights`'s, what lies on disk :mod:`din_core.training.checkpoints`'s.
 Shapes: M samples of an epoch.
@@ -18,24 +18,21 @@ from typing import Any
 
 import numpy as np
 
-from din_core import metrics
 from din_core.config import ModelConfig, TrainingConfig, validate
 from din_core.errors import DinError, RefusedOptionsError
-from din_core.inputs.batches import BatchGatherer
-from din_core.inputs.epochs import EpochPlan, EpochPlanner
 from din_core.inputs.flat_log import TrainingData
+from din_core.inputs.log_facts import LogFacts
 from din_core.machine.spinning import say_if_too_late
 from din_core.network.hardware import seeded
 from din_core.network.layers.attention import drop_kernels
 from din_core.network.models import build_model
-from din_core.training import distributed, feed
+from din_core.training import distributed
 from din_core.training.best_weights import BestWeights
 from din_core.training.checkpoints import Checkpoint, Checkpoints, fingerprint
 from din_core.training.learner import Learner
+from din_core.training.logs import Epoch, Log, WholeLog
 from din_core.training.losses import EpochLosses
 from din_core.training.placement import Placement, placed
-from din_core.training.prediction import score
-from din_core.training.regularization import occurrences
 from din_core.training.reports import (
     EpochReport,
     TrainedModel,
@@ -61,7 +58,7 @@ class TrainingOptionsError(TrainingError, RefusedOptionsError):
 def train(
     model_config: ModelConfig,
     training_config: TrainingConfig,
-    data: TrainingData,
+    data: TrainingData | Callable[[], Log],
     *,
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_warning: Callable[[str], object] = _LOG.warning,
@@ -82,7 +79,8 @@ def train(
     Args:
         model_config: The network.
         training_config: The loop.
-        data: The log.
+        data: The log; or what opens one that is not in memory as a whole, called when the random
+            numbers and the threads are set.
         on_epoch: Called after each epoch (not again for those before a restart).
         on_warning: Told at once what the user should know, such as a damaged state that is not
             used; what the figures are worth stands in the result.
@@ -108,15 +106,15 @@ def train(
     validate(training_config)
     say_if_too_late()
     with seeded(training_config.seed, training_config.num_threads):
-        planner = EpochPlanner(data, training_config)
+        log = data() if callable(data) else WholeLog(data, training_config)
         if not training_config.allow_untrained:
-            _refuse_untrained(data, planner)
-        model = build_model(model_config, data.vocabulary)
+            _refuse_untrained(log.facts)
+        model = build_model(model_config, log.vocabulary)
         taken_over = start_from(model, model_config, predecessor, on_warning)
         if taken_over is not None:
             n_epoch = training_config.warm_start_epochs or training_config.n_epoch
             training_config = replace(training_config, n_epoch=n_epoch)
-        n_samples = len(data.samples["train"]) * training_config.n_epoch
+        n_samples = log.facts.n_train * training_config.n_epoch
         kernels = Path(kernel_cache) if kernel_cache is not None else None
         with placed(model, training_config, n_samples, kernels) as placement:
             checkpoints = None
@@ -126,7 +124,7 @@ def train(
                     circumstances["predecessor"] = predecessor.fingerprint()
                 checkpoints = Checkpoints(
                     Path(checkpoint_dir),
-                    fingerprint(model_config, training_config, data.fingerprint(), circumstances),
+                    fingerprint(model_config, training_config, log.fingerprint(), circumstances),
                     training_config.checkpoint_seconds,
                     on_warning,
                 )
@@ -138,7 +136,7 @@ def train(
                 row_kernel=placement.row_kernel,
                 new_rows=None if taken_over is None else taken_over.new_rows,
             )
-            run = _Run(training_config, data, planner, learner, placement, checkpoints, taken_over)
+            run = _Run(training_config, log, learner, placement, checkpoints, taken_over)
             with event_writer(tensorboard_dir if distributed.rank() == 0 else None) as write:
                 run.resume()
                 for report in run.history:  # of the run that this one goes on from
@@ -159,22 +157,20 @@ class _Run:
     def __init__(
         self,
         config: TrainingConfig,
-        data: TrainingData,
-        planner: EpochPlanner,
+        log: Log,
         learner: Learner,
         placement: Placement,
         checkpoints: Checkpoints | None,
         taken_over: TakenOver | None,
     ) -> None:
         self.config = config
-        self.data = data
-        self.planner = planner
+        self.facts, self.vocabulary = log.facts, log.vocabulary
         self.learner = learner
         self.placement = placement
         self.checkpoints = checkpoints
         self.taken_over = taken_over
         self.first_epoch = 0 if taken_over is None else taken_over.first_epoch
-        self.gatherer = BatchGatherer(data, placement.device, learner.model.log_numbers)
+        self.supply = log.supply(placement.device, learner.model.log_numbers)
         self.best = BestWeights()
         self.losses = EpochLosses(placement.device)
         self.epoch = 0  # finished ones; the steps of the present one are `losses.n_done`
@@ -188,29 +184,27 @@ class _Run:
             return
         while not self._is_over():
             self.started = time.monotonic() - self.seconds
-            plan = self.planner.plan(self.first_epoch + self.epoch)
+            epoch = self.supply.epoch(self.first_epoch + self.epoch)
             if self.config.regularization == "mini_batch_aware":
-                self.learner.begin_epoch(occurrences(self.data, plan))
-            self._run_steps(plan)
+                self.learner.begin_epoch(epoch.occurrences())
+            self._run_steps(epoch)
             trained = time.monotonic()
             with self.learner.evaluated_weights():
-                self._close_epoch(plan, trained - self.started)
+                self._close_epoch(epoch, trained - self.started)
             tell(self.history[-1])
         if self.checkpoints is not None:
             self._save(self.checkpoints)
 
-    def _run_steps(self, plan: EpochPlan) -> None:
+    def _run_steps(self, epoch: Epoch) -> None:
         """Run the steps of an epoch that are left."""
-        size, n_ranks = self.config.batch_size, distributed.world_size()
-        steps = list(plan.steps(size, n_ranks, distributed.rank()))
+        samples_of_steps = epoch.samples_of_steps.tolist()
+        n_steps = len(samples_of_steps)
         if self.losses.n_done == 0:
-            self.losses.begin(len(steps))
-        left = range(self.losses.n_done, len(steps))
-        shares = [steps[step][0] for step in left]
-        batches = feed.batches(plan, shares, self.gatherer, self.placement.device)
-        for step, batch in zip(left, batches, strict=True):
-            share = (self.epoch + step / len(steps)) / self.config.n_epoch
-            loss = self.learner.step(batch, steps[step][1], self._learning_rate(share))
+            self.losses.begin(n_steps)
+        left = range(self.losses.n_done, n_steps)
+        for step, batch in zip(left, epoch.batches(left.start), strict=True):
+            share = (self.epoch + step / n_steps) / self.config.n_epoch
+            loss = self.learner.step(batch, samples_of_steps[step], self._learning_rate(share))
             self.losses.add(distributed.sum_over_processes(loss))
             if self.placement.device.type == "cpu":  # on a GPU this would wait for the step
                 self._check_losses(latest_only=True)
@@ -218,30 +212,28 @@ class _Run:
                 self._save(self.checkpoints)
         self._check_losses()
 
-    def _close_epoch(self, plan: EpochPlan, training_seconds: float) -> None:
+    def _close_epoch(self, epoch: Epoch, training_seconds: float) -> None:
         """Measure the weights, keep them if they are the best, and go on to the next epoch."""
-        samples = self.data.samples["val"]
         model, place = self.learner.model, self.placement
-        scores = score(model, self.gatherer, samples, place.device, place.n_threads)
-        if not np.isfinite(scores).all():
+        val = self.supply.validate(model, place.n_threads)
+        if val.n_broken:
             raise TrainingOptionsError(
-                f"epoch {self.epoch + 1}: {np.count_nonzero(~np.isfinite(scores))} of "
-                f"{len(scores)} validation scores are NaN or infinite (learning_rate "
-                f"{self.config.learning_rate}, precision {place.precision}); lower learning_rate"
+                f"epoch {self.epoch + 1}: {val.n_broken} of {val.n_samples} validation scores are "
+                f"NaN or infinite (learning_rate {self.config.learning_rate}, precision "
+                f"{place.precision}); lower learning_rate"
             )
         self.epoch += 1
-        val_auc = metrics.auc(samples.label, scores)
-        is_best = self.best.offer(self.epoch, val_auc, model)
+        is_best = self.best.offer(self.epoch, val.auc, model)
         seconds = time.monotonic() - self.started
-        samples_a_step = self.config.batch_size * distributed.world_size()
+        samples_of_steps = epoch.samples_of_steps
         self.history.append(
             EpochReport(
                 epoch=self.epoch,
                 n_epoch=self.config.n_epoch,
-                train_loss=self.losses.mean(len(plan), samples_a_step),
-                val_auc=val_auc,
-                val_logloss=metrics.logloss(samples.label, scores),
-                samples_per_second=len(plan) / training_seconds,
+                train_loss=self.losses.mean(samples_of_steps),
+                val_auc=val.auc,
+                val_logloss=val.logloss,
+                samples_per_second=int(samples_of_steps.sum()) / training_seconds,
                 seconds=seconds,
                 eta_seconds=seconds * (self.config.n_epoch - self.epoch),
                 is_best=is_best,
@@ -252,7 +244,7 @@ class _Run:
 
     def _is_over(self) -> bool:
         return (
-            self.planner.n_samples == 0
+            self.facts.n_samples == 0
             or self.epoch >= self.config.n_epoch
             or self.epoch - self.best.epoch >= self.config.earlystop_patience
         )
@@ -310,6 +302,7 @@ class _Run:
         rates = [report.samples_per_second for report in self.history]
         return TrainedModel(
             model=model.cpu().eval(),
+            vocabulary=self.vocabulary,
             history=self.history,
             best_epoch=self.best.epoch,
             seconds=sum(report.seconds for report in self.history),
@@ -317,15 +310,15 @@ class _Run:
             precision=self.placement.precision,
             device=str(self.placement.device),
             activation_unit="fused" if self.placement.is_fused else "plain",
-            negatives=self.planner.negatives,
+            negatives=self.facts.negatives,
             epochs_so_far=self.first_epoch + self.epoch,
             taken_over=self.taken_over,
-            warnings=warnings_about(self.data, self.planner.labels),
+            warnings=warnings_about(self.facts),
         )
 
 
-def _refuse_untrained(data: TrainingData, planner: EpochPlanner) -> None:
-    cause = nothing_to_rank_by(data, planner.labels)
+def _refuse_untrained(facts: LogFacts) -> None:
+    cause = nothing_to_rank_by(facts)
     if cause is not None:
         raise TrainingError(
             f"there is nothing to train a model on: {cause}. With allow_untrained (ops: din_model: "

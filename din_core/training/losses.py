@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -32,11 +34,14 @@ class EpochLosses:
         self.values[self.n_done] = loss
         self.n_done += 1
 
-    def mean(self, n_samples: int, samples_a_step: int) -> float:
-        """Mean over the samples of the epoch; in the last step there may be fewer."""
-        weights = torch.full_like(self.values, samples_a_step)
-        weights[-1] = n_samples - samples_a_step * (len(weights) - 1)
-        return float((self.values.double() * weights).sum() / n_samples)
+    def mean(self, samples_of_steps: npt.NDArray[np.int64]) -> float:
+        """Mean over the samples of the epoch.
+
+        Args:
+            samples_of_steps: How many each step had, ``[steps]``.
+        """
+        weights = torch.as_tensor(samples_of_steps, dtype=torch.float64).to(self._device)
+        return float((self.values.double() * weights).sum() / weights.sum())
 
     def first_broken(self, *, latest_only: bool = False) -> int | None:
         """Return the first done step whose loss is NaN or infinite, from 0.

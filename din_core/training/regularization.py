@@ -91,7 +91,7 @@ def occurrences(data: TrainingData, plan: EpochPlan) -> dict[str, Counts]:
     n_events = len(data.event_items)
     opened = np.zeros(n_events + 1, dtype=np.int64)
     of_item = np.zeros(data.vocabulary.n_items + 1, dtype=np.int64)
-    of_user = np.zeros(data.vocabulary.n_users + 1, dtype=np.int64)
+    of_user = np.zeros(data.n_users + 1, dtype=np.int64)
     for first in range(0, len(plan), _CHUNK_SAMPLES):
         columns = plan.columns(slice(first, first + _CHUNK_SAMPLES))
         np.add.at(opened, columns["start"], 1)
@@ -101,6 +101,9 @@ def occurrences(data: TrainingData, plan: EpochPlan) -> dict[str, Counts]:
     np.add.at(of_item, data.event_items, np.cumsum(opened)[:n_events])
 
     counts = {"target_item_idx": of_item, "user_idx": of_user}
+    if data.share is not None:
+        counts["user_idx"] = np.zeros(data.vocabulary.n_users + 1, dtype=np.int64)
+        counts["user_idx"][data.share.users] = of_user
     for name, index in data.item_attributes.items():
         size = data.vocabulary.item_attributes[name] + 1
         counts[f"target_{name}"] = _summed(index, of_item, size)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from din_core.network.layers.attention import ActivationUnit
 
 if TYPE_CHECKING:
-    from din_core.inputs.flat_log import TrainingData
+    from din_core.inputs.log_facts import LogFacts
     from din_core.network.hardware import ChosenPrecision
     from din_core.network.models import ClickModel
+    from din_core.network.vocabulary import Vocabulary
     from din_core.training.warm_start import TakenOver
 
 #: Below this many validation samples an AUC says little.
@@ -71,6 +70,7 @@ class TrainedModel:
     Attributes:
         model: With the best weights (averaged ones where asked for), in evaluation mode, on the
             CPU.
+        vocabulary: Of the log: how many ids there are, and by what numbers are measured.
         history: All epochs.
         best_epoch: Epoch whose weights were kept, from 1; 0 where there was nothing to train on.
         seconds: Duration of all epochs.
@@ -85,6 +85,7 @@ class TrainedModel:
     """
 
     model: ClickModel
+    vocabulary: Vocabulary
     history: list[EpochReport]
     best_epoch: int
     seconds: float
@@ -124,35 +125,34 @@ class TrainedModel:
         }
 
 
-def nothing_to_rank_by(data: TrainingData, labels: Collection[int]) -> str | None:
+def nothing_to_rank_by(facts: LogFacts) -> str | None:
     """Say why no ranking can be learnt from a log.
 
     Args:
-        data: The log.
-        labels: Those of an epoch's samples.
+        facts: Of the log.
 
     Returns:
         The cause and the way out, as a sentence without its full stop; ``None`` where the samples
         have both labels.
     """
+    labels = facts.labels
     if len(labels) > 1:
         return None
-    if not labels and not len(data.event_items) and data.labelled:
+    if not labels and not facts.n_events and facts.labelled:
         return "no training sample: no row of the log has label 1 (check label_col and its coding)"
-    if not labels and not len(data.event_items):
+    if not labels and not facts.n_events:
         return (
             "no training sample: the log has no event of a user that is kept (lower "
             "min_interactions)"
         )
     if not labels:
-        longest = int(np.diff(data.user_offsets).max())
         return (
-            f"no training sample: every user has too few events, {longest} at most (leave_one_out "
-            "takes four of a user; a temporal split takes two before val_from)"
+            f"no training sample: every user has too few events, {facts.longest} at most "
+            "(leave_one_out takes four of a user; a temporal split takes two before val_from)"
         )
     if 1 not in labels:
         return "all training samples have label 0 (check label_col and its coding)"
-    if data.labelled:
+    if facts.labelled:
         return "all training samples have label 1: no impression that was not taken is in the log"
     return (
         "all training samples have label 1: no negative was drawn, because negatives_per_positive "
@@ -161,33 +161,31 @@ def nothing_to_rank_by(data: TrainingData, labels: Collection[int]) -> str | Non
     )
 
 
-def warnings_about(data: TrainingData, labels: Collection[int]) -> list[str]:
+def warnings_about(facts: LogFacts) -> list[str]:
     """Say what keeps the figures of a training run from meaning much.
 
     Args:
-        data: The log.
-        labels: Those of an epoch's samples.
+        facts: Of the log.
 
     Returns:
         Sentences; none for a log that is large enough.
     """
     warnings: list[str] = []
-    val = data.samples["val"]
-    if cause := nothing_to_rank_by(data, labels):
+    if cause := nothing_to_rank_by(facts):
         warnings.append(f"{cause}; the model cannot rank")
-    if not len(val):
+    if not facts.n_val:
         warnings.append(
             "no validation sample: training could not stop early, and the weights of the last "
             "epoch were kept"
         )
-    elif len(np.unique(val.label)) < 2:
+    elif len(facts.val_labels) < 2:
         warnings.append(
             "all validation samples have the same label, so their AUC is undefined: training "
             "could not stop early, and the weights of the last epoch were kept"
         )
-    elif len(val) < FEW_SAMPLES:
+    elif facts.n_val < FEW_SAMPLES:
         warnings.append(
-            f"{len(val)} validation samples are too few to choose an epoch by their AUC"
+            f"{facts.n_val} validation samples are too few to choose an epoch by their AUC"
         )
     return warnings
 

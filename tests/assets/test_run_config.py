@@ -33,7 +33,7 @@ OPTIONS = [
     config.SourceConfig, config.GrowthConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
     config.TrainingConfig, config.SyntheticConfig, config.ExplanationConfig,
     config.EvaluationConfig, config.RankingConfig, config.BaseModelEvidenceConfig,
-    config.AblationConfig, config.PublishingConfig, config.WarehouseConfig,
+    config.AblationConfig, config.PublishingConfig, config.WarehouseConfig, config.LaunchConfig,
 ]  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def mirrored(cls):
         own = {
             **dict.fromkeys(config.MODEL_CONFIGS.values(), name == "ops: din_model"),
             config.TrainingConfig: name == "ops: din_model",
+            config.LaunchConfig: name == "ops: din_model",
             config.SourceConfig: name == "ops: interactions",
             config.GrowthConfig: name == "ops: interactions",
             config.SyntheticConfig: name == "ops: interactions: synthetic",

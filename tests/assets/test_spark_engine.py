@@ -2,12 +2,17 @@
 
 import json
 import shutil
+from collections import Counter
 
 import duckdb
 import pytest
 
 from din_core import store
+from din_core.config import SequenceConfig
 from din_core.engines.parquet_tables import MANIFEST, ParquetRoot
+from din_core.inputs import training_data
+from din_core.inputs.flat_log import SPLITS
+from din_core.inputs.shards import Shards
 from tests.assets.conftest import Pipeline, failure_of, run_history
 
 TABLES = (
@@ -135,3 +140,25 @@ def test_the_published_file_stands_alone_and_holds_the_same(made_on_spark, finis
             assert ours.execute(query).fetchall() == theirs.execute(query).fetchall(), name
         comments = "select table_name, column_name, comment from duckdb_columns() order by all"
         assert ours.execute(comments).fetchall() == theirs.execute(comments).fetchall()
+
+
+def test_shards_of_the_tables_are_the_log_that_duckdb_reads(made_on_spark):
+    with store.connect(made_on_spark.home / "pipeline.duckdb", read_only=True) as con:
+        whole = training_data.load(con)
+    shards = Shards(root_of(made_on_spark), SequenceConfig(), threads=1)
+    opened = [shards.open(number, SPLITS) for number in range(shards.number)]
+    for split in SPLITS:
+        rows = Counter()
+        for data in opened:
+            rows += samples_of(data, split, data.share.users)
+        assert rows == samples_of(whole, split, range(whole.n_users + 1))
+
+
+def samples_of(data, split, users):
+    of = data.samples[split]
+    return Counter(
+        (users[user], position, k, label, item, tuple(data.event_items[start:end]))
+        for user, position, k, label, item, start, end in zip(
+            of.user, of.position, of.k, of.label, of.item, of.start, of.end, strict=True
+        )
+    )

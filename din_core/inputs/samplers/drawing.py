@@ -73,6 +73,6 @@ def draw_negatives(
         rows = slice(start, start + _CHUNK_ROWS)
         user = user_idx[rows].astype(np.int64)
         for k in range(1, per_positive + 1):
-            draws = Draws(seed, user, position[rows], item_idx[rows], k)
+            draws = Draws(seed, user, position[rows], item_idx[rows], k, log.users)
             negatives[rows, k - 1] = sampler.items(draws)
     return negatives

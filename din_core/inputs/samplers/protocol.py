@@ -5,6 +5,7 @@ Shapes: N draws. No tensors here.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +33,8 @@ class Draws:
         position: Positions of the positives, ``[N]``.
         item: Items of the positives, ``[N]``.
         k: Number of the negative, from 1.
+        users: Index that each user is hashed by, int ``[U + 1]``, where the log holds some of the
+            users only and counts them itself; None where ``user`` is that index.
     """
 
     seed: int
@@ -39,19 +42,25 @@ class Draws:
     position: Integers
     item: Integers
     k: int
+    users: Integers | None = None
 
     def numbers(self) -> npt.NDArray[np.int64]:
         """Return the draws, uniform on 0 … 2**32 - 1, ``[N]``."""
-        return draw(self.seed, self.user, self.position, self.k).astype(np.int64)
+        return self._hashed(self.k)
 
     def second_numbers(self) -> npt.NDArray[np.int64]:
         """Return draws that are independent of :meth:`numbers`, likewise ``[N]``."""
-        k = self.k + SECOND_DRAW
-        return draw(self.seed, self.user, self.position, k).astype(np.int64)
+        return self._hashed(self.k + SECOND_DRAW)
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Draws:
         """Return some of the draws, in the order asked for."""
-        return Draws(self.seed, self.user[rows], self.position[rows], self.item[rows], self.k)
+        return dataclasses.replace(
+            self, user=self.user[rows], position=self.position[rows], item=self.item[rows]
+        )
+
+    def _hashed(self, k: int) -> npt.NDArray[np.int64]:
+        user = self.user if self.users is None else self.users[self.user]
+        return draw(self.seed, user, self.position, k).astype(np.int64)
 
 
 class NegativeSampler(Protocol):

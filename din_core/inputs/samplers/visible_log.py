@@ -5,6 +5,7 @@ Shapes: U users, I items, T interacted items of all users.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ class VisibleLog:
         item_counts: How many of the events each item has, int64 ``[I + 1]``; entry 0 is 0.
         item_attributes: By attribute, in the order of ``item_attribute_cols``, its index for each
             item, int32 ``[I + 1]``; 0 is unknown. A fact of the item, whoever interacted with it.
+        users: Index that each user is hashed by, int32 ``[U + 1]``, where that is another number
+            than theirs here (:class:`din_core.inputs.flat_log.ShareOfUsers`).
     """
 
     n_items: int
@@ -36,6 +39,7 @@ class VisibleLog:
     interacted_offsets: Int64
     item_counts: Int64
     item_attributes: Mapping[str, Int32]
+    users: Int32 | None = None
 
     def users_of_items(self) -> Int64:
         """Return the user of each of the interacted items, ascending, ``[T]``."""
@@ -47,15 +51,18 @@ def seen_in_training(data: TrainingData) -> VisibleLog:
     """Return what training may see: each user's events up to the last training positive.
 
     Leaving out a held-out positive would tell the model something about it, and so would weighing
-    an item by its held-out events.
+    an item by its held-out events. Of a share of the users the counts are those of all users.
     """
-    return first_events(data, n_seen_in_training(data))
+    seen = first_events(data, n_seen_in_training(data))
+    if data.share is None or data.share.item_counts is None:
+        return seen
+    return dataclasses.replace(seen, item_counts=data.share.item_counts)
 
 
 def n_seen_in_training(data: TrainingData) -> Int64:
     """Count the events of each user that training may see, ``[U + 1]``: the first ones."""
     train = data.samples["train"]
-    n_seen = np.zeros(data.vocabulary.n_users + 1, dtype=np.int64)
+    n_seen = np.zeros(data.n_users + 1, dtype=np.int64)
     # Training positions are the first ones of a user, whichever way the log was split.
     positives = train.label == 1
     np.maximum.at(n_seen, train.user[positives], train.position[positives])
@@ -69,7 +76,7 @@ def first_events(data: TrainingData, n_seen: Int64) -> VisibleLog:
         data: The log.
         n_seen: How many of each user's events are seen, ``[U + 1]``; entry 0 is nobody's and 0.
     """
-    n_users, n_items = data.vocabulary.n_users, data.vocabulary.n_items
+    n_users, n_items = data.n_users, data.vocabulary.n_items
     scale = n_items + 1
     first = np.concatenate([[0], data.user_offsets[:-1]])
     items: list[Int32] = []
@@ -90,4 +97,5 @@ def first_events(data: TrainingData, n_seen: Int64) -> VisibleLog:
         interacted_offsets=np.cumsum(n_interacted),  # index 0 is nobody's
         item_counts=item_counts,
         item_attributes=data.item_attributes,
+        users=None if data.share is None else data.share.users,
     )

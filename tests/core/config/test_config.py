@@ -17,8 +17,7 @@ CLASSES = [
     config.SourceConfig, config.GrowthConfig, config.SequenceConfig, *config.MODEL_CONFIGS.values(),
     config.TrainingConfig, config.SyntheticConfig, config.EvaluationConfig, config.RankingConfig,
     config.BaseModelEvidenceConfig, config.AblationConfig, config.ExplanationConfig,
-    config.PublishingConfig,
-    config.WarehouseConfig,
+    config.PublishingConfig, config.WarehouseConfig, config.LaunchConfig,
 ]  # fmt: skip
 OPTIONS = [(cls, each) for cls in CLASSES for each in described_options(cls).values()]
 NUMBERS = [(cls, each) for cls, each in OPTIONS if each.numbers]

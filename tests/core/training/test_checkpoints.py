@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from din_core import metrics
 from din_core.config import DINConfig, TrainingConfig
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import loop, placement
@@ -162,7 +163,7 @@ def test_a_finished_run_of_other_code_is_not_taken_for_this_one(data, tmp_path, 
 
 def test_a_run_stopped_early_is_over_when_it_is_called_again(data, tmp_path, monkeypatch):
     aucs = iter([0.7, 0.6, 0.6])
-    monkeypatch.setattr(loop.metrics, "auc", lambda *_: next(aucs))
+    monkeypatch.setattr(metrics, "auc", lambda *_: next(aucs))
     config = dataclasses.replace(LOOP, n_epoch=9, earlystop_patience=2)
     finished, again = (loop.train(MODEL, config, data, checkpoint_dir=tmp_path) for _ in range(2))
     assert (len(again.history), again.best_epoch) == (3, 1)

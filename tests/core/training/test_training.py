@@ -13,7 +13,6 @@ from din_core.config import DINConfig, OptionsError, TrainingConfig
 from din_core.inputs.samplers import SamplingError
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
-from din_core.training import loop
 from din_core.training.learner import Learner
 from din_core.training.loop import TrainingError, train
 from din_core.training.prediction import predict
@@ -78,7 +77,7 @@ def test_planted_interests_are_learned(planted, activation, regularization, nega
 def test_the_best_weights_are_kept_although_training_went_on(planted, monkeypatch):
     def ends_after(n_epoch):
         aucs = iter([0.6, 0.9, 0.7][:n_epoch])
-        monkeypatch.setattr(loop.metrics, "auc", lambda *_: next(aucs))
+        monkeypatch.setattr(metrics, "auc", lambda *_: next(aucs))
         return train(MODEL, changed(LOOP, n_epoch=n_epoch, earlystop_patience=3), planted)
 
     whole, until_best = ends_after(3), ends_after(2)
@@ -91,7 +90,7 @@ def test_the_best_weights_are_kept_although_training_went_on(planted, monkeypatc
 
 def test_training_stops_after_patience_epochs_without_a_better_auc(planted, monkeypatch):
     aucs = iter([0.6, 0.7, 0.7, 0.65, 0.9])
-    monkeypatch.setattr(loop.metrics, "auc", lambda *_: next(aucs))
+    monkeypatch.setattr(metrics, "auc", lambda *_: next(aucs))
     result = train(MODEL, changed(LOOP, n_epoch=5, earlystop_patience=2), planted)
     assert (len(result.history), result.best_epoch) == (4, 2)
     assert [report.is_best for report in result.history] == [True, True, False, False]

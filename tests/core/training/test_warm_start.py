@@ -16,6 +16,7 @@ from din_core.config import (
     TrainingConfig,
     validate,
 )
+from din_core.inputs.epochs import EpochPlanner
 from din_core.network.features import Normalization
 from din_core.network.models import build_model
 from din_core.network.tensor_hash import tensors_hash
@@ -236,9 +237,9 @@ def hash_of(trained):
 
 
 def test_training_goes_on_in_epochs_of_its_own(data, cold, monkeypatch):
-    plan, planned = loop.EpochPlanner.plan, []
+    plan, planned = EpochPlanner.plan, []
     monkeypatch.setattr(
-        loop.EpochPlanner, "plan", lambda self, epoch: planned.append(epoch) or plan(self, epoch)
+        EpochPlanner, "plan", lambda self, epoch: planned.append(epoch) or plan(self, epoch)
     )
     config = dataclasses.replace(LOOP, warm_start_epochs=2)
     warm = loop.train(NETWORK, config, data, predecessor=going_on(data, cold))

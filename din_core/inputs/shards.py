@@ -1,0 +1,188 @@
+"""The users of one bucket at a time, read from the Parquet tables below a root.
+
+A shard is a log of some users (:class:`din_core.inputs.flat_log.ShareOfUsers`): DuckDB reads its
+files through Arrow, the views over them are those of the pipeline, and what reads the pipeline's
+database reads a shard. What a process holds of the users grows with the shard; of the items it
+holds all, once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import hashlib
+from collections.abc import Collection, Generator
+from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+
+from din_core import store
+from din_core.engines.errors import EngineError
+from din_core.inputs import times, training_data
+from din_core.inputs.flat_log import Int64, ShareOfUsers, SplitName, TrainingData
+from din_core.inputs.training_data import TrainingDataError
+from din_core.store.sql_files import literal, quote
+
+if TYPE_CHECKING:
+    from din_core.config import SequenceConfig
+    from din_core.engines.parquet_tables import ParquetRoot, ParquetTable
+    from din_core.network.vocabulary import Vocabulary
+
+# What is read of each shard, and what is read once. Tables come before the views over them.
+_OF_USERS = ("users", "events", "user_sequences", "negatives", "sample_bounds")
+_OF_ALL = ("items", "attributes", "column_roles")
+
+
+class Shards:
+    """The shards of a log.
+
+    The versions of the tables that hold at first are read to the end.
+
+    Args:
+        root: Of the tables.
+        sequences: How the table ``negatives`` was sampled.
+        with_times: Whether to read when things happened.
+        threads: DuckDB's; by default the cores that this process may use.
+
+    Attributes:
+        number: How many shards there are; some may be empty.
+        catalogue: What is known of the items.
+
+    Raises:
+        TrainingDataError: A table is missing.
+        EngineError: The tables cannot be read.
+    """
+
+    def __init__(
+        self,
+        root: ParquetRoot,
+        sequences: SequenceConfig,
+        *,
+        with_times: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        self._root, self._sequences = root, sequences
+        self._with_times, self._threads = with_times, threads
+        self._manifest = manifest = root.manifest()
+        there = {*manifest.tables, *manifest.views}
+        missing = [name for name in (*_OF_USERS, *_OF_ALL, "interactions") if name not in there]
+        if missing:
+            raise TrainingDataError(
+                f"training reads tables that are not all below {root.url} (there is no "
+                f"{missing[0]!r}); materialize the assets up to samples with DIN_ENGINE=spark first"
+            )
+        of_users = [name for name in _OF_USERS if name in manifest.tables]
+        if scattered := [name for name in of_users if not manifest.tables[name].bucketed]:
+            raise TrainingDataError(
+                f"{root.url}: {scattered[0]!r} does not lie in folders by user, so no process can "
+                "read its share; make it again with DIN_ENGINE=spark"
+            )
+        self.number = manifest.buckets
+        self._item_counts: Int64 | None = None
+        with self._tables("the items", _OF_ALL, None) as con:
+            n_users = manifest.tables["users"].rows
+            self.catalogue = training_data.load_catalogue(con, n_users)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the negatives are logged."""
+        return "label" in self._manifest.tables["interactions"].columns
+
+    def versions(self) -> str:
+        """SHA-256 of which tables and views are read."""
+        folders = {name: each.folder for name, each in self._manifest.tables.items()}
+        read = {**self._manifest.views, **folders}
+        of_tables = [read[name] for name in (*_OF_USERS, *_OF_ALL)]
+        return hashlib.sha256(repr((self.number, of_tables)).encode()).hexdigest()
+
+    def knowing(self, vocabulary: Vocabulary, item_counts: Int64 | None) -> Shards:
+        """Return the shards with what a pass over all of them has found out.
+
+        Args:
+            vocabulary: With the numbers measured.
+            item_counts: As of :class:`ShareOfUsers`.
+        """
+        shards = copy.copy(self)
+        shards.catalogue = dataclasses.replace(self.catalogue, vocabulary=vocabulary)
+        shards._item_counts = item_counts
+        return shards
+
+    def open(self, number: int, splits: Collection[SplitName]) -> TrainingData:
+        """Read a shard.
+
+        Args:
+            number: From 0.
+            splits: Those whose samples are read.
+
+        Raises:
+            EngineError: Its files cannot be read.
+        """
+        with self._tables(f"shard {number}", _OF_USERS, number) as con:
+            return self._load(con, number, splits)
+
+    def nobody(self) -> TrainingData:
+        """Return a shard without users."""
+        with self._tables("a shard without users", _OF_USERS, None) as con:
+            return self._load(con, 0, ("train",))
+
+    def _load(
+        self, con: duckdb.DuckDBPyConnection, number: int, splits: Collection[SplitName]
+    ) -> TrainingData:
+        data = training_data.load_users(con, self.catalogue, self._sequences, splits)
+        if self._with_times:
+            data = times.with_times(con, data)
+        # Those whose index has this remainder, in their order; 0 is nobody's index.
+        first = number or self.number
+        users = np.arange(-1, data.n_users, dtype=np.int32) * np.int32(self.number) + first
+        users[0] = 0
+        share = ShareOfUsers(number, users.astype(np.int32), self._item_counts)
+        return dataclasses.replace(data, share=share)
+
+    @contextlib.contextmanager
+    def _tables(
+        self, what: str, names: Collection[str], number: int | None
+    ) -> Generator[duckdb.DuckDBPyConnection]:
+        """Open a database in memory whose views are tables, of users those of a shard or none."""
+        tables = self._manifest.tables
+        try:
+            with store.connect(":memory:", threads=self._threads) as con:
+                if not self._root.is_local:
+                    con.register_filesystem(self._root.filesystem)
+                # Only its columns are asked for.
+                _create_view(con, "interactions", self._select(tables["interactions"], []))
+                for name in names:
+                    if name not in tables:
+                        _create_view(con, name, self._manifest.views[name])
+                        continue
+                    files = list[str]()
+                    if number is not None or not tables[name].bucketed:
+                        files = self._root.files(tables[name].folder, number)
+                    _create_view(con, name, self._select(tables[name], files))
+                yield con
+        except (duckdb.Error, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise EngineError(
+                f"{self._root.url}: {what} cannot be read ({reason}). If the tables were made "
+                "again meanwhile, train again; otherwise make them again (din run --all)"
+            ) from error
+
+    def _select(self, table: ParquetTable, files: list[str]) -> str:
+        """Select a table's columns from files; in those of a shard its users count from 1."""
+        values = {name: quote(name) for name in table.columns}
+        if table.bucketed and "user_idx" in values:
+            values["user_idx"] = f"(user_idx - 1) // {self.number} + 1"
+        columns = ", ".join(
+            f"cast({values[name] if files else 'null'} as {kind}) as {quote(name)}"
+            for name, kind in table.columns.items()
+        )
+        if not files:
+            return f"select {columns} where false"
+        # The bucket is in the path and in no column.
+        paths = ", ".join(map(literal, files))
+        return f"select {columns} from read_parquet([{paths}], hive_partitioning = false)"
+
+
+def _create_view(con: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
+    con.execute(f"create view {quote(name)} as {select}")

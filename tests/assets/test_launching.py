@@ -1,0 +1,259 @@
+"""Training in several processes: the same as in one, and what becomes of a run that loses one."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+import torch
+from safetensors import safe_open
+
+from din_assets.assets import training
+from din_core import presets
+from din_core.config import TrainingConfig, config_from_mapping
+from din_core.serving import saved_models
+from din_core.tables import recorded_choices
+from din_core.training import sharded
+from din_core.training.launch import signs
+from tests.assets.conftest import SMALL_RUN, Pipeline, failure_of, run_history
+from tests.assets.places import PATIENCE, Place, finish, wait_until
+from tests.core.parquet_roots import write_root
+
+#: So long that only what the test does ends it.
+ENDLESS = {"n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0.001}
+#: Long enough for a test to do something meanwhile.
+LONG = ENDLESS | {"n_epoch": 12, "batch_size": 128}
+pytestmark = pytest.mark.timeout(PATIENCE)
+
+
+def with_options(**options: Any) -> dict[str, Any]:
+    config = copy.deepcopy(SMALL_RUN)
+    config["ops"]["din_model"]["config"] |= options
+    return config
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, finished: Pipeline) -> Iterator[Pipeline]:
+    """A pipeline whose tables are made."""
+    shutil.copytree(finished.home, tmp_path / "data", symlinks=True)
+    with run_history() as instance:
+        yield Pipeline(tmp_path / "data", instance)
+
+
+def train(pipeline: Pipeline, **options: Any) -> dg.ExecuteInProcessResult:
+    return pipeline.run("din_model", config=with_options(processes=2, **options))
+
+
+def workers(home: Path) -> dict[int, int]:
+    """Process of each worker that is alive, by rank."""
+    found = {}
+    for path in (home / "checkpoints" / "din_model" / "launches").glob("*/worker-*"):
+        sign = signs.read(path)
+        if sign is not None and signs.is_held(path):
+            found[int(path.name.removeprefix("worker-"))] = sign.pid
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def epoch_on_disk(home: Path) -> int:
+    """Finished epochs of the checkpoint; none where there is no checkpoint."""
+    path = home / "checkpoints" / "din_model" / "checkpoint.safetensors"
+    if not path.exists():
+        return 0
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["din"])["values"]["epoch"]
+
+
+def meanwhile(home: Path, act: Callable[[dict[int, int]], object]) -> threading.Thread:
+    """Do something to the two workers once an epoch is behind them."""
+
+    def wait_and_act() -> None:
+        until = time.monotonic() + PATIENCE / 2
+        while time.monotonic() < until and not (len(workers(home)) == 2 and epoch_on_disk(home)):
+            time.sleep(0.02)
+        act(workers(home))
+
+    thread = threading.Thread(target=wait_and_act)
+    thread.start()
+    return thread
+
+
+def epochs(result: dg.ExecuteInProcessResult) -> list[dict[str, float]]:
+    return [
+        {name: each.value for name, each in observed.metadata.items()}
+        for event in result.all_events
+        if event.event_type_value == "ASSET_OBSERVATION"
+        and (observed := event.asset_observation_data.asset_observation).asset_key
+        == dg.AssetKey("din_model")
+    ]
+
+
+def model_of(pipeline: Pipeline) -> Path:
+    return pipeline.home / "artifacts" / "din_model" / pipeline.versions()["din_model"]
+
+
+def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    [made] = result.asset_materializations_for_node("din_model")
+    return {name: each.value for name, each in made.metadata.items()}
+
+
+def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(pipeline, tmp_path):
+    shutil.copytree(pipeline.home, tmp_path / "alone", symlinks=True)
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody else has it
+            other.bind(("", 29500))  # torch's port by default: whoever has it is not in the way
+            other.listen()
+        result = train(pipeline, batch_size=128, precision="float32")
+    assert result.success, failure_of(result)
+    with run_history() as instance:
+        alone = Pipeline(tmp_path / "alone", instance)
+        expected = alone.run("din_model", config=with_options(batch_size=256, precision="float32"))
+    two, one = (saved_models.load_model(model_of(each)) for each in (pipeline, alone))
+    for name, weight in one.model.state_dict().items():
+        torch.testing.assert_close(two.model.state_dict()[name], weight, rtol=1e-4, atol=1e-4)
+    assert [each["epoch"] for each in epochs(result)] == [1, 2]
+    for ours, theirs in zip(epochs(result), epochs(expected), strict=True):
+        assert {*ours} == {*theirs}
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
+        assert ours["val_auc"] == pytest.approx(theirs["val_auc"], abs=0.01)
+    assert {*metadata(result)} == {*metadata(expected)}
+    folders = [model_of(each) for each in (pipeline, alone)]
+    files, expected_files = (
+        {path.relative_to(folder).parts[:2] for path in folder.rglob("*.[jps]*")}
+        for folder in folders
+    )
+    assert files == expected_files
+    assert list((folders[0] / "tensorboard").iterdir())
+    assert two.metadata == one.metadata
+    assert not list((pipeline.home / "checkpoints" / "din_model").iterdir())
+
+
+def test_each_process_reads_its_share_of_the_users_where_the_tables_are_parquet(pipeline):
+    with duckdb.connect(str(pipeline.home / "pipeline.duckdb"), read_only=True) as con:
+        root = write_root(con, str(pipeline.home / "tables"))
+        sequences = recorded_choices.sampling_config(con)
+    config = with_options(processes=2, batch_size=128, precision="float32")
+    pipeline.engine = "spark"
+    result = pipeline.run("din_model", config=config)
+    assert result.success, failure_of(result)
+    options = config["ops"]["din_model"]["config"] | {"batch_size": 256}
+    options = vars(presets.DEFAULT.training) | options
+    # Two streams by one process, which makes the steps of two on the doubled batch.
+    expected = sharded.train(
+        training.chosen_model(vars(presets.DEFAULT.model) | options),
+        config_from_mapping(TrainingConfig, options | {"checkpoint_seconds": 0}),
+        root,
+        n_streams=2,
+        sequences=sequences,
+    )
+    ours = saved_models.load_model(model_of(pipeline))
+    for name, weight in expected.model.state_dict().items():
+        torch.testing.assert_close(ours.model.state_dict()[name], weight, rtol=1e-4, atol=1e-4)
+    losses = [each["train_loss"] for each in epochs(result)]
+    assert losses == pytest.approx([each.train_loss for each in expected.history], rel=1e-4)
+
+
+def test_killed_worker_ends_the_run_in_a_sentence_and_the_next_run_goes_on(pipeline):
+    killed: list[int] = []
+
+    def kill(found: dict[int, int]) -> None:
+        killed.extend(found.values())
+        os.kill(found[1], signal.SIGKILL)
+
+    thread = meanwhile(pipeline.home, kill)
+    result = train(pipeline, **LONG, worker_restarts=0)
+    thread.join()
+    assert failure_of(result).startswith(
+        f"worker 1 of 2 (counted from 0) (process {killed[1]}) was killed by SIGKILL (the kernel "
+    )
+    assert failure_of(result).endswith("Run again: training goes on from the last checkpoint")
+    assert not any(is_alive(pid) for pid in killed)
+    again = train(pipeline, **LONG, worker_restarts=0)
+    assert again.success, failure_of(again)
+    told = [int(each["epoch"]) for each in epochs(again)]
+    assert told == list(range(told[0], LONG["n_epoch"] + 1))
+    assert told[0] > 1, "it went on from the checkpoint"
+
+
+def test_killed_worker_is_started_again_within_the_run(pipeline):
+    thread = meanwhile(pipeline.home, lambda found: os.kill(found[0], signal.SIGKILL))
+    result = train(pipeline, **LONG, worker_restarts=1)
+    thread.join()
+    assert result.success, failure_of(result)
+    told = [int(each["epoch"]) for each in epochs(result)]
+    assert told[-1] == LONG["n_epoch"]
+    assert told.count(1) == 1, "the second start went on from the checkpoint"
+
+
+def test_suspended_worker_ends_the_run_within_the_configured_time(pipeline):
+    suspended: list[int] = []
+    when: list[float] = []
+
+    def suspend(found: dict[int, int]) -> None:
+        suspended.extend(found.values())
+        os.kill(found[1], signal.SIGSTOP)
+        when.append(time.monotonic())
+
+    thread = meanwhile(pipeline.home, suspend)
+    result = train(pipeline, **ENDLESS, worker_timeout_seconds=20)
+    thread.join()
+    assert failure_of(result).startswith(
+        f"worker 1 of 2 (counted from 0) (process {suspended[1]}) has shown no sign of life for "
+        "20 s (worker_timeout_seconds)"
+    )
+    assert not any(is_alive(pid) for pid in suspended)
+
+
+def test_what_a_worker_refuses_is_said_as_one_process_says_it(pipeline):
+    result = train(pipeline, learning_rate=1e37)
+    assert "lower learning_rate" in failure_of(result)
+
+
+def test_no_worker_outlives_the_run_that_started_it(tmp_path, finished):
+    place = Place(tmp_path)
+    shutil.copytree(finished.home, place.data, symlinks=True)
+    run = place.start_run("din_model", config=with_options(processes=2, **ENDLESS))
+    try:
+        wait_until(lambda: len(workers(place.data)) == 2, lambda: run.stdout.read())
+        pids = [*workers(place.data).values()]
+        os.kill(pids[1], signal.SIGSTOP)  # one that cannot end by itself
+        os.kill(run.pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, pids)), lambda: str(pids))
+    finally:
+        place.stop_everything()
+
+
+def test_interrupted_run_ends_its_workers(tmp_path, finished):
+    place = Place(tmp_path)
+    shutil.copytree(finished.home, place.data, symlinks=True)
+    run = place.start_run("din_model", config=with_options(processes=2, **ENDLESS))
+    try:
+        wait_until(lambda: len(workers(place.data)) == 2, lambda: run.stdout.read())
+        pids = [*workers(place.data).values()]
+        os.kill(run.pid, signal.SIGINT)
+        output = finish(run, 1)
+        assert "Traceback" not in output
+        assert list(place.statuses().values()) == ["CANCELED"]
+        assert not any(map(is_alive, pids))
+    finally:
+        place.stop_everything()

@@ -1,0 +1,184 @@
+"""All shards together are the whole log, and each says no more than its users."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from din_core import store
+from din_core.config import SequenceConfig, TrainingConfig
+from din_core.engines.errors import EngineError
+from din_core.engines.parquet_tables import ParquetRoot
+from din_core.inputs import times, training_data
+from din_core.inputs.epochs import EpochPlanner
+from din_core.inputs.flat_log import SPLITS
+from din_core.inputs.shard_summaries import facts_of, moments_of, summarize
+from din_core.inputs.shards import Shards
+from din_core.inputs.training_data import TrainingDataError
+from tests.core.parquet_roots import SEQUENCES, build_uneven_log, write_root
+
+LOOP = TrainingConfig(negatives="redrawn", redrawn_per_positive=3, seed=5)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """By kind, the whole log and the root of its tables."""
+    found = {}
+    for kind in ("sampled", "labelled"):
+        with store.connect(":memory:", threads=1) as con:
+            build_uneven_log(con, labelled=kind == "labelled")
+            whole = times.with_times(con, training_data.load(con, SEQUENCES))
+            found[kind] = whole, write_root(con, str(tmp_path_factory.mktemp(kind)))
+    return found
+
+
+EITHER_KIND = pytest.mark.parametrize("kind", ["sampled", "labelled"])
+
+
+def shards_of(root, **options):
+    return Shards(root, SEQUENCES, threads=1, with_times=True, **options)
+
+
+def known(shards, config):
+    """The shards, knowing what a pass over all of them finds out; and their summaries."""
+    found = [summarize(shards.open(n, ("train", "val")), config) for n in range(shards.number)]
+    summaries = [summary for summary, _ in found]
+    vocabulary = moments_of(summaries).put_into(shards.catalogue.vocabulary)
+    counts = [counts for _, counts in found]
+    return shards.knowing(vocabulary, None if counts[0] is None else sum(counts)), summaries
+
+
+def rows_of(data, columns):
+    """Samples as tuples, users by their index in the whole log, histories as items and times."""
+    users = np.arange(data.n_users + 1) if data.share is None else data.share.users
+    return Counter(
+        (
+            users[user], item, label, hour, time, data.user_attributes["country_idx"][user],
+            data.user_dense["age"][user],
+            tuple(data.event_items[start:end]), tuple(data.event_times[start:end]),
+        )
+        for user, item, label, hour, time, start, end in zip(
+            columns["user"], columns["item"], columns["label"], columns["context"][:, 0],
+            columns["time"], columns["start"], columns["end"], strict=True,
+        )
+    )  # fmt: skip
+
+
+@EITHER_KIND
+def test_shards_together_hold_the_samples_of_the_log(logs, kind):
+    whole, root = logs[kind]
+    shards = shards_of(root)
+    opened = [shards.open(number, SPLITS) for number in range(shards.number)]
+    for split in SPLITS:
+        together = sum((rows_of(data, data.samples[split].columns()) for data in opened), Counter())
+        assert together == rows_of(whole, whole.samples[split].columns())
+    # Of 41 users those with the indices 2, 6 … 38 are in shard 2, counted from 1.
+    assert opened[2].share.users.tolist() == [0, *range(2, 42, 4)]
+    assert opened[0].share.users.tolist() == [0, *range(4, 42, 4)]
+    assert opened[2].n_users == 10
+    assert len(opened[1].samples["train"]) == 0
+
+
+def test_only_the_splits_that_are_asked_for_are_read(logs):
+    _, root = logs["sampled"]
+    data = shards_of(root).open(2, ("val",))
+    assert {split: len(data.samples[split]) > 0 for split in SPLITS} == {
+        "train": False, "val": True, "test": False,
+    }  # fmt: skip
+
+
+@EITHER_KIND
+def test_what_is_measured_shard_by_shard_is_that_of_the_log(logs, kind):
+    whole, root = logs[kind]
+    config = TrainingConfig()
+    shards, summaries = known(shards_of(root), config)
+    assert facts_of(summaries).n_train == len(whole.samples["train"])
+    assert facts_of(summaries).longest == np.diff(whole.user_offsets).max()
+    assert facts_of(summaries).val_labels == {0, 1}
+    found, expected = shards.catalogue.vocabulary, whole.vocabulary
+    for kind in ("item_dense", "user_dense", "context_dense"):
+        for name, measured in getattr(expected, kind).items():
+            of_shards = getattr(found, kind)[name]
+            assert dataclasses.astuple(of_shards) == pytest.approx(dataclasses.astuple(measured))
+    assert dataclasses.replace(found, item_dense={}, user_dense={}, context_dense={}) == (
+        dataclasses.replace(expected, item_dense={}, user_dense={}, context_dense={})
+    )
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+def test_an_epoch_redraws_the_negatives_of_the_whole_log(logs, sampling):
+    whole, root = logs["sampled"]
+    config = dataclasses.replace(LOOP, redrawn_sampling=sampling)
+    shards, summaries = known(shards_of(root), config)
+    of_whole = EpochPlanner(whole, config)
+    assert of_whole.n_planned == len(of_whole.plan(0)) < 4 * of_whole.n_samples  # user 2 has none
+    for epoch in (0, 1):
+        together = Counter()
+        for summary in summaries:
+            data = shards.open(summary.number, ("train",))
+            plan = EpochPlanner(data, config).plan(epoch)
+            assert len(plan) == summary.n_planned
+            together += rows_of(data, plan.columns())
+        assert together == rows_of(whole, of_whole.plan(epoch).columns())
+
+
+def test_shards_of_equal_size_are_not_shuffled_alike(logs):
+    _, root = logs["sampled"]
+    data = shards_of(root).open(2, ("train",))
+    other = dataclasses.replace(data, share=dataclasses.replace(data.share, number=3))
+    config = TrainingConfig()
+    orders = [EpochPlanner(each, config).plan(0).row.tolist() for each in (data, other)]
+    assert sorted(orders[0]) == sorted(orders[1])
+    assert orders[0] != orders[1]
+
+
+def test_a_bucket_without_users_is_an_empty_shard(tmp_path):
+    with store.connect(":memory:", threads=1) as con:
+        build_uneven_log(con, n_users=3)
+        shards = shards_of(write_root(con, str(tmp_path), buckets=8))
+    assert [shards.open(number, SPLITS).n_users for number in range(8)] == [0, 1, 1, 1, 0, 0, 0, 0]
+    assert len(shards.nobody().event_items) == 0
+
+
+def test_a_root_may_lie_in_an_object_store():
+    filesystem = fsspec.filesystem("memory")
+    try:
+        with store.connect(":memory:", threads=1) as con:
+            build_uneven_log(con)
+            whole = training_data.load(con)
+            write_root(con, "memory://log/tables")
+        shards = Shards(ParquetRoot("memory://log/tables"), SEQUENCES, threads=1)
+        opened = [shards.open(number, ("train",)) for number in range(4)]
+        assert sum(len(data.event_items) for data in opened) == len(whole.event_items)
+    finally:
+        filesystem.rm("/log", recursive=True)
+
+
+def test_missing_tables_and_damaged_files_are_named(tmp_path):
+    with pytest.raises(TrainingDataError, match=r"there is no 'users'.*DIN_ENGINE=spark"):
+        Shards(ParquetRoot(str(tmp_path)), SequenceConfig())
+    with store.connect(":memory:", threads=1) as con:
+        build_uneven_log(con)
+        root = write_root(con, str(tmp_path))
+    shards = Shards(root, SEQUENCES)
+    (events,) = root.files(root.manifest().tables["events"].folder, 3)
+    Path(events).write_bytes(b"PAR1")
+    assert len(shards.open(2, ("train",)).samples["train"]) > 0
+    with pytest.raises(EngineError, match="shard 3 cannot be read"):
+        shards.open(3, ("train",))
+
+
+def test_a_table_that_is_not_laid_out_by_user_is_refused(tmp_path):
+    with store.connect(":memory:", threads=1) as con:
+        build_uneven_log(con)
+        root = write_root(con, str(tmp_path))
+    manifest = root.manifest()
+    scattered = dataclasses.replace(manifest.tables["events"], bucketed=False)
+    root.replace_manifest(
+        dataclasses.replace(manifest, tables={**manifest.tables, "events": scattered})
+    )
+    with pytest.raises(TrainingDataError, match="'events' does not lie in folders by user"):
+        Shards(root, SEQUENCES)

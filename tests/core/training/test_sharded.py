@@ -1,0 +1,345 @@
+"""Training on shards: the same samples and figures as on the whole log, in bounded memory."""
+
+import dataclasses
+import json
+import logging
+import os
+import subprocess
+import sys
+import weakref
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from din_core import store
+from din_core.config import DINConfig, TrainingConfig
+from din_core.inputs import times, training_data
+from din_core.inputs.log_numbers import LogNumbersError
+from din_core.inputs.shards import Shards
+from din_core.network.tensor_hash import tensors_hash
+from din_core.training import distributed, loop, sharded
+from din_core.training.learner import Learner
+from din_core.training.loop import TrainingError
+from tests.core.parquet_roots import SEQUENCES, build_uneven_log, write_root
+
+MODEL = DINConfig(
+    embed_dim=4,
+    mlp_dims=(16,),
+    attention_dims=(8, 8),
+    embedding_init_std=0.1,
+    activation="dice",
+    use_user=True,
+)
+LOOP = TrainingConfig(
+    n_epoch=2,
+    batch_size=32,
+    learning_rate=1e-3,
+    negatives="redrawn",
+    redrawn_per_positive=3,
+    ema_decay=0.9,
+    fused=False,
+    num_threads=1,
+    checkpoint_seconds=0,
+    earlystop_patience=9,
+)
+#: What two processes are to make as one does; the log has every kind of number and attribute.
+LOOPS = {
+    "uniform": {"redrawn_sampling": "uniform"},
+    "popularity": {"redrawn_sampling": "popularity", "n_epoch": 1},
+    "same_category": {"redrawn_sampling": "same_category", "n_epoch": 1},
+    "fixed": {
+        "n_epoch": 1,
+        "negatives": "fixed",
+        "redrawn_per_positive": None,
+        "regularization": "mini_batch_aware",
+        "embedding_l2": 0.01,
+        "ema_decay": 0.0,
+    },
+}
+
+
+def changed(config, **options):
+    return dataclasses.replace(config, **options)
+
+
+def train(root, config=LOOP, model=MODEL, n_streams=2, **options):
+    return sharded.train(model, config, root, n_streams=n_streams, sequences=SEQUENCES, **options)
+
+
+def hash_of(trained):
+    return tensors_hash(trained.model.state_dict())
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """The whole log, and the root of its tables in four buckets, one without training samples."""
+    with store.connect(":memory:", threads=1) as con:
+        build_uneven_log(con)
+        whole = times.with_times(con, training_data.load(con, SEQUENCES))
+        return whole, write_root(con, str(tmp_path_factory.mktemp("tables")))
+
+
+@pytest.fixture
+def root(tables):
+    return tables[1]
+
+
+ONE_OF_TWO = """
+import json, sys
+import torch.distributed as dist
+from safetensors.torch import save_file
+from test_sharded import LOOP, LOOPS, changed, train
+from din_core.engines.parquet_tables import ParquetRoot
+
+dist.init_process_group("gloo")
+for name, options in LOOPS.items():
+    result = train(ParquetRoot(sys.argv[1]), changed(LOOP, **options))
+    save_file(result.model.state_dict(), f"{sys.argv[2]}/{name}.{dist.get_rank()}")
+    history = [(each.train_loss, each.val_auc, each.val_logloss) for each in result.history]
+    with open(f"{sys.argv[2]}/{name}.{dist.get_rank()}.json", "w") as file:
+        json.dump(history, file)
+dist.destroy_process_group()
+"""
+
+
+@pytest.fixture(scope="module")
+def of_two_processes(tables, tmp_path_factory):
+    """What two processes have made, below a folder."""
+    folder = tmp_path_factory.mktemp("two")
+    script = folder / "one_of_two.py"
+    script.write_text(ONE_OF_TWO)
+    here = Path(__file__).parent
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", script, tables[1].url, folder),
+        ],
+        check=True,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here)]),
+        },
+    )
+    return folder
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_two_processes_equal_one_on_the_doubled_batch(of_two_processes, root, name):
+    first, second = (load_file(of_two_processes / f"{name}.{rank}") for rank in "01")
+    alone = train(root, changed(LOOP, **LOOPS[name], batch_size=64))
+    for tensor, expected in alone.model.state_dict().items():
+        assert torch.equal(first[tensor], second[tensor]), tensor
+        # Adam makes a rounding error of a tiny gradient a little larger; a step is 1e-3.
+        torch.testing.assert_close(
+            first[tensor],
+            expected,
+            rtol=1e-5,
+            atol=1e-4,
+            msg=lambda text, tensor=tensor: f"{tensor}: {text}",
+        )
+    expected = [(each.train_loss, each.val_auc, each.val_logloss) for each in alone.history]
+    for rank in "01":
+        told = json.loads((of_two_processes / f"{name}.{rank}.json").read_text())
+        np.testing.assert_allclose(told, expected, rtol=1e-3)
+
+
+def seen_by_steps(monkeypatch, run):
+    """The samples that training gives to its steps, and the counts that it begins with."""
+    seen, counted, sizes = Counter(), {}, []
+    step, begin = Learner.step, Learner.begin_epoch
+
+    def looked_at(self, batch, n_samples, learning_rate):
+        sizes.append((batch.n_samples, n_samples))
+        history = np.split(batch.sequences["hist_item_idx"].numpy(), batch.offsets[1:-1].tolist())
+        names = ("user_idx", "target_item_idx", "target_cate_idx", "country_idx", "hour", "age")
+        columns = [batch.sparse[name].tolist() for name in names]
+        numbers = [each for each in MODEL_NUMBERS if each in batch.sparse]
+        columns += [batch.sparse[name].nan_to_num(-1).tolist() for name in numbers]
+        seen.update(
+            (*of, tuple(items.tolist()))
+            for *of, items in zip(*columns, batch.label.tolist(), history, strict=True)
+        )
+        return step(self, batch, n_samples, learning_rate)
+
+    def noted(self, counts):
+        counted.update(counts)
+        return begin(self, counts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "step", looked_at)
+        patch.setattr(Learner, "begin_epoch", noted)
+        run()
+    return seen, counted, sizes
+
+
+MODEL_NUMBERS = ("days_since_last_event", "same_moment_events", "same_category_events")
+
+
+@pytest.mark.parametrize("options", LOOPS.values(), ids=LOOPS)
+def test_an_epoch_has_the_samples_of_the_whole_log(tables, monkeypatch, options):
+    whole, root = tables
+    config = changed(LOOP, **{**options, "n_epoch": 1})
+    model = changed(MODEL, log_numbers=MODEL_NUMBERS)
+    seen, counts, sizes = seen_by_steps(monkeypatch, lambda: train(root, config, model, 3))
+    expected, expected_counts, _ = seen_by_steps(
+        monkeypatch, lambda: loop.train(model, config, whole)
+    )
+    assert seen == expected
+    assert all(n_own == n_samples for n_own, n_samples in sizes)  # a single process has all
+    assert counts.keys() == expected_counts.keys()
+    for name, each in expected_counts.items():
+        assert np.array_equal(counts[name], each), name
+
+
+@pytest.mark.parametrize("log_numbers", [(), MODEL_NUMBERS])
+def test_validation_is_that_of_the_whole_log(tables, log_numbers):
+    whole, root = tables
+    model = changed(MODEL, log_numbers=log_numbers)
+    # Weights as good as those from the same seed; Dice learns what its inputs are, nothing more.
+    still = changed(LOOP, n_epoch=1, learning_rate=1e-30, ema_decay=0.0, batch_size=4096)
+    of_shards, of_whole = train(root, still, model), loop.train(model, still, whole)
+    assert of_shards.history[0].val_auc == pytest.approx(of_whole.history[0].val_auc, abs=1e-3)
+    assert of_shards.history[0].val_logloss == pytest.approx(
+        of_whole.history[0].val_logloss, rel=1e-4
+    )
+    assert of_shards.warnings == of_whole.warnings
+    assert of_shards.negatives == of_whole.negatives
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(root):
+    config = changed(LOOP, n_epoch=1)
+    assert hash_of(train(root, config)) == hash_of(train(root, config))
+    assert hash_of(train(root, config)) != hash_of(train(root, changed(config, seed=1)))
+
+
+class PulledPlugError(Exception):
+    pass
+
+
+def test_a_run_stopped_after_any_step_ends_with_the_same_weights(root, tmp_path, monkeypatch):
+    config = changed(LOOP, checkpoint_seconds=1e-9)
+    step, done = Learner.step, []
+
+    def counted(self, *arguments):
+        if stop == len(done):
+            raise PulledPlugError
+        done.append(1)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Learner, "step", counted)
+    stop = None
+    whole = train(root, config)
+    n_steps = len(done)
+    # In the first shard of a stream, in a later one, and in the second epoch.
+    for stop in (1, n_steps // 2 - 2, n_steps // 2 + 3):
+        done.clear()
+        with pytest.raises(PulledPlugError):
+            train(root, config, checkpoint_dir=tmp_path / str(stop))
+        stopped_at, stop = stop, None
+        done.clear()
+        resumed = train(root, config, checkpoint_dir=tmp_path / str(stopped_at))
+        assert len(done) == n_steps - stopped_at
+        assert hash_of(resumed) == hash_of(whole)
+        assert resumed.history[-1].train_loss == whole.history[-1].train_loss
+
+
+def test_a_finished_run_is_not_trained_again_but_with_another_number_of_streams(
+    root, tmp_path, caplog
+):
+    config = changed(LOOP, n_epoch=1, checkpoint_seconds=30)
+    train(root, config, checkpoint_dir=tmp_path)
+    told = []
+    train(root, config, checkpoint_dir=tmp_path, on_epoch=told.append)
+    assert not told
+    with caplog.at_level(logging.WARNING):
+        train(root, config, n_streams=1, checkpoint_dir=tmp_path, on_epoch=told.append)
+    assert len(told) == 1
+    assert "belongs to other data, options" in caplog.text
+
+
+@pytest.mark.parametrize("n_streams", [1, 2])
+def test_no_more_shards_are_in_memory_than_streams_and_one(tmp_path, monkeypatch, n_streams):
+    with store.connect(":memory:", threads=1) as con:
+        build_uneven_log(con)
+        root = write_root(con, str(tmp_path), buckets=6)
+    alive, most = set(), []
+    opened = Shards.open
+
+    def counted(self, number, splits):
+        data = opened(self, number, splits)
+        token = object()
+        alive.add(token)
+        weakref.finalize(data, alive.discard, token)
+        most.append(len(alive))
+        return data
+
+    monkeypatch.setattr(Shards, "open", counted)
+    config = changed(LOOP, n_epoch=1, regularization="mini_batch_aware", embedding_l2=0.01)
+    train(root, config, n_streams=n_streams)
+    # A pass at first, then one to count, one to train, and one to validate.
+    assert len(most) == 6 + 6 + 6 + 6
+    assert max(most) <= n_streams + 1
+    assert not alive
+
+
+def test_more_streams_than_shards_have_samples_is_no_fault(root):
+    trained = train(root, changed(LOOP, n_epoch=1), n_streams=4)
+    assert len(trained.history) == 1
+
+
+@pytest.mark.parametrize(
+    ("n_processes", "n_streams", "expected"),
+    [
+        (1, 0, "n_streams is 0.*choose a multiple of 1"),
+        (2, 3, "n_streams is 3, and 2 processes share them: choose a multiple of 2"),
+        (1, 5, "the users lie in 4 buckets"),
+        (5, 5, "choose fewer streams or processes"),
+    ],
+)
+def test_streams_that_cannot_be_are_refused(root, monkeypatch, n_processes, n_streams, expected):
+    monkeypatch.setattr(distributed, "world_size", lambda: n_processes)
+    with pytest.raises(TrainingError, match=expected):
+        train(root, n_streams=n_streams)
+
+
+def test_a_step_of_fewer_samples_than_streams_is_refused(root):
+    with pytest.raises(TrainingError, match=r"a step has 1 samples.*raise batch_size"):
+        train(root, changed(LOOP, batch_size=1))
+
+
+@pytest.mark.parametrize("number", ["popularity_90_days", "days_since_item_event"])
+def test_a_number_that_counts_the_events_of_all_users_is_refused(root, number):
+    model = changed(MODEL, log_numbers=("same_moment_events", number))
+    with pytest.raises(LogNumbersError, match=f"log_numbers has '{number}'.*of all users"):
+        train(root, model=model)
+
+
+def test_negatives_like_those_of_the_table_must_be_told(root):
+    config = changed(LOOP, n_epoch=1)
+    with pytest.raises(TrainingError, match="hand over sequences"):
+        sharded.train(MODEL, config, root, n_streams=1)
+    told = changed(config, redrawn_sampling="uniform")
+    assert hash_of(sharded.train(MODEL, told, root, n_streams=1)) == hash_of(
+        train(root, config, n_streams=1)
+    )
+
+
+def test_tables_made_again_while_training_begins_are_noticed(root, monkeypatch):
+    monkeypatch.setattr(
+        distributed, "gather_objects", lambda value: [value, ("another version", value[1])]
+    )
+    with pytest.raises(TrainingError, match="different versions of the tables"):
+        train(root)
+
+
+def test_a_log_without_training_samples_is_refused_as_ever(tmp_path):
+    with store.connect(":memory:", threads=1) as con:
+        build_uneven_log(con, n_users=1)
+        root = write_root(con, str(tmp_path))
+    with pytest.raises(TrainingError, match="every user has too few events, 2 at most"):
+        train(root)
