@@ -21,6 +21,6 @@ class PublishingConfig:
     )
     mlflow: bool = option(
         False,
-        "Whether each kept model is an MLflow run as well, in MLFLOW_TRACKING_URI or else in a "
-        "file of this log's own; it needs `pip install 'din-assets[mlflow]'`.",
+        "Whether each kept model is an MLflow run as well, where the variable MLFLOW_TRACKING_URI "
+        "says, or else in a file of this log's own; it needs the extra 'mlflow'.",
     )

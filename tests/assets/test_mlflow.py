@@ -113,7 +113,7 @@ def test_what_is_not_installed_is_said_with_the_command_that_installs_it(
     _, kept = judge(pipeline, mlflow=True)
 
     [said] = warnings(capsys)
-    assert "pip install 'din-assets[mlflow]'" in said
+    assert "pip install mlflow-skinny" in said
     assert kept == "false"
 
 

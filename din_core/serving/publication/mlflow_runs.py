@@ -96,8 +96,7 @@ def record(
         from mlflow.tracking import MlflowClient
     except ImportError as error:
         raise MLflowError(
-            f"`mlflow: true` needs the package mlflow-skinny ({error}): "
-            "pip install 'din-assets[mlflow]'"
+            f"`mlflow: true` needs MLflow ({error}): pip install mlflow-skinny"
         ) from error
     latest = {each.model_version: each for each in versions}
     try:
