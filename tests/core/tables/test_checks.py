@@ -5,63 +5,11 @@ import dataclasses
 import pytest
 
 from din_core import store
-from din_core.config import SequenceConfig, SourceConfig
+from din_core.config import SourceConfig
 from din_core.store import sql_files
 from din_core.tables import checks, sequences
 from tests import contexts
-
-SOURCE = SourceConfig(path="", item_attribute_cols=("cate_id", "brand"))
-CONFIG = SequenceConfig(max_history=3)
-
-
-def build(con, *, labelled=False, rows_a_moment=1, **changes):
-    """Twenty users, each with 2 to 8 events; 30 items in 3 categories of 2 brands."""
-    con.execute(
-        f"""
-        create table interactions as
-        select
-            user_number + 100 as user_id,
-            (user_number * 7 + place * 11) % 30 as item_id,
-            (user_number * 7 + place * 11) % 30 % 3 as cate_id,
-            'brand ' || (user_number * 7 + place * 11) % 30 % 2 as brand,
-            place % 3 % 2 as label,
-            1000 * user_number + place // {rows_a_moment} as time,
-            'log.csv' as file,
-            row_number() over (order by user_number, place) as line
-        from range(20) as users (user_number), range(8) as places (place)
-        where place < 2 + user_number % 7
-        """
-    )
-    if not labelled:
-        con.execute("alter table interactions drop column label")
-    sampled = {} if labelled else {"negatives_per_positive": 2}
-    config = SequenceConfig(**{"max_history": 3, **sampled, **changes})
-    sequences.build(con, SOURCE, config)
-    con.execute(
-        "create view model_scores as select user_idx, position, k, cast(0.5 as float) as score "
-        "from sample_bounds"
-    )
-    store.create_table(con, "test_predictions", max_history=config.max_history)
-    con.execute("drop view model_scores")
-    con.execute(
-        """
-        create view event_explanations as
-        select
-            user_idx, position, k,
-            unnest(range(history_start, history_end + 1)) as history_position,
-            0.5e0 as score, 0.4e0 as score_without, 0e0 as log_odds, -4e-1 as log_odds_without,
-            true as weights_are_shares,
-            1 / (history_end - history_start + 1) as attention_weight_item,
-            attention_weight_item as attention_weight_cate,
-            attention_weight_item as attention_weight_brand
-        from sample_bounds
-        where split = 'test'
-        """
-    )
-    context = sequences.template_context(con, SOURCE, config)
-    store.create_table(con, "attention_weights", **context.variables())
-    con.execute("drop view event_explanations")
-    return context
+from tests.core.tables.checked_tables import CONFIG, build, build_lists
 
 
 @pytest.fixture
@@ -146,28 +94,6 @@ def test_an_error_check_finds_what_it_is_there_for(con, name):
     assert result.severity == "error"
     assert result.failing_rows >= len(result.examples) >= 1
     assert result.description
-
-
-def build_lists(con):
-    """Three users, each with five lists of four rows, of which the middle two are clicked."""
-    con.execute(
-        """
-        create table interactions as
-        select
-            user_id,
-            4 * moment + place as item_id,
-            place % 2 as cate_id,
-            'brand' as brand,
-            cast(place in (1, 2) as integer) as label,
-            moment as time,
-            'log.csv' as file,
-            100 * user_id + 4 * moment + place as line
-        from
-            range(3) as users (user_id), range(5) as moments (moment), range(4) as places (place)
-        """
-    )
-    sequences.build(con, SOURCE, CONFIG)
-    return sequences.template_context(con, SOURCE, CONFIG)
 
 
 LEAKS_WITHIN_A_MOMENT = {
@@ -411,87 +337,3 @@ def test_a_split_of_another_balance_is_a_finding(con):
     assert [(row["split"], row["n_samples"], row["n_positives"]) for row in balance.examples] == [
         ("test", 220, 20)
     ]
-
-
-def test_expensive_checks_look_at_a_sample_of_users(con, monkeypatch):
-    context = build(con)
-    con.execute("update negatives set item_idx = 1000")
-    everything = checks.run_check(con, "negatives_complete", context).failing_rows
-    spec = checks.spec("negatives_complete")
-    assert spec.max_users == 20000
-    part = checks.run_check(con, "negatives_complete", context, one_user_in=4).failing_rows
-    assert 0 < part < everything
-
-
-def test_a_check_without_its_head_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "checks").mkdir()
-    (tmp_path / "checks" / "bare.sql").write_text("-- asset: users\nselect 1")
-    monkeypatch.setattr(sql_files, "SQL_ROOT", tmp_path)
-    with pytest.raises(sql_files.SqlFileError, match=r"bare\.sql: the head needs"):
-        checks.all_checks()
-
-
-def test_a_check_without_advice_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "checks").mkdir()
-    file = tmp_path / "checks" / "bare.sql"
-    file.write_text("-- asset: users\n-- severity: warn\n-- It is so.\nselect 1")
-    monkeypatch.setattr(sql_files, "SQL_ROOT", tmp_path)
-    with pytest.raises(sql_files.SqlFileError, match=r"bare\.sql: .*what to do"):
-        checks.all_checks()
-    file.write_text(
-        "-- asset: users\n-- severity: warn\n-- It is so.\n-- what_to_do: Look\n-- twice.\nselect 1"
-    )
-    [found] = checks.all_checks()
-    assert (found.description, found.what_to_do) == ("It is so.", "Look twice.")
-
-
-@pytest.mark.parametrize("name", [check.name for check in checks.all_checks()])
-def test_advice_is_a_sentence_of_its_own(name):
-    advice = checks.spec(name).what_to_do
-    assert advice[0].isupper()
-    assert advice[-1] == "."
-    assert len(advice) > 30
-
-
-def test_finding_says_what_where_how_many_and_what_to_do_whatever_an_id_holds(con):
-    con.execute(
-        """
-        create table known_ids as
-        select *, 'user' as vocabulary, true as in_log
-        from (values (1, 'a'), (1, E'\x1b[2J\n'), (3, repeat('x', 99))) as listed (idx, value);
-        create table interactions as select value as user_id from known_ids where idx = 3
-        """
-    )
-    result = checks.run_check(
-        con, "known_ids_enough_interactions", contexts.context(min_interactions=1)
-    )
-    said = result.finding()
-    assert said.startswith("known_ids_enough_interactions: 2 findings, for example user_id=")
-    assert said.isprintable()
-    assert said.endswith(f"What to do: {result.what_to_do}")
-    long = checks.CheckResult(
-        **{**vars(result), "failing_rows": 1, "examples": [{"a\n": "x" * 99}]}
-    ).finding()
-    assert "1 finding, for example a\\n='" + "x" * 56 + "...." in long
-
-
-def test_a_check_that_passed_says_nothing(con):
-    con.execute(
-        "create table known_ids as "
-        "select 'user' as vocabulary, 1 as idx, '5' as value, true as in_log"
-    )
-    con.execute("create table interactions as select 5 as user_id")
-    passed = checks.run_check(
-        con, "known_ids_enough_interactions", contexts.context(min_interactions=1)
-    )
-    assert passed.finding() == ""
-
-
-def test_checks_are_found_by_asset():
-    assert {check.name for check in checks.checks_of("events")} == {
-        "events_complete",
-        "events_in_order",
-        "events_ties_in_time",
-        "events_times_plausible",
-    }
-    assert checks.checks_of("no_such_asset") == []
