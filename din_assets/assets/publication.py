@@ -29,7 +29,7 @@ CONFIG_CLASSES: dict[str, type[dg.Config]] = {NAME: ModelVersionsConfig}
 def _model_versions(
     context: dg.AssetExecutionContext, store: StoreResource, config: ModelVersionsConfig
 ) -> Iterator[dg.MaterializeResult]:
-    """Judge the current bundle, and let ``current`` lead to the one that is served."""
+    """Judge the latest bundle, and let ``current`` lead to the one that is served."""
     from din_core.serving.publication import history, judgement
 
     chosen = choices.chosen(context, store.settled, config).model_dump()
@@ -99,7 +99,7 @@ model_versions = dg.asset(
         dg.AssetCheckSpec(
             name=IS_SERVED,
             asset=NAME,
-            description="The current model is the one that is served. It is not where its AUC is "
+            description="The latest model is the one that is served. It is not where its AUC is "
             "significantly below that of the published one on the same test rows, where the option "
             "publish keeps it back, or where somebody went back to another model.",
         )

@@ -58,7 +58,7 @@ class Ranker:
     def __init__(self, folder: Path | str, *, threads: int = 1) -> None:
         _check_count(threads, "threads")
         self.bundle = Bundle.open(folder)
-        # `din prune` leaves it as long as it is at work, whatever is current by then.
+        # `din prune` leaves it as long as it is at work, whatever is published by then.
         hold_while_alive(self, self.bundle.folder)
         self._resolver = Resolver(self.bundle)
         self.sessions = Sessions(self.bundle, threads)

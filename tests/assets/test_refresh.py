@@ -1,4 +1,4 @@
-"""``din run`` does only what changed, and ``din prune`` never removes what is current."""
+"""``din run`` does only what changed, and ``din prune`` never removes what is the latest."""
 
 import asyncio
 import contextlib
