@@ -41,12 +41,12 @@ _PARTS: Mapping[str, _Part] = {
     "evaluate": _Part(
         "evaluation",
         ("evaluation",),
-        "Ask the current model about the test split: figures with intervals, ranks, explanations.",
+        "Ask the latest model about the test split: figures with intervals, ranks, explanations.",
     ),
     "publish": _Part(
         "delivery",
         ("delivery",),
-        "Export the current model, make its bundle and its pictures, and publish the "
+        "Export the latest model, make its bundle and its pictures, and publish the "
         "database for analysts.",
     ),
 }

@@ -32,7 +32,7 @@ from din_core.tables.lineage import lineage
     one_model=True,
 )
 def architecture_graph(making: Making) -> Made:
-    """Draw the modules and the graph of the current model."""
+    """Draw the modules and the graph of the latest model."""
     from din_core.serving import pictures, saved_models
     from din_core.serving.architecture import overview
 
@@ -61,7 +61,7 @@ def architecture_graph(making: Making) -> Made:
     one_model=True,
 )
 def onnx_model(making: Making) -> Made:
-    """Export the current model and check that it answers as PyTorch does."""
+    """Export the latest model and check that it answers as PyTorch does."""
     from din_core.serving import saved_models
     from din_core.serving.graphs import index_graph, parity
 
@@ -89,7 +89,7 @@ def onnx_model(making: Making) -> Made:
     one_model=True,
 )
 def bundle(making: Making) -> Made:
-    """Write the bundle of the current model."""
+    """Write the bundle of the latest model."""
     from din_core.serving import agreement, saved_models
     from din_core.serving.bundle import building
 
@@ -121,7 +121,7 @@ def bundle(making: Making) -> Made:
     pointed_to=True,
 )
 def report(making: Making) -> Made:
-    """Write the report of the current model."""
+    """Write the report of the latest model."""
     from din_core.evaluation import report as of_model
     from din_core.training import history
 

@@ -6,7 +6,7 @@ import dagster as dg
 import duckdb
 
 from din_assets.making import versions
-from din_assets.making.artifact_assets import current_artifact, shown_of_evaluation
+from din_assets.making.artifact_assets import latest_artifact, shown_of_evaluation
 from din_assets.making.checks import as_dagster, check_specs
 from din_assets.making.figure_checks import BEATS_POPULARITY, beats_popularity
 from din_assets.making.materialization import (
@@ -62,12 +62,12 @@ CONFIG_CLASSES: dict[str, type[dg.Config]] = {
 
 
 def _test_predictions(context: dg.AssetExecutionContext, store: StoreResource) -> Results:
-    """Score the split 'test' with the current model; the answers of the one before are kept."""
+    """Score the split 'test' with the latest model; the answers of the one before are kept."""
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         from din_core.serving import own_ids, saved_models
 
-        folder = current_artifact(con, store, "din_model")
+        folder = latest_artifact(con, store, "din_model")
         scores = own_ids.predict_by_id(con, saved_models.load_model(folder), folder)
         rival_models.keep_previous(con)
         metrics_table.write_test_predictions(con, scores)
@@ -98,7 +98,7 @@ def _test_rankings(
         from din_core.evaluation import rankings
         from din_core.serving import own_ids, saved_models
 
-        folder = current_artifact(con, store, "din_model")
+        folder = latest_artifact(con, store, "din_model")
         saved = saved_models.load_model(folder)
         own_ids.require_own_ids(con, folder, saved.vocabulary)
         model = saved.model
@@ -124,7 +124,7 @@ test_rankings = dg.asset(
 def _base_model_predictions(
     context: dg.AssetExecutionContext, store: StoreResource, config: BaseModelPredictionsConfig
 ) -> Results:
-    """Train the paper's BaseModel beside the current model, where that is asked for."""
+    """Train the paper's BaseModel beside the latest model, where that is asked for."""
     chosen = choices.chosen(context, store.settled, config).model_dump()
     checkpoints = store.checkpoints_root / "base_model"
 
@@ -165,7 +165,7 @@ base_model_predictions = dg.asset(
 def _test_auc(
     context: dg.AssetExecutionContext, store: StoreResource, config: TestAucConfig
 ) -> Results:
-    """Compute the figures of the current predictions and add them to the table ``metrics``."""
+    """Compute the figures of the latest predictions and add them to the table ``metrics``."""
     chosen = choices.chosen(context, store.settled, config).model_dump()
     judged_by = config_from_mapping(EvaluationConfig, chosen)
     with as_dagster_failures(), store.transaction() as con:
@@ -176,7 +176,7 @@ def _test_auc(
             result.verdict.outcome == "no better" and not judged_by.allow_no_better_than_popularity
         )
         if not blocked:
-            # Of the model that answered, which the current one need not be.
+            # Of the model that answered, which the latest one need not be.
             model_version = ledger.entry(con, "test_predictions").inputs["din_model"]
             source = choices.source_name(store.settled)
             metrics_table.write_metrics(con, model_version, "test", result, source=source)

@@ -10,7 +10,7 @@ from din_assets.making.artifact_assets import (
     Made,
     Making,
     artifact_asset,
-    current_artifact,
+    latest_artifact,
     picture,
 )
 from din_assets.making.checks import check_specs
@@ -37,14 +37,14 @@ CONFIG_CLASSES: dict[str, type[dg.Config]] = {"attention_weights": AttentionWeig
 def _attention_weights(
     context: dg.AssetExecutionContext, store: StoreResource, config: AttentionWeightsConfig
 ) -> Results:
-    """Explain test samples by the current model."""
+    """Explain test samples by the latest model."""
     options = choices.chosen(context, store.settled, config).model_dump()
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
         from din_core.evaluation import attention_table
         from din_core.serving import own_ids, saved_models
 
-        folder = current_artifact(con, store, "din_model")
+        folder = latest_artifact(con, store, "din_model")
         saved = saved_models.load_model(folder)
         own_ids.require_own_ids(con, folder, saved.vocabulary)
         chosen = config_from_mapping(ExplanationConfig, options)
@@ -92,7 +92,7 @@ attention_weights = dg.asset(
     "which history category drives which target category.",
 )
 def attention_pictures(making: Making) -> Made:
-    """Draw the explanations of the current model."""
+    """Draw the explanations of the latest model."""
     from din_core.evaluation import attention_pictures
     from din_core.serving.images import thumbnail
 

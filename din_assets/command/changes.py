@@ -156,14 +156,10 @@ def _of_what_is_served(
     version, root = served.bundle_version, resource.artifacts_root
     if artifacts.pointed_to(root, "bundle") != version:
         yield f"bundle/{artifacts.CURRENT} does not lead to the published version"
-    # The current bundle is looked at, and made again, by the asset of that name.
-    is_current = "bundle" in state.made and state.made["bundle"].data_version == version
+    # The latest bundle is looked at, and made again, by the asset of that name.
+    is_latest = "bundle" in state.made and state.made["bundle"].data_version == version
     replaceable = options.get("publish") != "never"
-    if (
-        not is_current
-        and replaceable
-        and (damage := manifests.damage_of(root / "bundle" / version))
-    ):
+    if not is_latest and replaceable and (damage := manifests.damage_of(root / "bundle" / version)):
         yield damage
 
 

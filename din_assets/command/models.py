@@ -158,7 +158,7 @@ def _named(models: "Models", of: "ModelVersion") -> dict[str, Any]:
 def _paired(
     models: "Models", one: "ModelVersion", other: "ModelVersion"
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """Ask both bundles about the current test rows; where that cannot be, say why."""
+    """Ask both bundles about the present test rows; where that cannot be, say why."""
     from din_assets.command import published_models
     from din_core import store
     from din_core.errors import DinError

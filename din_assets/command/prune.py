@@ -11,9 +11,9 @@ def add_parser(commands: Commands) -> None:
     """Add the command to those of ``din``."""
     parser = commands.add_parser(
         "prune",
-        help="remove artifact versions that are neither current, published nor pinned",
-        description="Remove the versions of artifacts that are not current. All that belongs to a "
-        "published or pinned model stays, and what a running program reads from.",
+        help="remove artifact versions that are neither the latest, published nor pinned",
+        description="Remove the versions of artifacts that are not the latest. All that belongs "
+        "to a published or pinned model stays, and what a running program reads from.",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be removed, and remove nothing"

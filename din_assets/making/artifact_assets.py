@@ -55,9 +55,9 @@ class Making:
         return code_version(self.context, self.context.asset_key)
 
     def artifact(self, asset: str) -> Path:
-        """Return the folder of another asset's current artifact; see :func:`current_artifact`."""
+        """Return the folder of another asset's latest artifact; see :func:`latest_artifact`."""
         with self.store.connection() as con:
-            return current_artifact(con, self.store, asset)
+            return latest_artifact(con, self.store, asset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +165,8 @@ def _commit(making: Making, made: Made) -> dg.MaterializeResult:
     )
 
 
-def current_artifact(con: duckdb.DuckDBPyConnection, resource: StoreResource, asset: str) -> Path:
-    """Return the folder of an asset's current artifact, every file of it as it was committed.
+def latest_artifact(con: duckdb.DuckDBPyConnection, resource: StoreResource, asset: str) -> Path:
+    """Return the folder of an asset's latest artifact, every file of it as it was committed.
 
     Raises:
         NotMaterializedError: The asset has not been made yet.

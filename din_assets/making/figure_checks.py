@@ -58,15 +58,15 @@ def beats_popularity(evaluation: Evaluation, *, blocked: bool) -> CheckResult:
 
 
 def is_served(judged: Judged) -> CheckResult:
-    """Say whether the current model is the one that is served.
+    """Say whether the latest model is the one that is served.
 
     Args:
         judged: What was decided about it.
     """
     from din_core.serving.publication.history import SHORT
 
-    current = judged.row.bundle_version[:SHORT]
-    both = current if judged.served is None else f"{current} {judged.served[:SHORT]}"
+    latest = judged.row.bundle_version[:SHORT]
+    both = latest if judged.served is None else f"{latest} {judged.served[:SHORT]}"
     return CheckResult(
         name=IS_SERVED,
         asset="model_versions",
@@ -76,5 +76,5 @@ def is_served(judged: Judged) -> CheckResult:
         examples=[],
         description=f"{judged.sentence()}.",
         what_to_do=f"Look at the figures (`din models {both}`). Then leave it so, train with other "
-        f"options, or serve the current model all the same (`din rollback {current}`).",
+        f"options, or serve the latest model all the same (`din rollback {latest}`).",
     )

@@ -32,6 +32,7 @@ OTHERS = frozenset(
         "jinja2",
         "markupsafe",
         "matplotlib",
+        "mlflow",
         "pandas",
         "PIL",
         "pyarrow",

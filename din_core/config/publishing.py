@@ -1,4 +1,4 @@
-"""When a model takes the place of the one that is served."""
+"""When a model takes the place of the one that is served, and where it is recorded besides."""
 
 from __future__ import annotations
 
@@ -18,4 +18,9 @@ class PublishingConfig:
         "Whether the model takes the place of the published one: 'auto' unless its AUC is "
         "significantly below that one's on the same test rows (paired bootstrap over users), "
         "'always', or 'never'.",
+    )
+    mlflow: bool = option(
+        False,
+        "Whether each kept model is an MLflow run as well, where the variable MLFLOW_TRACKING_URI "
+        "says, or else in a file of this log's own; it needs the extra 'mlflow'.",
     )

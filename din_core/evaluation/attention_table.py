@@ -53,7 +53,7 @@ def write(con: duckdb.DuckDBPyConnection, model: ClickModel, config: Explanation
 
     Args:
         con: Connection to the pipeline's database, with the samples.
-        model: The current model.
+        model: The latest model.
         config: Which samples.
     """
     data = times.load_for(con, model.log_numbers)

@@ -21,7 +21,7 @@ from din_core.config import EvaluationConfig
 from din_core.evaluation import comparisons, intervals, scored_rows, slices, verdict
 from din_core.evaluation.comparisons import Comparison
 from din_core.evaluation.intervals import Interval
-from din_core.evaluation.score_meaning import ScoreMeaning, of_current_model
+from din_core.evaluation.score_meaning import ScoreMeaning, of_latest_model
 from din_core.evaluation.scored_rows import ScoredRows
 from din_core.metrics import ScoredSamples, UserDraws, area_under_curve, ranking
 from din_core.metrics.registry import OF_A_MODEL, OF_A_SLICE
@@ -219,7 +219,7 @@ def evaluate_test(
         ),
         n_samples=len(rows),
         n_users=draws.n_users,
-        meaning=of_current_model(con, config.base_rate),
+        meaning=of_latest_model(con, config.base_rate),
         notes=tuple(notes),
         rows=rows,
     )

@@ -60,7 +60,7 @@ def keep_previous(con: duckdb.DuckDBPyConnection) -> None:
 
 @dataclass(frozen=True)
 class BaseModelTraining:
-    """A BaseModel that was trained beside the current model.
+    """A BaseModel that was trained beside the latest model.
 
     Attributes:
         options: What it was trained with.
@@ -98,7 +98,7 @@ def write_base_model(
         program_version: Of the code that trains.
 
     Raises:
-        OptionsError: The current model is a BaseModel itself.
+        OptionsError: The latest model is a BaseModel itself.
     """
     from din_core.inputs import times
     from din_core.network.tensor_hash import tensors_hash

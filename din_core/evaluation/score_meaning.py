@@ -74,10 +74,8 @@ def score_is(*, labelled: bool) -> ScoreIs:
     return "click_probability" if labelled else "relative"
 
 
-def of_current_model(
-    con: duckdb.DuckDBPyConnection, base_rate: float | None = None
-) -> ScoreMeaning:
-    """Return what the scores of the current model mean.
+def of_latest_model(con: duckdb.DuckDBPyConnection, base_rate: float | None = None) -> ScoreMeaning:
+    """Return what the scores of the latest model mean.
 
     Args:
         con: Connection to the pipeline's database.

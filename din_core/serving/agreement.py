@@ -35,7 +35,7 @@ def rows_to_ask(
     max_rows: int,
     one_user_in: int = 1,
 ) -> Any:
-    """Return test rows of ``samples`` with their labels, and what the current model answered.
+    """Return test rows of ``samples`` with their labels, and what the latest model answered.
 
     Args:
         con: Connection to the pipeline's database.

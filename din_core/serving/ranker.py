@@ -1,5 +1,7 @@
 """Ranking, scoring and explaining with a bundle alone: no database, no torch, no orchestrator.
 
+What a request means, and what can be wrong with one, says :mod:`.resolver`.
+
 Shapes: N candidates, B rows, L events of a history.
 
 Example::
@@ -12,8 +14,7 @@ Example::
 from __future__ import annotations
 
 import numbers
-import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,17 @@ import numpy.typing as npt
 from din_core.errors import WrongRequestError
 from din_core.folders_in_use import hold_while_alive
 from din_core.serving.answers import Event, Explanation, Ranking
-from din_core.serving.bundle import contents, parquet_files
+from din_core.serving.bundle import contents
 from din_core.serving.bundle.contents import Bundle
-from din_core.serving.bundle.graphs import Graphs, IndexGraphs, Numbers, RawGraphs, Sessions
-from din_core.serving.bundle.histories import TIMES, Histories, Shown
-from din_core.serving.bundle.ids import Id, Ids, VocabularyIds, as_array, one_id, several_ids
-from din_core.serving.bundle.log_numbers import LogNumbers, Moment
-from din_core.serving.bundle.rows import Block, Rows, finite_numbers
-
-Float32 = npt.NDArray[np.float32]
-#: A number of the context: one for all candidates, or one each.
-Context = Mapping[str, float | Iterable[float]]
+from din_core.serving.bundle.graphs import Graphs, IndexGraphs, RawGraphs, Sessions
+from din_core.serving.bundle.histories import TIMES
+from din_core.serving.bundle.ids import Id, as_array, one_id, several_ids
+from din_core.serving.bundle.log_numbers import Moment
+from din_core.serving.bundle.rows import Rows
+from din_core.serving.resolver import Context, Float32, Resolver, some_of
 
 #: Pairs of one user in a row from which on they are ranked together, the history read once.
 _PAIRS_OF_ONE_USER = 16
-_NAMED = 5
 #: Where a k-th part of the candidates is asked for, only that part is sorted.
 _SORTED_SHARE = 8
 
@@ -61,20 +58,14 @@ class Ranker:
     def __init__(self, folder: Path | str, *, threads: int = 1) -> None:
         _check_count(threads, "threads")
         self.bundle = Bundle.open(folder)
-        # `din prune` leaves it as long as it is at work, whatever is current by then.
+        # `din prune` leaves it as long as it is at work, whatever is published by then.
         hold_while_alive(self, self.bundle.folder)
-        ids = parquet_files.read(self.bundle.path(contents.ITEMS), ["item_id"])
-        self._items = VocabularyIds(ids["item_id"], self.bundle.item_ids)
-        self._catalogue: Ids | None = None
-        self._histories = Histories(
-            self.bundle.path(contents.HISTORIES), self.bundle.user_ids, self.bundle.item_ids
-        )
-        self._log_numbers = LogNumbers(self.bundle, len(self._items))
+        self._resolver = Resolver(self.bundle)
         self.sessions = Sessions(self.bundle, threads)
         self._graphs: Graphs = (
             RawGraphs(self.bundle, self.sessions)
             if contents.RANK in self.bundle
-            else IndexGraphs(self.bundle, self.sessions, self._items)
+            else IndexGraphs(self.bundle, self.sessions, self._resolver.items)
         )
 
     @property
@@ -121,12 +112,16 @@ class Ranker:
             BundleError: A file of the bundle is damaged.
         """
         _check_count(k, "k")
-        user = self._user(user_id)
-        shown = self._history(user, history, history_times)
+        user = self._resolver.user(user_id)
+        shown = self._resolver.history(user, history, history_times)
         seen, notes = shown.items, shown.notes
-        asked, unknown = self._candidates(candidates)
-        numbers_asked = self._described(asked, shown, context, at)
-        kept = self._outside(asked, seen) if exclude_history else np.ones(len(asked), dtype=bool)
+        asked, unknown = self._resolver.candidates(candidates)
+        numbers_asked = self._resolver.numbers(asked, shown, context, at)
+        kept = (
+            self._resolver.outside(asked, seen)
+            if exclude_history
+            else np.ones(len(asked), dtype=bool)
+        )
         excluded = list(dict.fromkeys(asked[~kept].tolist()))
         asked = asked[kept]
         numbers_asked = {name: values[kept] for name, values in numbers_asked.items()}
@@ -136,18 +131,18 @@ class Ranker:
                 if excluded
                 else "there are no candidates"
             )
-        scores = self._graphs.rank(self._or_nobody(user), seen, asked, numbers_asked)
+        scores = self._graphs.rank(self._resolver.or_nobody(user), seen, asked, numbers_asked)
         best = _best(scores, int(k))
-        unknown_history = self._unknown(seen)
+        unknown_history = self._resolver.unknown(seen)
         if unknown_history:
             notes.append(
                 "the model does not know items of the history, and they count for nothing: "
-                f"{_some(unknown_history)}"
+                f"{some_of(unknown_history)}"
             )
         if unknown:
             notes.append(
                 "the model does not know candidates, and all of them have an unknown item's score: "
-                f"{_some(unknown)}"
+                f"{some_of(unknown)}"
             )
         return Ranking(
             user_id=user,
@@ -184,25 +179,12 @@ class Ranker:
         """
         rows = Rows(table, self.bundle)
         blocks = [
-            self._graphs.score(block.users, block.targets, block.histories, self._of_block(block))
+            self._graphs.score(
+                block.users, block.targets, block.histories, self._resolver.numbers_of_rows(block)
+            )
             for block in rows.blocks()
         ]
         return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-
-    def _of_block(self, block: Block) -> Numbers:
-        """The numbers of the context of rows: those that they have, and those that are counted."""
-        left = [name for name in self._log_numbers.names if name not in block.context]
-        if not left:
-            return block.context
-        events = self._items.positions(block.histories.ravel()) + 1
-        counted = self._log_numbers.of(
-            left,
-            self._items.positions(block.targets) + 1,
-            block.moments,
-            events.reshape(block.histories.shape),
-            block.times,
-        )
-        return {**block.context, **counted}
 
     def score_pairs(
         self,
@@ -230,24 +212,27 @@ class Ranker:
         items = several_ids(item_ids, self.bundle.item_ids, "item_ids")
         if len(users) != len(items):
             raise WrongRequestError(f"{len(users)} user_ids and {len(items)} item_ids; give pairs")
-        given, moment = self._context(context, len(users)), self._log_numbers.moment(at)
+        given, moment = (
+            self._resolver.given_numbers(context, len(users)),
+            self._resolver.log_numbers.moment(at),
+        )
         if len(users) == 0:
             return np.zeros(0, np.float32)
         starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]])
         if len(users) < _PAIRS_OF_ONE_USER * len(starts):
-            histories = self._histories.of_several(users)
+            histories = self._resolver.histories.of_several(users)
             table = {"user_id": users, "target_item_id": items, "hist_item_id": histories, **given}
-            if self._log_numbers.names:
+            if self._resolver.log_numbers.names:
                 table["time"] = np.full(len(users), moment)
-                table[TIMES] = self._histories.of_several(users, TIMES)
+                table[TIMES] = self._resolver.histories.of_several(users, TIMES)
             return self.score(table)
         scores = np.empty(len(users), np.float32)
         for start, end in zip(starts, [*starts[1:], len(users)], strict=True):
             of_user = slice(start, end)
             user = users[start].item() if self.bundle.user_ids == "int64" else users[start]
             numbers_of_user = {name: values[of_user] for name, values in given.items()}
-            shown = self._history(user, None)
-            of_rows = self._described(items[of_user], shown, numbers_of_user, at)
+            shown = self._resolver.history(user, None)
+            of_rows = self._resolver.numbers(items[of_user], shown, numbers_of_user, at)
             scores[of_user] = self._graphs.rank(user, shown.items, items[of_user], of_rows)
         return scores
 
@@ -278,23 +263,23 @@ class Ranker:
             WrongRequestError: An argument cannot be used; the message names it.
             BundleError: A file of the bundle is damaged, or it has no ``explain.onnx``.
         """
-        user = self._user(user_id)
-        shown = self._history(user, history, history_times)
+        user = self._resolver.user(user_id)
+        shown = self._resolver.history(user, history, history_times)
         seen, notes = shown.items, shown.notes
         item = one_id(item_id, self.bundle.item_ids, "item_id")
         candidate = as_array([item], self.bundle.item_ids)
-        if self._unknown(candidate):
+        if self._resolver.unknown(candidate):
             notes.append(f"item {item!r} is unknown to the model")
         feeds = {
-            "user_id": as_array([self._or_nobody(user)], self.bundle.user_ids),
+            "user_id": as_array([self._resolver.or_nobody(user)], self.bundle.user_ids),
             "history_item_id": seen,
             "candidate_item_id": candidate,
-            **self._described(candidate, shown, context, at),
+            **self._resolver.numbers(candidate, shown, context, at),
         }
         answer = self.sessions.run(contents.EXPLAIN, feeds)
         probability = float(answer["probability"][0])
         weights = {name: each for name, each in answer.items() if name.startswith(contents.WEIGHT)}
-        known = self._items.positions(seen) >= 0
+        known = self._resolver.items.positions(seen) >= 0
         events = [
             Event(
                 item_id=event,
@@ -315,128 +300,10 @@ class Ranker:
             version=self.version,
         )
 
-    def _user(self, user_id: Id | None) -> Id | None:
-        return None if user_id is None else one_id(user_id, self.bundle.user_ids, "user_id")
-
-    def _or_nobody(self, user: Id | None) -> Id:
-        """The user, or an id that nobody has."""
-        return self.bundle.user_padding if user is None else user
-
-    def _history(
-        self,
-        user: Id | None,
-        history: Iterable[Id] | None,
-        history_times: Iterable[Moment] | None = None,
-    ) -> Shown:
-        """Return the history to go by, what is to be said of it, and whether the user is known."""
-        notes: list[str] = []
-        found = None if user is None else self._histories.of(user)
-        if user is not None and found is None:
-            notes.append(f"user {user!r} is not known: nothing but the history tells of the user")
-        kind = self.bundle.item_ids
-        if history is not None:
-            seen = several_ids(history, kind, "history")
-        else:
-            seen = as_array([], kind) if found is None else found
-        if len(seen) == 0:
-            notes.append(
-                "the history is empty: the order is the one for somebody of whom nothing is known"
-            )
-        if history_times is not None and history is None:
-            raise WrongRequestError("history_times are given, and no history; give both")
-        if history is None and user is not None and self._log_numbers.names:
-            times = self._histories.times_of(user)
-        else:
-            times = self._log_numbers.times(history_times, len(seen))
-        return Shown(seen, times, notes, found is not None)
-
-    def _candidates(self, candidates: Iterable[Id] | None) -> tuple[Ids, list[Id]]:
-        """Return the candidates, and those that the model does not know."""
-        if candidates is not None:
-            asked = several_ids(candidates, self.bundle.item_ids, "candidates")
-            return asked, self._unknown(asked)
-        if self._catalogue is None:
-            self._catalogue = self._items.to_numpy()
-        return self._catalogue, []
-
-    def _unknown(self, items: Ids) -> list[Id]:
-        return list(dict.fromkeys(items[self._items.positions(items) < 0].tolist()))
-
-    def _outside(self, candidates: Ids, history: Ids) -> npt.NDArray[np.bool_]:
-        """Return which candidates are not in the history."""
-        if candidates is self._catalogue:
-            outside = np.ones(len(candidates), dtype=bool)
-            positions = self._items.positions(history)
-            outside[positions[positions >= 0]] = False
-            return outside
-        seen = set(history.tolist())
-        return np.array([each not in seen for each in candidates.tolist()], dtype=bool)
-
-    def _described(
-        self, candidates: Ids, shown: Shown, context: Context | None, at: Moment | None
-    ) -> Numbers:
-        """Return the numbers of the context, one for each candidate; NaN is a missing one."""
-        moment, given = self._log_numbers.moment(at), self._context(context, len(candidates))
-        left = [name for name in self._log_numbers.names if name not in given]
-        if not left:
-            return given
-        if missing := self._log_numbers.missing(left, shown.times):
-            shown.notes.append(missing)
-        if candidates is self._catalogue:
-            targets = np.arange(1, len(self._items) + 1)
-        else:
-            targets = self._items.positions(candidates) + 1
-        moments = np.full(len(candidates), moment)
-        events = self._items.positions(shown.items) + 1
-        counted = self._log_numbers.of(left, targets, moments, events[None], shown.times[None])
-        return {**given, **counted}
-
-    def _context(self, context: Context | None, n_rows: int) -> dict[str, Float32]:
-        """Return the numbers that the caller gives, and NaN for columns of the log left out."""
-        try:
-            given = {} if context is None else dict(context)
-        except (TypeError, ValueError):
-            raise WrongRequestError(
-                f"context is {context!r}; give numbers by their names"
-            ) from None
-        if unknown := [name for name in given if name not in self.bundle.context]:
-            known = ", ".join(self.bundle.context) or "none"
-            raise WrongRequestError(
-                f"context has {unknown[0]!r}, and the model takes no such number (it takes {known})"
-            )
-        return {
-            name: _numbers(given.get(name, np.nan), n_rows, name)
-            for name in self.bundle.context
-            if name in given or name not in self._log_numbers.names
-        }
-
 
 def _check_count(value: object, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
         raise WrongRequestError(f"{name} is {value!r}; it is a whole number of at least 1")
-
-
-def _some(ids: list[Id]) -> str:
-    """The first of some ids, and how many more there are."""
-    shown = ", ".join(map(str, ids[:_NAMED]))
-    return shown + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
-
-
-def _numbers(value: object, n_rows: int, name: str) -> Float32:
-    try:
-        given = np.asarray(value)
-        values = given.astype(np.float64)
-        # A list of one is no number for many.
-        fits = given.dtype.kind not in "SU" and given.shape in ((), (n_rows,))
-    except (TypeError, ValueError, OverflowError):
-        values, fits = np.zeros(0), False
-    if not fits:
-        raise WrongRequestError(
-            f"context {name!r} is {reprlib.repr(value)}; give a number, or one for each of "
-            f"{n_rows} candidates"
-        )
-    finite = finite_numbers(np.atleast_1d(values), f"context {name!r}")
-    return np.ascontiguousarray(np.broadcast_to(finite, n_rows))
 
 
 def _best(scores: Float32, k: int) -> npt.NDArray[np.int64]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from din_core.store import sql_files
 
-_KEPT = 4
+_KEPT = 16
 
 
 def computed_once(kind: str, basis: Iterable[bytes], compute: Callable[[], Any]) -> Any:
@@ -35,7 +35,9 @@ def computed_once(kind: str, basis: Iterable[bytes], compute: Callable[[], Any])
     path = None if folder is None else folder / f"din-{kind}-{digest.hexdigest()[:32]}.json"
     if path is not None:
         with contextlib.suppress(OSError, ValueError):
-            return json.loads(path.read_bytes())
+            value = json.loads(path.read_bytes())
+            path.touch()  # what is asked for stays, however many others are written
+            return value
     value = compute()
     if path is not None:
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """What each result was made with: one row an asset, in the database beside the results.
 
 The ledger is how a later step learns the choices of an earlier one (the columns of the source, the
-length of a history) and where the current artifact of an asset lies, with no orchestrator at hand.
+length of a history) and where the latest artifact of an asset lies, with no orchestrator at hand.
 It is written in the transaction that writes the result, so that the two never disagree.
 """
 

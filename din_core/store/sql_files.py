@@ -114,14 +114,24 @@ def _only_safe(value: object) -> object:
 class _CompiledTemplates(jinja2.FileSystemBytecodeCache):
     """Compiled templates on disk, in the user's own folder among the temporary files.
 
-    Compiling takes longer than all queries of a small log. An entry holds for one content of the
-    template and of this file, which says how it is compiled; one that cannot be read is made again,
-    and a disk that takes none only costs time.
+    Compiling takes longer than all queries of a small log. An entry is named by the content of the
+    template and of this file, which says how it is compiled, so a copy of a template elsewhere is
+    not compiled again. One that cannot be read is made anew, and a disk that takes none only costs
+    time.
     """
 
     def __init__(self) -> None:
         compiler = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
         super().__init__(pattern=f"din-{compiler}-%s.cache")
+
+    def get_bucket(
+        self,
+        environment: jinja2.Environment,
+        name: str,
+        filename: str | None,  # noqa: ARG002
+        source: str,
+    ) -> jinja2.bccache.Bucket:
+        return super().get_bucket(environment, f"{name}\n{source}", None, source)
 
     def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
         try:

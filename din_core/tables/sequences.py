@@ -222,7 +222,11 @@ def build(
         known_ids.forget(con)
     for table in tables():
         with store.transaction(con):
-            build_table(con, table, source, sequences)
+            for sentence in restarts(con, table, source, sequences):
+                _log.warning("%s: %s", table, sentence)
+            context = build_table(con, table, source, sequences)
+            for sentence in unused_options.sentences(table, context, sequences):
+                _log.warning("%s: %s", table, sentence)
         rows[table] = store.row_count(con, table)
         if on_table:
             on_table(table, rows[table])
@@ -239,6 +243,9 @@ def build_table(
     engine: Engine = DUCKDB,
 ) -> TemplateContext:
     """Build one asset of ``sql/sequences`` from those before it, in the caller's transaction.
+
+    What there is to warn of say :func:`restarts` before it and ``unused_options.sentences`` after
+    it: each caller has a log of its own.
 
     Args:
         con: Connection with the tables before it.
@@ -284,11 +291,7 @@ def _build(
 ) -> TemplateContext:
     context = template_context(con, source, sequences, for_table=asset, engine=engine)
     unused_options.refuse(asset, context, sequences)
-    for sentence in unused_options.sentences(asset, context, sequences):
-        _log.warning("%s: %s", asset, sentence)
     if asset == known_ids.TABLE:
-        for sentence in known_ids.restarts(con, context):
-            _log.warning("%s: %s", asset, sentence)
         with known_ids.handed_in(con, context) as beside:
             engine.hand_over(con, known_ids.KEPT)
             variables: dict[str, Any] = {**context.variables(), **beside}

@@ -1,6 +1,6 @@
 -- asset: warehouse
 -- kind: view
--- How good the current model is, on the whole test split.
+-- How good the latest model is, published or refused, on the whole test split.
 -- Grain: one row per figure; metrics has those of earlier models and of slices, too.
 select
     metrics.metric,

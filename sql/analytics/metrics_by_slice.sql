@@ -1,11 +1,11 @@
 -- asset: warehouse
 -- kind: view
--- Where the current model is good and where it is not, on the test split.
+-- Where the latest model is good and where it is not, on the test split.
 -- Grain: one row per slice and its part; each sample belongs to at most one part of a slice, by its
 -- candidate, so a positive and its negative can lie in different ones.
 with
 
-current_slices as (
+latest_slices as (
     select
         metrics.slice,
         metrics.slice_value,
@@ -30,7 +30,7 @@ final as (
         max(case when metric = 'gauc' then value end) as gauc,
         max(case when metric = 'logloss' then value end) as logloss,
         max(case when metric = 'predicted_over_observed' then value end) as predicted_over_observed
-    from current_slices
+    from latest_slices
     group by slice, slice_value
 )
 

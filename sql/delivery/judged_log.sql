@@ -1,6 +1,6 @@
 -- asset: model_versions
 -- kind: query
--- Which files the log was read from, and on how much of it the current figures were computed.
+-- Which files the log was read from, and on how much of it the latest figures were computed.
 -- Grain: one row. Files have no folder where they were read from one alone.
 with
 

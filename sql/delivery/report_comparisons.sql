@@ -1,6 +1,6 @@
 -- asset: report
 -- kind: query
--- The current model beside its rivals, on the same test samples.
+-- The latest model beside its rivals, on the same test samples.
 -- Grain: one figure beside that of one rival; difference is the model's figure minus the rival's.
 select
     comparisons.rival,

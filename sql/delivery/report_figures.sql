@@ -1,6 +1,6 @@
 -- asset: report
 -- kind: query
--- The figures of the current model on the test split, and of the model before where that was asked
+-- The figures of the latest model on the test split, and of the model before where that was asked
 -- about the same samples.
 -- Grain: one figure of one model (model: 'now' or 'before') on the split or a part of it.
 with

@@ -1,6 +1,6 @@
 -- asset: report
 -- kind: query
--- What a score of the current model is, and what it was judged on.
+-- What a score of the latest model is, and what it was judged on.
 -- Grain: one row.
 select
     model_version,

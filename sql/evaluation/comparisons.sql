@@ -1,7 +1,7 @@
 -- asset: test_auc
 -- given: kept_comparisons, new_comparisons
 -- Grain: one figure of one model beside that of one rival on the same test samples. Those of
--- the current model (`new_comparisons`) replace what `kept_comparisons`, the table as it was, holds
+-- the latest model (`new_comparisons`) replace what `kept_comparisons`, the table as it was, holds
 -- of it; those of earlier models stay.
 -- difference is the model's figure minus the rival's. low and high are the ends of its 95%
 -- interval, drawn as a pair: the same users for both. rival_version is NULL for what is no model.

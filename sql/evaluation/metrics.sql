@@ -1,13 +1,13 @@
 -- asset: test_auc
 -- given: kept_metrics, new_metrics
--- Grain: one figure of one model on a split or a part of it. The figures of the current model, and
--- of those before it, so that two models can be compared in SQL. `new_metrics` are the current
+-- Grain: one figure of one model on a split or a part of it. The figures of the latest model, and
+-- of those before it, so that two models can be compared in SQL. `new_metrics` are the latest
 -- model's and replace figures of the same model and split in `kept_metrics`, the table as it was; a
 -- figure that is undefined (an AUC of samples with one label only) is NULL.
 -- slice is 'all' and slice_value empty for the whole split. low and high are the ends of the 95%
 -- interval (bootstrap over users), NULL where there is none.
--- is_current says whether a row is of the model that was judged last; source and evaluated_at are
--- NULL in rows that an earlier version of this program wrote.
+-- is_current says whether a row is of the latest model, the one that was judged last; source and
+-- evaluated_at are NULL in rows that an earlier version of this program wrote.
 with
 
 kept as (

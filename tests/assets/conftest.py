@@ -199,7 +199,7 @@ def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(graphs, "write_all", write_all)
     monkeypatch.setattr(agreement, "require_agreement", lambda *_: (0.0, 0))
-    monkeypatch.setattr(comparison, "with_current", cannot_be_asked)
+    monkeypatch.setattr(comparison, "with_latest", cannot_be_asked)
 
 
 def write_rows(path: Path, *lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:

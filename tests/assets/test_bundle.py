@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import shutil
 import subprocess
@@ -18,74 +17,24 @@ import yaml
 from pyarrow import parquet
 
 from din_assets.command import cli
-from din_assets.runs.folders import project_root
 from din_core import manifests, serving
 from din_core.errors import WrongRequestError
 from din_core.serving import score_files
 from din_core.serving.bundle import contents
 from din_core.serving.ranker import Ranker
-from tests.assets.conftest import (
-    Pipeline,
-    failure_of,
-    run_history,
-    stand_in_for_the_drawn_network,
-    write_rows,
-)
-
-HEADER = "user_id,item_id,time,label,cate_id,brand,country,price,age,hour"
-
-
-def labelled_rows(n_users=30):
-    """Lists of three items shown at a time, one of them taken; ids are text, some with a comma."""
-    chance = random.Random(5)
-    for user in range(n_users):
-        for moment in range(6):
-            for place, item in enumerate(chance.sample(range(25), 3)):
-                price = "" if item % 5 == 0 else f"{item}.5"
-                yield (
-                    f'"u,{user}",ä{item},{moment},{int(place == 0)},c{item % 4},b{item % 3},'
-                    f"l{user % 2},{price},{20 + user},{chance.randrange(24)}"
-                )
+from tests.assets.conftest import failure_of
+from tests.assets.served_logs import current, rows_of, run_on_labels
 
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
-    """A run on labelled rows with text ids, attributes and numbers, and a network with the user."""
-    folder = tmp_path_factory.mktemp("labelled")
-    log = write_rows(folder / "log.csv", *labelled_rows(), header=HEADER)
-    with pytest.MonkeyPatch.context() as patch, run_history() as instance:
-        stand_in_for_the_drawn_network(patch)
-        pipeline = Pipeline(folder / "data", instance)
-        pipeline.config["ops"]["interactions"] = {
-            "config": {
-                "path": str(log),
-                "item_attribute_cols": ["cate_id", "brand"],
-                "user_attribute_cols": ["country"],
-                "item_dense_cols": ["price"],
-                "user_dense_cols": ["age"],
-                "context_dense_cols": ["hour"],
-            }
-        }
-        pipeline.config["ops"]["samples"] = {"config": {"max_history": 3}}
-        pipeline.config["ops"]["din_model"]["config"]["use_user"] = True
-        result = pipeline.run()
-        assert result.success, failure_of(result)
-        patch.undo()
+    with run_on_labels(tmp_path_factory.mktemp("labelled")) as pipeline:
         yield pipeline
 
 
 @pytest.fixture(params=["finished", "labelled"])
 def made(request):
     return request.getfixturevalue(request.param)
-
-
-def current(pipeline):
-    return pipeline.home / "artifacts" / "bundle" / "current"
-
-
-def rows_of(pipeline, query):
-    with duckdb.connect(str(pipeline.home / "warehouse.duckdb"), read_only=True) as con:
-        return con.sql(query).to_arrow_table()
 
 
 def test_current_leads_to_the_version_of_the_ledger(made):
@@ -431,81 +380,3 @@ def test_bundle_that_answers_otherwise_is_not_published(finished, pipeline, monk
     assert "score of a test sample differs from the table predictions by nan" in message
     assert pipeline.versions() == before
     assert current(pipeline).resolve() == leads_to
-
-
-def blocks_of_the_page(language):
-    page = (project_root() / "docs" / "serving.md").read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.S)
-
-
-def test_page_on_serving_ranks_scores_and_explains_as_it_says(finished, capsys):
-    names = {
-        "folder": current(finished),
-        "bundle": current(finished),
-        "warehouse": finished.home / "warehouse.duckdb",
-        "user": 3,
-        "items": [1, 2, 3],
-        "rows": rows_of(finished, "from samples limit 5"),
-    }
-    for code in blocks_of_the_page("python"):
-        exec(code, names)
-    assert len(names["ranking"]) == len(capsys.readouterr().out.splitlines()) - 1 == 3
-    assert sorted(names["new"].item_id) == [1, 2, 3]
-    assert len(names["why"].events) == len(names["ranking"].history)
-    assert names["scores"].shape == (5,)
-    best = names["con"].sql("select max(din_score(42, item_id)) from items").fetchall()
-    assert 0 < best[0][0] < 1
-    expected = names["ranker"].rank(user_id=3, history=[5, 6], candidates=[1, 2]).probability
-    scores = names["probabilities"](3, [5, 6], [1, 2])
-    assert sorted(scores, reverse=True) == pytest.approx(expected.tolist(), abs=1e-7)
-
-
-def has_onnxruntime_for_node():
-    node = shutil.which("node")
-    return (
-        node
-        and subprocess.run(
-            [node, "-e", "require('onnxruntime-node')"], capture_output=True, check=False
-        ).returncode
-        == 0
-    )
-
-
-@pytest.mark.skipif(
-    not has_onnxruntime_for_node(), reason="needs node and onnxruntime-node on its NODE_PATH"
-)
-def test_javascript_of_the_page_ranks_as_the_ranker_does(made, tmp_path):
-    [code] = blocks_of_the_page("javascript")
-    (tmp_path / "rank.js").write_text(code, encoding="utf-8")
-    ranker = Ranker(current(made))
-    ids = parquet.read_table(current(made) / "vocabularies" / "items.parquet")["item_id"]
-    items = [*ids[:8].to_pylist(), *([-7] if ranker.bundle.item_ids == "int64" else ["nö, new"])]
-    [user] = parquet.read_table(current(made) / "histories.parquet")["user_id"][:1].to_pylist()
-    asked = json.dumps([str(current(made)), user, items[:3], items])
-    call = f"rank(...{asked}).then((ranked) => console.log(JSON.stringify(ranked)))"
-    (tmp_path / "main.js").write_text(f"const {{ rank }} = require('./rank');\n{call}", "utf-8")
-    done = subprocess.run(
-        ["node", str(tmp_path / "main.js")], capture_output=True, text=True, check=True
-    )
-    ranked = dict(map(tuple, json.loads(done.stdout)))
-    expected = ranker.rank(user_id=user, history=items[:3], candidates=items, exclude_history=False)
-    assert ranked == pytest.approx(dict(expected), abs=1e-6)
-
-
-@pytest.mark.skipif(
-    not has_onnxruntime_for_node(), reason="needs node and onnxruntime-node on its NODE_PATH"
-)
-def test_javascript_of_the_page_takes_an_empty_history(made, tmp_path):
-    """Of no ids it cannot be seen whether they are text: the graph says so."""
-    [code] = blocks_of_the_page("javascript")
-    (tmp_path / "rank.js").write_text(code, encoding="utf-8")
-    ranker = Ranker(current(made))
-    items = ranker.rank(k=3).item_id.tolist()
-    asked = json.dumps([str(current(made)), ranker.bundle.user_padding, [], items])
-    call = f"rank(...{asked}).then((ranked) => console.log(JSON.stringify(ranked)))"
-    (tmp_path / "main.js").write_text(f"const {{ rank }} = require('./rank');\n{call}", "utf-8")
-    done = subprocess.run(
-        ["node", str(tmp_path / "main.js")], capture_output=True, text=True, check=True
-    )
-    expected = dict(ranker.rank(candidates=items))
-    assert dict(map(tuple, json.loads(done.stdout))) == pytest.approx(expected, abs=1e-6)

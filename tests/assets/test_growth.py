@@ -125,6 +125,18 @@ def test_compact_forgets_and_the_next_run_numbers_anew(
     assert items(pipeline) == {3: 1, 9: 2}
 
 
+def test_a_vocabulary_that_starts_anew_is_told_once(pipeline, read, tmp_path, capsys, caplog):
+    pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
+    log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
+    read(log)
+    write_rows(log, "u1,9,1,1", "u1,8,2,1")
+    read(log)
+    anew = "the ids of the vocabulary 'user' were integers and are text now"
+    [told] = [line for line in capsys.readouterr().err.splitlines() if anew in line]
+    assert told.startswith("WARNING known_ids: ")
+    assert anew not in caplog.text  # which a terminal shows as well
+
+
 def test_ids_of_another_column_of_the_log_are_told(pipeline, read, tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("user_id,session,item_id,time,cate_id\n1,7,9,1,1\n2,8,9,2,1\n")

@@ -1,15 +1,8 @@
-"""Every model is kept; a worse one is not published, and one can go back.
+"""Every model is kept; a worse one is not published, and one can go back."""
 
-One log in which users keep to one of two categories, and models that learn that or do not.
-"""
-
-import copy
 import json
 import re
 import shutil
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import duckdb
@@ -17,82 +10,11 @@ import numpy as np
 import pytest
 
 from din_assets.command import cli
-from din_assets.command.refresh import refresh
 from din_assets.runs import paths
 from din_core.serving import Ranker
 from din_core.serving.publication import history, judgement
-from din_core.store import artifacts, ledger
-from tests.assets.conftest import (
-    SMALL_RUN,
-    run_history,
-    stand_in_for_pictures,
-    write_rows,
-)
-
-# 40 users of six events; all items of a user are of the user's own category.
-ROWS = [
-    f"{user},{1 + (user % 2) * 20 + (user * 7 + 3 * step) % 20},{1000 + 100 * step + user},"
-    f"{user % 2}"
-    for user in range(40)
-    for step in range(6)
-]
-GOOD = {"n_epoch": 40, "learning_rate": 0.01, "batch_size": 32, "ema_decay": 0.0}
-# Steps so small that the model stays what it was drawn as.
-WORSE = {**GOOD, "n_epoch": 1, "learning_rate": 1e-9}
-OTHER = {**GOOD, "seed": 7}
-
-
-@dataclass
-class House:
-    """A home, and what is done in it."""
-
-    home: Path
-    instance: Any
-    csv: Path
-    options: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SMALL_RUN["ops"]))
-
-    def run(self, model=None, publish=None, base_rate=None, **kwargs):
-        """Make what changed; return it with its reasons."""
-        ops = copy.deepcopy(self.options)
-        ops["interactions"] = {"config": {}}
-        ops["attention_weights"] = {"config": {"n_users": 2}}
-        ops["test_rankings"] = {"config": {"all_items_positives": 0, "sampled_positives": 0}}
-        judged = {"allow_no_better_than_popularity": True, "base_rate": base_rate}
-        ops["test_auc"] = {"config": judged}
-        if model is not None:
-            self.options["din_model"]["config"].update(model)
-            ops["din_model"]["config"].update(model)
-        if publish is not None:
-            ops["model_versions"] = {"config": {"publish": publish}}
-            self.options["model_versions"] = ops["model_versions"]
-        config = {
-            "ops": ops,
-            "resources": {"store": {"config": {"home": str(self.home), "threads": 1}}},
-            "loggers": SMALL_RUN["loggers"],
-        }
-        decisions = refresh(self.instance, run_config=config, named=str(self.csv), **kwargs)
-        return {asset: d.reasons for d in decisions if d.reasons for asset in d.assets}
-
-    def made(self):
-        with duckdb.connect(str(self.home / "pipeline.duckdb"), read_only=True) as con:
-            return ledger.entries(con)
-
-    def tables(self, file="pipeline"):
-        with duckdb.connect(str(self.home / f"{file}.duckdb"), read_only=True) as con:
-            return history.model_versions(con), history.publications(con)
-
-    def decisions(self):
-        """Model and action of every decision."""
-        return [(each.model_version, each.action) for each in self.tables()[1]]
-
-    def current(self):
-        return artifacts.pointed_to(self.home / "artifacts", "bundle")
-
-    def model(self):
-        return self.made()["din_model"].data_version
-
-    def bundle(self):
-        return self.made()["bundle"].data_version
+from tests.assets.conftest import run_history, stand_in_for_pictures, write_rows
+from tests.assets.two_models import GOOD, OTHER, ROWS, WORSE, House, entered
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +41,6 @@ def house(two, tmp_path, monkeypatch):
 def first_house(two, tmp_path, monkeypatch):
     """A copy of the house after the first model."""
     return entered(two, tmp_path, monkeypatch, "first")
-
-
-def entered(two, tmp_path, monkeypatch, state):
-    folder, _, before = two
-    stand_in_for_pictures(monkeypatch)
-    shutil.copytree(folder / state, tmp_path / "data", symlinks=True)
-    monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
-    found = House(tmp_path / "data", before.instance, before.csv)
-    found.options["din_model"]["config"].update(GOOD if state == "first" else WORSE)
-    return found
 
 
 def auc_by_pairs(label, score):

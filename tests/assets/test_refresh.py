@@ -1,13 +1,10 @@
-"""``din run`` does only what changed, and ``din prune`` never removes what is current."""
+"""``din run`` does only what changed, and ``din prune`` never removes what is the latest."""
 
 import asyncio
 import contextlib
 import fcntl
 import os
 import shutil
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,38 +16,13 @@ from dagster._core.definitions.asset_health.asset_materialization_health import 
 )
 from dagster._core.loader import LoadingContextForTest
 
-from din_assets.command import changes, cli, run
+from din_assets.command import changes, cli
 from din_assets.command.refresh import RefreshFailedError, refresh
 from din_assets.names import name_of
-from din_assets.runs.resources import StoreResource
 from din_core.store import StoreError
 from din_core.tables.sequences import build_table
 from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
-
-ROWS = [
-    f"u{user},i{item},{100 * step + user},c{item % 4}"
-    for user in range(12)
-    for step, item in enumerate(range(7 * user, 7 * user + 18, 3))
-]
-
-
-class Refreshing:
-    """A pipeline on a small log, and what `refresh` did with it."""
-
-    def __init__(self, pipeline):
-        self.pipeline = pipeline
-        self.config = pipeline.config
-        self.config["ops"]["interactions"] = {"config": {}}
-
-    def __call__(self, **kwargs):
-        """Refresh and return what was made, by asset."""
-        decisions = list(refresh(self.pipeline.instance, run_config=self.config, **kwargs))
-        return {
-            asset: decision
-            for decision in decisions
-            for asset in decision.assets
-            if decision.outcome != "up to date"
-        }
+from tests.assets.refreshing import ROWS, Refreshing
 
 
 @pytest.fixture
@@ -248,52 +220,6 @@ def test_failing_step_stops_the_refresh_and_says_where(refreshed, csv):
         refreshed()
 
 
-def test_publication_that_did_not_happen_is_made_up_for(never_refreshed, pipeline, monkeypatch):
-    published = pipeline.home / "warehouse.duckdb"
-
-    def reasons():
-        found = never_refreshed(dry_run=True)["warehouse"].reasons
-        return [reason for reason in found if "duckdb" in reason]
-
-    def publish_fails(*_, **__):
-        raise StoreError("no room")
-
-    def republish():
-        assert pipeline.run("warehouse").success
-        assert reasons() == []
-
-    assert pipeline.run("interactions", "rejected_rows", "source_files").success
-    republish()
-    assert pipeline.run("known_ids").success
-    # What the pipeline's database says is committed before the file is swapped in.
-    with monkeypatch.context() as patch:
-        patch.setattr("din_assets.assets.delivery.database.publish", publish_fails)
-        assert not pipeline.run("warehouse").success
-    assert reasons() == ["warehouse.duckdb is not the latest"]
-    republish()
-    # The same tables under views of other code.
-    with duckdb.connect(str(pipeline.home / "pipeline.duckdb")) as con:
-        con.execute("update ledger set code_version = 'newer' where asset = 'warehouse'")
-    assert reasons() == ["warehouse.duckdb is not the latest"]
-    republish()
-    published.chmod(0o644)
-    published.write_bytes(b"no database")
-    assert reasons() == ["warehouse.duckdb is not what was published"]
-    republish()
-    # Damage far from what refresh reads of the file.
-    content = bytearray(published.read_bytes())
-    content[-1] ^= 1
-    published.chmod(0o644)
-    published.write_bytes(content)
-    assert reasons() == ["warehouse.duckdb is not what was published"]
-    republish()
-    published.with_name("warehouse.duckdb.sha256").unlink()
-    assert reasons() == ["warehouse.duckdb has no checksum beside it"]
-    republish()
-    published.unlink()
-    assert reasons() == ["warehouse.duckdb is gone"]
-
-
 def test_what_a_killed_run_left_behind_goes_although_nothing_is_made(refreshed, pipeline):
     leftover = pipeline.home / "artifacts" / "din_model" / ".staging-of-a-killed-run"
     leftover.mkdir()
@@ -439,29 +365,6 @@ def test_same_category_can_be_left_together_with_the_category(refreshed):
     assert "negatives" in refreshed()
 
 
-def test_refresh_waits_for_whoever_writes(never_refreshed, pipeline):
-    assert pipeline.run("interactions", "rejected_rows", "source_files").success
-    resource = StoreResource(home=str(pipeline.home))
-    said, order = [], []
-
-    def write() -> None:
-        with resource.locked("a run"), resource.connection():
-            holding.set()
-            while not said:
-                time.sleep(0.01)
-            order.append("written")
-
-    holding = threading.Event()
-    with ThreadPoolExecutor() as pool:
-        writer = pool.submit(write)
-        assert holding.wait(60)
-        assert "interactions" not in never_refreshed(dry_run=True, on_wait=said.append)
-        order.append("refreshed")
-        writer.result()
-    assert order == ["written", "refreshed"]
-    assert "a run" in said[0]
-
-
 def test_refresh_is_alone_from_its_first_step_to_its_last(refreshed, pipeline, csv):
     csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
     steps = refresh(pipeline.instance, run_config=refreshed.config)
@@ -480,56 +383,6 @@ def test_refresh_is_alone_from_its_first_step_to_its_last(refreshed, pipeline, c
     assert run.status == dg.DagsterRunStatus.CANCELED
 
 
-def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
-    assert "interactions" in never_refreshed(dry_run=True)
-    assert not pipeline.home.exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("ops: {sampels: {config: {max_history: 3}}}", "no step 'sampels'; is 'samples' meant?"),
-        ("ops: {known_ids: {config: {min_interaction: 9}}}", "is 'min_interactions' meant?"),
-        ("ops: {users: {min_interactions: 9}}", "users: its options belong below 'config:'"),
-        ("ops: {events: {config: {seed: 1}}}", "'seed'; din_model and attention_weights have it"),
-        ("ops: {negatives: {config: {sampling_seed: -1}}}", "negatives: sampling_seed is -1"),
-        ("ops: [", "is not valid YAML"),
-        ("- ops", 'holds ["ops"]; a run configuration has keys'),
-        ("op: {}", "no section 'op'; is 'ops' meant?"),
-        ("ops: [users]", "ops: ['users'] is not a mapping"),
-        ("ops: {users: {config: [1]}}", "users: config: [1] is not a mapping"),
-        ("ops: {users: {config: {1: 2}}}", "users: there is no option '1'"),
-        ("ops: {interactions: {config: {synthetic: {n_user: 3}}}}", "is 'n_users' meant?"),
-        ("resources: {store: {config: {hom: x}}}", "no option 'hom'; is 'home' meant?"),
-        ("resources: {store: {config: {threads: 0}}}", "store: threads is 0"),
-        ("loggers: {consol: {}}", "no logger 'consol'; is 'console' meant?"),
-    ],
-)
-def test_wrong_configuration_ends_in_a_sentence(csv, tmp_path, capsys, text, says):
-    config = tmp_path / "config.yaml"
-    config.write_text(text)
-    assert cli.main(["refresh", "--dry-run", "-c", str(config)]) == 1
-    assert says in capsys.readouterr().err
-
-
-def test_source_that_is_named_and_empty_is_not_passed_over(csv, capsys):
-    assert cli.main(["run", "--dry-run", "--csv", ""]) == 2
-    assert capsys.readouterr().err == (
-        "din: --csv is empty: name a file or a glob, or leave it out\n"
-    )
-
-
-def test_missing_configuration_ends_in_a_sentence(csv, tmp_path, capsys):
-    assert cli.main(["refresh", "-c", str(tmp_path / "nowhere.yaml")]) == 1
-    assert "nowhere.yaml: No such file" in capsys.readouterr().err
-
-
-def test_prune_without_results_makes_none(csv, tmp_path, capsys):
-    assert cli.main(["prune"]) == 0
-    assert "holds no results" in capsys.readouterr().out
-    assert not (tmp_path / "data").exists()
-
-
 def test_prune_keeps_the_current_version(refreshed, pipeline, csv, capsys):
     stale = pipeline.home / "artifacts" / "din_model" / "0123"
     stale.mkdir()
@@ -537,23 +390,3 @@ def test_prune_keeps_the_current_version(refreshed, pipeline, csv, capsys):
     assert not stale.exists()
     assert len(list((pipeline.home / "artifacts" / "din_model").iterdir())) == 1
     assert "1 old versions removed" in capsys.readouterr().out
-
-
-def test_interrupted_command_ends_in_a_sentence(csv, monkeypatch, capsys):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run, "_instance", dg.instance_for_test)
-    monkeypatch.setattr("din_assets.command.refresh.refresh", interrupted)
-    assert cli.main(["run"]) == 130
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1] == "din: interrupted; what was made before it stays"
-
-
-def test_home_that_is_a_file_ends_in_a_sentence(csv, tmp_path, monkeypatch, capsys):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(run, "_instance", dg.instance_for_test)
-    monkeypatch.setenv("DIN_HOME", str(tmp_path / "file"))
-    assert cli.main(["run"]) == 1
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said == f"din: {tmp_path / 'file'} is not a folder; choose a writable home with DIN_HOME"

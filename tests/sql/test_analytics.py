@@ -383,7 +383,7 @@ def test_figures_say_when_on_which_log_and_whether_they_are_current(con):
         ]  # fmt: skip
     times = dict(rows_of(con, "select model_version, evaluated_at from metrics"))
     assert times["m1"] < times["m2"]
-    judge("m1", "one.csv")  # judged again: it is the current one
+    judge("m1", "one.csv")  # judged again: it is the latest one
     assert rows_of(con, asked.format("metrics")) == [
         ("m1", "one.csv", True, False), ("m2", "two.csv", False, False),
     ]  # fmt: skip

@@ -5,26 +5,13 @@ import pytest
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.tables import sequences
+from tests.sql.built_by_hand import build
 
 
 @pytest.fixture
 def con():
     with store.connect(":memory:") as connection:
         yield connection
-
-
-def build(con, rows, *, columns="user_id, item_id, time", attributes=(), users=(), **config):
-    """Build from rows of (user, item, time, ...), which are lines 2, 3, ... of one file."""
-    values = ", ".join(
-        f"({', '.join('null' if value is None else repr(value) for value in row)}, 'a.csv', {line})"
-        for line, row in enumerate(rows, start=2)
-    )
-    con.execute(
-        f"create or replace table interactions as "
-        f"select * from (values {values}) as log ({columns}, file, line)"
-    )
-    source = SourceConfig(path="", item_attribute_cols=attributes, user_attribute_cols=users)
-    return sequences.build(con, source, SequenceConfig(**config))
 
 
 def test_events_are_ordered_by_time_then_by_line(con):
@@ -89,27 +76,6 @@ def test_a_negative_shares_split_and_history_with_its_positive(con):
         (4, 0, "test", 5, [1, 2, 3], 40),
         (4, 1, "test", 4, [1, 2, 3], 40),
     ]
-
-
-@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
-def test_a_user_who_interacted_with_every_item_keeps_the_positives_alone(con, sampling):
-    build(con, [(1, 1, 1), (1, 2, 2), (2, 1, 1)], negative_sampling=sampling)
-    assert con.execute("select user_idx, label from encoded_samples").fetchall() == [(1, 1)]
-
-
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
-def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con, sampling):
-    # 400,000 events, nearly as many draws of an interacted item: pairs of the two would take an
-    # hour.
-    con.execute(
-        "create or replace table interactions as "
-        "select 1 as user_id, range % 2 + 1 as item_id, range as time, 'log' as file, "
-        "range + 2 as line, 7 as cate_id from range(400000) "
-        "union all select 2, 3, 0, 'log', 1, 7"
-    )
-    sequences.build(con, SourceConfig(path=""), SequenceConfig(negative_sampling=sampling))
-    found = con.execute("select item_idx, count(*) from negatives group by item_idx").fetchall()
-    assert found == [(3, 399_999)]
 
 
 def test_users_under_the_least_are_left_out_and_their_items_stay(con):
@@ -183,218 +149,6 @@ def test_an_attribute_may_have_any_name(con):
         'select "hist_the ""best"" brand_idx" from encoded_samples where label = 1'
     ).fetchall()
     assert found == [([1],)]
-
-
-def test_hard_negatives_come_from_the_positive_s_category(con):
-    # Category 1 holds items 1, 2, 3; category 2 holds items 4, 5. Nobody interacts with 3 and 5.
-    rows = [(1, 1, 1, 1), (1, 2, 2, 1), (1, 4, 3, 2), (2, 3, 1, 1), (2, 5, 2, 2)]
-    build(
-        con,
-        rows,
-        columns="user_id, item_id, time, cate_id",
-        attributes=("cate_id",),
-        negative_sampling="same_category",
-    )
-    assert con.execute(
-        "select position, item_idx from negatives where user_idx = 1 order by position"
-    ).fetchall() == [(2, 3), (3, 5)]
-
-
-def test_a_category_interacted_with_whole_falls_back_to_the_catalogue(con):
-    rows = [(1, 1, 1, 1), (1, 2, 2, 1), (2, 3, 1, 2)]
-    build(
-        con,
-        rows,
-        columns="user_id, item_id, time, cate_id",
-        attributes=("cate_id",),
-        negative_sampling="same_category",
-    )
-    assert con.execute("select user_idx, item_idx from negatives").fetchall() == [(1, 3)]
-
-
-def test_popular_items_are_drawn_more_often(con):
-    # Item 1 has 16 events (weight 128), item 2 one (weight 16); users 100 to 299 interact with 3
-    # and 4.
-    rows = [(user, 1, 1) for user in range(16)] + [(50, 2, 1)]
-    rows += [(user, item, item) for user in range(100, 300) for item in (3, 4)]
-    build(con, rows, negative_sampling="popularity", negatives_per_positive=5)
-    counts = dict(
-        con.execute("select item_idx, count(*) from negatives group by item_idx").fetchall()
-    )
-    assert set(counts) == {1, 2}
-    # 1000 draws, 8/9 of them expected on item 1: 889 with a standard deviation of 10.
-    assert 840 < counts[1] < 940
-
-
-def test_every_free_item_of_the_category_is_drawn_as_often(con):
-    # Users 0 to 299 interact with items 1 and 2 of the six in category 1; items 7 and 8 are another
-    # one.
-    rows = [(user, item, item, 1) for user in range(300) for item in (1, 2)]
-    rows += [(999, item, 1, 1 if item <= 6 else 2) for item in range(3, 9)]
-    build(
-        con,
-        rows,
-        columns="user_id, item_id, time, cate_id",
-        attributes=("cate_id",),
-        negative_sampling="same_category",
-        negatives_per_positive=4,
-    )
-    counts = dict(
-        con.execute(
-            "select item_idx, count(*) from negatives where user_idx <= 300 group by item_idx"
-        ).fetchall()
-    )
-    assert set(counts) == {3, 4, 5, 6}
-    # 1200 draws, 300 expected of each with a standard deviation of 15; a third were drawn again.
-    assert all(240 < n_draws < 360 for n_draws in counts.values())
-
-
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
-def test_every_sampling_of_an_empty_log_is_empty(con, sampling):
-    columns, attributes = "user_id, item_id, time, cate_id", ("cate_id",)
-    build(con, [(1, 1, 1, 1)], columns=columns, attributes=attributes)
-    con.execute("delete from interactions")
-    source = SourceConfig(path="", item_attribute_cols=attributes)
-    rows = sequences.build(con, source, SequenceConfig(negative_sampling=sampling))
-    assert rows["negatives"] == 0
-
-
-def test_another_seed_draws_others_and_leaves_the_events(con):
-    rows = [(user, (user * 7 + place) % 50, place) for user in range(10) for place in range(5)]
-    versions = []
-    for seed in (1, 2, 1):
-        build(con, rows, sampling_seed=seed)
-        versions.append(
-            [store.content_version(con, name) for name in ("events", "negatives", "samples")]
-        )
-    assert versions[0] == versions[2]
-    assert versions[0][0] == versions[1][0]
-    assert versions[0][1] != versions[1][1]
-    assert versions[0][2] != versions[1][2]
-
-
-def test_logged_negatives_see_the_positives_before_them(con):
-    rows = [
-        (1, 1, 1, 0),  # before any positive: no history, left out
-        (1, 2, 2, 1),
-        (1, 3, 3, 0),
-        (1, 4, 3, 0),
-        (1, 5, 4, 1),
-        (1, 6, 9, 0),  # after the last positive
-    ]
-    build(con, rows, columns="user_id, item_id, time, label")
-    assert con.execute("select position, k, item_idx, time from negatives").fetchall() == [
-        (2, 1, 3, 3),
-        (2, 2, 4, 3),
-        (3, 1, 6, 9),
-    ]
-    assert con.execute(
-        "select split, label, target_item_idx, hist_item_idx from encoded_samples "
-        "order by time, label"
-    ).fetchall() == [
-        # The user was last shown something at 9, and before that at 4; clicks do not decide it.
-        ("train", 0, 3, [2]),
-        ("train", 0, 4, [2]),
-        ("val", 1, 5, [2]),
-        ("test", 0, 6, [2, 5]),
-    ]
-
-
-LISTS = [
-    (1, 10, 100, 1),
-    (1, 11, 200, 0),
-    (1, 12, 200, 1),
-    (1, 13, 200, 0),
-    (1, 14, 200, 1),
-    (1, 15, 250, 0),
-    (1, 16, 300, 1),
-    (1, 17, 300, 0),
-    (1, 18, 400, 0),
-]
-
-
-def test_rows_of_one_moment_know_nothing_of_each_other(con):
-    build(con, LISTS, columns="user_id, item_id, time, label")
-    found = con.execute(
-        "select time, item_id, split, hist_item_idx, history_end from encoded_samples "
-        "inner join items on target_item_idx = item_idx order by time, item_id"
-    ).fetchall()
-    # Items 10, 12, 14 and 16 are the events; their indices are 1, 3, 5 and 7.
-    assert found == [
-        (200, 11, "train", [1], 1),
-        (200, 12, "train", [1], 1),
-        (200, 13, "train", [1], 1),
-        (200, 14, "train", [1], 1),
-        (250, 15, "train", [1, 3, 5], 3),
-        (300, 16, "val", [1, 3, 5], 3),
-        (300, 17, "val", [1, 3, 5], 3),
-        (400, 18, "test", [1, 3, 5, 7], 4),
-    ]
-
-
-def test_the_order_of_a_list_in_the_file_changes_no_sample(con):
-    answers = []
-    for rows in (LISTS, LISTS[::-1]):
-        build(con, rows, columns="user_id, item_id, time, label")
-        answers.append(
-            con.execute(
-                "select time, target_item_idx, label, split, list_sort(hist_item_idx), history_end "
-                "from encoded_samples order by all"
-            ).fetchall()
-        )
-    assert answers[0] == answers[1]
-
-
-def test_bounds_and_keys_hold_where_moments_have_several_positives(con):
-    build(con, LISTS, columns="user_id, item_id, time, label", max_history=2)
-    assert con.execute(
-        "select position, k, label, history_start, history_end from sample_bounds order by 1, 2"
-    ).fetchall() == [
-        (2, 0, 1, 1, 1),
-        (2, 1, 0, 1, 1),
-        (2, 2, 0, 1, 1),
-        (3, 0, 1, 1, 1),
-        (4, 0, 1, 2, 3),
-        (4, 1, 0, 2, 3),
-        (4, 2, 0, 2, 3),
-        (5, 1, 0, 3, 4),
-    ]
-
-
-def test_a_first_moment_of_several_positives_is_history_and_no_sample(con):
-    rows = [(1, 1, 5, 1), (1, 2, 5, 1), (1, 3, 5, 0), (1, 4, 6, 1), (1, 5, 6, 0)]
-    build(con, rows, columns="user_id, item_id, time, label")
-    assert con.execute(
-        "select label, split, target_item_idx, hist_item_idx from encoded_samples order by label"
-    ).fetchall() == [(0, "test", 5, [1, 2]), (1, "test", 4, [1, 2])]
-
-
-def test_without_labels_the_order_within_a_moment_stays(con):
-    build(con, [(1, 1, 5), (1, 2, 5), (1, 3, 5), (2, 4, 1)])
-    assert con.execute(
-        "select position, split, hist_item_idx from encoded_samples where label = 1 "
-        "order by position"
-    ).fetchall() == [(2, "val", [1]), (3, "test", [1, 2])]
-
-
-def test_a_temporal_split_keeps_a_moment_whole(con):
-    build(
-        con,
-        LISTS,
-        columns="user_id, item_id, time, label",
-        split="temporal",
-        val_from=0.5,
-        test_from=0.9,
-    )
-    # Of four events, at 100, 200, 200 and 300, more than half have passed at 200, all at 300.
-    assert con.execute(
-        "select distinct time, split from encoded_samples order by time"
-    ).fetchall() == [
-        (200, "val"),
-        (250, "val"),
-        (300, "test"),
-        (400, "test"),
-    ]
 
 
 def test_what_is_not_sampled_from_is_counted(con):

@@ -29,7 +29,7 @@ class Contents:
         meaning: What a score is, and what the model was judged on.
         figures: Those of the model, and of the one before.
         comparisons: The model beside its rivals.
-        models: What was decided about it last, and about the models before; ``is_current`` in the
+        models: What was decided about it last, and about the models before; ``is_latest`` in the
             row of the bundle that was made last.
         calibration: Scores and shares, by tenth.
         explained: One answer, event by event.
@@ -87,9 +87,7 @@ def read(
         meaning=meaning,
         figures=rows("figures"),
         comparisons=rows("comparisons"),
-        models=[
-            {**each, "is_current": each["bundle_version"] == bundle} for each in rows("models")
-        ],
+        models=[{**each, "is_latest": each["bundle_version"] == bundle} for each in rows("models")],
         calibration=rows("calibration"),
         explained=rows("explained"),
         drift=rows("drift"),

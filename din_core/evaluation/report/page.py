@@ -84,7 +84,7 @@ def render(contents: Contents) -> str:
             drops_duplicates=bool(read_with.get("drop_duplicates")),
             slices=list(_slices(contents.figures)),
             changes=list(_changes(contents)),
-            judged=next((each for each in contents.models if each["is_current"]), None),
+            judged=next((each for each in contents.models if each["is_latest"]), None),
             earlier=[
                 each
                 for each in contents.models

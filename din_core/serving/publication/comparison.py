@@ -58,7 +58,7 @@ class Paired:
         return f"difference of AUC {told} on the same {self.n_samples:,} test rows{part}"
 
 
-def with_current(
+def with_latest(
     con: duckdb.DuckDBPyConnection, folder: Path, *, max_rows: int = MAX_ROWS
 ) -> Paired:
     """Compare the model whose answers are in ``test_predictions`` with a bundle.
@@ -85,7 +85,7 @@ def of_two(
         con: Connection to the pipeline's database, or to the published copy.
         one: The bundle whose AUC the other one's is taken from.
         other: The other one.
-        max_rows: As of :func:`with_current`.
+        max_rows: As of :func:`with_latest`.
 
     Raises:
         BundleError: One of them cannot be used.

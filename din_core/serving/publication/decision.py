@@ -112,7 +112,7 @@ def decide(con: duckdb.DuckDBPyConnection, case: Case) -> Decision:
         if _model_of(published) == case.model_version:
             same = f"it is the model of the published bundle {short}, bundled anew"
             return _by_option(case, Decision(True, same))
-        paired = comparison.with_current(con, folder)
+        paired = comparison.with_latest(con, folder)
     except (BundleError, WrongRequestError) as error:
         reason = (
             f"the published bundle {short} cannot be asked about this log's test rows ({error})"

@@ -82,7 +82,7 @@ def judge(
     *,
     options_before: Mapping[str, Any] | None = None,
 ) -> Judged:
-    """Decide on the current bundle, and add what was decided to the tables.
+    """Decide on the latest bundle, and add what was decided to the tables.
 
     What was decided last about this very bundle with the same option stands, whatever is served
     since: a rollback is not undone by the next run.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def kept(con: duckdb.DuckDBPyConnection, root: Path, *, latest: int = 0) -> dict[str, set[str]]:
     """Return the versions that stay, by asset; of other assets nothing is known.
 
-    What is current stays, and of a model that is published, pinned or among the latest all that
+    The latest stays, and of a model that is published, pinned or among the latest all that
     was made of it and is recorded: the saved model, the bundle, the graphs.
 
     Args:

@@ -123,7 +123,7 @@ def log_of(con):
 
 def test_score_against_sampled_negatives_is_relative(con, log_of):
     log_of([1, 0, 1, 0], negatives="auto", per_positive=4)
-    found = score_meaning.of_current_model(con)
+    found = score_meaning.of_latest_model(con)
     # Redrawn every epoch, four to one, whatever the table holds.
     assert found == ScoreMeaning("relative", 0.2)
     assert found.odds_factor is None
@@ -140,23 +140,23 @@ def test_score_against_sampled_negatives_is_relative(con, log_of):
 )
 def test_trained_rate_is_that_of_the_negatives_that_training_saw(con, log_of, training, rate):
     log_of([1, 0, 0, 0], per_positive=2, **training)
-    assert score_meaning.of_current_model(con).trained_rate == pytest.approx(rate)
+    assert score_meaning.of_latest_model(con).trained_rate == pytest.approx(rate)
 
 
 def test_score_of_logged_impressions_is_a_probability(con, log_of):
     log_of([1, 0, 0, 0], labelled=True, negatives="auto")
-    found = score_meaning.of_current_model(con)
+    found = score_meaning.of_latest_model(con)
     assert (found.score_is, found.trained_rate, found.odds_factor) == ("click_probability", 0.25, 1)
 
 
 def test_base_rate_makes_a_probability_of_a_relative_score(con, log_of):
     log_of([1, 0], negatives="fixed")
-    found = score_meaning.of_current_model(con, base_rate=0.2)
+    found = score_meaning.of_latest_model(con, base_rate=0.2)
     assert (found.score_is, found.odds_factor) == ("relative", pytest.approx(0.25))
 
 
 def test_base_rate_is_of_no_use_where_training_saw_one_label(con, log_of):
     log_of([1, 1], negatives="fixed", per_positive=0)
-    found = score_meaning.of_current_model(con, base_rate=0.2)
+    found = score_meaning.of_latest_model(con, base_rate=0.2)
     assert (found.trained_rate, found.odds_factor) == (None, None)
     assert "base rate 0.2 has no effect" in found.sentence()

@@ -44,10 +44,10 @@ def drifted(measure, outcome, value=0.3, about=""):
     }  # fmt: skip
 
 
-def judged(is_current, **changes):
+def judged(is_latest, **changes):
     return {
-        "is_current": is_current, "bundle_version": "b" if is_current else "earlier",
-        "is_served": is_current, "model_version": "m" if is_current else "earlier",
+        "is_latest": is_latest, "bundle_version": "b" if is_latest else "earlier",
+        "is_served": is_latest, "model_version": "m" if is_latest else "earlier",
         "decision": "published", "reason": "the first one.", "source": "log.csv",
         "judged_at": DAY, "n_users": 9, "value": 0.8, "low": None, "high": None,
     } | changes  # fmt: skip

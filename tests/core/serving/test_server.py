@@ -307,7 +307,7 @@ def test_an_unforeseen_fault_of_a_new_bundle_ends_neither_answers_nor_watching(
 ):
     current = CurrentBundle(versions / "current")
     with monkeypatch.context() as patch:
-        patch.setattr("din_core.serving.ranker.VocabularyIds", None)
+        patch.setattr("din_core.serving.resolver.VocabularyIds", None)
         _lead_to(versions, "v2")
         assert not current.refresh()
     assert "is not served, v1 stays" in caplog.text

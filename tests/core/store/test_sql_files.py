@@ -1,5 +1,6 @@
 """SQL files are found, rendered safely, fingerprinted and described."""
 
+import shutil
 import tempfile
 
 import jinja2
@@ -119,11 +120,26 @@ def test_a_template_that_has_changed_or_is_damaged_is_compiled_again(folder):
         (folder / "shop" / "one.sql").write_text(text)
         sql_files._environment.cache_clear()
         assert sql_files.render("one") == text
-    (kept,) = folder.glob("_jinja2-cache-*/*.cache")
-    for damaged in (b"", kept.read_bytes()[:20], kept.read_bytes()[:-5], b"noise"):
-        kept.write_bytes(damaged)
+    kept = list(folder.glob("_jinja2-cache-*/*.cache"))
+    assert len(kept) == 2
+    whole = kept[0].read_bytes()
+    for damaged in (b"", whole[:20], whole[:-5], b"noise"):
+        for each in kept:
+            each.write_bytes(damaged)
         sql_files._environment.cache_clear()
         assert sql_files.render("one") == "select 2"
+
+
+def test_a_copy_of_a_template_elsewhere_is_not_compiled_again(folder, monkeypatch):
+    (folder / "shop" / "one.sql").write_text("select {{ n }}")
+    sql_files._environment.cache_clear()
+    assert sql_files.render("one", n=1) == "select 1"
+    shutil.copytree(folder / "shop", folder / "copy" / "shop")
+    monkeypatch.setattr(sql_files, "SQL_ROOT", folder / "copy")
+    sql_files._environment.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", lambda *_, **__: pytest.fail("compiled again"))
+        assert sql_files.render("one", n=2) == "select 2"
 
 
 def test_templates_cannot_leave_their_folder():

@@ -9,6 +9,7 @@ from din_core.config import SourceConfig
 from din_core.store import sql_files
 from din_core.tables import checks, sequences
 from tests import contexts
+<<<<<<< HEAD
 from tests.broken_tables import (
     CONFIG,
     LEAKS_WITHIN_A_MOMENT,
@@ -18,6 +19,9 @@ from tests.broken_tables import (
     build,
     build_lists,
 )
+=======
+from tests.core.tables.checked_tables import CONFIG, build, build_lists
+>>>>>>> tidy9
 
 
 @pytest.fixture
@@ -47,6 +51,29 @@ def test_an_error_check_finds_what_it_is_there_for(con, name):
     assert result.description
 
 
+<<<<<<< HEAD
+=======
+LEAKS_WITHIN_A_MOMENT = {
+    "a positive sees the positive before it in its list": (
+        "update events set history_end = position - 1",
+        {"samples_history_earlier", "samples_equal_framed_window"},
+    ),
+    "a negative sees a positive of its list": (
+        "update negatives set position = negatives.position + 1, k = k + 50",
+        {"samples_history_earlier", "samples_equal_framed_window"},
+    ),
+    "one row of each list is in another split": (
+        ("sample_bounds", "case when k = 2 then 'train' else split end as split"),
+        {"samples_no_leak"},
+    ),
+    "validation begins with test": (
+        "update user_sequences set moment_before_last = last_moment",
+        {"samples_no_leak", "samples_every_split"},
+    ),
+}
+
+
+>>>>>>> tidy9
 def test_lists_without_a_click_at_the_end_of_a_labelled_log_are_no_fault(con):
     # Clicks at 1, 2, 3, 4; then two lists that nobody clicked in: both positions of test and val.
     rows = [(1, item, item, int(item < 5)) for item in range(1, 7)]
@@ -265,6 +292,7 @@ def test_a_split_of_another_balance_is_a_finding(con):
     assert [(row["split"], row["n_samples"], row["n_positives"]) for row in balance.examples] == [
         ("test", 220, 20)
     ]
+<<<<<<< HEAD
 
 
 def test_expensive_checks_look_at_a_sample_of_users(con, monkeypatch):
@@ -364,3 +392,5 @@ def test_checks_are_found_by_asset():
         "events_times_plausible",
     }
     assert checks.checks_of("no_such_asset") == []
+=======
+>>>>>>> tidy9

@@ -206,10 +206,7 @@ def test_moments_of_a_log_that_counts_from_nothing_are_taken_as_they_are(con):
 )
 def test_an_option_without_effect_is_said(con, caplog, table, config, names):
     log(con, *[(1, item, item) for item in range(1, 5)])
-    source = SourceConfig(path="")
-    sequences.build(con, source, SequenceConfig())
-    caplog.clear()
-    sequences.build_table(con, table, source, SequenceConfig(**config))
+    sequences.build(con, SourceConfig(path=""), SequenceConfig(**config))
     said = [record.getMessage() for record in caplog.records]
     assert [sentence.split(" has no effect")[0] for sentence in said] == [
         f"{table}: {name}" for name in names
