@@ -4,9 +4,9 @@ import pytest
 
 from din_core import store
 from din_core.store import sql_files
-from din_core.tables import checks
+from din_core.tables import checks, sequences
 from tests import contexts
-from tests.broken_tables import build
+from tests.broken_tables import CONFIG, SOURCE, break_tables, build
 
 
 @pytest.fixture
@@ -23,6 +23,21 @@ def test_expensive_checks_look_at_a_sample_of_users(con, monkeypatch):
     assert spec.max_users == 20000
     part = checks.run_check(con, "negatives_complete", context, one_user_in=4).failing_rows
     assert 0 < part < everything
+
+
+@pytest.mark.parametrize(("position", "passes"), [(203, False), (204, True)])
+def test_of_a_heavy_user_the_first_positions_are_judged(con, position, passes):
+    # Every history is cut from the user's whole list. Whole histories, of 3, begin at position 4.
+    con.execute(
+        "create table interactions as select 1 as user_id, range % 7 as item_id, 0 as cate_id, "
+        "'brand' as brand, range as time, 'log.csv' as file, range as line from range(300)"
+    )
+    sequences.build(con, SOURCE, CONFIG)
+    context = sequences.template_context(con, SOURCE, CONFIG)
+    reverse = f"case when position = {position} then list_reverse(hist_item_idx)"
+    break_tables(con, ("encoded_samples", f"{reverse} else hist_item_idx end as hist_item_idx"))
+    for name in ("samples_history_earlier", "samples_equal_framed_window"):
+        assert checks.run_check(con, name, context).passed is passes
 
 
 def test_a_check_without_its_head_is_refused(tmp_path, monkeypatch):
