@@ -19,6 +19,8 @@ from din_core import store
 from din_core.config import DINConfig, TrainingConfig
 from din_core.inputs import times, training_data
 from din_core.inputs.log_numbers import LogNumbersError
+from din_core.inputs.samplers import SAMPLERS
+from din_core.inputs.samplers.uniform import UniformSampler
 from din_core.inputs.shards import Shards
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import distributed, loop, sharded
@@ -342,4 +344,14 @@ def test_a_log_without_training_samples_is_refused_as_ever(tmp_path):
         build_uneven_log(con, n_users=1)
         root = write_root(con, str(tmp_path))
     with pytest.raises(TrainingError, match="every user has too few events, 2 at most"):
+        train(root)
+
+
+def test_a_sampler_that_draws_more_in_one_epoch_than_in_another_is_noticed(root, monkeypatch):
+    class Moody(UniformSampler):
+        def items(self, draws):
+            return super().items(draws) * (draws.seed == LOOP.seed)  # the seed of the first epoch
+
+    monkeypatch.setitem(SAMPLERS, "uniform", Moody)
+    with pytest.raises(TrainingError, match=r"in epoch 2, and \d+ were counted: its negative"):
         train(root)
