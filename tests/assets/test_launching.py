@@ -224,6 +224,7 @@ def test_suspended_worker_ends_the_run_within_the_configured_time(pipeline):
     assert not any(is_alive(pid) for pid in suspended)
 
 
+@pytest.mark.thorough
 def test_what_a_worker_refuses_is_said_as_one_process_says_it(pipeline):
     result = train(pipeline, learning_rate=1e37)
     assert "lower learning_rate" in failure_of(result)

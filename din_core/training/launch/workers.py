@@ -13,6 +13,8 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from din_core.config import TrainingConfig
 from din_core.machine import limits
@@ -35,11 +37,11 @@ def joined(config: TrainingConfig, place: Place, timeout: float) -> Generator[No
     if device.type == "cuda":
         torch.cuda.set_device(place.local_rank)
     waits = timedelta(seconds=timeout)
-    store, rank, n_ranks = next(dist.rendezvous("env://", timeout=waits))
+    store, rank, n_ranks = next(rendezvous("env://", timeout=waits))
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
         # torchrun keeps its store over restarts, with the addresses of workers that are gone.
-        store=dist.PrefixStore(f"attempt-{place.attempt}", store),
+        store=PrefixStore(f"attempt-{place.attempt}", store),
         rank=rank,
         world_size=n_ranks,
         timeout=waits,
