@@ -58,7 +58,7 @@ test-faults: $(INSTALLED_DEV) $(SYSTEM) ## kill -9 at 20 random moments
 
 # Sail runs in `make test`. Apache Spark has a folder of its own, before its thin client on the path.
 test-spark: $(INSTALLED_DEV) $(PYSPARK) ## the tables on Apache Spark (needs Java 17)
-	PYTHONPATH=$(PYSPARK) $(BIN)/pytest tests/engines tests/assets/test_spark_engine.py --engine spark
+	PYTHONPATH=$(PYSPARK) $(BIN)/pytest tests/engines tests/assets/test_spark_engine.py --engine spark -m ''
 
 bench: $(INSTALLED_DEV) ## ours beside torch-rechub [BENCH=case]
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

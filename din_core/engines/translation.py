@@ -8,6 +8,7 @@ each entry of them is tested, row for row, on real engines (``tests/engines/test
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -113,6 +114,7 @@ def render(name: str, *, variant: str | None = None, **options: object) -> str:
     return translate(select, called=f"sql/{path.relative_to(sql_files.SQL_ROOT).as_posix()}")
 
 
+@functools.lru_cache(maxsize=256)
 def tables_of(select: str) -> frozenset[str]:
     """Return the names of the relations that a query in Spark's words reads.
 

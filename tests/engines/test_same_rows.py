@@ -53,7 +53,19 @@ def assert_every_table_is_equal(spark, root, ours, theirs, source, config):
         assert of_engine == of_duckdb
 
 
-@pytest.mark.parametrize("case", logs.CASES)
+# What others show already; `make test-spark` takes all.
+THOROUGH = {
+    "tiny, popularity", "repeated, popularity", "disagreeing", "fractions", "impressions, temporal"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.thorough] if case in THOROUGH else [])
+        for case in logs.CASES
+    ],
+)
 def test_every_table_has_the_same_rows_and_version(spark, root, ours, theirs, case):
     log, choices = logs.CASES[case]
     for con in (ours, theirs):
