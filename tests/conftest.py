@@ -22,3 +22,12 @@ _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", max_examples=25, **_common)
 settings.register_profile("thorough", max_examples=10_000, **_common)
 settings.load_profile("default")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--engine",
+        default="sail",
+        help="what tests/engines asks beside DuckDB: sail (the default), spark (Apache Spark on "
+        "two threads of this machine, needs Java 17), or an address (sc://host:15002)",
+    )
