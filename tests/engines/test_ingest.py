@@ -13,32 +13,12 @@ import pytest
 
 from din_core import store
 from din_core.config import SourceConfig
-from din_core.engines import sessions
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.engines.spark import SparkEngine
 from din_core.sources import SourceError, ingest, parts
 
 TABLES = ("interactions", "rejected_rows")
 PLAIN = "user_id,item_id,time,cate_id\n1,10,100,a\n2,20,200,b\n1,30,300,a\n"
-
-
-@pytest.fixture(scope="module")
-def spark():
-    pytest.importorskip("pysail")
-    with sessions.session() as session:
-        yield session
-
-
-@pytest.fixture
-def ours():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
-
-
-@pytest.fixture
-def theirs():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -310,8 +290,10 @@ def test_row_groups_are_read_side_by_side(engine, ours, theirs, tmp_path, monkey
 
 
 @pytest.fixture
-def store_of_objects():
+def store_of_objects(request):
     """An object store: fsspec's in memory, which Sail's workers share with this process."""
+    if request.config.getoption("--engine") != "sail":
+        pytest.skip("the workers are other processes")
     filesystem = fsspec.filesystem("memory")
     yield filesystem
     filesystem.store.clear()
