@@ -73,8 +73,12 @@ def session(remote: str | None = None) -> Generator[SparkSession]:
         # The sentence says it. Not for the length of the session only: the client asks once more
         # when the process ends.
         warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
-        address = remote or stack.enter_context(_sail())
-        spark = _connected(address)
+        if remote is not None and _LOCAL.fullmatch(remote):
+            spark = _local(remote)
+        elif remote is not None:
+            spark = _connected(_channel(remote))
+        else:
+            spark = _connected(_channel_without_token(stack.enter_context(_sail())))
         stack.callback(_close, spark)
         _be_patient(spark, _PATIENCE_AT_FIRST)
         settings = _SETTINGS if remote else _SETTINGS_OF_SAIL
@@ -123,21 +127,41 @@ def _sail() -> Generator[str]:
         server.stop()
 
 
-def _connected(address: str) -> SparkSession:
+def _local(remote: str) -> SparkSession:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pyspark.sql import SparkSession
 
-        if _LOCAL.fullmatch(address):
-            # Its workers run Python, too, and need what is installed here.
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            return SparkSession.builder.remote(address).getOrCreate()
-        from pyspark.sql.connect.client import DefaultChannelBuilder
-        from pyspark.sql.connect.session import SparkSession as OfConnect
+        # Its workers run Python, too, and need what is installed here.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        return SparkSession.builder.remote(remote).getOrCreate()
 
-        channel: Any = DefaultChannelBuilder(address, channelOptions=_CHANNEL)
-        made: Any = OfConnect.builder.channelBuilder(channel).create()
+
+def _connected(channel: Any) -> SparkSession:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pyspark.sql.connect.session import SparkSession
+
+        made: Any = SparkSession.builder.channelBuilder(channel).create()
         return made
+
+
+def _channel(address: str) -> Any:
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    return DefaultChannelBuilder(address, channelOptions=_CHANNEL)
+
+
+def _channel_without_token(address: str) -> Any:
+    """Connect to this process. A token, as of a cluster, would make the client ask for TLS."""
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    class WithoutToken(DefaultChannelBuilder):
+        @property
+        def token(self) -> str | None:
+            return None
+
+    return WithoutToken(address, channelOptions=_CHANNEL)
 
 
 def _be_patient(spark: SparkSession, policy: dict[str, int]) -> None:

@@ -172,6 +172,12 @@ def test_an_engine_that_dies_under_way_ends_the_run_with_a_sentence(monkeypatch)
     assert "run again: the tables that were complete stay" in str(gone.value)
 
 
+def test_a_token_that_is_for_a_cluster_does_not_keep_sail_out(monkeypatch):
+    monkeypatch.setenv("SPARK_CONNECT_AUTHENTICATE_TOKEN", "for a cluster")
+    with sessions.session() as spark:
+        assert spark.sql("select 1 as a").collect()[0].a == 1
+
+
 def test_faults_of_this_program_are_not_explained_away():
     with sessions.session() as spark:
         with pytest.raises(Exception, match="nothing_of_that_name") as error:
