@@ -78,6 +78,7 @@ def shown(path: Path, *, timeout: float, is_wanted: Callable[[], bool]) -> Gener
     """
     ended = threading.Event()
     with held(path) as descriptor:
+        _write(descriptor, 0, 0)  # before the thread: who holds a sign can be named, and killed
         thread = threading.Thread(
             target=_look, args=(descriptor, _pause(timeout), ended, is_wanted), daemon=True
         )
@@ -101,15 +102,19 @@ def _look(
     while True:
         if not is_wanted():
             os._exit(1)  # the main thread may wait for a process that will never answer
-        text = f"{os.getpid()} {looks} {busy_looks}".ljust(_WIDTH)
-        with contextlib.suppress(OSError):  # a full disk: the sign is still held
-            os.pwrite(descriptor, text.encode(), 0)
+        _write(descriptor, looks, busy_looks)
         if ended.wait(pause):
             return
         now, by_now = time.monotonic(), time.process_time()
         looks += 1
         busy_looks += by_now - computed >= BUSY * (now - then)
         then, computed = now, by_now
+
+
+def _write(descriptor: int, looks: int, busy_looks: int) -> None:
+    text = f"{os.getpid()} {looks} {busy_looks}".ljust(_WIDTH)
+    with contextlib.suppress(OSError):  # a full disk: the sign is still held
+        os.pwrite(descriptor, text.encode(), 0)
 
 
 def read(path: Path) -> Sign | None:
