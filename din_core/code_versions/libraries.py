@@ -28,6 +28,7 @@ OTHERS = frozenset(
     (
         "duckdb",
         "fastapi",
+        "fsspec",
         "graphviz",
         "jinja2",
         "markupsafe",
@@ -37,7 +38,10 @@ OTHERS = frozenset(
         "PIL",
         "pyarrow",
         "pydantic",
+        "pysail",
+        "pyspark",
         "safetensors",
+        "sqlglot",
         "starlette",
         "yaml",
     )

@@ -39,6 +39,7 @@ FUNCTIONS: frozenset[str] = frozenset(
         "GREATEST",
         "LAG",
         "LEAST",
+        "LENGTH",  # of text, in characters; of a list it is an error of the engine
         "LN",
         "LOWER",
         "MAX",
@@ -55,6 +56,7 @@ FUNCTIONS: frozenset[str] = frozenset(
         "SPLIT_PART",
         "SQRT",
         "STRUCT",  # struct_pack()
+        "SUBSTRING",
         "SUM",
         "TRANSFORM",  # list_transform()
         "TRY_CAST",

@@ -141,7 +141,7 @@ WORDS = {
         "din_assets/assets/ingest.py", "A category of", "Which part",
     ),
     "default of an option": ("din_core/config/model.py", "option(8, ", "option(9, "),
-    "words of an option without default": ("din_core/config/source.py", "A file or", "One file or"),
+    "words of an option without default": ("din_core/config/source.py", "A file,", "One file,"),
 }  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def _of_the_source(number: int) -> IngestContext:
             positive_numbers=(sql_files.number(Decimal(4)), sql_files.number(Decimal("4.5"))),
             positive_words=(literal("bought"),),
             time_scale=6 * (number % 2),
-            time_width=18,
+            time_width=38 if number == 1 else 18,
             kinds={
                 name: _KINDS[(number + place) % len(_KINDS)] for place, name in enumerate(columns)
             },
