@@ -68,9 +68,8 @@ def _connected(job: Job, place: Place) -> Generator[Any]:
         memory_limit=job.memory_limit or workers.default_memory_limit(place),
         threads=job.threads or workers.share_of_cores(place),
         temp_directory=f"{job.spill}.{place.rank}",
+        filesystem=None if root.is_local else root.filesystem,
     ) as con:
-        if not root.is_local:
-            con.register_filesystem(root.filesystem)
         yield con
 
 

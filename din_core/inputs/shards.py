@@ -19,6 +19,7 @@ import duckdb
 import numpy as np
 
 from din_core import store
+from din_core.engines import reading
 from din_core.engines.errors import EngineError
 from din_core.inputs import times, training_data
 from din_core.inputs.flat_log import Int64, ShareOfUsers, SplitName, TrainingData
@@ -52,7 +53,7 @@ class Shards:
 
     Raises:
         TrainingDataError: A table is missing.
-        EngineError: The tables cannot be read.
+        EngineError: The tables cannot be read, or are not whole.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class Shards:
         self.number = manifest.buckets
         self._item_counts: Int64 | None = None
         with self._tables("the items", _OF_ALL, None) as con:
+            # A file that is gone would be users that nobody misses.
+            reading.require_whole(con, root, manifest)
             n_users = manifest.tables["users"].rows
             self.catalogue = training_data.load_catalogue(con, n_users)
 
@@ -117,6 +120,7 @@ class Shards:
             splits: Those whose samples are read.
 
         Raises:
+            StoreError: A file of it is gone or damaged.
             EngineError: Its files cannot be read.
         """
         with self._tables(f"shard {number}", _OF_USERS, number) as con:
@@ -147,9 +151,8 @@ class Shards:
         """Open a database in memory whose views are tables, of users those of a shard or none."""
         tables = self._manifest.tables
         try:
-            with store.connect(":memory:", threads=self._threads) as con:
-                if not self._root.is_local:
-                    con.register_filesystem(self._root.filesystem)
+            elsewhere = None if self._root.is_local else self._root.filesystem
+            with store.connect(":memory:", threads=self._threads, filesystem=elsewhere) as con:
                 # Only its columns are asked for.
                 _create_view(con, "interactions", self._select(tables["interactions"], []))
                 for name in names:

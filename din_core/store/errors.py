@@ -108,7 +108,7 @@ def lost_table_file(error: duckdb.Error) -> StoreError | None:
         return None
     return StoreError(
         f"{file['path']}: a file of the table '{file['table']}' is gone, or was not written to its "
-        f"end ({text}); make the tables again (din run --all)"
+        f"end ({str(error).splitlines()[0]}); make the tables again (din run --all)"
     )
 
 

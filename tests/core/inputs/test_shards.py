@@ -167,8 +167,11 @@ def test_missing_tables_and_damaged_files_are_named(tmp_path):
     (events,) = root.files(root.manifest().tables["events"].folder, 3)
     Path(events).write_bytes(b"PAR1")
     assert len(shards.open(2, ("train",)).samples["train"]) > 0
-    with pytest.raises(EngineError, match="shard 3 cannot be read"):
+    with pytest.raises(store.StoreError, match=r"a file of the table 'events' is gone, or was not"):
         shards.open(3, ("train",))
+    Path(events).unlink()
+    with pytest.raises(EngineError, match=r"'events' has .* rows there and was written with"):
+        Shards(root, SEQUENCES)
 
 
 def test_a_table_that_is_not_laid_out_by_user_is_refused(tmp_path):
