@@ -7,9 +7,11 @@ reads, and is replaced in the transaction that makes the table.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from din_core import store
+from din_core.engines.errors import EngineError
 from din_core.engines.parquet_tables import BUCKET, ParquetRoot, ParquetTable
 from din_core.store.sql_files import literal, quote
 
@@ -67,6 +69,27 @@ def files_of(con: duckdb.DuckDBPyConnection, name: str) -> list[str]:
     ).fetchall()
     read = _READ.search(str(found[0][0])) if found else None
     return [each.replace("''", "'") for each in _FILE.findall(read[1])] if read else []
+
+
+def require_held(con: duckdb.DuckDBPyConnection, root: ParquetRoot, names: Iterable[str]) -> None:
+    """Refuse tables below a root that are not those of the database: another engine made them anew.
+
+    Args:
+        con: The pipeline's database.
+        root: Where the tables lie.
+        names: Tables and views; of a view nothing is asked.
+
+    Raises:
+        EngineError: The database has another version of a table than the manifest names.
+    """
+    held = root.manifest().tables
+    for name in names:
+        if name in held and folder_of(con, root, name) != held[name].folder:
+            raise EngineError(
+                f"'{name}' below {root.url} is not the one of the pipeline's database: it was made "
+                "by DuckDB since; make all tables on Spark (DIN_ENGINE=spark din run --all), or "
+                "train in one process (din_model: processes: 1)"
+            )
 
 
 def described(

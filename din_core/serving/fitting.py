@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from din_core.config import MODEL_CONFIGS, ModelConfig, TrainingConfig, config_from_mapping
+from din_core.engines import parquet_views
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.evaluation.score_meaning import score_is
 from din_core.inputs import times, training_data
@@ -185,11 +186,14 @@ def _log_of(
     if task.tables is None:
         data = times.load_for(con, task.model.log_numbers)
         return data.vocabulary, functools.partial(loop.train, task.model, task.training, data)
+    root = ParquetRoot(task.tables)
+    # Sequences in ids are made with the samples, whose bounds are a view.
+    parquet_views.require_held(con, root, (*training_data.READS, "behaviour_sequences"))
     train = functools.partial(
         sharded.train,
         task.model,
         task.training,
-        ParquetRoot(task.tables),
+        root,
         n_streams=distributed.world_size(),
         sequences=recorded_choices.sampling_config(con),
     )

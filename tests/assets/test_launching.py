@@ -24,13 +24,14 @@ from safetensors import safe_open
 from din_assets.assets import training
 from din_core import presets
 from din_core.config import TrainingConfig, config_from_mapping
+from din_core.engines.parquet_tables import ParquetRoot
 from din_core.serving import saved_models
 from din_core.tables import recorded_choices
 from din_core.training import sharded
 from din_core.training.launch import signs
 from tests.assets.conftest import SMALL_RUN, Pipeline, failure_of, run_history
 from tests.assets.places import PATIENCE, Place, finish, wait_until
-from tests.core.parquet_roots import write_root
+from tests.assets.test_spark_engine import TABLES
 
 #: So long that only what the test does ends it.
 ENDLESS = {"n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0.001}
@@ -149,11 +150,12 @@ def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(pipeline, tm
 
 
 def test_each_process_reads_its_share_of_the_users_where_the_tables_are_parquet(pipeline):
+    pipeline.engine = "spark"
+    assert pipeline.run(*TABLES).success
+    root = ParquetRoot(str(pipeline.home / "tables"))
     with duckdb.connect(str(pipeline.home / "pipeline.duckdb"), read_only=True) as con:
-        root = write_root(con, str(pipeline.home / "tables"))
         sequences = recorded_choices.sampling_config(con)
     config = with_options(processes=2, batch_size=128, precision="float32")
-    pipeline.engine = "spark"
     result = pipeline.run("din_model", config=config)
     assert result.success, failure_of(result)
     options = config["ops"]["din_model"]["config"] | {"batch_size": 256}
@@ -171,6 +173,14 @@ def test_each_process_reads_its_share_of_the_users_where_the_tables_are_parquet(
         torch.testing.assert_close(ours.model.state_dict()[name], weight, rtol=1e-4, atol=1e-4)
     losses = [each["train_loss"] for each in epochs(result)]
     assert losses == pytest.approx([each.train_loss for each in expected.history], rel=1e-4)
+    # The files are those of Spark, and DuckDB has others by now.
+    pipeline.engine = "duckdb"
+    config["ops"]["negatives"] = {"config": {"sampling_seed": 7}}
+    assert pipeline.run("negatives", config=config).success
+    pipeline.engine = "spark"
+    refused = failure_of(pipeline.run("din_model", config=config))
+    assert "'negatives' below" in refused
+    assert "was made by DuckDB since" in refused
 
 
 def test_killed_worker_ends_the_run_in_a_sentence_and_the_next_run_goes_on(pipeline):
