@@ -57,8 +57,10 @@ test-faults: $(INSTALLED_DEV) $(SYSTEM) ## kill -9 at 20 random moments
 	DIN_FAULT_KILLS=20 $(BIN)/pytest tests/assets/test_faults.py --timeout=1800
 
 # Sail runs in `make test`. Apache Spark has a folder of its own, before its thin client on the path.
-test-spark: $(INSTALLED_DEV) $(PYSPARK) ## the tables on Apache Spark (needs Java 17)
-	PYTHONPATH=$(PYSPARK) $(BIN)/pytest tests/engines tests/assets/test_spark_engine.py --engine spark -m ''
+test-spark: $(INSTALLED_DEV) $(PYSPARK) ## the tables and a whole run on Apache Spark (needs Java 17)
+	PYTHONPATH=$(PYSPARK) $(BIN)/pytest tests/engines --engine spark -m ''
+	rm -rf .make/run-on-spark
+	PYTHONPATH=$(PYSPARK) DIN_HOME=.make/run-on-spark DIN_ENGINE=spark SPARK_REMOTE='local[2]' $(BIN)/din run
 
 bench: $(INSTALLED_DEV) ## ours beside torch-rechub [BENCH=case]
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
