@@ -91,6 +91,15 @@ def model_version(project):
         return con.sql("select left(model_version, 4) from model_versions").fetchall()[0][0]
 
 
+@of_kind("torchrun")
+def test_torchrun_understands_its_words(command):
+    """What they start is run by test_launching.py, by way of the asset."""
+    from torch.distributed.run import get_args_parser
+
+    asked = get_args_parser().parse_args(kind_of(command)[1])
+    assert asked.training_script.endswith(".py")
+
+
 @of_kind("sh")
 def test_recipe_is_there_and_hands_words_to_din_run_that_it_understands(command):
     """It is run by test_ci_recipe.py."""
@@ -160,7 +169,7 @@ def _dg():
 
 
 def test_every_command_is_tried_by_one_of_these():
-    tried = {"make", "din", "python", "duckdb", "dagster", "dg", "curl", "sh"}
+    tried = {"make", "din", "python", "duckdb", "dagster", "dg", "curl", "sh", "torchrun"}
     others = {"pip", "tensorboard", "docker", "cp", "cd", "mkdir", "node", "npx", "git", "head"}
     assert [
         str(each) for each in documents.commands() if kind_of(each)[0] not in tried | others

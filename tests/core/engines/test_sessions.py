@@ -47,6 +47,13 @@ def test_an_address_of_no_kind_is_refused():
     assert "secret" not in refusal("sc:/host/;token=secret;use_ssl=true")
 
 
+@pytest.fixture
+def spark_is_there(monkeypatch, tmp_path):
+    """As if Spark itself were installed, and not its client alone; no Java is started."""
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("spark_is_there")
 def test_no_java_is_said(monkeypatch, tmp_path):
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -55,12 +62,14 @@ def test_no_java_is_said(monkeypatch, tmp_path):
     assert "without SPARK_REMOTE Sail makes the tables" in said
 
 
+@pytest.mark.usefixtures("spark_is_there")
 def test_a_java_home_with_nothing_in_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     said = refusal("local[2]")
     assert f"JAVA_HOME is {tmp_path}, but {tmp_path}/bin/java does not run" in said
 
 
+@pytest.mark.usefixtures("spark_is_there")
 def test_a_java_that_fails_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("JAVA_HOME", java_that_says(tmp_path, "no room for the heap", status=1))
     assert "bin/java does not run" in refusal("local[2]")
@@ -76,6 +85,7 @@ def test_a_java_that_fails_is_named(monkeypatch, tmp_path):
         ("what a nice day", False),
     ],
 )
+@pytest.mark.usefixtures("spark_is_there")
 def test_the_version_of_java_decides(monkeypatch, tmp_path, line, fits):
     monkeypatch.setenv("JAVA_HOME", java_that_says(tmp_path, "Picked up OPTIONS", line))
     if fits:
