@@ -76,6 +76,11 @@ _TROUBLES = (
         "found a file of the tables damaged or gone; make the tables again (din run --all)",
     ),
     _trouble(
+        r"panicked with message",
+        "failed inside, where it should not; run again, and where it stays so make the tables on "
+        "DuckDB (DIN_ENGINE=duckdb)",
+    ),
+    _trouble(
         r"SESSION_CLOSED|SESSION_CHANGED|SESSION_NOT_FOUND|SESSION_NOT_SAME|OPERATION_NOT_FOUND",
         "was started again under way, and knows nothing of this run; run again: the tables that "
         "were complete stay",

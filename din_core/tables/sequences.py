@@ -297,8 +297,8 @@ def _build(
             variables: dict[str, Any] = {**context.variables(), **beside}
             engine.create_table(con, asset, **variables)
         return context
-    if asset == "user_sequences":
-        heavy_users.refuse(con, engine)
+    if asset in ("user_sequences", "samples"):
+        heavy_users.refuse(con, engine, context)
     files = lineage().files
     for name in relations:
         variant = negatives_variant(context) if name == "negatives" else None

@@ -6,6 +6,7 @@ from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.engines.errors import EngineError
 from din_core.tables import heavy_users, sequences
+from tests import contexts
 from tests.engines import tables
 
 SOURCE = SourceConfig(path="", item_attribute_cols=())
@@ -24,7 +25,7 @@ def test_a_user_with_more_events_than_a_row_takes_is_named(engine, theirs, monke
     monkeypatch.setattr(heavy_users, "MOST_EVENTS", 20)
     create_interactions(theirs, {"reader": 20, "a bot": 21, "other": 3})
     refusal = (
-        r"^user 'a bot' has 21 events, and on Spark .* takes 20; leave the user's rows out of "
+        r"^user 'a bot' has 21 events, and on Spark .* takes 20 with max_history 50 and negatives_per_positive 1; leave the user's rows out of "
         r"the log .*DIN_ENGINE=duckdb"
     )
     with pytest.raises(EngineError, match=refusal):
@@ -32,6 +33,17 @@ def test_a_user_with_more_events_than_a_row_takes_is_named(engine, theirs, monke
     # What came before it is there, and what did not come about is not.
     assert store.row_count(theirs, "events") == 44
     assert "user_sequences" not in store.relations(theirs)
+
+
+def test_longer_histories_and_more_negatives_leave_room_for_fewer_events():
+    few = contexts.context(max_history=50, negatives_per_positive=1)
+    many = contexts.context(max_history=800, negatives_per_positive=9)
+    # So many events times the samples that the checks judge are below 2**31.
+    assert heavy_users.most_events(few) == 4_294_967
+    assert heavy_users.most_events(many) == 214_748
+    assert (
+        heavy_users.most_events(contexts.context(max_history=1, negatives_per_positive=0)) == 10**7
+    )
 
 
 def test_a_user_with_as_many_as_that_is_not(engine, theirs, monkeypatch):
