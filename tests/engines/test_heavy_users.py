@@ -25,8 +25,8 @@ def test_a_user_with_more_events_than_a_row_takes_is_named(engine, theirs, monke
     monkeypatch.setattr(heavy_users, "MOST_EVENTS", 20)
     create_interactions(theirs, {"reader": 20, "a bot": 21, "other": 3})
     refusal = (
-        r"^user 'a bot' has 21 events, and on Spark .* takes 20 with max_history 50 and negatives_per_positive 1; leave the user's rows out of "
-        r"the log .*DIN_ENGINE=duckdb"
+        r"^user 'a bot' has 21 events, and on Spark .* takes 20 with max_history 50 and "
+        r"negatives_per_positive 1; leave the user's rows out of the log .*DIN_ENGINE=duckdb"
     )
     with pytest.raises(EngineError, match=refusal):
         tables.build(theirs, engine, SOURCE, SequenceConfig())
