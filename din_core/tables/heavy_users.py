@@ -58,6 +58,6 @@ def refuse(con: duckdb.DuckDBPyConnection, engine: Engine, context: TemplateCont
                 f"user {user_id!r} has {n_events:,} events, and on Spark all events of a user are "
                 f"one row, which takes {most:,} with max_history {context.max_history} and "
                 f"negatives_per_positive {context.negatives_per_positive}; leave the user's rows "
-                "out of the log (a bot, a test account, or what stands for 'unknown'?), or make the "
-                "tables on DuckDB (DIN_ENGINE=duckdb), which has no such limit"
+                "out of the log (a bot, a test account, or what stands for 'unknown'?), or make "
+                "the tables on DuckDB (DIN_ENGINE=duckdb), which has no such limit"
             )
