@@ -178,3 +178,10 @@ def _close(spark: SparkSession) -> None:
     with contextlib.suppress(Exception):
         _be_patient(spark, {**_PATIENCE, "max_retries": 0})
         spark.stop()
+    # Where nobody answers, it stays the session of this process: whatever asks for that later, as
+    # pyspark itself does of each column, would ask where nobody answers.
+    kept: Any = type(spark)
+    if kept._default_session is spark:
+        kept._default_session = None
+    if getattr(kept._active_session, "session", None) is spark:
+        kept._active_session.session = None

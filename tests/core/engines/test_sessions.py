@@ -8,6 +8,7 @@ import threading
 import pyspark
 import pytest
 from pyspark.sql import connect
+from pyspark.sql.connect.session import SparkSession
 
 from din_core.engines import requirements, sessions
 from din_core.engines.errors import EngineError
@@ -113,7 +114,7 @@ def test_a_pyspark_that_is_not_whole_is_said(monkeypatch):
     # As without grpcio: pyspark's own sentence is kept.
     monkeypatch.setitem(sys.modules, "pyspark.sql.connect.session", None)
     monkeypatch.delattr(connect, "session", raising=False)
-    assert "not there or not whole" in refusal("sc://127.0.0.1:1")
+    assert "not there or not whole" in refusal(f"sc://127.0.0.1:{free_port()}")
 
 
 @pytest.mark.parametrize("version", ["3.5.8", "4.0.1", "4.2.0", "4.3.0.dev1"])
@@ -142,6 +143,13 @@ def test_nobody_at_the_address_is_told():
     said = refusal(f"sc://127.0.0.1:{port}/;token=secret")
     assert said.startswith(f"the engine at sc://127.0.0.1:{port}/;token=… does not answer; see")
     assert "Connection refused" in said
+
+
+def test_a_session_that_failed_is_not_asked_by_the_next_one():
+    refusal(f"sc://127.0.0.1:{free_port()}")
+    with sessions.session() as spark:
+        assert spark.range(3).select("id").count() == 3
+    assert SparkSession.getActiveSession() is None
 
 
 def test_a_silent_engine_is_waited_for_half_a_minute_and_not_for_ten():
