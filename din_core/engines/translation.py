@@ -133,8 +133,8 @@ def tables_of(select: str) -> frozenset[str]:
 def translate(select: str, *, called: str = "the query") -> str:
     """Translate a ``select`` of DuckDB's dialect to Spark's.
 
-    The order of the outermost query is dropped: a table has none, and a cluster would sort for
-    nothing.
+    The order of the outermost query is dropped where it does not choose the rows: a table has none,
+    and a cluster would sort for nothing.
 
     Args:
         select: One statement, in DuckDB's words.
@@ -158,7 +158,8 @@ def translate(select: str, *, called: str = "the query") -> str:
             "on DuckDB and on Spark; say it with the words in din_core/engines/translation.py, or "
             "add it there, with rows that show it (CONTRIBUTING.md, 'A word of SQL')"
         )
-    tree.set("order", None)
+    if tree.args.get("limit") is None:
+        tree.set("order", None)
     return tree.transform(_in_spark).sql(
         dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE
     )

@@ -1,7 +1,7 @@
 -- asset: user_sequences
 -- kind: query
 -- Who has the most events, and how many: what an engine that gathers a user in one row can fail on.
--- Grain: one row, one more for each user with as many. Not a table: read before user_sequences.
+-- Grain: one row, the first of those with as many. Not a table: read before user_sequences.
 with
 
 counted as (

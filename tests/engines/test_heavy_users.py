@@ -35,6 +35,13 @@ def test_a_user_with_more_events_than_a_row_takes_is_named(engine, theirs, monke
     assert "user_sequences" not in store.relations(theirs)
 
 
+def test_of_several_heaviest_users_the_first_is_named(engine, theirs):
+    create_interactions(theirs, {"z": 5, "k": 5, "b": 5, "a": 1, **{f"m{n}": 5 for n in range(9)}})
+    tables.build(theirs, engine, SOURCE, SequenceConfig())
+    select = engine.render("heaviest_user")
+    assert [tuple(row) for row in engine.query(theirs, select).rows] == [("b", 5)]
+
+
 def test_longer_histories_and_more_negatives_leave_room_for_fewer_events():
     few = contexts.context(max_history=50, negatives_per_positive=1)
     many = contexts.context(max_history=800, negatives_per_positive=9)
