@@ -10,6 +10,7 @@ from din_core.engines.errors import EngineError
 from din_core.engines.sessions import without_token
 
 if TYPE_CHECKING:
+    import duckdb
     from fsspec import AbstractFileSystem
 
 EngineName = Literal["duckdb", "spark"]
@@ -78,6 +79,49 @@ def filesystem(root: str) -> "AbstractFileSystem | None":
 
     place = ParquetRoot(root)
     return None if place.is_local else place.filesystem
+
+
+def settle(con: "duckdb.DuckDBPyConnection", root: str) -> list[str]:
+    """Let the manifest of a root name what the pipeline's database reads there.
+
+    A run that was killed between the two leaves one that is behind, and a later run may find
+    nothing to make.
+
+    Args:
+        con: The pipeline's database. The lock of a run is held.
+        root: Root of the Parquet tables, a folder or a URL.
+
+    Returns:
+        What was wrong, and what a reader of the root does not get, in a sentence each.
+
+    Raises:
+        EngineError: The root cannot be read or written.
+    """
+    from din_core import store
+    from din_core.engines import parquet_views
+    from din_core.engines.parquet_tables import MANIFEST, ParquetRoot
+    from din_core.tables.sequences import views
+
+    place = ParquetRoot(root)
+    before = place.manifest()
+    now = parquet_views.as_database(con, place, before, views())
+    said: list[str] = []
+    if now != before:
+        place.replace_manifest(now)
+        said.append(f"{root}/{MANIFEST} was behind the pipeline's database, and names its tables")
+    elsewhere = [
+        name
+        for name, kind in sorted(store.relations(con).items())
+        if parquet_views.folder_of(con, place, name) is None
+        and (parquet_views.files_of(con, name) or (kind == "table" and name in now.tables))
+    ]
+    if elsewhere:
+        said.append(
+            f"{', '.join(elsewhere)} of the pipeline's database lie elsewhere than below {root} "
+            "(DuckDB made them, or DIN_TABLES named another place): who reads that root gets them "
+            "as Spark read them last, or not at all; din run --all makes them there"
+        )
+    return said
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.last_run import Settled
 from din_core import store
 from din_core.engines.engine import Engine
+from din_core.engines.errors import EngineError
 from din_core.store import artifacts
 from din_core.store.standalone_copy import Contents
 
@@ -232,7 +233,20 @@ class StoreResource(dg.ConfigurableResource):
                 store.remove_unfinished(self.published_path)
                 for leftover in artifacts.sweep(self.artifacts_root):
                     on_note(f"removed what a killed run left behind: {leftover}")
+                for sentence in self._settle_tables():
+                    on_note(sentence)
             yield
+
+    def _settle_tables(self) -> list[str]:
+        """Let those who read the tables on Spark alone see what the pipeline's database reads."""
+        if self.engine_name == "duckdb" or not self.pipeline_path.is_file():
+            return []
+        try:
+            with self.connection(read_only=True) as con:
+                return engines.settle(con, self.tables_root)
+        except (EngineError, store.StoreError) as error:
+            # Not every run needs the tables; one that does ends with it.
+            return [str(error)]
 
     @contextlib.contextmanager
     def connection(self, *, read_only: bool = False) -> Generator[duckdb.DuckDBPyConnection]:

@@ -65,14 +65,12 @@ class Manifest:
     Attributes:
         buckets: Into how many folders users are spread.
         tables: By name, the version of each table.
-        views: By name, the ``select`` of each view over them, in DuckDB's words.
-        engine_views: The same in the words of the engine that made them.
+        views: By name, the ``select`` of each view over them, as DuckDB keeps it.
     """
 
     buckets: int
     tables: Mapping[str, ParquetTable] = field(default_factory=dict[str, ParquetTable])
     views: Mapping[str, str] = field(default_factory=dict[str, str])
-    engine_views: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ParquetRoot:
@@ -146,7 +144,6 @@ class ParquetRoot:
                 buckets=document["buckets"],
                 tables={name: ParquetTable(**each) for name, each in document["tables"].items()},
                 views=document["views"],
-                engine_views=document["engine_views"],
             )
         except FileNotFoundError:
             return Manifest(self._buckets or _BUCKETS)

@@ -1,18 +1,20 @@
 """Views of the pipeline's database over Parquet tables, and tables written out as such.
 
 The database's own commit decides which version of a table holds: a view names the folder that it
-reads, and is replaced in the transaction that makes the table.
+reads, and is replaced in the transaction that makes the table. The manifest of the root follows it:
+what it has to name is read off the views (:func:`as_database`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from din_core import store
 from din_core.engines.errors import EngineError
-from din_core.engines.parquet_tables import BUCKET, ParquetRoot, ParquetTable
+from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
+from din_core.store.query_relations import select_of
 from din_core.store.sql_files import literal, quote
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _READ = re.compile(r"read_parquet\(list_value\(((?:'(?:[^']|'')*'(?:, )?)+)\)")
 _FILE = re.compile(r"'((?:[^']|'')*)'")
+_BUCKET_OF = re.compile(rf"/{BUCKET}=(\d+)/")
 
 
 def create(con: duckdb.DuckDBPyConnection, root: ParquetRoot, name: str, folder: str) -> None:
@@ -62,17 +65,63 @@ def files_of(con: duckdb.DuckDBPyConnection, name: str) -> list[str]:
         con: The pipeline's database.
         name: A relation.
     """
+    read = _READ.search(words_of(con, name))
+    return [each.replace("''", "'") for each in _FILE.findall(read[1])] if read else []
+
+
+def words_of(con: duckdb.DuckDBPyConnection, name: str) -> str:
+    """Return the ``select`` of a view as DuckDB keeps it; nothing of any other relation.
+
+    Args:
+        con: The pipeline's database.
+        name: A relation.
+    """
     found = con.execute(
         "select sql from duckdb_views() where view_name = ? and not internal "
         "and database_name = current_database()",
         [name],
     ).fetchall()
-    read = _READ.search(str(found[0][0])) if found else None
-    return [each.replace("''", "'") for each in _FILE.findall(read[1])] if read else []
+    return select_of(str(found[0][0])) if found else ""
+
+
+def as_database(
+    con: duckdb.DuckDBPyConnection, root: ParquetRoot, manifest: Manifest, views: Collection[str]
+) -> Manifest:
+    """Return a manifest that names what the views of the database read.
+
+    A run that is killed between the commit and the swap of the manifest leaves one that names
+    versions of before, and a manifest that is lost names none. What the database does not know, or
+    has a table of its own for, stays as it is.
+
+    Args:
+        con: The pipeline's database.
+        root: Where the tables lie.
+        manifest: What was read there.
+        views: The views that belong there, where the database has them.
+    """
+    tables, words = dict(manifest.tables), dict(manifest.views)
+    last_bucket = -1
+    for name, kind in store.relations(con).items():
+        folder = folder_of(con, root, name) if kind == "view" else None
+        if folder is not None:
+            files = files_of(con, name)
+            is_named = name in tables and tables[name].folder == folder
+            # What is gone is told where it is read.
+            if not is_named and {*files} <= {*root.files(folder)}:
+                of_files = [int(each) for each in _BUCKET_OF.findall("\n".join(files))]
+                last_bucket = max([last_bucket, *of_files])
+                tables[name] = described(con, name, folder, bucketed=bool(of_files))
+        elif kind == "view" and name in {*views, *words}:
+            words[name] = words_of(con, name)
+    # A copy of what was a table once, or the other way around.
+    words = {name: each for name, each in words.items() if name not in tables}
+    # With fewer users than buckets the last of them are empty, and might as well not be.
+    buckets = manifest.buckets if manifest.tables or last_bucket < 0 else last_bucket + 1
+    return Manifest(buckets, tables, words)
 
 
 def require_held(con: duckdb.DuckDBPyConnection, root: ParquetRoot, names: Iterable[str]) -> None:
-    """Refuse tables below a root that are not those of the database: another engine made them anew.
+    """Refuse tables below a root that are not those of the database.
 
     Args:
         con: The pipeline's database.
@@ -87,8 +136,9 @@ def require_held(con: duckdb.DuckDBPyConnection, root: ParquetRoot, names: Itera
         if name in held and folder_of(con, root, name) != held[name].folder:
             raise EngineError(
                 f"'{name}' below {root.url} is not the one of the pipeline's database: it was made "
-                "by DuckDB since; make all tables on Spark (DIN_ENGINE=spark din run --all), or "
-                "train in one process (din_model: processes: 1)"
+                "by DuckDB since, or below another DIN_TABLES; make all tables on Spark "
+                "(DIN_ENGINE=spark din run --all), or train in one process (din_model: processes: "
+                "1)"
             )
 
 

@@ -24,7 +24,8 @@ def open_tables(
 ) -> Generator[duckdb.DuckDBPyConnection]:
     """Open a database in memory whose relations are the tables and views below a root.
 
-    The versions that hold now are read as long as it is open.
+    What it shows are the versions that held when it was opened. A run that makes tables removes
+    those two changes later, and a query then says that files are gone: open it again.
 
     Args:
         root: A folder, or a URL such as ``s3://bucket/prefix``.
@@ -47,7 +48,7 @@ def open_tables(
     if not manifest.tables:
         raise EngineError(
             f"{root.url}: there are no tables; make them first (DIN_ENGINE=spark "
-            f"DIN_TABLES={root.url} din run), or name another place"
+            f"DIN_TABLES={root.url} din run --all), or name another place"
         )
     filesystem = None if root.is_local else root.filesystem
     with store.connect(

@@ -16,8 +16,6 @@ from din_core.engines import parquet_views, translation
 from din_core.engines.engine import Answer
 from din_core.engines.errors import EngineError, explaining
 from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
-from din_core.store import sql_files
-from din_core.store.sql_files import quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,6 +40,7 @@ class SparkEngine:
         self._root = root
         self._called = called
         self._manifest = root.manifest()
+        self._follows_database = False
         self._known: set[str] = set()
         self._made: dict[str, ParquetTable] = {}
         self._handed: list[str] = []
@@ -66,15 +65,22 @@ class SparkEngine:
         try:
             with explaining(self._called):
                 yield
-        except BaseException:
+        except BaseException as error:
+            for name in self._views:
+                self._engine_views.pop(name, None)
             for name, table in self._made.items():
                 self._written_out.pop(name, None)
-                with contextlib.suppress(EngineError):
-                    self._root.remove(table.folder)
+                # An interrupt may come when DuckDB has committed. What nobody reads is swept later.
+                if isinstance(error, Exception):
+                    with contextlib.suppress(EngineError):
+                        self._root.remove(table.folder)
             self._forget()
             raise
-        self._let_hold()
-        self._forget()
+        try:
+            self._let_hold()
+        finally:
+            # It is committed: whatever fails from now on takes nothing of it back.
+            self._forget()
 
     def create_table(
         self,
@@ -96,6 +102,7 @@ class SparkEngine:
             name: Name of the table.
             frame: Its rows.
         """
+        self._follow_database(con)
         folder = self._root.new_folder(name)
         url = self._root.url_of(folder)
         self._root.make(folder)
@@ -125,8 +132,9 @@ class SparkEngine:
         **options: object,
     ) -> None:
         """Make a view from its file, of either engine; see :meth:`create_table`."""
+        self._follow_database(con)
         store.create_view(con, name, variant=variant, **options)
-        self._views[name] = sql_files.render(name, variant=variant, **options)
+        self._views[name] = parquet_views.words_of(con, name)
         self._engine_views[name] = self.render(name, variant=variant, **options)
         self._known.discard(name)
 
@@ -175,29 +183,24 @@ class SparkEngine:
         if name in self._lent:
             self._lent[name].createOrReplaceTempView(name)
             return
-        folder = parquet_views.folder_of(con, self._root, name)
-        kind = store.relations(con).get(name)
-        if kind is None:
-            # As DuckDB says it, which is turned into what has to be made first.
-            con.execute(f"describe {quote(name)}")
-        if folder is None and kind == "view":
-            view = {**self._manifest.engine_views, **self._engine_views}.get(name)
-            if view is None:
-                raise EngineError(
-                    f"the view '{name}' was made by another engine; make it again: din run --all"
-                )
+        if name in self._engine_views:
+            view = self._engine_views[name]
             self._let_read(con, view)
             self._spark.sql(view).createOrReplaceTempView(name)
             return
-        if folder is None:
+        # As DuckDB says that there is none, which is turned into what has to be made first.
+        columns = store.column_types(con, name)
+        if parquet_views.folder_of(con, self._root, name) is None:
             files = self._root.files(self._write_out(con, name).folder)
         else:
             files = parquet_views.files_of(con, name)
-        frame = self._reading(files, store.column_types(con, name))
-        frame.createOrReplaceTempView(name)
+        self._reading(files, columns).createOrReplaceTempView(name)
 
     def _write_out(self, con: duckdb.DuckDBPyConnection, name: str) -> ParquetTable:
-        """Write a table that DuckDB made; once, since in a run nobody else makes it anew."""
+        """Write a relation that Spark did not make below this root.
+
+        Once, since in a run nobody else makes it anew.
+        """
         if name not in self._written_out:
             table = parquet_views.write_out(con, self._root, name, buckets=self._manifest.buckets)
             self._written_out[name] = self._made[name] = table
@@ -207,15 +210,21 @@ class SparkEngine:
         frame = self._spark.read.parquet(*files)
         return frame.select(*[_escaped(column) for column in columns])
 
+    def _follow_database(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Go on from what the database holds: no version that it reads is swept away."""
+        if not self._follows_database:
+            self._manifest = parquet_views.as_database(con, self._root, self._manifest, ())
+            self._follows_database = True
+
     def _let_hold(self) -> None:
         if not self._made and not self._views:
             return
         before = self._manifest
+        tables, views = {**before.tables, **self._made}, {**before.views, **self._views}
         self._manifest = Manifest(
             buckets=before.buckets,
-            tables={**before.tables, **self._made},
-            views={**before.views, **self._views},
-            engine_views={**before.engine_views, **self._engine_views},
+            tables={name: each for name, each in tables.items() if name not in self._views},
+            views={name: each for name, each in views.items() if name not in self._made},
         )
         self._root.replace_manifest(self._manifest)
         # Whoever reads the versions before goes on reading them until the next change.
@@ -227,7 +236,7 @@ class SparkEngine:
                 self._root.remove(folder)
         self._handed = []
         self._lent.clear()
-        self._made, self._views, self._engine_views = {}, {}, {}
+        self._made, self._views = {}, {}
         self._known.clear()
 
 

@@ -108,7 +108,9 @@ def lost_table_file(error: duckdb.Error) -> StoreError | None:
         return None
     return StoreError(
         f"{file['path']}: a file of the table '{file['table']}' is gone, or was not written to its "
-        f"end ({str(error).splitlines()[0]}); make the tables again (din run --all)"
+        f"end ({str(error).splitlines()[0]}); make the tables again (din run --all). Where that "
+        "ends here, too, since ids keep their indices by what was there, move pipeline.duckdb away "
+        "before: all in it is made from the source, and ids are numbered anew"
     )
 
 

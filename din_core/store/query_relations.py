@@ -16,6 +16,11 @@ import duckdb
 Node = Mapping[str, Any]
 
 
+# What stands before the select in the text that DuckDB keeps of a view.
+_NAME = r'(?:"(?:[^"]|"")*"|[^\s".()]+)'
+_HEAD = re.compile(
+    rf'create\s+view\s+{_NAME}(?:\.{_NAME})*\s*(?:\((?:"(?:[^"]|"")*"|[^")])*\))?\s*as\s', re.I
+)
 # How the table functions that read files are called.
 _READS_FILES = re.compile(r"read_\w+|\w+_scan|sniff_csv|glob")
 # Table functions that read a relation named by a text: what they read could not be told.
@@ -24,6 +29,15 @@ _BY_NAME = ("query", "query_table")
 
 class UnreadableQueryError(ValueError):
     """The text is not a ``select`` that DuckDB can parse."""
+
+
+def select_of(view: str) -> str:
+    """Return the ``select`` in the text that DuckDB keeps of a view.
+
+    Args:
+        view: Column ``sql`` of ``duckdb_views()``: ``create view … as select …;``.
+    """
+    return _HEAD.sub("", view, count=1).rstrip().rstrip(";")
 
 
 def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:

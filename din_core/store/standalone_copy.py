@@ -11,23 +11,16 @@ Each comment says which of the two it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import duckdb
 
-from din_core.store.query_relations import in_order, reads_files, relations_of
+from din_core.store.query_relations import in_order, reads_files, relations_of, select_of
 from din_core.store.sql_files import literal, quote
 
 _USERS = "users"
 _INDEX, _ID = "user_idx", "user_id"
-
-# What stands before the select in the text that DuckDB keeps of a view.
-_NAME = r'(?:"(?:[^"]|"")*"|[^\s".()]+)'
-_HEAD = re.compile(
-    rf'create\s+view\s+{_NAME}(?:\.{_NAME})*\s*(?:\((?:"(?:[^"]|"")*"|[^")])*\))?\s*as\s', re.I
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,7 +283,7 @@ def _relation(
 ) -> _Relation:
     if not is_view:
         return _Relation(name, sql, comment, columns, is_view)
-    select = _HEAD.sub("", sql, count=1).rstrip().rstrip(";")
+    select = select_of(sql)
     return _Relation(
         name, sql, comment, columns, is_view, relations_of(con, select), reads_files(con, select)
     )

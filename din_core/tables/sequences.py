@@ -46,6 +46,12 @@ def samples_relations() -> tuple[str, ...]:
     return _ordered(lambda head: head.kind in ("table", "view") and head.assets == ("samples",))
 
 
+def views() -> tuple[str, ...]:
+    """Return the views among both."""
+    files = lineage().files
+    return tuple(n for n in (*tables(), *samples_relations()) if files[n].head.kind == "view")
+
+
 def figures_of(name: str) -> tuple[str, ...]:
     """Return the files that count what a table leaves out; each gives one number."""
     files = lineage().files_of(name)

@@ -7,8 +7,10 @@ from collections import Counter
 import duckdb
 import pytest
 
+from din_assets.starting.run_start import RunStore
 from din_core import store
 from din_core.config import SequenceConfig
+from din_core.engines import reading
 from din_core.engines.parquet_tables import MANIFEST, ParquetRoot
 from din_core.inputs import training_data
 from din_core.inputs.flat_log import SPLITS
@@ -98,6 +100,83 @@ def test_what_a_killed_run_wrote_goes_with_the_next_change(on_spark):
     (leftover / "part-0.parquet").write_bytes(b"PAR1")
     assert on_spark.run("events").success
     assert not leftover.exists()
+
+
+def settled(pipeline):
+    """Begin a run that makes nothing; return what it says."""
+    said = []
+    with RunStore(home=str(pipeline.home), engine_name="spark").locked("it", on_note=said.append):
+        pass
+    return said
+
+
+def killed_before_the_swap(pipeline):
+    """Make other negatives, in a run that is killed when DuckDB has committed."""
+    manifest = pipeline.home / "tables" / MANIFEST
+    before, config = manifest.read_bytes(), {**pipeline.config}
+    config["ops"]["negatives"] = {"config": {"sampling_seed": 7}}
+    assert pipeline.run("negatives", config=config).success
+    manifest.write_bytes(before)
+    return pipeline.query("from negatives order by all")
+
+
+def test_a_run_that_makes_nothing_brings_the_manifest_up_to_the_database(on_spark):
+    assert on_spark.run(*TABLES).success
+    expected = killed_before_the_swap(on_spark)
+    (said,) = settled(on_spark)
+    assert "manifest.json was behind the pipeline's database" in said
+    assert settled(on_spark) == []
+    with reading.open_tables(root_of(on_spark)) as con:
+        assert con.execute("from negatives order by all").fetchall() == expected
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_no_version_that_the_database_reads_is_swept_away(on_spark, is_lost, monkeypatch):
+    assert on_spark.run(*TABLES).success
+    expected, held = killed_before_the_swap(on_spark), root_of(on_spark).manifest()
+    if is_lost:
+        (on_spark.home / "tables" / MANIFEST).unlink()
+    # As where the root could not be reached when the run began.
+    monkeypatch.setattr(RunStore, "_settle_tables", lambda _: [])
+    assert on_spark.run("users").success
+    assert on_spark.query("from negatives order by all") == expected
+    assert on_spark.query("select count(*) from samples")[0][0] > 0
+    assert root_of(on_spark).manifest().tables.keys() == held.tables.keys()
+
+
+def test_a_manifest_that_is_lost_is_written_again(on_spark):
+    assert on_spark.run(*TABLES).success
+    held = root_of(on_spark).manifest()
+    (on_spark.home / "tables" / MANIFEST).unlink()
+    settled(on_spark)
+    assert root_of(on_spark).manifest() == held
+
+
+def test_tables_below_another_place_are_read_there_and_said(on_spark, tmp_path, monkeypatch):
+    assert on_spark.run(*TABLES).success
+    versions = on_spark.versions()
+    monkeypatch.setenv("DIN_TABLES", str(tmp_path / "other"))
+    (said,) = settled(on_spark)
+    assert "user_sequences, users of the pipeline's database lie elsewhere than below" in said
+    assert on_spark.run("negatives", "samples").success
+    assert on_spark.versions() == versions
+    # What was read is there, too, so that a reader of the root has it.
+    with reading.open_tables(str(tmp_path / "other")) as con:
+        assert con.execute("from samples order by all").fetchall() == on_spark.query(
+            "from samples order by all"
+        )
+
+
+def test_the_way_out_of_a_lost_file_that_tables_go_on_from_leads_out(on_spark):
+    assert on_spark.run(*TABLES).success
+    versions = on_spark.versions()
+    shutil.rmtree(on_spark.home / "tables" / "known_ids")
+    said = failure_of(on_spark.run(*TABLES))
+    assert "a file of the table 'known_ids' is gone" in said
+    assert "move pipeline.duckdb away" in said
+    (on_spark.home / "pipeline.duckdb").rename(on_spark.home / "away")
+    assert on_spark.run(*TABLES).success
+    assert on_spark.versions() == versions
 
 
 def test_engines_take_over_from_each_other(on_spark):

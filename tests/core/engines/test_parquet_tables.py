@@ -93,6 +93,52 @@ def test_the_pipelines_view_tells_of_a_file_that_is_gone(root, tables, tmp_path)
     assert "make the tables again (din run --all)" in str(lost.value)
 
 
+@pytest.fixture
+def database(root, tables):
+    """With views over both tables and the views over them, as the manifest names them."""
+    with store.connect(":memory:") as con:
+        for name, table in tables.items():
+            parquet_views.create(con, root, name, table.folder)
+        con.execute("create view last as select user_idx from events where position >= 3")
+        con.execute("create view a_count as select count(*) as n from last")
+        yield con
+
+
+def test_a_manifest_follows_the_database_after_a_kill_between_commit_and_swap(root, database):
+    behind = root.manifest()
+    database.execute("create temp table other as select 9 as user_idx, 1 as position, 5 as more")
+    made = parquet_views.write_out(database, root, "other", buckets=2)
+    parquet_views.create(database, root, "events", made.folder)
+    database.execute("create or replace view last as select more from events")
+
+    now = parquet_views.as_database(database, root, behind, ())
+
+    assert now.tables == {"events": made, "items": behind.tables["items"]}
+    root.replace_manifest(now)
+    with reading.open_tables(root) as con:
+        assert con.execute("from last").fetchall() == [(5,)]
+    assert parquet_views.as_database(database, root, now, ()) == now
+
+
+def test_a_manifest_that_is_lost_is_read_off_the_database(root, tables, database):
+    found = parquet_views.as_database(database, root, Manifest(16), ("last", "a_count", "other"))
+    assert (found.tables, found.buckets) == (tables, 2)
+    root.replace_manifest(found)
+    with reading.open_tables(root) as con:
+        assert con.execute("from a_count").fetchall() == [(3,)]
+
+
+def test_a_manifest_keeps_what_the_database_has_otherwise_or_not_at_all(root, tables, database):
+    before = root.manifest()
+    database.execute("drop view items; drop view events; create table events as select 1 as a")
+    assert parquet_views.as_database(database, root, before, ()).tables == tables
+    # Of a version without its files nothing is said here.
+    gone = parquet_views.write_out(database, root, "events", buckets=2)
+    parquet_views.create(database, root, "items", gone.folder)
+    root.remove(gone.folder)
+    assert parquet_views.as_database(database, root, before, ()).tables == tables
+
+
 def test_a_file_of_somebody_else_in_a_folder_is_not_a_table(tmp_path):
     source = tmp_path / "log.parquet"
     source.write_bytes(b"PAR1")
