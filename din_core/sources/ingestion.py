@@ -18,6 +18,7 @@ import duckdb
 
 from din_core.config import SourceConfig, validate
 from din_core.engines.engine import DUCKDB, Engine
+from din_core.engines.errors import EngineError
 from din_core.sources import remarks, staged_parquet
 from din_core.sources.accounts import (
     IngestReport,
@@ -185,7 +186,7 @@ def ingest(
 
     Raises:
         OptionsError, SourceError: As :func:`stage`.
-        EngineError: What a cluster needs is not there.
+        EngineError: What a cluster needs is not there, or it lost rows.
     """
     layout = _layout(source)
     if engine is not DUCKDB:
@@ -204,6 +205,13 @@ def _make_tables(source: SourceConfig, layout: Layout, rows: StagedSource) -> In
     with rows.rejected_alone():
         rejected = rows.engine.create_table(rows.con, "rejected_rows", **context)
     interactions = rows.engine.create_table(rows.con, "interactions", **context)
+    if (report.lines_read, rejected) != (rows.found.rows, report.rejected):
+        # The rest counts as duplicates, so the account would add up all the same.
+        raise EngineError(
+            f"{source.path}: {rows.found.rows:,} rows were read, {report.rejected:,} of them to be "
+            f"rejected, and {report.lines_read:,} and {rejected:,} were written down: a task of "
+            "the cluster wrote its rows twice, or some are lost; run again"
+        )
     return IngestReport(
         source=report,
         lines_read=report.lines_read,

@@ -43,7 +43,7 @@ def open_parquet(path: Place) -> Any:
     try:
         return pq.ParquetFile(path if isinstance(path, Path) else path.open())
     except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{path}: no readable Parquet file ({error}); write it again") from error
+        raise _damaged(path, error) from error
 
 
 def read_parquet(
@@ -63,15 +63,27 @@ def read_parquet(
         SourceError: The file is damaged, or a column cannot be written as text.
     """
     line = 1
+    for batch in _batches(path, row_groups, list(dict.fromkeys(wanted.values()))):
+        values = {
+            name: _as_text(batch.column(column), f"{path}: column '{column}'")
+            for name, column in wanted.items()
+        }
+        yield Rows(np.arange(line, line + batch.num_rows, dtype=np.int64), values)
+        line += batch.num_rows
+
+
+def _batches(
+    path: Place, row_groups: Sequence[int] | None, columns: Sequence[str] | None = None
+) -> Iterator[Any]:
     with open_parquet(path) as file:
-        columns = list(dict.fromkeys(wanted.values()))
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=row_groups, columns=columns):
-            values = {
-                name: _as_text(batch.column(column), f"{path}: column '{column}'")
-                for name, column in wanted.items()
-            }
-            yield Rows(np.arange(line, line + batch.num_rows, dtype=np.int64), values)
-            line += batch.num_rows
+        try:
+            yield from file.iter_batches(_BATCH_ROWS, row_groups=row_groups, columns=columns)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise _damaged(path, error) from error
+
+
+def _damaged(path: Place, error: Exception) -> SourceError:
+    return SourceError(f"{path}: no readable Parquet file ({error}); write it again")
 
 
 def _as_text(column: Any, where: str) -> Any:
@@ -118,12 +130,11 @@ def raw_parquet(
         Line and text.
     """
     first = 1
-    with open_parquet(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=row_groups):
-            low, high = np.searchsorted(lines, [first, first + batch.num_rows])
-            here = lines[low:high]
-            for line, row in zip(here, batch.take(pa.array(here - first)).to_pylist(), strict=True):
-                text = io.StringIO()
-                csv.writer(text, lineterminator="").writerow(row.values())
-                yield int(line), text.getvalue()
-            first += batch.num_rows
+    for batch in _batches(path, row_groups):
+        low, high = np.searchsorted(lines, [first, first + batch.num_rows])
+        here = lines[low:high]
+        for line, row in zip(here, batch.take(pa.array(here - first)).to_pylist(), strict=True):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="").writerow(row.values())
+            yield int(line), text.getvalue()
+        first += batch.num_rows

@@ -24,6 +24,7 @@ from din_core.sources.integers import canonical_integers
 from din_core.sources.layout import Layout
 from din_core.sources.parquet_rows import raw_parquet, read_parquet
 from din_core.sources.parts import Part, Told
+from din_core.sources.places import state_of
 from din_core.sources.raw_lines import raw_text
 from din_core.sources.record_rows import Rows
 
@@ -102,6 +103,7 @@ def raw_reader(layout: Layout) -> Callable[[Iterable[Any]], Iterator[Any]]:
 def _read_part(layout: Layout, part: Part) -> Iterator[Any]:
     told = _Telling(part)
     try:
+        _refuse_other(layout.files[part.file])
         for rows in _rows_of(layout, part, told):
             told.add(rows)
             yield _good_rows(layout, part, rows)
@@ -121,6 +123,22 @@ def _unreadable(layout: Layout, part: Part, error: OSError) -> str:
         f"{layout.files[part.file].path}: the cluster cannot read this file ({error}); put the "
         "source where each worker finds it at this place, or set DIN_ENGINE=duckdb"
     )
+
+
+def _refuse_other(file: SourceFile) -> None:
+    """Make sure that this worker finds the file, and the one that was cut into parts by its size.
+
+    Raises:
+        OSError: It is not there, or this worker may not read it.
+        SourceError: It is another one.
+    """
+    with file.path.open("rb"):
+        size = state_of(file.path).size
+    if size != file.size:
+        raise SourceError(
+            f"{file.path}: a worker of the cluster finds {size:,} bytes there, where {file.size:,} "
+            "were seen; give each worker the same file, and run again when nobody writes to it"
+        )
 
 
 class _Telling:
@@ -186,7 +204,7 @@ def _rows_of(layout: Layout, part: Part, told: _Telling) -> Iterator[Rows]:
                 dataclasses.replace(header, first_line=0),
                 layout.positions(header),
                 pending=pending,
-                where=str(file.path),
+                where=f"{file.path}, counted from byte {told.begin:,}",
                 limit=limit,
             )
             if part.kind == "file":
@@ -251,6 +269,7 @@ def _batch(layout: Layout, part: Part, n_rows: int, given: Mapping[str, Any]) ->
 def _raw_of_part(layout: Layout, part: Part, lines: Any) -> Iterator[Any]:
     file, header = layout.files[part.file], layout.headers[part.file]
     try:
+        _refuse_other(file)
         if header is None:
             groups = range(part.begin, part.end)
             found = raw_parquet(file.path, lines + 1, list(groups))

@@ -49,6 +49,9 @@ class RemotePath:
             return filesystem.open(key, mode)
 
 
+# What filesystems (SFTP and SMB, HDFS) call the time of the last look: to read a file changes it.
+_LAST_READ = {"time", "atime", "accessTime"}
+
 #: A file, wherever it is.
 Place = Path | RemotePath
 
@@ -60,7 +63,8 @@ class FileState:
     Attributes:
         size: Bytes.
         identity: What changes with the file: of a local one device, inode, size and the time of
-            the last change of its content; of another one what its store says of it.
+            the last change of its content; of another one what its store says of it, but for when
+            it was read.
         modified: Time of the last change of its content, in seconds since 1970.
         changed: Time of the last change of anything about it.
     """
@@ -80,7 +84,7 @@ def state_of(place: Place) -> FileState:
     """Look at a file from outside.
 
     Raises:
-        OSError: It is not there, or nobody may look.
+        OSError: It is not there, nobody may look, or its size is not told.
     """
     if isinstance(place, Path):
         status = place.stat()
@@ -96,7 +100,11 @@ def state_of(place: Place) -> FileState:
             modified = filesystem.modified(key).timestamp()
         except NotImplementedError:
             modified = time.time()  # it may have changed just now, as far as anybody can tell
-    told = tuple(sorted((name, str(value)) for name, value in details.items()))
+    if details["size"] is None:
+        raise OSError("its server does not say how large it is")
+    told = tuple(
+        sorted((name, str(value)) for name, value in details.items() if name not in _LAST_READ)
+    )
     return FileState(int(details["size"]), told, modified, modified)
 
 

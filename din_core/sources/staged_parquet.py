@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -87,7 +87,7 @@ def staged(
     finally:
         engine.take_back(_ROWS)
         for folder in folders:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(EngineError):
                 engine.root.remove(folder)
 
 
@@ -139,7 +139,7 @@ class StagedParquet(StagedSource):
         engine.lend(_ROWS, self._view(self._rows))
         if on_progress is not None:
             total = sum(file.size for file in layout.files)
-            on_progress(Progress(total, total, sum(told.rows for told in self._told.values())))
+            on_progress(Progress(total, total, self.found.rows))
 
     def restore_raw(self, judging: IngestContext) -> None:
         """Read the parts of the rejected rows again; see :meth:`StagedSource.restore_raw`."""
@@ -147,7 +147,9 @@ class StagedParquet(StagedSource):
         unknown = self._spark.frame(self.con, rejecting).where("raw is null")
         rows = self._rows.join(unknown.select("file", "line"), ["file", "line"])
         rows = self._kept(_REJECTED, rows.where("problem is null"))
-        raws = self._kept("source_raw", self._raws(rows.groupBy("part").agg(_listed("part_line"))))
+        # By its name: of a function, the whole pyspark would ask Java.
+        lines = rows.groupBy("part").agg({"part_line": "collect_list"}).toDF("number", "lines")
+        raws = self._kept("source_raw", self._raws(lines))
         errors = [row[0] for row in raws.where("error is not null").select("error").collect()]
         if errors:
             raise SourceError(errors[0])
@@ -178,13 +180,12 @@ class StagedParquet(StagedSource):
             tasks = self._tasks(parts)
             rows = tasks.mapInArrow(row_reader(self._layout), staged_schema(self._layout))
             rows.write.mode("append").parquet(url)
-            attempt = parts[0].attempt
-            said = self._staged().where(f"told is not null and attempt = {attempt}")
-            found = [Told(**json.loads(row[0])) for row in said.select("told").collect()]
-        told = {each.part: each for each in found}
-        for part in parts:
-            if told[part.number].error:
-                raise SourceError(told[part.number].error)
+            said = self._staged().where("told is not null").select("part", "attempt", "told")
+            found = {(part, attempt): told for part, attempt, told in said.collect()}
+        told = {part.number: Told(**json.loads(found[part.number, part.attempt])) for part in parts}
+        for each in told.values():
+            if each.error:
+                raise SourceError(each.error)
         return told
 
     def _tasks(self, parts: Sequence[Part]) -> DataFrame:
@@ -213,6 +214,7 @@ class StagedParquet(StagedSource):
         return Staged(
             tuple(digests[number] for number in range(len(self._layout.files))),
             frozenset(self._layout.wanted) - texts,
+            sum(told.rows for told in self._told.values()),
             sum(told.continued for told in self._told.values()),
             tuple(sentence for of_file in doubts for sentence in of_file.sentences()),
         )
@@ -239,18 +241,19 @@ class StagedParquet(StagedSource):
                 }
             ),
         )
-        values = ", ".join(value_columns(self._layout).values())
         placed = self._spark.spark.createDataFrame(places)
         rows = self._staged().where("told is null").join(placed, ["part", "attempt"])
         return rows.selectExpr(
             "part", "line as part_line", "file", "first_line + line as line",
-            *values.split(", "), "raw", "problem",
+            *value_columns(self._layout).values(), "raw", "problem",
         )  # fmt: skip
 
     def _view(self, rows: DataFrame) -> DataFrame:
         """Name the values as the SQL does, and give them their types."""
+        # Each of these is an integer. Not each of a part that was read again, and Sail casts those
+        # before it leaves them out.
         values = [
-            f"cast({column} as bigint) as {_escaped(name)}"
+            f"try_cast({column} as bigint) as {_escaped(name)}"
             if name in self.found.integers
             else f"{column} as {_escaped(name)}"
             for name, column in value_columns(self._layout).items()
@@ -263,7 +266,7 @@ class StagedParquet(StagedSource):
             for part in self._parts
         ]
         parts = self._spark.spark.createDataFrame(pa.Table.from_pylist(known, _PART_FIELDS))
-        wanted = wanted.selectExpr("part as number", "lines").join(parts, "number")
+        wanted = wanted.join(parts, "number")
         names = [*_PART_FIELDS.names, "lines"]
         with _at_work():
             n_tasks = min(len(self._parts), _MOST_TASKS)
@@ -306,12 +309,6 @@ def _at_work() -> Generator[None]:
             "source there: install pyarrow and numpy on them, for a source at a URL also fsspec "
             "and what speaks to its store"
         ) from error
-
-
-def _listed(column: str) -> Any:
-    from pyspark.sql import functions
-
-    return functions.collect_list(column).alias("lines")
 
 
 def _escaped(column: str) -> str:

@@ -28,12 +28,14 @@ class Staged:
     Attributes:
         digests: Hash of each file's content, in hexadecimal.
         integers: Columns that are staged as BIGINT, the others are VARCHAR.
+        rows: Rows that were read, good and bad.
         continued: Lines that belong to a quoted value of an earlier line.
         notes: What of the text may have been read otherwise than it was meant, one sentence each.
     """
 
     digests: tuple[str, ...]
     integers: frozenset[str]
+    rows: int
     continued: int
     notes: tuple[str, ...]
 

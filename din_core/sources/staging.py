@@ -101,7 +101,7 @@ def load(
     # What Arrow keeps for the next block would lie idle through everything that follows.
     pa.default_memory_pool().release_unused()
     _create_view(con, layout)
-    return Staged(tuple(digests), frozenset(integers), continued, tuple(notes))
+    return Staged(tuple(digests), frozenset(integers), rows_read, continued, tuple(notes))
 
 
 def _ahead(stack: contextlib.ExitStack, blocks: Iterator[Rows]) -> Iterator[Rows]:

@@ -1,24 +1,22 @@
 """A source read by a cluster: the same tables, account, refusals and versions as on one machine."""
 
-import bz2
 import gzip
-import io
 import pathlib
 import shutil
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from din_core import store
 from din_core.config import SourceConfig
+from din_core.engines.errors import EngineError
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.engines.spark import SparkEngine
 from din_core.sources import SourceError, ingest, parts
+from din_core.sources.staged_parquet import StagedParquet
+from tests.engines.source_files import BARE, DENSE, LOGS, PLAIN, parquet
 
 TABLES = ("interactions", "rejected_rows")
-PLAIN = "user_id,item_id,time,cate_id\n1,10,100,a\n2,20,200,b\n1,30,300,a\n"
 
 
 @pytest.fixture
@@ -69,188 +67,6 @@ def refused(engine, ours, theirs, path, **config):
     return str(caught.value)
 
 
-def parquet(columns, **options):
-    file = io.BytesIO()
-    pq.write_table(pa.table(columns), file, **options)
-    return file.getvalue()
-
-
-DENSE = {"context_dense_cols": ("price",), "item_attribute_cols": ()}
-BARE = {"item_attribute_cols": ()}
-# Files, options, and how many of the rows are used, rejected, dropped as equal to an earlier one.
-LOGS = {
-    "plain": ({"a.csv": PLAIN}, {}, (3, 0, 0)),
-    "quoted": (
-        {"a.csv": 'user_id,item_id,time,cate_id\n"1","a, ""b""",100,"x"\n2,"c\nd",200,\n'},
-        {},
-        (2, 0, 0),
-    ),
-    "tab-separated, quotes that mean nothing": (
-        {"a.tsv": 'user_id\titem_id\ttime\tcate_id\n1\t2\t100\t"A\n1\t3\t200\tB "C" D\n'},
-        {},
-        (2, 0, 0),
-    ),
-    "two characters between values": (
-        {"a.dat": "user_id::item_id::time::cate_id\n1::2::3::4\n1::3::4\n"},
-        {},
-        (1, 1, 0),
-    ),
-    "several files": (
-        {"b/log.csv": PLAIN, "a/log.csv": "time;cate_id;item_id;user_id\n7;a;1;2\n8;b;2;3\n"},
-        {},
-        (5, 0, 0),
-    ),
-    "a mark, Windows line ends, blank lines": (
-        {"a.csv": b"\xef\xbb\xbfuser_id,item_id,time,cate_id\r\n\r\n1,2,3,4\r\n\r\n2,3,x,5\r\n"},
-        {},
-        (1, 1, 0),
-    ),
-    "gzip": ({"a.csv.gz": gzip.compress(PLAIN.encode())}, {}, (3, 0, 0)),
-    "bzip2 by its bytes": ({"a.csv": bz2.compress(PLAIN.encode())}, {}, (3, 0, 0)),
-    "empty attributes": (
-        {"a.csv": "user_id,item_id,time,cate_id,brand\n1,2,3,,\n1,3,4,7,\n2,2,5,8,x\n"},
-        {"item_attribute_cols": ("cate_id", "brand")},
-        (3, 0, 0),
-    ),
-    "ids as floats": (
-        {"a.csv": "user_id,item_id,time\n1,1.5,1\n1.0,2,2\n1e+16,3.0,3\n-7.0,4,4\n"},
-        BARE,
-        (4, 0, 0),
-    ),
-    "ids as text": (
-        {"a.csv": "user_id,item_id,time\n007,é,1\n7,True,2\n+7,false,3\n7.0,1d,4\n1e3, x ,5\n"},
-        BARE,
-        (5, 0, 0),
-    ),
-    "true and false": ({"a.csv": "user_id,item_id,time\n1,True,1\n2,False,2\n"}, BARE, (2, 0, 0)),
-    "the largest numbers": (
-        {
-            "a.csv": "user_id,item_id,time\n9223372036854775807,9223372036854775808,1\n"
-            "-9223372036854775808,9.223372036854775807e+18,2\n1,-9223372036854775807,3\n"
-        },
-        BARE,
-        (3, 0, 0),
-    ),
-    "ISO times": (
-        {
-            "a.csv": "user_id,item_id,time\n1,1,2020-02-29\n1,2,2020-02-29T10:11:12Z\n"
-            "1,3,2020-02-29 10:11\n1,4,2020-02-29T10:11:12+01:00\n1,5,2020-02-29 10:11:12 -0130\n"
-            "1,6,2020-02-30\n1,7,2020-02-29 24:00\n1,8,1969-12-31\n1,9,2020-2-9\n"
-            "1,10,2020-02-29 10:11:12.5 UTC\n1,11,1970-01-01\n1,12,9999-12-31T23:59:59.999999\n"
-        },
-        BARE,
-        (8, 4, 0),
-    ),
-    "within a second": (
-        {
-            "a.csv": "user_id,item_id,time\n1,1,2020-07-05 00:08:23.900\n"
-            '1,2,"2020-07-05 00:08:23,1"\n1,3,1593878903.5\n1,4,1593878903\n'
-        },
-        BARE,
-        (4, 0, 0),
-    ),
-    "eighteen digits": (
-        {
-            "a.csv": "user_id,item_id,time\n1,1,5.123456789012345678\n1,2,0.000000000000000001\n"
-            "1,3,99999999999.999999999999999999\n1,4,7\n1,5,0.12345678901234567850\n"
-        },
-        BARE,
-        (5, 0, 0),
-    ),
-    "numbers with exponents": (
-        {
-            "a.csv": "user_id,item_id,time\n1,1,1.5e9\n1,2,15E+8\n1,3,1500000000500e-3\n1,4,.5e1\n"
-            "1,5,0e999\n1,6,1e-30\n1,7,1e99\n1,8,-1.5e-3\n1,9,5.e0\n1,10,123.456789e2\n1,11,5e-19\n"
-        },
-        {**BARE, "time_unit": "s"},
-        (9, 2, 0),
-    ),
-    "milliseconds": (
-        {"a.csv": "user_id,item_id,time\n1,1,1569951049541\n1,2,1569951049000\n"},
-        BARE,
-        (2, 0, 0),
-    ),
-    "fractions of nanoseconds": (
-        {
-            "a.csv": "user_id,item_id,time\n1,1,1569951049541123456.75\n"
-            "1,2,1569951049541123456\n"
-        },
-        BARE,
-        (2, 0, 0),
-    ),
-    "one time of another unit": (
-        {"a.csv": "user_id,item_id,time\n" + "1,1,1500000000\n" * 200 + "1,2,1500000000000\n"},
-        BARE,
-        (200, 1, 0),
-    ),
-    "labels": (
-        {"a.csv": "user_id,item_id,time,label\n1,1,1,True\n1,2,2,no\n1,3,3,1.0\n1,4,4,maybe\n"},
-        BARE,
-        (3, 1, 0),
-    ),
-    "labels that Java takes for numbers": (
-        {"a.csv": "user_id,item_id,time,label\n1,1,1,1\n1,2,2,0\n1,3,3,1d\n1,4,4,0\n"},
-        BARE,
-        (3, 1, 0),
-    ),
-    "labels of both signs": (
-        {"a.csv": "user_id,item_id,time,y\n1,1,1,1\n1,2,2,-1\n1,3,3,-1.0\n"},
-        {**BARE, "label_col": "y"},
-        (3, 0, 0),
-    ),
-    "chosen labels": (
-        {"a.csv": "user_id,item_id,time,what\n1,1,1,buy\n1,2,2,4.0\n1,3,3,look\n1,4,4,\n1,5,5,4\n"},
-        {**BARE, "label_col": "what", "positive_labels": ("buy", "4", "absent")},
-        (4, 1, 0),
-    ),
-    "equal rows": (
-        {"a.csv": "user_id,item_id,time,cate_id\n1,2,3,\n1,2,3,a\n1,2,3,a\n1,2,3,\n1,2,3.0,a\n"},
-        {"drop_duplicates": True},
-        (2, 0, 3),
-    ),
-    "numbers": (
-        {
-            "a.csv": "user_id,item_id,time,price\n1,1,1,-0\n1,2,2,$5\n1,3,3,1e400\n1,4,4,3.5e38\n"
-            "1,5,5,\n1,6,6,True\n1,7,7,NaN\n1,8,8,.5\n1,9,9,1e-320\n1,10,10,0.1\n1,11,11,1d\n"
-        },
-        DENSE,
-        (11, 0, 0),
-    ),
-    "a column with an odd name": (
-        {"a.csv": 'user_id,item_id,time,"a.b `c` ""d"""\n1,1,1,x\n1,2,2,\n'},
-        {"item_attribute_cols": ('a.b `c` "d"',)},
-        (2, 0, 0),
-    ),
-    "every reason": (
-        {
-            "a.csv": b"user_id,item_id,time,cate_id\n1,2,3,4\n,2,3,4\n1,,3,4\n1,2,,4\n1,2,x,4\n"
-            b'1,2,-3,4\n1,2,3\n1,2,3,4,5\n1,"2,3,4\n1,2,3,\xff\n1,2\r9,3,4\n'
-        },
-        {},
-        (1, 10, 0),
-    ),
-    "a NUL byte far down": (
-        {"a.csv": PLAIN.encode() + b"\n" * 4096 + b"1,2,\x003,4\n"},
-        {},
-        (3, 1, 0),
-    ),
-    "Parquet": (
-        {
-            "a.parquet": parquet(
-                {
-                    "user_id": [1, 2, None, 4],
-                    "item_id": [1.0, 2.5, 3.0, float("nan")],
-                    "time": pa.array([1_500_000_000_123_456, 0, 7, 8], pa.timestamp("us")),
-                    "cate_id": ["a", None, "", "b, c"],
-                }
-            )
-        },
-        {},
-        (2, 2, 0),
-    ),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", LOGS)
 def test_a_cluster_makes_the_same_tables_as_one_machine(engine, ours, theirs, tmp_path, name):
     files, config, (used, rejected, dropped) = LOGS[name]
@@ -278,6 +94,18 @@ def test_parts_of_a_few_bytes_make_the_same_tables(
     files, config, _ = LOGS[name]
     written(tmp_path / "log", files)
     both(engine, ours, theirs, tmp_path / "log" / "**" / "*.*", **config)
+
+
+def test_parts_that_begin_amiss_for_the_second_time_are_read_beside_others(
+    engine, ours, theirs, tmp_path, monkeypatch
+):
+    # The first row ends in the line `",3`, which opens a value itself where it is read alone. So
+    # the parts behind are put right from two places at once, and those of the second twice.
+    monkeypatch.setattr(parts, "PART_BYTES", 6)
+    rows = '1,"2\n9,9,9\n",3\n4,5,6\n4,5,6\n7,",8,9\n0",5\n1,1,1\n'
+    written(tmp_path, {"a.csv": f"user_id,item_id,time\n{rows}"})
+    account = both(engine, ours, theirs, tmp_path / "a.csv", **BARE)
+    assert (account["lines_read"], account["interactions"]) == (5, 5)
 
 
 def test_row_groups_are_read_side_by_side(engine, ours, theirs, tmp_path, monkeypatch):
@@ -366,8 +194,24 @@ def test_a_file_that_the_workers_do_not_see_is_named(engine, theirs, tmp_path, m
         return planned
 
     monkeypatch.setattr(parts, "plan", gone)
-    with pytest.raises(SourceError, match=r"a\.csv: .*"):
+    with pytest.raises(SourceError, match=r"a\.csv: the cluster cannot read this file .* worker"):
         on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "a.csv")))
+
+
+def test_rows_that_a_cluster_writes_twice_are_no_duplicates(engine, theirs, tmp_path, monkeypatch):
+    written(tmp_path, {"a.csv": PLAIN})
+    read = StagedParquet._read
+
+    def twice(rows, some):
+        told = read(rows, some)
+        for path in pathlib.Path(engine.root.url).glob("source_rows/*/*.parquet"):
+            shutil.copy(path, path.with_name(f"again-{path.name}"))
+        return told
+
+    monkeypatch.setattr(StagedParquet, "_read", twice)
+    with pytest.raises(EngineError, match=r"3 rows were read, 0 of them .* 6 and 0 were written"):
+        on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "a.csv")))
+    assert store.relations(theirs) == {}
 
 
 def test_nothing_of_the_reading_is_left_below_the_root(engine, theirs, tmp_path):
@@ -377,3 +221,13 @@ def test_nothing_of_the_reading_is_left_below_the_root(engine, theirs, tmp_path)
         on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "b.csv"), **BARE))
     left = [path for path in pathlib.Path(engine.root.url).glob("*/*") if path.is_dir()]
     assert sorted(path.parent.name for path in left) == ["interactions", "rejected_rows"]
+
+
+def test_a_root_that_cannot_be_tidied_hides_no_refusal(engine, theirs, tmp_path, monkeypatch):
+    def fails(folder):
+        raise EngineError(f"{folder} cannot be removed")
+
+    written(tmp_path, {"a.csv": "user_id,item_id,time\n1,2,x\n"})
+    monkeypatch.setattr(engine.root, "remove", fails)
+    with pytest.raises(SourceError, match="not one of 1 rows can be used"):
+        on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "a.csv"), **BARE))

@@ -91,3 +91,11 @@ def test_parquet_column_that_is_no_value_is_refused(con, tmp_path):
     table = pa.table({"user_id": [[1]], "item_id": [1], "time": [1], "cate_id": [1]})
     pq.write_table(table, tmp_path / "log.parquet")
     assert "column 'user_id' of type list" in refused(con, f"{tmp_path}/log.parquet")
+
+
+def test_damaged_rows_of_a_parquet_file_are_told(con, tmp_path):
+    path = parquet(tmp_path / "log.parquet", time=pa.array(range(1000)))
+    content = bytearray((tmp_path / "log.parquet").read_bytes())
+    content[4:64] = bytes(60)
+    (tmp_path / "log.parquet").write_bytes(content)
+    assert "log.parquet: no readable Parquet file" in refused(con, path)

@@ -77,6 +77,19 @@ def test_parts_that_begin_inside_a_quoted_value_are_read_again(tmp_path):
     assert [told[number].rows for number in range(6)] == [1, 0, 0, 1, 0, 0]
 
 
+def test_a_worker_that_does_not_find_the_same_file_says_so(tmp_path):
+    layout = layout_of(tmp_path / "a.csv", b"user_id,item_id,time\n1,2,3\n")
+    (part,) = parts.plan(layout, 100)
+    (tmp_path / "a.csv").write_bytes(b"user_id,item_id,time\n1,2,3\n4,5,6\n")
+    _, told = task(layout, part)
+    assert "a worker of the cluster finds 33 bytes there, where 27 were seen" in told.error
+    (tmp_path / "a.csv").unlink()
+    rows, told = task(layout, part)
+    assert rows == []
+    assert "the cluster cannot read this file" in told.error
+    assert "put the source where each worker finds it" in told.error
+
+
 def test_the_readers_need_no_installation_on_the_workers(tmp_path):
     layout = layout_of(tmp_path / "a.csv", b'user_id,item_id,time\n1,2,3\n1,"2\n",3\n1,2\n')
     cloudpickle = pytest.importorskip("pyspark.cloudpickle")
