@@ -80,10 +80,11 @@ def own_reasons(
     if entry is None:
         yield "never made"
         return
-    current = refresh_config.options(step_of(definition.op.name), run_config)
+    step = step_of(definition.op.name)
+    current = refresh_config.options(step, run_config)
     if entry.code_version != versions.with_model(asset, model_of(asset, current, state.made)):
         yield "code changed"
-    for name in sorted({*current, *entry.options}):
+    for name in sorted({*current, *entry.options} - refresh_config.idle_options_of(step)):
         was, now = entry.options.get(name), current.get(name)
         if was != now:
             yield f"{name}: {json.dumps(was)} → {json.dumps(now)}"
@@ -97,7 +98,7 @@ def own_reasons(
         yield f"{asset}/{artifacts.CURRENT} does not lead to the latest version"
     if asset == publication.NAME:
         yield from _of_what_is_served(state, current, resource)
-    if step_of(definition.op.name) == "interactions":
+    if step == "interactions":
         yield from _of_source(entry, run_config, resource)
     if asset == "warehouse":
         if damage := store.damage_of_published(resource.published_path):

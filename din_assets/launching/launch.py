@@ -70,7 +70,7 @@ def fit(
             try:
                 supervision.supervise(
                     _command(folder.path, config),
-                    {**os.environ, **_THREADS, **session.get_bootstrap_env_vars()},
+                    {**_THREADS, **os.environ, **session.get_bootstrap_env_vars()},
                     folder,
                     config,
                     on_poll=lambda: hear(session.get_custom_messages()),
@@ -103,7 +103,7 @@ def _session(context: dg.AssetExecutionContext) -> Generator[dg.PipesSession]:
 _CLOSED: Any = {"__dagster_pipes_version": "0.1", "method": "closed", "params": None}
 
 #: torchrun warns where nobody has said this. Each worker takes its share of the cores itself.
-_THREADS = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+_THREADS = {"OMP_NUM_THREADS": "1"}
 
 
 def _command(folder: "os.PathLike[str]", config: LaunchConfig) -> list[str]:

@@ -103,6 +103,21 @@ def typed_options(chosen: pydantic.BaseModel) -> frozenset[str]:
     return frozenset() if every <= written else frozenset(written)
 
 
+def idle_options(made: type[pydantic.BaseModel]) -> frozenset[str]:
+    """Return the options of a class of run configuration that decide no result, such as timeouts.
+
+    Args:
+        made: By :func:`mirror`, or below such a class.
+    """
+    return frozenset(
+        option.name
+        for each in made.__mro__
+        for cls in _MIRRORED.get(each, ((), frozenset[str]()))[0]
+        for option in described_options(cls).values()
+        if not option.decides
+    )
+
+
 def _field(option: Option) -> Any:
     if option.default is dataclasses.MISSING:
         return Field(description=option.text)

@@ -24,7 +24,7 @@ from din_assets.assets import (
     training,
 )
 from din_assets.making import artifact_assets
-from din_assets.making.run_config import refuse_without_effect, typed_options
+from din_assets.making.run_config import idle_options, refuse_without_effect, typed_options
 from din_assets.names import PLAIN, Names
 from din_assets.runs import choices, console
 from din_assets.runs.resources import StoreResource
@@ -107,6 +107,12 @@ def options(op_name: str, run_config: RunConfig) -> dict[str, Any]:
     if isinstance(config, ingest.InteractionsConfig):
         return json.loads(json.dumps(ingest.ledger_options(config)))
     return json.loads(json.dumps(config.model_dump()))
+
+
+def idle_options_of(op_name: str) -> frozenset[str]:
+    """Return the options of a step that decide no result: another value makes nothing outdated."""
+    config_class = _config_class(op_name)
+    return frozenset() if config_class is None else idle_options(config_class)
 
 
 def config_of(run_config: RunConfig, section: str, name: str) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class Option:
         default: Its default; ``dataclasses.MISSING`` where it has to be given.
         description: What it means, with its unit.
         bounds: Where its numbers may lie.
+        decides: Whether another value can give another result.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Option:
     default: Any
     description: str
     bounds: Bounds
+    decides: bool = True
 
     @property
     def text(self) -> str:

@@ -23,6 +23,7 @@ class LaunchConfig:
         "The run then ends and says for which; the next one goes on from the checkpoint.",
         ge=1,
         le=604_800,
+        decides=False,
     )
     worker_restarts: int = option(
         1,
@@ -30,6 +31,7 @@ class LaunchConfig:
         "them was killed. One that says what is wrong is not started again.",
         ge=0,
         le=100,
+        decides=False,
     )
 
     def without_effect(self) -> dict[str, str]:

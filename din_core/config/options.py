@@ -68,6 +68,7 @@ def option(
     le: float | None = None,
     lt: float | None = None,
     min_length: int = 0,
+    decides: bool = True,
 ) -> T:
     """Declare an option of a :func:`config_class`.
 
@@ -82,12 +83,14 @@ def option(
         le: Likewise, at most this.
         lt: Likewise, smaller than this.
         min_length: A list has at least so many items.
+        decides: Whether another value can give another result. One that cannot, such as a timeout,
+            makes nothing outdated.
 
     Returns:
         The field, typed as its default so that the type checker compares it with the annotation.
     """
     bounds = Bounds(ge=ge, gt=gt, le=le, lt=lt, min_length=min_length)
-    return field(default=default, metadata={_KEY: (description, bounds)})
+    return field(default=default, metadata={_KEY: (description, bounds, decides)})
 
 
 def required(description: str) -> Any:
@@ -96,7 +99,7 @@ def required(description: str) -> Any:
     Args:
         description: As of :func:`option`.
     """
-    return field(metadata={_KEY: (description, Bounds())})
+    return field(metadata={_KEY: (description, Bounds(), True)})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(required,))
@@ -161,13 +164,14 @@ def _options(cls: type[DataclassInstance]) -> Iterator[Option]:
     for each in dataclasses.fields(cls):
         if _KEY not in each.metadata:
             raise TypeError(f"{cls.__name__}.{each.name}: declare it with option(default, ...)")
-        description, bounds = each.metadata[_KEY]
+        description, bounds, decides = each.metadata[_KEY]
         yield Option(
             name=each.name,
             kind=kinds[each.name],
             default=each.default,
             description=description,
             bounds=bounds,
+            decides=decides,
         )
 
 

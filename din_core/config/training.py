@@ -92,7 +92,10 @@ class TrainingConfig:
         ge=0,
     )
     checkpoint_seconds: float = option(
-        30.0, "Least time between two checkpoints, in seconds; 0 writes none.", ge=0
+        30.0,
+        "Least time between two checkpoints, in seconds; 0 writes none.",
+        ge=0,
+        decides=False,
     )
     allow_untrained: bool = option(
         False,

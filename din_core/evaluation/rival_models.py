@@ -7,6 +7,7 @@ every input but the model is.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,13 @@ import duckdb
 import pyarrow as pa
 
 from din_core import store
-from din_core.config import BaseModelConfig, OptionsError, TrainingConfig, config_from_mapping
+from din_core.config import (
+    BaseModelConfig,
+    LaunchConfig,
+    OptionsError,
+    TrainingConfig,
+    config_from_mapping,
+)
 from din_core.store import ledger
 
 if TYPE_CHECKING:
@@ -89,6 +96,7 @@ def write_base_model(
     """Train the paper's BaseModel with the options of ``din_model`` and keep its test scores.
 
     What ``din_model`` can choose and the BaseModel does not have, such as attention, is left out.
+    One process makes the steps of all that trained ``din_model``.
 
     Args:
         con: Connection to the pipeline's database, in a transaction.
@@ -111,10 +119,12 @@ def write_base_model(
             "leave train out (ops: base_model_predictions: config), or train another model"
         )
     network = config_from_mapping(BaseModelConfig, {**options, "model": "base_model"})
+    training = config_from_mapping(TrainingConfig, options)
+    processes = config_from_mapping(LaunchConfig, options).processes
     data = times.load_for(con, network.log_numbers)
     trained = loop.train(
         network,
-        config_from_mapping(TrainingConfig, options),
+        dataclasses.replace(training, batch_size=training.batch_size * processes),
         data,
         on_epoch=on_epoch,
         on_warning=on_warning,

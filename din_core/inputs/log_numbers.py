@@ -35,22 +35,21 @@ class LogNumbersError(DinError, LookupError):
     """A number that this log cannot give."""
 
 
-def refuse_of_all_users(names: Sequence[LogNumber], is_share: bool) -> None:
-    """Refuse what counts the events of all users where a log holds some of them.
+def refuse_of_all_users(names: Sequence[LogNumber]) -> None:
+    """Refuse what counts the events of all users, for a log that holds some of them.
 
     Args:
         names: Which numbers are asked for.
-        is_share: Whether the log holds some of the users only.
 
     Raises:
         LogNumbersError: One of them cannot be had.
     """
     of_items = [name for name in names if name in _OF_ITEMS]
-    if of_items and is_share:
+    if of_items:
         raise LogNumbersError(
             f"log_numbers has {of_items[0]!r}, which counts the events of all users, and a process "
             "that trains on shards reads those of some at a time: leave it out, or train on the "
-            "whole log in memory (without n_streams)"
+            "whole log in memory (din_model: processes: 1; loop.train instead of sharded.train)"
         )
 
 
@@ -73,7 +72,8 @@ class LogNumbers:
         self.names = list(names)
         if not names:
             return
-        refuse_of_all_users(names, data.share is not None)
+        if data.share is not None:
+            refuse_of_all_users(names)
         if data.event_times is None:
             raise LogNumbersError(
                 f"log_numbers has {names[0]!r}, and the log was read without the times of its "

@@ -27,6 +27,8 @@ from din_core.inputs.training_data import TrainingDataError
 from din_core.store.sql_files import literal, quote
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from din_core.config import SequenceConfig
     from din_core.engines.parquet_tables import ParquetRoot, ParquetTable
     from din_core.network.vocabulary import Vocabulary
@@ -46,6 +48,8 @@ class Shards:
         sequences: How the table ``negatives`` was sampled.
         with_times: Whether to read when things happened.
         threads: DuckDB's; by default the cores that this process may use.
+        memory_limit: DuckDB's, as of :func:`din_core.store.connect`.
+        temp_directory: Where DuckDB spills, likewise.
 
     Attributes:
         number: How many shards there are; some may be empty.
@@ -63,9 +67,12 @@ class Shards:
         *,
         with_times: bool = False,
         threads: int | None = None,
+        memory_limit: str | None = None,
+        temp_directory: Path | str | None = None,
     ) -> None:
         self._root, self._sequences = root, sequences
         self._with_times, self._threads = with_times, threads
+        self._memory_limit, self._temp_directory = memory_limit, temp_directory
         self._manifest = manifest = root.manifest()
         there = {*manifest.tables, *manifest.views}
         missing = [name for name in (*_OF_USERS, *_OF_ALL, "interactions") if name not in there]
@@ -152,7 +159,13 @@ class Shards:
         tables = self._manifest.tables
         try:
             elsewhere = None if self._root.is_local else self._root.filesystem
-            with store.connect(":memory:", threads=self._threads, filesystem=elsewhere) as con:
+            with store.connect(
+                ":memory:",
+                filesystem=elsewhere,
+                memory_limit=self._memory_limit,
+                threads=self._threads,
+                temp_directory=self._temp_directory,
+            ) as con:
                 # Only its columns are asked for.
                 _create_view(con, "interactions", self._select(tables["interactions"], []))
                 for name in names:

@@ -100,25 +100,35 @@ def load_catalogue(con: duckdb.DuckDBPyConnection, n_users: int | None = None) -
 
     Args:
         con: Connection with ``items``, ``attributes`` and ``column_roles``.
+        n_users: As of :func:`load_sizes`.
+    """
+    vocabulary = load_sizes(con, n_users)
+    of_items = ("items", "item_idx")
+    return Catalogue(
+        vocabulary,
+        item_attributes=_attributes(con, *of_items, vocabulary.item_attributes, vocabulary.n_items),
+        item_dense=_dense(con, *of_items, vocabulary.item_dense, vocabulary.n_items),
+    )
+
+
+def load_sizes(con: duckdb.DuckDBPyConnection, n_users: int | None = None) -> Vocabulary:
+    """Count ids, and name the columns of numbers; by what those are measured is not known yet.
+
+    Args:
+        con: As of :func:`load_catalogue`.
         n_users: How many users there are; by default the rows of ``users``.
     """
-    n_items = _count(con, "items")
-    item_columns, user_columns = _index_columns(con, "item"), _index_columns(con, "user")
     sizes = _attribute_sizes(con)
-    unmeasured = {
-        f"{role}_dense": dict.fromkeys(_columns(con, role, "dense"), Normalization())
-        for role in ("item", "user", "context")
-    }
-    return Catalogue(
-        Vocabulary(
-            n_users=_count(con, "users") if n_users is None else n_users,
-            n_items=n_items,
-            item_attributes={name: sizes.get(name, 0) for name in item_columns},
-            user_attributes={name: sizes.get(name, 0) for name in user_columns},
-            **unmeasured,
-        ),
-        item_attributes=_attributes(con, "items", "item_idx", item_columns, n_items),
-        item_dense=_dense(con, "items", "item_idx", unmeasured["item_dense"], n_items),
+    item_columns, user_columns = _index_columns(con, "item"), _index_columns(con, "user")
+    return Vocabulary(
+        n_users=_count(con, "users") if n_users is None else n_users,
+        n_items=_count(con, "items"),
+        item_attributes={name: sizes.get(name, 0) for name in item_columns},
+        user_attributes={name: sizes.get(name, 0) for name in user_columns},
+        **{
+            f"{role}_dense": dict.fromkeys(_columns(con, role, "dense"), Normalization())
+            for role in ("item", "user", "context")
+        },
     )
 
 

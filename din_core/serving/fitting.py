@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from din_core import store
 from din_core.config import MODEL_CONFIGS, ModelConfig, TrainingConfig, config_from_mapping
 from din_core.engines import parquet_views
 from din_core.engines.parquet_tables import ParquetRoot
@@ -196,8 +197,9 @@ def _log_of(
         root,
         n_streams=distributed.world_size(),
         sequences=recorded_choices.sampling_config(con),
+        **store.limits_of(con),
     )
-    return training_data.load_catalogue(con).vocabulary, train
+    return training_data.load_sizes(con), train
 
 
 def _say_nothing(_: object) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import duckdb
 
@@ -101,6 +101,24 @@ def _register(con: duckdb.DuckDBPyConnection, filesystem: AbstractFileSystem) ->
     # Connections of one process to one file share what is registered.
     if not con.filesystem_is_registered(name):
         con.register_filesystem(filesystem)
+
+
+class Limits(TypedDict):
+    """What a connection may use, as :func:`connect` takes it."""
+
+    memory_limit: str
+    threads: int
+    temp_directory: str
+
+
+def limits_of(con: duckdb.DuckDBPyConnection) -> Limits:
+    """Return what a connection may use, for another one that takes its place."""
+    names = ", ".join(f"current_setting({sql_files.literal(each)})" for each in _LIMITS)
+    [(memory_limit, threads, temp_directory)] = con.execute(f"select {names}").fetchall()
+    return Limits(memory_limit=memory_limit, threads=threads, temp_directory=temp_directory)
+
+
+_LIMITS = ("memory_limit", "threads", "temp_directory")
 
 
 def default_memory_limit() -> str:

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from din_core.atomic_files import replacing
-from din_core.config import ModelConfig, TrainingConfig
+from din_core.config import ModelConfig, TrainingConfig, described_options
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import distributed
 
@@ -60,11 +60,13 @@ def fingerprint(
 
     Args:
         model_config: The network.
-        training_config: The loop; how often a checkpoint is written does not matter.
+        training_config: The loop; options that decide nothing, such as how often a checkpoint is
+            written, do not count.
         data_fingerprint: Of the log.
         circumstances: Device, precision, threads, version of the program and the like.
     """
-    training = {k: v for k, v in asdict(training_config).items() if k != "checkpoint_seconds"}
+    options = described_options(type(training_config))
+    training = {k: v for k, v in asdict(training_config).items() if options[k].decides}
     decisive = [asdict(model_config), training, data_fingerprint, dict(circumstances)]
     text = json.dumps([*decisive, torch.__version__, FORMAT], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

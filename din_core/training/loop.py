@@ -74,7 +74,7 @@ def train(
     same number of threads; also when the run was killed on the way and started again with the same
     ``checkpoint_dir``. (A GPU adds gradients in any order, so there it is within rounding.) The
     state of a finished run stays there too, and the same call then returns the same result at once:
-    who has the model safe removes the state with :func:`din_core.training.state.clear_state`.
+    who has the model safe removes it with :func:`din_core.training.checkpoints.clear_checkpoint`.
 
     Args:
         model_config: The network.

@@ -66,6 +66,9 @@ def train(
     *,
     n_streams: int,
     sequences: SequenceConfig | None = None,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+    temp_directory: Path | str | None = None,
     **options: Unpack[RunOptions],
 ) -> TrainedModel:
     """Train a network on the Parquet tables below a root, a few shards in memory at a time.
@@ -84,6 +87,9 @@ def train(
             most the buckets of the root and the samples of a step.
         sequences: How the table ``negatives`` was sampled, where training is to redraw likewise;
             the tables themselves do not say.
+        threads: DuckDB's, which reads the shards; by default as many as torch has.
+        memory_limit: DuckDB's, as of :func:`din_core.store.connect`.
+        temp_directory: Where DuckDB spills, likewise.
         **options: As of :func:`din_core.training.loop.train`.
 
     Returns:
@@ -99,12 +105,14 @@ def train(
 
     def open_log() -> _ShardedLog:
         log_numbers = model_config.log_numbers
-        refuse_of_all_users(log_numbers, True)
+        refuse_of_all_users(log_numbers)
         shards = Shards(
             root,
             sequences or SequenceConfig(),
             with_times=bool(log_numbers),
-            threads=torch.get_num_threads(),
+            threads=threads or torch.get_num_threads(),
+            memory_limit=memory_limit,
+            temp_directory=temp_directory,
         )
         _refuse_streams(n_streams, shards.number, training_config.batch_size)
         if sequences is None and not shards.labelled:

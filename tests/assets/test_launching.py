@@ -37,6 +37,7 @@ from tests.assets.test_spark_engine import TABLES
 ENDLESS = {"n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0.001}
 #: Long enough for a test to do something meanwhile.
 LONG = ENDLESS | {"n_epoch": 12, "batch_size": 128}
+BASE_MODEL = "select score from base_model_predictions order by user_idx, position, k"
 pytestmark = pytest.mark.timeout(PATIENCE)
 
 
@@ -147,6 +148,13 @@ def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(pipeline, tm
     assert list((folders[0] / "tensorboard").iterdir())
     assert two.metadata == one.metadata
     assert not list((pipeline.home / "checkpoints" / "din_model").iterdir())
+    # The BaseModel beside it is trained by one process, in the same steps.
+    asked = {"ops": {"base_model_predictions": {"config": {"train": True}}}}
+    for each in (pipeline, alone):
+        each.instance = pipeline.instance
+        assert each.run("base_model_predictions", config=asked).success
+    beside, beside_one = (each.query(BASE_MODEL) for each in (pipeline, alone))
+    assert beside == beside_one
 
 
 def test_each_process_reads_its_share_of_the_users_where_the_tables_are_parquet(pipeline):

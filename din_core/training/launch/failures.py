@@ -176,8 +176,9 @@ def _of_failure(rank: int, failure: Failure, processes: int) -> Exception:
         return (RefusedByWorkersError if failure.refused else WorkerError)(failure.text)
     if failure.kind == "memory":
         return WorkerError(
-            f"{who} is out of memory ({failure.text}). Each process holds the log and the model: "
-            f"lower processes or batch_size, or take a machine with more memory. {_AGAIN}"
+            f"{who} is out of memory ({failure.text}). Each process holds the model, and "
+            "the log or shards of it: lower processes or batch_size, or take a machine with more "
+            f"memory. {_AGAIN}"
         )
     if failure.kind == "port":
         return WorkerError(

@@ -18,7 +18,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from din_core.config import TrainingConfig
 from din_core.machine import limits
-from din_core.network.hardware import choose_device
+from din_core.network.hardware import HardwareError, choose_device
 from din_core.training.launch import failures
 from din_core.training.launch.places import LaunchFolder, Place
 
@@ -32,9 +32,13 @@ def joined(config: TrainingConfig, place: Place, timeout: float) -> Generator[No
         place: Of this process. Where the others meet is read of the environment by torch, as
             torchrun sets it.
         timeout: Longest wait for another process, in seconds.
+
+    Raises:
+        HardwareError: The machine has fewer GPUs than processes that compute on one.
     """
     device = choose_device(config.device)
     if device.type == "cuda":
+        _refuse_shared_gpus(place)
         torch.cuda.set_device(place.local_rank)
     waits = timedelta(seconds=timeout)
     store, rank, n_ranks = next(rendezvous("env://", timeout=waits))
@@ -50,6 +54,15 @@ def joined(config: TrainingConfig, place: Place, timeout: float) -> Generator[No
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _refuse_shared_gpus(place: Place) -> None:
+    n_gpus = torch.cuda.device_count()
+    if place.on_machine > n_gpus:
+        raise HardwareError(
+            f"{place.on_machine} processes train on this machine, each on a GPU of its own, and "
+            f"torch finds {n_gpus}: lower processes, or set device to 'cpu'"
+        )
 
 
 def with_its_threads(config: TrainingConfig, place: Place) -> TrainingConfig:

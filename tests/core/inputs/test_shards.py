@@ -143,6 +143,20 @@ def test_a_bucket_without_users_is_an_empty_shard(tmp_path):
     assert len(shards.nobody().event_items) == 0
 
 
+def test_a_shard_is_read_within_the_limits_that_are_given(logs, tmp_path, monkeypatch):
+    found, load = [], training_data.load_users
+
+    def looked_at(con, *arguments):
+        found.append(store.limits_of(con))
+        return load(con, *arguments)
+
+    monkeypatch.setattr(training_data, "load_users", looked_at)
+    spill = str(tmp_path / "spill")
+    shards = shards_of(logs["sampled"][1], memory_limit="300MiB", temp_directory=spill)
+    shards.open(2, SPLITS)
+    assert found == [{"memory_limit": "300.0 MiB", "threads": 1, "temp_directory": spill}]
+
+
 def test_a_root_may_lie_in_an_object_store():
     filesystem = fsspec.filesystem("memory")
     try:

@@ -1,10 +1,5 @@
 """Two processes on half a batch each make the steps of one on the whole batch."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,6 +8,7 @@ from din_core.config import DINConfig, TrainingConfig
 from din_core.training import distributed
 from din_core.training.loop import train
 from tests.core.training_logs import planted_log
+from tests.core.two_processes import assert_weights_agree, run_in_two_processes
 
 MODEL = DINConfig(
     embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.1, activation="dice"
@@ -51,34 +47,10 @@ dist.destroy_process_group()
 
 
 def test_two_processes_equal_one_on_the_doubled_batch(tmp_path):
-    script = tmp_path / "one_of_two.py"
-    script.write_text(ONE_OF_TWO)
-    here = Path(__file__).parent
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", "2", script, tmp_path),
-        ],
-        check=True,
-        capture_output=True,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here)]),
-        },
-    )
+    run_in_two_processes(ONE_OF_TWO, tmp_path)
     first, second = (load_file(tmp_path / name) for name in "01")
     alone = train(MODEL, loop(128), planted_log(n_users=19)).model.state_dict()
-    for name, expected in alone.items():
-        assert torch.equal(first[name], second[name]), name
-        # Ten steps of up to 1e-3: Adam makes a rounding error of a tiny gradient a little larger.
-        torch.testing.assert_close(
-            first[name],
-            expected,
-            rtol=1e-5,
-            atol=1e-4,
-            msg=lambda text, name=name: f"{name}: {text}",
-        )
+    assert_weights_agree(first, second, alone)
 
 
 def test_a_single_process_shares_with_nobody():

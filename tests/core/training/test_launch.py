@@ -17,6 +17,7 @@ import torch.distributed as dist
 
 from din_core.config import LaunchConfig, OptionsError, TrainingConfig
 from din_core.errors import DinError, RefusedOptionsError
+from din_core.network.hardware import HardwareError
 from din_core.training.launch import failures, signs, supervision, workers
 from din_core.training.launch.failures import Exit, Failure, WorkerError
 from din_core.training.launch.places import LaunchFolder, Place
@@ -78,8 +79,7 @@ def test_worker_that_stops_looking_is_named(alive, monkeypatch):
         now[0] = float(second)
         write_sign(alive, 0, second, second)
         write_sign(alive, 1, min(second, 1), 0)
-        if second <= 11:
-            watched.look()
+        watched.look()
     now[0] = 11.5
     with pytest.raises(WorkerError, match=r"worker 1 of 2 .* no sign of life for 10 s"):
         watched.look()
@@ -212,6 +212,17 @@ def test_port_that_another_program_has_is_named(monkeypatch):
     sentence = str(failures.error_of({0: failure}, [], 2, ""))
     assert str(port) in sentence
     assert "another program has it" in sentence
+
+
+def test_fewer_gpus_than_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(workers, "choose_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    of = Place(rank=1, local_rank=1, on_machine=2)
+    with (
+        pytest.raises(HardwareError, match=r"2 processes train.*torch finds 1: lower processes"),
+        workers.joined(TrainingConfig(), of, 5.0),
+    ):
+        pass
 
 
 def test_sign_is_held_as_long_as_its_process_lives_and_kills_only_that(tmp_path):

@@ -3,16 +3,11 @@
 import dataclasses
 import json
 import logging
-import os
-import subprocess
-import sys
 import weakref
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from din_core import store
@@ -27,6 +22,7 @@ from din_core.training import distributed, loop, sharded
 from din_core.training.learner import Learner
 from din_core.training.loop import TrainingError
 from tests.core.parquet_roots import SEQUENCES, build_uneven_log, write_root
+from tests.core.two_processes import assert_weights_agree, run_in_two_processes
 
 MODEL = DINConfig(
     embed_dim=4,
@@ -112,21 +108,7 @@ dist.destroy_process_group()
 def of_two_processes(tables, tmp_path_factory):
     """What two processes have made, below a folder."""
     folder = tmp_path_factory.mktemp("two")
-    script = folder / "one_of_two.py"
-    script.write_text(ONE_OF_TWO)
-    here = Path(__file__).parent
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", "2", script, tables[1].url, folder),
-        ],
-        check=True,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here)]),
-        },
-    )
+    run_in_two_processes(ONE_OF_TWO, folder, tables[1].url)
     return folder
 
 
@@ -134,16 +116,7 @@ def of_two_processes(tables, tmp_path_factory):
 def test_two_processes_equal_one_on_the_doubled_batch(of_two_processes, root, name):
     first, second = (load_file(of_two_processes / f"{name}.{rank}") for rank in "01")
     alone = train(root, changed(LOOP, **LOOPS[name], batch_size=64))
-    for tensor, expected in alone.model.state_dict().items():
-        assert torch.equal(first[tensor], second[tensor]), tensor
-        # Adam makes a rounding error of a tiny gradient a little larger; a step is 1e-3.
-        torch.testing.assert_close(
-            first[tensor],
-            expected,
-            rtol=1e-5,
-            atol=1e-4,
-            msg=lambda text, tensor=tensor: f"{tensor}: {text}",
-        )
+    assert_weights_agree(first, second, alone.model.state_dict())
     expected = [(each.train_loss, each.val_auc, each.val_logloss) for each in alone.history]
     for rank in "01":
         told = json.loads((of_two_processes / f"{name}.{rank}.json").read_text())
