@@ -83,5 +83,6 @@ ABOUT_EMBEDDINGS = (
     "the logarithm of their rank is uniform. All: every process holds all rows, ids are gathered "
     "and gradients summed, as training does. Share: each holds every second row, ids, rows and "
     "gradients are exchanged; a prototype. Sent is what one process sends, by the size of what it "
-    "hands over. What a process holds are the weights and Adam's two moments."
+    "hands over. Table and moments are what the memory of a process grew by: the weights, Adam's "
+    "two moments, and what its steps need besides, which counts in small tables."
 )

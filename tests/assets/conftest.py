@@ -113,6 +113,30 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         yield pipeline
 
 
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline after a run on labelled rows with ids of text; read it, do not change it."""
+    from tests.assets.served_logs import run_on_labels  # which imports this module
+
+    with run_on_labels(tmp_path_factory.mktemp("labelled")) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture(params=["finished", "labelled"])
+def made(request: pytest.FixtureRequest) -> Pipeline:
+    """Either of them."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which `DIN_HOME` names."""
+    home = tmp_path / "data"
+    home.mkdir()
+    monkeypatch.setenv("DIN_HOME", str(home))
+    return home
+
+
 @pytest.fixture
 def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without what takes seconds and decides nothing, where nobody looks at it."""
@@ -227,11 +251,13 @@ def other_sql(
         text = (root / file).read_text(encoding="utf-8")
         assert old in text
         (root / file).write_text(text.replace(old, new), encoding="utf-8")
-        with monkeypatch.context() as patch:
-            patch.setattr(sql_files, "SQL_ROOT", root)
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(sql_files, "SQL_ROOT", root)
+                sql_files._environment.cache_clear()
+                yield
+        finally:
             sql_files._environment.cache_clear()
-            yield
-        sql_files._environment.cache_clear()
 
     return changed
 

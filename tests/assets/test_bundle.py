@@ -23,18 +23,7 @@ from din_core.serving import score_files
 from din_core.serving.bundle import contents
 from din_core.serving.ranker import Ranker
 from tests.assets.conftest import failure_of
-from tests.assets.served_logs import current, rows_of, run_on_labels
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    with run_on_labels(tmp_path_factory.mktemp("labelled")) as pipeline:
-        yield pipeline
-
-
-@pytest.fixture(params=["finished", "labelled"])
-def made(request):
-    return request.getfixturevalue(request.param)
+from tests.assets.served_logs import current, rows_of
 
 
 def test_current_leads_to_the_version_of_the_ledger(made):

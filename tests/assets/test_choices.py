@@ -14,14 +14,6 @@ from tests.assets.small_choices import ROWS, config
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    home = tmp_path / "data"
-    home.mkdir()
-    monkeypatch.setenv("DIN_HOME", str(home))
-    return home
-
-
-@pytest.fixture
 def log(tmp_path) -> Path:
     return write_rows(tmp_path / "log.csv", *ROWS)
 

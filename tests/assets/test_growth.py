@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from din_assets.command import cli
-from din_core.store import sql_files
 from tests.assets.conftest import failure_of, write_rows
 
 VOCABULARIES = (
@@ -78,28 +77,14 @@ def test_another_path_is_another_log_unless_told_otherwise(pipeline, read, tmp_p
     assert items(pipeline) == {4: 1, 9: 2, 3: 3}
 
 
-def test_failed_check_of_the_ids_leaves_them_as_they_were(pipeline, read, tmp_path, monkeypatch):
+def test_failed_check_of_the_ids_leaves_them_as_they_were(pipeline, read, tmp_path, other_sql):
     log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
     read(log)
     before = pipeline.query("from known_ids")
-    broken = tmp_path / "sql"
-    for source in sql_files.SQL_ROOT.rglob("*"):
-        if source.is_file():
-            target = broken / source.relative_to(sql_files.SQL_ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(source.read_text())
-    file = broken / "sequences" / "known_ids.sql"
     right = "coalesce(last_indices.last_idx, 0) + new_ids.place"
-    assert right in file.read_text()
-    file.write_text(file.read_text().replace(right, f"{right} + 1"))
-    monkeypatch.setattr(sql_files, "SQL_ROOT", broken)
-    sql_files._environment.cache_clear()
-    try:
+    with other_sql("sequences/known_ids.sql", right, f"{right} + 1"):
         write_rows(log, "1,9,1,1", "1,8,2,1", "1,3,3,1")
         assert "known_ids_dense" in failure_of(pipeline.run(*VOCABULARIES))
-    finally:
-        monkeypatch.undo()
-        sql_files._environment.cache_clear()
     assert pipeline.query("from known_ids") == before
     assert pipeline.run(*VOCABULARIES).success
     assert items(pipeline) == {8: 1, 9: 2, 3: 3}

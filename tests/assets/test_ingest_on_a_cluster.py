@@ -5,7 +5,6 @@ import pytest
 
 from tests.assets.conftest import failure_of, write_rows
 
-pytest.importorskip("pysail")
 TABLES = ("interactions", "rejected_rows", "source_files")
 VOCABULARIES = (*TABLES, "known_ids", "attributes", "users", "items")
 ROWS = ("1,10,100,1", "2,20,200,2", "1,30,x,1", "2,10,300,")

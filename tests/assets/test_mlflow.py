@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import shutil
 import sys
 
@@ -18,9 +17,6 @@ from tests.assets.conftest import SMALL_RUN
 
 # MLflow's store uses what sqlalchemy 2.1 will drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
-needs_mlflow = pytest.mark.skipif(
-    importlib.util.find_spec("mlflow") is None, reason="mlflow-skinny is not installed"
-)
 
 
 @pytest.fixture
@@ -59,7 +55,6 @@ def test_it_is_off_by_default_and_not_imported(pipeline, monkeypatch):
     assert not (pipeline.home / "mlflow").exists()
 
 
-@needs_mlflow
 def test_a_kept_model_is_a_run_in_a_file_of_the_log_and_a_second_time_the_same_one(pipeline):
     from mlflow.tracking import MlflowClient
 
@@ -87,7 +82,6 @@ def test_a_kept_model_is_a_run_in_a_file_of_the_log_and_a_second_time_the_same_o
     }
 
 
-@needs_mlflow
 def test_a_server_that_does_not_answer_costs_a_warning_and_the_next_run_tries_again(
     pipeline, monkeypatch, capsys
 ):

@@ -12,18 +12,7 @@ from pyarrow import parquet
 
 from din_assets.runs.folders import project_root
 from din_core.serving.ranker import Ranker
-from tests.assets.served_logs import current, rows_of, run_on_labels
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    with run_on_labels(tmp_path_factory.mktemp("labelled")) as pipeline:
-        yield pipeline
-
-
-@pytest.fixture(params=["finished", "labelled"])
-def made(request):
-    return request.getfixturevalue(request.param)
+from tests.assets.served_logs import current, rows_of
 
 
 def blocks_of_the_page(language):

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
+from din_core import store
 from din_core.evaluation import metrics_table
 from din_core.evaluation.comparisons import Comparison
 from din_core.evaluation.intervals import Interval
 from din_core.evaluation.judgement import Evaluation, Figure
 from din_core.evaluation.score_meaning import ScoreMeaning
+from din_core.tables import analytics, sequences
 
 #: Seconds of the log as the views show them.
 AT = [datetime.fromtimestamp(second, UTC).replace(tzinfo=None) for second in range(7)]
@@ -34,6 +36,17 @@ def create_figures(con, base_rate=None):
     beside = (Comparison("popularity", "auc", Interval(0.1, -0.1, 0.3), 3),)
     result = Evaluation(figures, beside, n_samples=6, n_users=3, meaning=meaning)
     metrics_table.write_metrics(con, "m1", "test", result)
+
+
+def create_scored_views(con, source, choices):
+    """All tables and views of `interactions`, the model giving every sample the same score."""
+    sequences.build(con, source, choices, in_ids=True)
+    con.execute(
+        "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
+    )
+    store.create_table(con, "test_predictions")
+    create_figures(con)
+    analytics.create_views(con, sequences.template_context(con, source, choices))
 
 
 def rows_of(con, query):

@@ -14,6 +14,18 @@ def con():
         yield connection
 
 
+def build_by_category(con, rows, **config):
+    """Build from rows of (user, item, time, category), negatives of the positive's category."""
+    build(
+        con,
+        rows,
+        columns="user_id, item_id, time, cate_id",
+        attributes=("cate_id",),
+        negative_sampling="same_category",
+        **config,
+    )
+
+
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
 def test_a_user_who_interacted_with_every_item_keeps_the_positives_alone(con, sampling):
     build(con, [(1, 1, 1), (1, 2, 2), (2, 1, 1)], negative_sampling=sampling)
@@ -38,13 +50,7 @@ def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con, sa
 def test_hard_negatives_come_from_the_positive_s_category(con):
     # Category 1 holds items 1, 2, 3; category 2 holds items 4, 5. Nobody interacts with 3 and 5.
     rows = [(1, 1, 1, 1), (1, 2, 2, 1), (1, 4, 3, 2), (2, 3, 1, 1), (2, 5, 2, 2)]
-    build(
-        con,
-        rows,
-        columns="user_id, item_id, time, cate_id",
-        attributes=("cate_id",),
-        negative_sampling="same_category",
-    )
+    build_by_category(con, rows)
     assert con.execute(
         "select position, item_idx from negatives where user_idx = 1 order by position"
     ).fetchall() == [(2, 3), (3, 5)]
@@ -52,13 +58,7 @@ def test_hard_negatives_come_from_the_positive_s_category(con):
 
 def test_a_category_interacted_with_whole_falls_back_to_the_catalogue(con):
     rows = [(1, 1, 1, 1), (1, 2, 2, 1), (2, 3, 1, 2)]
-    build(
-        con,
-        rows,
-        columns="user_id, item_id, time, cate_id",
-        attributes=("cate_id",),
-        negative_sampling="same_category",
-    )
+    build_by_category(con, rows)
     assert con.execute("select user_idx, item_idx from negatives").fetchall() == [(1, 3)]
 
 
@@ -81,14 +81,7 @@ def test_every_free_item_of_the_category_is_drawn_as_often(con):
     # one.
     rows = [(user, item, item, 1) for user in range(300) for item in (1, 2)]
     rows += [(999, item, 1, 1 if item <= 6 else 2) for item in range(3, 9)]
-    build(
-        con,
-        rows,
-        columns="user_id, item_id, time, cate_id",
-        attributes=("cate_id",),
-        negative_sampling="same_category",
-        negatives_per_positive=4,
-    )
+    build_by_category(con, rows, negatives_per_positive=4)
     counts = dict(
         con.execute(
             "select item_idx, count(*) from negatives where user_idx <= 300 group by item_idx"

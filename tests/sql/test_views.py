@@ -7,7 +7,7 @@ from din_core.config import SequenceConfig, SourceConfig
 from din_core.sources.reserved_names import is_reserved
 from din_core.store import sql_files
 from din_core.tables import analytics, checks, sequences
-from tests.sql.analysts_tables import AT, create_figures, create_interactions, rows_of
+from tests.sql.analysts_tables import AT, create_interactions, create_scored_views, rows_of
 
 
 @pytest.fixture
@@ -52,13 +52,7 @@ def test_integer_ids_join_by_name_with_what_they_name(con):
     )
     source = SourceConfig(path="", user_attribute_cols=("age",))
     choices = SequenceConfig(negatives_per_positive=0)
-    sequences.build(con, source, choices, in_ids=True)
-    con.execute(
-        "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
-    )
-    store.create_table(con, "test_predictions")
-    create_figures(con)
-    analytics.create_views(con, sequences.template_context(con, source, choices))
+    create_scored_views(con, source, choices)
     assert rows_of(
         con,
         "select user_id, users.user_idx, target_item_id, items.item_idx, target_cate_id, "
@@ -86,13 +80,7 @@ def test_no_relation_mixes_ids_with_indices_under_one_name(con):
         [("u1", "i1", 1, "c1"), ("u1", "i2", 2, "c2"), ("u2", "i1", 3, "c1")],
     )
     source, choices = SourceConfig(path=""), SequenceConfig()
-    sequences.build(con, source, choices, in_ids=True)
-    con.execute(
-        "create view model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
-    )
-    store.create_table(con, "test_predictions")
-    create_figures(con)
-    analytics.create_views(con, sequences.template_context(con, source, choices))
+    create_scored_views(con, source, choices)
     # Ids of this log are texts, indices are integers.
     columns = rows_of(
         con,
@@ -148,13 +136,7 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
         ],
     )
     choices = SequenceConfig(max_history=1)
-    sequences.build(con, source, choices, in_ids=True)
-    con.execute(
-        "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
-    )
-    store.create_table(con, "test_predictions")
-    create_figures(con)
-    analytics.create_views(con, sequences.template_context(con, source, choices))
+    create_scored_views(con, source, choices)
 
     values = {7: {"cate_id": 5, "brand": "x"}, 8: {"cate_id": 6, "brand": None}}
     answer = con.execute("from samples where split = 'test' and label and user_id = 30")
@@ -210,13 +192,7 @@ def test_attributes_may_have_names_of_the_queries_themselves(con, item_attribute
         ("user_id", "item_id", "time", *map(sql_files.quote, values)),
         [("u1", item, second, *values.values()) for second, item in enumerate(["i1", "i2", "i1"])],
     )
-    sequences.build(con, source, SequenceConfig(), in_ids=True)
-    con.execute(
-        "create table model_scores as select user_idx, position, k, 0.5 as score from sample_bounds"
-    )
-    store.create_table(con, "test_predictions")
-    create_figures(con)
-    analytics.create_views(con, sequences.template_context(con, source, SequenceConfig()))
+    create_scored_views(con, source, SequenceConfig())
 
     answer = con.execute("from samples where position = 3")
     names = [column[0] for column in answer.description]

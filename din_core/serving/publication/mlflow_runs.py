@@ -20,8 +20,10 @@ from din_core.evaluation.intervals import Interval
 from din_core.serving.publication.history import SHORT, ModelVersion, Publication
 from din_core.training import history as epochs
 
+# What the tags begin with that are written here; others are somebody else's.
+_OWN = "din."
 #: The tag by which the run of a model is found again.
-MODEL_TAG = "din.model_version"
+MODEL_TAG = f"{_OWN}model_version"
 
 #: What of a bundle is small, and says what the rest is. The rest stays where `din prune` looks.
 _FILES = ("README.md", "manifest.json")
@@ -153,7 +155,11 @@ def _new_run(client: Any, experiment: str, wanted: _Wanted) -> Any:
 def _is_complete(run: Any, wanted: _Wanted) -> bool:
     if run.info.lifecycle_stage == "deleted":
         return True
-    return run.info.status == "FINISHED" and wanted.tags.items() <= run.data.tags.items()
+    return run.info.status == "FINISHED" and _own_tags(run) == wanted.tags
+
+
+def _own_tags(run: Any) -> dict[str, str]:
+    return {name: text for name, text in run.data.tags.items() if name.startswith(_OWN)}
 
 
 def _write(client: Any, run: Any, wanted: _Wanted, root: Path) -> None:
@@ -183,6 +189,8 @@ def _write(client: Any, run: Any, wanted: _Wanted, root: Path) -> None:
     for name in _FILES:
         if (file := root / "bundle" / row.bundle_version / name).is_file():
             client.log_artifact(run_id, str(file), "bundle")
+    for name in _own_tags(run).keys() - wanted.tags.keys():
+        client.delete_tag(run_id, name)  # of an earlier bundle, and no longer so
     # Last: who has them all is complete.
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in wanted.tags.items()])
     client.set_terminated(run_id, "FINISHED", wanted.at)

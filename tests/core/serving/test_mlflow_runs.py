@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import importlib.util
 import json
 
 import pytest
@@ -11,13 +10,8 @@ from din_core.evaluation.intervals import Interval
 from din_core.serving.publication import mlflow_runs
 from tests.core.serving.test_publication import NOON, decided, model
 
-pytestmark = [
-    pytest.mark.skipif(
-        importlib.util.find_spec("mlflow") is None, reason="mlflow-skinny is not installed"
-    ),
-    # MLflow's store uses what sqlalchemy 2.1 will drop.
-    pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning"),
-]
+# MLflow's store uses what sqlalchemy 2.1 will drop.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
 
 GOOD = model(
     1,
@@ -170,6 +164,19 @@ def test_a_later_decision_and_a_later_bundle_reach_the_run_of_the_model(client, 
     assert run.data.metrics["test_auc"] == 0.77
     assert len(client.get_metric_history(run.info.run_id, "val_auc")) == 2
     assert run.data.params["seed"] == "1"  # MLflow lets none change
+
+
+def test_what_a_later_bundle_no_longer_says_leaves_the_run_and_foreign_tags_stay(
+    client, where, root
+):
+    compared = dataclasses.replace(GOOD, compared_with="b0")
+    found = mlflow_runs.record([compared], [decided(1, "published")], root, where)
+    client.set_tag(found["m1"], "team", "search")
+    mlflow_runs.record([compared, GOOD], [decided(1, "published")], root, where)
+
+    tags = runs(client, where)["m1"].data.tags
+    assert "din.compared_with" not in tags
+    assert tags["team"] == "search"
 
 
 def test_a_run_that_was_cut_off_is_completed(client, where, root, monkeypatch):
