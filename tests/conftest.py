@@ -4,8 +4,12 @@
 """
 
 import gc
+import io
 import os
 
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, settings
 
 # Workers share the cores among them. libgomp reads this when torch loads it.
@@ -31,3 +35,22 @@ def pytest_addoption(parser):
         help="what tests/engines asks beside DuckDB: sail (the default), spark (Apache Spark on "
         "two threads of this machine, needs Java 17), or an address (sc://host:15002)",
     )
+
+
+@pytest.fixture
+def objects(monkeypatch):
+    """An object store: fsspec's in memory (``memory://``), empty.
+
+    fsspec hands out one file with one position to all who read it; a store gives each its own.
+    """
+    opened = MemoryFileSystem._open
+
+    def of_its_own(filesystem, path, mode="rb", **options):
+        file = opened(filesystem, path, mode, **options)
+        return io.BytesIO(filesystem.cat_file(path)) if mode == "rb" else file
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", of_its_own)
+    filesystem = fsspec.filesystem("memory")
+    yield filesystem
+    filesystem.store.clear()
+    filesystem.pseudo_dirs[:] = [""]

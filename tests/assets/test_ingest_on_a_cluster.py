@@ -1,6 +1,5 @@
 """The source read by a cluster (Sail): same keys, checks, versions and metadata as on DuckDB."""
 
-import fsspec
 import pytest
 
 from tests.assets.conftest import failure_of, write_rows
@@ -73,11 +72,9 @@ def test_another_log_starts_its_ids_anew(pipeline, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "spark"])
-def test_a_source_at_a_url_is_read(pipeline, engine):
-    filesystem = fsspec.filesystem("memory")
-    filesystem.pipe_file("/landing/a.csv", b"user_id,item_id,time,cate_id\n1,10,100,1\n")
+def test_a_source_at_a_url_is_read(pipeline, objects, engine):
+    objects.pipe_file("/landing/a.csv", b"user_id,item_id,time,cate_id\n1,10,100,1\n")
     result = read(pipeline, "memory://landing/*.csv", engine)
-    filesystem.store.clear()
     assert result.success
     assert pipeline.query("select file, line, item_id from interactions") == [("a.csv", 2, 10)]
     metadata, _ = shown(result)

@@ -4,7 +4,6 @@ import gzip
 import pathlib
 import shutil
 
-import fsspec
 import pytest
 
 from din_core import store
@@ -118,25 +117,23 @@ def test_row_groups_are_read_side_by_side(engine, ours, theirs, tmp_path, monkey
 
 
 @pytest.fixture
-def store_of_objects(request):
-    """An object store: fsspec's in memory, which Sail's workers share with this process."""
+def shared_objects(request, objects):
+    """An object store that Sail's workers share with this process."""
     if request.config.getoption("--engine") != "sail":
         pytest.skip("the workers are other processes")
-    filesystem = fsspec.filesystem("memory")
-    yield filesystem
-    filesystem.store.clear()
+    return objects
 
 
 @pytest.mark.parametrize("name", ["several files", "gzip", "Parquet", "every reason"])
 def test_a_source_at_a_url_is_read_as_one_in_a_folder(
-    engine, ours, theirs, tmp_path, store_of_objects, monkeypatch, name
+    engine, ours, theirs, tmp_path, shared_objects, monkeypatch, name
 ):
     monkeypatch.setattr(parts, "PART_BYTES", 30)
     files, config, (used, rejected, _) = LOGS[name]
     written(tmp_path / "log", files)
     for path, content in files.items():
         content = content if isinstance(content, bytes) else content.encode()
-        store_of_objects.pipe_file(f"/log/{path}", content)
+        shared_objects.pipe_file(f"/log/{path}", content)
     account = both(engine, ours, theirs, "memory://log/**", **config)
     assert (account["interactions"], account["rejected"]) == (used, rejected)
     at_url = [store.content_version(ours, table) for table in TABLES]
@@ -144,8 +141,8 @@ def test_a_source_at_a_url_is_read_as_one_in_a_folder(
     assert [store.content_version(ours, table) for table in TABLES] == at_url
 
 
-def test_a_url_without_a_file_is_refused(engine, ours, theirs, store_of_objects):
-    store_of_objects.pipe_file("/log/a.csv", PLAIN.encode())
+def test_a_url_without_a_file_is_refused(engine, ours, theirs, shared_objects):
+    shared_objects.pipe_file("/log/a.csv", PLAIN.encode())
     for url, sentence in {
         "memory://log/b.csv": "there is no such file",
         "memory://log": "this is a folder",

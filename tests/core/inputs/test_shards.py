@@ -4,7 +4,6 @@ import dataclasses
 from collections import Counter
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 
@@ -157,18 +156,15 @@ def test_a_shard_is_read_within_the_limits_that_are_given(logs, tmp_path, monkey
     assert found == [{"memory_limit": "300.0 MiB", "threads": 1, "temp_directory": spill}]
 
 
+@pytest.mark.usefixtures("objects")
 def test_a_root_may_lie_in_an_object_store():
-    filesystem = fsspec.filesystem("memory")
-    try:
-        with store.connect(":memory:", threads=1) as con:
-            build_uneven_log(con)
-            whole = training_data.load(con)
-            write_root(con, "memory://log/tables")
-        shards = Shards(ParquetRoot("memory://log/tables"), SEQUENCES, threads=1)
-        opened = [shards.open(number, ("train",)) for number in range(4)]
-        assert sum(len(data.event_items) for data in opened) == len(whole.event_items)
-    finally:
-        filesystem.rm("/log", recursive=True)
+    with store.connect(":memory:", threads=1) as con:
+        build_uneven_log(con)
+        whole = training_data.load(con)
+        write_root(con, "memory://log/tables")
+    shards = Shards(ParquetRoot("memory://log/tables"), SEQUENCES, threads=1)
+    opened = [shards.open(number, ("train",)) for number in range(4)]
+    assert sum(len(data.event_items) for data in opened) == len(whole.event_items)
 
 
 def test_missing_tables_and_damaged_files_are_named(tmp_path):

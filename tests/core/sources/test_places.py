@@ -2,7 +2,6 @@
 
 import itertools
 
-import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -14,14 +13,7 @@ ROWS = b"user_id,item_id,time\n1,2,3\n"
 NAMES = ("a b.csv", "a#1.csv", "50%.csv", "a[1].csv", "é.csv", "a=1&b.csv")
 
 
-@pytest.fixture
-def files():
-    filesystem = fsspec.filesystem("memory")
-    yield filesystem
-    filesystem.store.clear()
-
-
-def test_to_read_a_file_does_not_change_it(files, monkeypatch):
+def test_to_read_a_file_does_not_change_it(objects, monkeypatch):
     looks, info = itertools.count(), MemoryFileSystem.info
 
     def with_last_look(filesystem, path, **options):
@@ -29,17 +21,17 @@ def test_to_read_a_file_does_not_change_it(files, monkeypatch):
         return {**info(filesystem, path, **options), "time": next(looks)}
 
     monkeypatch.setattr(MemoryFileSystem, "info", with_last_look)
-    files.pipe_file("/a.csv", ROWS)
+    objects.pipe_file("/a.csv", ROWS)
     (file,) = find_files("memory://a.csv")
     refuse_changed(file)
-    files.pipe_file("/a.csv", ROWS + ROWS)
+    objects.pipe_file("/a.csv", ROWS + ROWS)
     with pytest.raises(SourceError, match="the file changed while it was read"):
         refuse_changed(file)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_taken_as_they_are(files, name):
-    files.pipe_file(f"/log/{name}", ROWS)
+def test_names_are_taken_as_they_are(objects, name):
+    objects.pipe_file(f"/log/{name}", ROWS)
     for pattern in (f"memory://log/{name}", "memory://log/*"):
         (found,) = find_remote(pattern)
         assert found.name == name
