@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import uuid
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from din_core import atomic_files
 from din_core.engines.engine import DUCKDB, Engine
 from din_core.engines.errors import EngineError
 from din_core.engines.sessions import without_token
@@ -81,7 +84,21 @@ def filesystem(root: str) -> "AbstractFileSystem | None":
     return None if place.is_local else place.filesystem
 
 
-def settle(con: "duckdb.DuckDBPyConnection", root: str) -> list[str]:
+def owner(home: Path) -> str:
+    """Return by what the tables of a folder of results are told from those of another one.
+
+    Args:
+        home: The folder; the text is kept there, so that it goes along where the folder is moved.
+    """
+    file = home / "tables-owner"
+    if not file.is_file():
+        home.mkdir(parents=True, exist_ok=True)
+        with atomic_files.replacing(file) as temporary:
+            temporary.write_text(uuid.uuid4().hex, encoding="utf-8")
+    return file.read_text(encoding="utf-8")
+
+
+def settle(con: "duckdb.DuckDBPyConnection", root: str, home: Path) -> list[str]:
     """Let the manifest of a root name what the pipeline's database reads there.
 
     A run that was killed between the two leaves one that is behind, and a later run may find
@@ -90,6 +107,7 @@ def settle(con: "duckdb.DuckDBPyConnection", root: str) -> list[str]:
     Args:
         con: The pipeline's database. The lock of a run is held.
         root: Root of the Parquet tables, a folder or a URL.
+        home: Folder of all results.
 
     Returns:
         What was wrong, and what a reader of the root does not get, in a sentence each.
@@ -102,7 +120,7 @@ def settle(con: "duckdb.DuckDBPyConnection", root: str) -> list[str]:
     from din_core.engines.parquet_tables import MANIFEST, ParquetRoot
     from din_core.tables.sequences import views
 
-    place = ParquetRoot(root)
+    place = ParquetRoot(root, owner=owner(home))
     before = place.manifest()
     now = parquet_views.as_database(con, place, before, views())
     said: list[str] = []
@@ -126,7 +144,7 @@ def settle(con: "duckdb.DuckDBPyConnection", root: str) -> list[str]:
 
 @contextlib.contextmanager
 def opened(
-    engine: EngineName, address: str | None, root: str, buckets: int | None = None
+    engine: EngineName, address: str | None, root: str, home: Path, buckets: int | None = None
 ) -> Generator[Engine]:
     """Open an engine for the length of a run.
 
@@ -134,6 +152,7 @@ def opened(
         engine: Which.
         address: Of a Spark Connect server, None for Sail in this process.
         root: Root of the Parquet tables, a folder or a URL.
+        home: Folder of all results.
         buckets: Into how many folders users are spread; None for as many as there are.
     """
     if engine == "duckdb":
@@ -144,6 +163,5 @@ def opened(
     from din_core.engines.spark import SparkEngine
 
     with sessions.session(address) as spark:
-        yield SparkEngine(
-            spark, ParquetRoot(root, buckets=buckets), called=sessions.called(address)
-        )
+        place = ParquetRoot(root, buckets=buckets, owner=owner(home))
+        yield SparkEngine(spark, place, called=sessions.called(address))

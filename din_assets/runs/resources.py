@@ -146,7 +146,7 @@ class StoreResource(dg.ConfigurableResource):
             if self._of_run is None:
                 raise RuntimeError("no run has been started on this resource")
             opening = engines.opened(
-                self.engine_name, self.spark_remote, self.tables_root, self.buckets
+                self.engine_name, self.spark_remote, self.tables_root, self.folder, self.buckets
             )
             with as_dagster_failures():
                 self._engine = self._of_run.enter_context(opening)
@@ -243,7 +243,7 @@ class StoreResource(dg.ConfigurableResource):
             return []
         try:
             with self.connection(read_only=True) as con:
-                return engines.settle(con, self.tables_root)
+                return engines.settle(con, self.tables_root, self.folder)
         except (EngineError, store.StoreError) as error:
             # Not every run needs the tables; one that does ends with it.
             return [str(error)]

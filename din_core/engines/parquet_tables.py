@@ -17,11 +17,13 @@ import re
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import fsspec
 from fsspec.core import url_to_fs
 
+from din_core import atomic_files
 from din_core.engines.errors import EngineError
 
 MANIFEST = "manifest.json"
@@ -30,6 +32,7 @@ BUCKET = "user_bucket"
 
 _FORMAT = 1
 _BUCKETS = 16
+_PATTERN = frozenset("*?[]{}")
 # How :meth:`ParquetRoot.new_folder` calls a version.
 _VERSION = re.compile(r"[0-9a-f]{12}")
 
@@ -80,11 +83,14 @@ class ParquetRoot:
         url: A folder, or a URL such as ``s3://bucket/prefix``.
         buckets: Into how many folders users are spread; by default as many as there are, or 16
             where nothing lies there yet.
+        owner: For whom tables are made there, any text; tables of another owner are refused, since
+            what nobody's database reads is removed. None for who only reads.
     """
 
-    def __init__(self, url: str, *, buckets: int | None = None) -> None:
+    def __init__(self, url: str, *, buckets: int | None = None, owner: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._buckets = buckets
+        self._owner = owner
         try:
             found = url_to_fs(self.url)
         except (ImportError, ValueError) as error:
@@ -94,6 +100,11 @@ class ParquetRoot:
             ) from error
         self.filesystem = cast("fsspec.AbstractFileSystem", found[0])
         self._root = str(found[1])
+        if odd := "".join(sorted(_PATTERN & {*self._root})):
+            raise EngineError(
+                f"{url}: no place for tables, since engines take {' '.join(odd)} in a path for a "
+                "pattern; let DIN_TABLES name another"
+            )
 
     @property
     def is_local(self) -> bool:
@@ -112,16 +123,16 @@ class ParquetRoot:
     def files(self, folder: str, bucket: int | None = None) -> list[str]:
         """List the Parquet files of a version, or of a bucket of it, as DuckDB takes them."""
         below = folder if bucket is None else posixpath.join(folder, f"{BUCKET}={bucket}")
-        pattern = posixpath.join(self._root, below, "**", "*.parquet")
         with self._explained("read"):
-            found = cast("list[str]", self.filesystem.glob(pattern))
-        return [self._as_url(each) for each in sorted(found)]
+            found = cast("list[str]", self.filesystem.find(posixpath.join(self._root, below)))
+        return [self._as_url(each) for each in sorted(found) if each.endswith(".parquet")]
 
     def manifest(self) -> Manifest:
         """Read what holds; nothing does where nothing was made yet.
 
         Raises:
-            EngineError: The manifest is damaged or of another version of this program.
+            EngineError: The manifest is damaged, of another version of this program, or of tables
+                of another owner.
         """
         path = posixpath.join(self._root, MANIFEST)
         try:
@@ -140,6 +151,12 @@ class ParquetRoot:
                     f"and buckets is {self._buckets}; leave it out (resources: store: config), or "
                     "make them in another place (DIN_TABLES)"
                 )
+            if None not in (self._owner, other := document.get("owner")) and other != self._owner:
+                raise EngineError(
+                    f"{self.url}: the tables there were made for another folder of results "
+                    "(DIN_HOME), and a run here would remove them; let DIN_TABLES name another "
+                    f"place, or remove {MANIFEST} there to give them up"
+                )
             return Manifest(
                 buckets=document["buckets"],
                 tables={name: ParquetTable(**each) for name, each in document["tables"].items()},
@@ -155,7 +172,7 @@ class ParquetRoot:
 
     def replace_manifest(self, manifest: Manifest) -> None:
         """Let these versions hold, from one moment to the next."""
-        document = {"format": _FORMAT, **dataclasses.asdict(manifest)}
+        document = {"format": _FORMAT, "owner": self._owner, **dataclasses.asdict(manifest)}
         # Not sorted: the order of columns counts.
         content = json.dumps(document, indent=1).encode()
         path = posixpath.join(self._root, MANIFEST)
@@ -164,10 +181,21 @@ class ParquetRoot:
                 # An object store shows an object whole or not at all.
                 self.filesystem.pipe_file(path, content)
                 return
-            self.filesystem.makedirs(self._root, exist_ok=True)
-            temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-            self.filesystem.pipe_file(temporary, content)
-            self.filesystem.mv(temporary, path)
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+            with atomic_files.replacing(Path(path)) as temporary:
+                temporary.write_bytes(content)
+
+    def flush(self, folder: str) -> None:
+        """Flush the files of a version to the disk, before anything names them.
+
+        An object store has an object safe when it takes it.
+        """
+        if self.is_local:
+            place = Path(self._root, folder)
+            with self._explained("written"):
+                atomic_files.sync_tree(place)
+                for above in (place.parent, place.parent.parent):
+                    atomic_files.sync(above)
 
     def make(self, folder: str) -> None:
         """Make a folder for the files of a version; an object store has none."""

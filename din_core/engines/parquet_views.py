@@ -113,6 +113,8 @@ def as_database(
                 tables[name] = described(con, name, folder, bucketed=bool(of_files))
         elif kind == "view" and name in {*views, *words}:
             words[name] = words_of(con, name)
+    if not tables:
+        return manifest  # Nothing lies here, so nothing is behind.
     # A copy of what was a table once, or the other way around.
     words = {name: each for name, each in words.items() if name not in tables}
     # With fewer users than buckets the last of them are empty, and might as well not be.
@@ -189,4 +191,5 @@ def write_out(
         con.execute(
             f"copy (from {quote(name)}) to {literal(f'{target}/part-0.parquet')} (format parquet)"
         )
+    root.flush(folder)
     return described(con, name, folder, bucketed=bucket)

@@ -71,13 +71,22 @@ def select_of(root: ParquetRoot, table: ParquetTable) -> str:
     Args:
         root: Where it lies.
         table: The version.
+
+    Raises:
+        EngineError: It has no files.
     """
     columns = ", ".join(
         f"{quote(name)}::{kind} as {quote(name)}" for name, kind in table.columns.items()
     )
-    files = literal(f"{root.url_of(table.folder)}/**/*.parquet")
+    # Each by its name: in a pattern, what is in the name of a folder above would count as one.
+    files = root.files(table.folder)
+    if not files:
+        raise EngineError(f"{root.url}/{table.folder}: its files are gone; {_AGAIN}")
     # The bucket is in the path and in no column.
-    return f"select {columns} from read_parquet({files}, hive_partitioning = false)"
+    return (
+        f"select {columns} from read_parquet([{', '.join(map(literal, files))}], "
+        "hive_partitioning = false)"
+    )
 
 
 def require_whole(

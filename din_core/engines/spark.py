@@ -117,6 +117,7 @@ class SparkEngine:
         if not self._root.files(folder):
             # Of a table without rows nothing is written, not even its columns.
             self._root.write_empty(folder, frame.limit(0).toArrow().schema)
+        self._root.flush(folder)
         parquet_views.create(con, self._root, name, folder)
         self._made[name] = parquet_views.described(con, name, folder, bucketed=bucket is not None)
         # What was made of the version before has to be made again when it is read.

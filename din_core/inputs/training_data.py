@@ -118,11 +118,12 @@ def load_sizes(con: duckdb.DuckDBPyConnection, n_users: int | None = None) -> Vo
         con: As of :func:`load_catalogue`.
         n_users: How many users there are; by default the rows of ``users``.
     """
+    n_items = _count(con, "items")
     sizes = _attribute_sizes(con)
     item_columns, user_columns = _index_columns(con, "item"), _index_columns(con, "user")
     return Vocabulary(
         n_users=_count(con, "users") if n_users is None else n_users,
-        n_items=_count(con, "items"),
+        n_items=n_items,
         item_attributes={name: sizes.get(name, 0) for name in item_columns},
         user_attributes={name: sizes.get(name, 0) for name in user_columns},
         **{

@@ -167,6 +167,18 @@ def test_tables_below_another_place_are_read_there_and_said(on_spark, tmp_path, 
         )
 
 
+def test_a_run_of_another_home_takes_no_tables_away(on_spark, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIN_TABLES", str(tmp_path / "tables"))
+    assert on_spark.run(*TABLES).success
+    versions, home = on_spark.versions(), on_spark.home
+    on_spark.home = tmp_path / "other"
+    assert "were made for another folder of results" in failure_of(on_spark.run(*TABLES))
+    # The folder may move: it stays the one that they were made for.
+    on_spark.home = home.rename(tmp_path / "moved")
+    assert on_spark.run("negatives", "samples").success
+    assert on_spark.versions() == versions
+
+
 def test_the_way_out_of_a_lost_file_that_tables_go_on_from_leads_out(on_spark):
     assert on_spark.run(*TABLES).success
     versions = on_spark.versions()

@@ -200,6 +200,31 @@ def test_a_killed_writer_leaves_the_version_before(root, tables):
     assert ParquetTable(half, {}, 0, bucketed=True) not in root.manifest().tables.values()
 
 
+@pytest.mark.parametrize("name", ["a[1]", "a*b", "a?b", "{x,y}"])
+def test_place_that_engines_take_for_a_pattern_is_refused(tmp_path, name):
+    with pytest.raises(EngineError, match=r"engines take .* in a path for a pattern; let DIN_TAB"):
+        ParquetRoot(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["it's", 'q"q', "a b", "50%", "%20", "a#1", "é", " a", "a=b"])
+def test_place_may_have_any_other_name(tmp_path, name):
+    root = ParquetRoot(str(tmp_path / name), buckets=2)
+    with store.connect(":memory:") as con:
+        con.execute("create table users as select range as user_idx from range(5)")
+        table = parquet_views.write_out(con, root, "users", buckets=2)
+    root.replace_manifest(Manifest(2, {"users": table}))
+    with reading.open_tables(root.url) as con:
+        assert store.row_count(con, "users") == 5
+
+
+def test_tables_of_another_owner_are_refused_and_read(root, tables):
+    ParquetRoot(root.url, owner="a").replace_manifest(Manifest(2, tables))
+    with pytest.raises(EngineError, match=r"made for another folder of results .* give them up"):
+        ParquetRoot(root.url, owner="b").manifest()
+    assert ParquetRoot(root.url, owner="a").manifest().tables == tables
+    assert root.manifest().tables == tables
+
+
 def test_users_stay_in_as_many_folders_as_they_were_spread_over(root, tables):
     assert ParquetRoot(root.url).manifest().buckets == 2
     with pytest.raises(EngineError, match=r"lie in 2 folders by user, and buckets is 3; leave it"):
