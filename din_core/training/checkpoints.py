@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from din_core.atomic_files import replacing
 from din_core.config import ModelConfig, TrainingConfig, described_options
+from din_core.errors import DinError
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import distributed
 
@@ -35,6 +37,10 @@ DAMAGED_FILE = "checkpoint.damaged.safetensors"
 FORMAT = 3
 
 _LOG = logging.getLogger(__name__)
+
+
+class CheckpointError(DinError, RuntimeError):
+    """Processes that train together do not see one folder of checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,13 @@ class Checkpoints:
         self._saved_at = time.monotonic()
 
     def load(self) -> Checkpoint | None:
-        """Read the run's checkpoint, and set torch's random numbers back to it."""
+        """Read the run's checkpoint, and set torch's random numbers back to it.
+
+        Raises:
+            CheckpointError: A process does not see the folder that the first one writes.
+        """
+        if distributed.world_size() > 1:
+            self._require_shared()
         if distributed.rank() == 0:
             sweep(self._directory)
         checkpoint = load_checkpoint(self._directory, self._run, self._on_warning)
@@ -120,6 +132,23 @@ class Checkpoints:
             if "cuda_rng" in checkpoint.tensors:
                 torch.cuda.set_rng_state(checkpoint.tensors["cuda_rng"])
         return checkpoint
+
+    def _require_shared(self) -> None:
+        """Refuse folders of which each process has its own: some would go on, others begin."""
+        sign = self._directory / distributed.from_first(f".{uuid.uuid4().hex}")
+        if distributed.rank() == 0:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            sign.touch()
+        distributed.wait_for_all()
+        seen = distributed.gather_objects(sign.is_file())
+        if distributed.rank() == 0:
+            sign.unlink()
+        if not all(seen):
+            raise CheckpointError(
+                f"{self._directory}: process {seen.index(False)} of {len(seen)} does not see the "
+                "folder of checkpoints that process 0 writes; let all name one folder that each "
+                "machine sees"
+            )
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint, fingerprint: str) -> None:

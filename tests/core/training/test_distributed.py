@@ -32,13 +32,21 @@ def loop(batch_size):
 # 19 users make 513 samples: the last step has one, and the second process none of it.
 ONE_OF_TWO = """
 import sys
+from pathlib import Path
 import torch.distributed as dist
 from safetensors.torch import save_file
 from test_distributed import MODEL, loop
 from tests.core.training_logs import planted_log
+from din_core.training.checkpoints import CheckpointError, Checkpoints
 from din_core.training.loop import train
 
 dist.init_process_group("gloo")
+of_its_own = Path(sys.argv[1], "folder", f"of {dist.get_rank()}")
+try:
+    Checkpoints(of_its_own, "any run", 30).load()
+except CheckpointError as error:
+    print(error, file=Path(sys.argv[1], f"refused {dist.get_rank()}").open("w"))
+assert Checkpoints(of_its_own.parent, "any run", 30).load() is None
 result = train(MODEL, loop(64), planted_log(n_users=19))
 save_file(result.model.state_dict(), f"{sys.argv[1]}/{dist.get_rank()}", metadata={
     "loss": repr(result.history[-1].train_loss), "auc": repr(result.history[-1].val_auc)})
@@ -51,6 +59,11 @@ def test_two_processes_equal_one_on_the_doubled_batch(tmp_path):
     first, second = (load_file(tmp_path / name) for name in "01")
     alone = train(MODEL, loop(128), planted_log(n_users=19)).model.state_dict()
     assert_weights_agree(first, second, alone)
+    # Before: each of them with a folder of checkpoints of its own.
+    for each in "01":
+        refused = (tmp_path / f"refused {each}").read_text()
+        assert "process 1 of 2 does not see the folder of checkpoints" in refused
+    assert [path.name for path in (tmp_path / "folder").rglob("*")] == ["of 0"]
 
 
 def test_a_single_process_shares_with_nobody():
