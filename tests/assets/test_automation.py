@@ -293,6 +293,20 @@ def test_changed_source_starts_one_run_of_all_that_is_made(daemon, incoming, fin
     assert daemon.tick() == set()
 
 
+def test_run_that_failed_at_a_check_does_not_keep_the_next_one_from_being_whole(
+    daemon, incoming, finished
+):
+    daemon.pipeline.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey("known_ids"), check_name="known_ids_dense", passed=False
+        )
+    )
+    assert daemon.tick() == set()
+    write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
+    daemon.observe()
+    assert daemon.tick() == set(finished.versions())
+
+
 def test_change_that_a_run_has_read_starts_nothing(daemon, incoming):
     write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
     daemon.read()
