@@ -9,7 +9,7 @@ import pytest
 from din_core import manifests, store
 from din_core.evaluation.intervals import Interval
 from din_core.serving.bundle.contents import Bundle
-from din_core.serving.publication import comparison, decision
+from din_core.serving.publication import comparison, decision, judgement
 from din_core.serving.publication.comparison import Paired
 from din_core.serving.publication.decision import Case
 from din_core.serving.publication.history import Publication
@@ -170,3 +170,28 @@ def test_options_that_decide_who_is_held_out_are_said(con):
     # A temporal split counts the events of the users that are left.
     said = doubt(con, [10, 20, 30, 40], version="v1", known_ids={"min_interactions": 5})
     assert said == "known_ids.min_interactions was 3 when it was trained, now 5"
+
+
+def test_figures_of_a_model_are_those_of_the_whole_test_split(con, tmp_path):
+    con.execute("create table interactions as select 'log.csv' as file")
+    con.execute("create table evaluated_model as select 9 as n_samples, 3 as n_users")
+    ledger.record(
+        con,
+        ledger.Entry(asset="interactions", data_version="", code_version="", options={}, inputs={}),
+    )
+    figures = [("test", "all", 0.7), ("test", "new items", 0.4), ("val", "all", 0.9)]
+    listed = [
+        {"metric": "auc", "split": split, "slice": part, "value": value, "low": None, "high": None}
+        for split, part, value in figures
+    ]
+    case = Case(
+        root=tmp_path,
+        bundle=SimpleNamespace(version="b2", about={"metrics": listed}),
+        model_version="m2",
+        publish="auto",
+        decided=(),
+        standing=None,
+    )
+    row = judgement._row(con, case, decision.Decision(True, "a test"))
+    assert row.metrics == {"auc": Interval(0.7)}
+    assert (row.source, row.n_test_samples, row.n_test_users) == ("log.csv", 9, 3)
