@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -76,8 +76,9 @@ def fit(
                     on_poll=lambda: hear(session.get_custom_messages()),
                 )
             finally:
-                written = folder.output.read_text(encoding="utf-8", errors="replace")
-                making.context.log.debug(f"torchrun and the workers wrote:\n{written}")
+                with suppress(FileNotFoundError):  # it could not be made, as the error says
+                    written = folder.output.read_text(encoding="utf-8", errors="replace")
+                    making.context.log.debug(f"torchrun and the workers wrote:\n{written}")
         hear(session.get_custom_messages())
     if not fitted:
         raise UnexpectedWorkerError("the processes that train ended without saying what came of it")

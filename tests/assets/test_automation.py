@@ -293,6 +293,38 @@ def test_changed_source_starts_one_run_of_all_that_is_made(daemon, incoming, fin
     assert daemon.tick() == set()
 
 
+def test_run_that_failed_at_a_check_does_not_keep_the_next_one_from_being_whole(
+    daemon, incoming, finished
+):
+    daemon.pipeline.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey("known_ids"), check_name="known_ids_dense", passed=False
+        )
+    )
+    assert daemon.tick() == set()
+    write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
+    daemon.observe()
+    assert daemon.tick() == set(finished.versions())
+
+
+def test_change_waits_for_the_end_of_a_run_that_reads_the_source_already(
+    daemon, incoming, finished
+):
+    reading = {dg.AssetKey(name) for name in READING}
+    job = daemon.definitions.resolve_implicit_global_asset_job_def()
+    run = daemon.pipeline.instance.create_run_for_job(
+        job.get_subset(asset_selection=reading),
+        asset_selection=reading,
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
+    daemon.observe()
+    assert daemon.tick() == set()
+    # It has not read the change.
+    daemon.pipeline.instance.report_run_failed(run)
+    assert daemon.tick() == set(finished.versions())
+
+
 def test_change_that_a_run_has_read_starts_nothing(daemon, incoming):
     write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
     daemon.read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,18 @@ import torch
 from safetensors import safe_open
 
 from din_assets.assets import training
-from din_core import presets
+from din_assets.launching import training as of_worker
+from din_assets.launching.jobs import Job
+from din_core import presets, store
 from din_core.config import TrainingConfig, config_from_mapping
 from din_core.engines.parquet_tables import ParquetRoot
+from din_core.machine import limits
 from din_core.serving import saved_models
 from din_core.tables import recorded_choices
 from din_core.training import sharded
-from din_core.training.launch import signs
+from din_core.training.launch import signs, supervision
+from din_core.training.launch.failures import WorkerError
+from din_core.training.launch.places import Place as WorkerPlace
 from tests.assets.conftest import SMALL_RUN, Pipeline, failure_of, run_history
 from tests.assets.places import PATIENCE, Place, finish, wait_until
 from tests.assets.test_spark_engine import TABLES
@@ -191,6 +198,46 @@ def test_each_process_reads_its_share_of_the_users_where_the_tables_are_parquet(
     assert "was made by DuckDB since" in refused
 
 
+def test_workers_are_told_what_was_chosen_for_the_store_and_for_them(pipeline, monkeypatch):
+    told: list[tuple[Job, list[str]]] = []
+
+    def looked_at(command, environment, folder, config, on_poll):
+        told.append((Job.read(folder.path), command))
+        raise WorkerError("that is all")
+
+    monkeypatch.setattr(supervision, "supervise", looked_at)
+    config = with_options(processes=2, worker_timeout_seconds=77, worker_restarts=5)
+    config["resources"] = {"store": {"config": {"threads": 3, "memory_limit": "300MB"}}}
+    assert failure_of(pipeline.run("din_model", config=config)) == "that is all"
+    [(job, command)] = told
+    assert (job.threads, job.memory_limit, job.timeout) == (3, "300MB", 77)
+    assert job.database == str(pipeline.home / "pipeline.duckdb")
+    options = dict(itertools.pairwise(command))
+    assert (options["--nproc_per_node"], options["--max_restarts"]) == ("2", "5")
+
+
+def test_worker_reads_within_the_limits_that_it_is_told_or_its_share(tmp_path, monkeypatch):
+    duckdb.connect(str(tmp_path / "pipeline.duckdb")).close()
+    job = Job(
+        task={}, database=str(tmp_path / "pipeline.duckdb"), spill=str(tmp_path / "spill"),
+        tables_root=str(tmp_path / "tables"), threads=1, memory_limit="300MiB", timeout=1.0,
+    )  # fmt: skip
+    of = WorkerPlace(rank=5, local_rank=1, on_machine=2)
+    with of_worker._connected(job, of) as con:
+        # Beside another worker on the machine, and not in one folder with it.
+        spill = f"{tmp_path}/spill.5"
+        assert store.limits_of(con) == {
+            "memory_limit": "300.0 MiB", "threads": 1, "temp_directory": spill,
+        }  # fmt: skip
+        with pytest.raises(duckdb.Error, match="read-only"):
+            con.execute("create table t as select 1")
+    monkeypatch.setattr(limits, "cores", lambda: 4)
+    monkeypatch.setattr(limits, "memory", lambda: 1 << 30)
+    with of_worker._connected(replace(job, threads=None, memory_limit=None), of) as con:
+        found = store.limits_of(con)
+    assert (found["threads"], found["memory_limit"]) == (2, "409.0 MiB")  # 1 GiB * 4 / 5 / 2
+
+
 def test_killed_worker_ends_the_run_in_a_sentence_and_the_next_run_goes_on(pipeline):
     killed: list[int] = []
 
@@ -225,12 +272,10 @@ def test_killed_worker_is_started_again_within_the_run(pipeline):
 
 def test_suspended_worker_ends_the_run_within_the_configured_time(pipeline):
     suspended: list[int] = []
-    when: list[float] = []
 
     def suspend(found: dict[int, int]) -> None:
         suspended.extend(found.values())
         os.kill(found[1], signal.SIGSTOP)
-        when.append(time.monotonic())
 
     thread = meanwhile(pipeline.home, suspend)
     result = train(pipeline, **ENDLESS, worker_timeout_seconds=20)

@@ -12,7 +12,7 @@ import pytest
 from din_assets.command import cli
 from din_assets.runs import paths
 from din_core.serving import Ranker
-from din_core.serving.publication import history, judgement
+from din_core.serving.publication import comparison, history, judgement
 from tests.assets.conftest import run_history, stand_in_for_pictures, write_rows
 from tests.assets.two_models import GOOD, OTHER, ROWS, WORSE, House, entered
 
@@ -109,6 +109,26 @@ def test_difference_is_the_paired_one_of_both_on_the_same_rows(two, house):
     assert house.tables()[0][1].n_compared_samples == 80
 
 
+def test_large_split_is_judged_by_some_of_all_users(two, house):
+    _, good, _ = two
+    with duckdb.connect(str(house.home / "pipeline.duckdb"), read_only=True) as con:
+        found = comparison.with_latest(con, house.home / "artifacts" / "bundle" / good, max_rows=30)
+    # Of 40 users those with the indices 3, 6 … 39, with two rows each.
+    assert (found.n_samples, found.one_user_in) == (26, 3)
+    assert found.sentence().endswith("on the same 26 test rows, of one user in 3")
+
+
+def test_published_model_is_shown_histories_as_long_as_it_was_trained_on(house):
+    house.options["samples"] = {"config": {"max_history": 1}}
+    house.run()
+    good, _, shorter = house.tables()[0]
+    assert shorter.compared_with == good.bundle_version
+    # The test rows are the same, and so is what the good model answers to them.
+    difference = shorter.metrics["auc"].value - good.metrics["auc"].value
+    assert shorter.auc_difference.value == pytest.approx(difference, abs=1e-6)
+    assert "mind that" not in house.tables()[1][-1].reason
+
+
 def test_row_says_what_the_model_came_from(house):
     made, row = house.made(), house.tables()[0][1]
     assert row.model_version == house.model()
@@ -127,6 +147,15 @@ def test_row_says_what_the_model_came_from(house):
             [house.model()],
         ).fetchone()
     assert auc == row.metrics["auc"].value
+    # Those of the whole test split, as the table has them; slices have figures of the same names.
+    with duckdb.connect(str(house.home / "warehouse.duckdb"), read_only=True) as con:
+        figures = con.execute(
+            "select metric, value, low, high from metrics "
+            "where split = 'test' and slice = 'all' and model_version = ?",
+            [house.model()],
+        ).fetchall()
+    of_row = {(name, each.value, each.low, each.high) for name, each in row.metrics.items()}
+    assert of_row == set(figures)
     assert samples == made["samples"].data_version
     assert str(house.home) not in said
 
@@ -240,7 +269,6 @@ def test_prune_keeps_what_is_published_pinned_or_current_whole(two, house, capsy
     kept = dict(house.tables()[0][0].artifacts)
     assert cli.main(["prune", "--dry-run"]) == 0
     assert f"would remove artifacts/bundle/{worse.bundle_version}" in capsys.readouterr().out
-    assert (house.home / worse.artifacts["bundle"]).exists() is False  # below artifacts
     assert (house.home / "artifacts" / worse.artifacts["bundle"]).is_dir()
 
     assert cli.main(["models", "--pin", worse.model_version[:9]]) == 0
@@ -307,8 +335,11 @@ def test_options_publish_what_is_worse_or_keep_what_is_not(house):
     assert house.bundle() == good
     assert house.current() == worse
     assert "`publish: never`" in house.tables()[1][-1].reason
+    kept_back = house.made()["model_versions"].data_version
     house.run(publish="auto")
     assert house.current() == good
+    # The version is that of what was judged, whatever came of it.
+    assert house.made()["model_versions"].data_version == kept_back
     assert len(house.tables()[0]) == 2
 
 

@@ -68,6 +68,14 @@ def test_the_rows_of_a_user_lie_in_one_folder(made_on_spark):
                 assert {user % manifest.buckets for (user,) in users} <= {bucket}
                 n_rows += len(users)
         assert n_rows == table.rows == made_on_spark.query(f"select count(*) from {name}")[0][0]
+    # Where rows have ids alone, likewise.
+    table, folders = manifest.tables["interactions"], []
+    for bucket in range(manifest.buckets):
+        for file in root_of(made_on_spark).files(table.folder, bucket):
+            read = f"from read_parquet('{file}', hive_partitioning = false)"
+            folders += made_on_spark.query(f"select distinct user_id {read}")
+    assert table.bucketed
+    assert len(folders) == len(set(folders)) == 60
 
 
 def test_a_run_of_one_table_reads_what_an_earlier_run_made(on_spark):

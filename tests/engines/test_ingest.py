@@ -1,6 +1,7 @@
 """A source read by a cluster: the same tables, account, refusals and versions as on one machine."""
 
 import gzip
+import os
 import pathlib
 import shutil
 
@@ -193,6 +194,73 @@ def test_a_file_that_the_workers_do_not_see_is_named(engine, theirs, tmp_path, m
     monkeypatch.setattr(parts, "plan", gone)
     with pytest.raises(SourceError, match=r"a\.csv: the cluster cannot read this file .* worker"):
         on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "a.csv")))
+
+
+def changed(path):
+    """Give a file other content of the same size, at another time."""
+    path.write_bytes(path.read_bytes().replace(b"300", b"301"))
+    os.utime(path, ns=(1, 1))
+
+
+def test_a_file_that_changes_while_a_cluster_reads_it_is_refused(
+    engine, theirs, tmp_path, monkeypatch
+):
+    written(tmp_path, {"a.csv": PLAIN})
+    read = StagedParquet._read
+
+    def read_and_changed(rows, some):
+        told = read(rows, some)
+        changed(tmp_path / "a.csv")
+        return told
+
+    monkeypatch.setattr(StagedParquet, "_read", read_and_changed)
+    with pytest.raises(SourceError, match=r"a\.csv: the file changed while it"):
+        on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "a.csv")))
+    assert store.relations(theirs) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (changed, r"a\.csv: the file changed while it"),
+        (lambda path: path.write_text(PLAIN), "a worker of the cluster finds .* bytes there"),
+        (lambda path: path.unlink(), "the cluster cannot read this file"),
+    ],
+    ids=["of the same size", "shorter", "gone"],
+)
+def test_a_file_that_changes_before_its_rejected_rows_are_fetched_is_refused(
+    engine, theirs, tmp_path, monkeypatch, change, said
+):
+    written(tmp_path, {"a.csv": PLAIN + "1,2,x,3\n"})
+    raws = StagedParquet._raws
+
+    def changed_and_read(rows, wanted):
+        change(tmp_path / "a.csv")
+        return raws(rows, wanted)
+
+    monkeypatch.setattr(StagedParquet, "_raws", changed_and_read)
+    with pytest.raises(SourceError, match=said):
+        on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "a.csv")))
+    assert store.relations(theirs) == {}
+
+
+def test_a_row_that_may_have_swallowed_others_is_named_by_its_line(
+    engine, ours, theirs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(parts, "PART_BYTES", 12)
+    swallowing = '1,"2\n9,9,9\n3",3\n'
+    written(tmp_path, {"a.csv": f"user_id,item_id,time\n1,1,1\n2,2,2\n{swallowing * 2}"})
+    source = SourceConfig(path=str(tmp_path / "a.csv"), **BARE)
+    (said,) = on_cluster(engine, theirs, source).source.notes
+    assert "a.csv: 2 rows (the first in line 4) take in lines that look like rows" in said
+    assert ingest(ours, source).source.notes == (said,)
+
+
+def test_the_session_is_left_as_it_was(engine, spark, theirs, tmp_path):
+    before = spark.conf.get("spark.sql.optimizer.excludedRules", "")
+    written(tmp_path, {"a.csv": PLAIN})
+    on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "a.csv")))
+    assert spark.conf.get("spark.sql.optimizer.excludedRules", "") == before
 
 
 def test_rows_that_a_cluster_writes_twice_are_no_duplicates(engine, theirs, tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ QUERIES = [
     ("select case when a then b else 1 end as z from t where c group by d", {}, "t.a t.b"),
     ("select sum(x) filter (where y) as z from t", {}, "t.x t.y"),
     ("select count(*) as z from t inner join u using (k)", {}, "t u"),
+    ("select k as z from t inner join u using (k)", {"t": ["k"], "u": ["k"]}, "t.k"),
+    ("select n + x as z from range(3) as r (n), t", {"t": ["x"]}, "t.x"),
     ("with a as (select x as y from t), b as (from a) select y as z from b", {}, "t.x"),
     ("with t as (select x as y from t) select t.y as z from t", {}, "t.x"),
     ("with a (z) as (select x from t) select * from a", {}, "t.x"),
@@ -76,6 +78,9 @@ def test_star_stands_for_the_columns_of_the_first_relation_first():
         ("select * from t", {}, "columns of t are not known"),
         ("select * exclude (x) from t", {"t": ["x", "y"]}, "write the columns that are meant"),
         ("delete from t", {}, "(?i)select"),
+        ("select a from (pivot t on x in (1) using count(*)) as p", {"t": ["x"]}, "a PIVOT makes"),
+        ("select * from some_macro(1)", {}, r"what some_macro\(\) makes is not known"),
+        ("select z from read_csv('log.csv')", {}, r"what read_csv\(\) makes is not known"),
     ],
 )
 def test_what_cannot_be_told_is_refused(query, known, told):

@@ -1,5 +1,6 @@
 """The drift of a log: what is kept of each, and what is said of the next, by hand."""
 
+import hashlib
 import math
 
 import pytest
@@ -56,6 +57,12 @@ def log(n_days, a_day=40, *, users=20, items=10, cates=("a", "b"), first=0):
     ]
 
 
+def by_digest(prefix, n):
+    """So many ids in the order of their digests."""
+    ids = [f"{prefix}{each}" for each in range(n)]
+    return sorted(ids, key=lambda each: hashlib.md5(each.encode()).hexdigest())
+
+
 def test_first_log_has_nothing_to_be_compared_with_and_says_so(con):
     found = read(con, log(3), "one")
     assert {outcome for _, _, outcome in found.values()} == {"no log before"}
@@ -81,6 +88,31 @@ def test_population_stability_index_is_the_sum_by_hand(con):
     assert (threshold, outcome) == (0.2, "drifted")
 
 
+def test_stability_names_the_twenty_most_frequent_values_and_adds_up_the_others(con):
+    frequent, rare = [f"b{n:02}" for n in range(20)], [f"a{n}" for n in range(5)]
+    before = [cate for cate in frequent for _ in range(10)] + rare * 2
+    # One of the twenty gives its rows to another; what the rare ones do is seen in their sum alone.
+    now = [cate.replace("b19", "b18") for cate in before]
+    now = [cate.replace("a1", "a0").replace("a2", "a0") for cate in now]
+    read(con, [("u", "i", 0, cate) for cate in before], "one")
+    value, threshold, _ = read(con, [("u", "i", 0, cate) for cate in now], "two")[
+        "stability_of_attribute", "cate_id"
+    ]
+    p, none = 10 / 210, 0.0001
+    by_hand = (none - p) * math.log(none / p) + p * math.log(2)
+    assert value == pytest.approx(by_hand, abs=1e-4)
+    # 21 buckets of 210 rows each time.
+    assert threshold == pytest.approx((20 + 3 * math.sqrt(40)) * 2 / 210, abs=1e-4)
+
+
+def test_of_very_many_values_the_thousand_most_frequent_are_kept(con):
+    read(con, [("u", "i", 0, f"c{n:04}") for n in [*range(1200), 1199]], "one")
+    kept = con.execute(
+        "select bucket, n from log_profile where measure = 'attribute' order by n desc, bucket"
+    ).fetchall()
+    assert kept == [("c1199", 2), *((f"c{n:04}", 1) for n in range(999))]
+
+
 def test_threshold_of_a_small_log_is_what_chance_explains(con):
     # Ten values of ten rows each and none beside them: 9 degrees of freedom, 1/100 + 1/50.
     read(con, [("u", "i", 0, str(n % 10)) for n in range(100)], "one")
@@ -103,9 +135,11 @@ def test_popularity_drifts_where_the_first_items_take_other_shares(con):
 
 
 def test_new_ids_are_counted_by_share_of_those_there_are_now(con):
-    read(con, log(2, users=4, items=8), "one")
-    # Users u0 ... u4, of whom u4 is new; items i0 ... i39, of which 32 are.
-    found = read(con, log(2, users=5, items=40), "two")
+    # Those that are new have the greatest digests: of a log this small, each one is looked at.
+    users, items = by_digest("u", 5), by_digest("i", 40)
+    read(con, [(users[n % 4], items[n % 8], 0, "a") for n in range(80)], "one")
+    # Of five users one is new, of forty items 32 are.
+    found = read(con, [(users[n % 5], items[n % 40], 0, "a") for n in range(80)], "two")
     assert found["new_users", ""] == (0.2, 0.5, "steady")
     assert found["new_items", ""] == (0.8, 0.5, "drifted")
 
@@ -126,6 +160,10 @@ def test_share_of_new_ids_of_a_large_log_is_estimated_from_a_sample(con):
     [(share,)] = con.execute("select value from drift where measure = 'new_users'").fetchall()
     assert share == pytest.approx(0.25, abs=0.02)
     assert con.execute("select count(*) < 20100 from log_profile").fetchall() == [(True,)]
+    # Half of them are left, and none is new: the sample of now reaches twice as far.
+    users(20_000, 40_000)
+    [(share,)] = con.execute("select value from drift where measure = 'new_users'").fetchall()
+    assert share == 0
 
 
 def test_shorter_log_and_other_days_drift(con):
@@ -152,6 +190,21 @@ def test_day_that_is_missing_and_last_day_that_is_not_over_are_said(con):
     # The gap stays in the log, and the next day is whole: nothing new.
     found = read(con, log(10) + log(2, first=11), "three")
     assert found["days_without_events", ""][2] == found["last_day_rows", ""][2] == "steady"
+
+
+def test_days_without_events_are_held_against_their_share_before(con):
+    # Two of ten days are empty; then four of twenty are, which is the same share.
+    read(con, [row for row in log(10) if row[2] not in (3, 4)], "one")
+    found = read(con, [row for row in log(20) if row[2] not in (3, 4, 13, 14)], "two")
+    # 0.2 of 20 days, and three deviations.
+    assert found["days_without_events", ""] == (4.0, 4 + 3 * 2, "steady")
+
+
+def test_last_day_of_a_young_log_is_held_against_the_days_that_there_are(con):
+    read(con, log(10), "one")
+    # Three days of 40 rows, and 30 on the fourth.
+    found = read(con, log(3) + log(1, a_day=30, first=3), "two")
+    assert found["last_day_rows", ""][0] == 0.75
 
 
 def test_log_that_is_read_twice_is_compared_with_the_last_other_one(con):

@@ -281,6 +281,18 @@ def test_samples_of_a_grown_log_are_whole_and_an_item_that_left_may_be_a_negativ
     assert data.user_offsets.tolist() == [0, 0, 3, 5]
 
 
+def test_id_that_another_vocabulary_knows_is_new_in_its_own(con):
+    new_log(con)
+    read(con, [(1, 7, 7, 7)])
+    read(con, [(1, 7, 7, 7), (7, 1, 1, 1)])
+    assert indices(con) == {
+        "user": {1: 1, 7: 2},
+        "item": {7: 1, 1: 2},
+        "cate_id": {"7": 1, "1": 2},
+        "age": {"7": 1, "1": 2},
+    }
+
+
 def test_ids_are_counted_in_the_load_that_brought_them(con):
     new_log(con)
     for number, rows in enumerate(itertools.accumulate([day(0), day(1), day(2)]), start=1):

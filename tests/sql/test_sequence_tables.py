@@ -169,6 +169,13 @@ def test_what_is_not_sampled_from_is_counted(con):
         assert sequences.figures(con, "samples", context) == {"users_without_samples": silent}
 
 
+def test_of_a_labelled_log_positive_interactions_count(con):
+    rows = [(1, 1, 1, 1), (1, 2, 2, 1), (1, 3, 3, 0), (2, 1, 1, 1), (2, 2, 2, 0), (2, 3, 3, 0)]
+    build(con, rows, columns="user_id, item_id, time, label", min_interactions=2)
+    assert con.execute("select user_id from users").fetchall() == [(1,)]
+    assert con.execute("select distinct user_idx from events").fetchall() == [(1,)]
+
+
 def test_users_of_one_event_are_counted_without_labels(con):
     build(con, [(1, 1, 5), (2, 1, 5), (2, 2, 5)])
     source = SourceConfig(path="", item_attribute_cols=())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 200_000
 
 #: Options that decide which rows are test rows, by asset, but for the length of histories.
-_SPLITTING = ("users", "samples")
+_SPLITTING = ("known_ids", "samples")
 _OF_HISTORY = "max_history"
 
 
@@ -121,8 +121,11 @@ def doubt(con: duckdb.DuckDBPyConnection, bundle: Bundle) -> str | None:
     [(_, _, events, _, last)] = con.execute(sql_files.render("log_summary")).fetchall()
     before = bundle.about.get("log", {})
     events_then, last_then = before.get("events") or 0, before.get("last_time")
-    if events < events_then or (last_then is not None and (last is None or last < last_then)):
+    if events < events_then:
         return f"the log was longer when it was trained ({events_then:,} events, now {events:,})"
+    if last_then is not None and (last is None or last < last_then):
+        times = f"to the time {last_then:.0f}, now to {'none' if last is None else f'{last:.0f}'}"
+        return f"the log went on longer when it was trained ({times})"
     if events == events_then:
         return "the log was corrected since it was trained"
     return None

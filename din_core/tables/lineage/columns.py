@@ -17,6 +17,9 @@ import duckdb
 from din_core.store.query_relations import Node, UnreadableQueryError, parsed
 from din_core.tables.lineage.scopes import NOTHING, Packed, Relation, Scope, Sources
 
+# Table functions that make one column, which has their name where the query gives it none.
+_ONE_COLUMN = ("range", "generate_series", "unnest")
+
 # What makes of a list of structs another one with the same fields.
 _KEEP_FIELDS = (
     "list",
@@ -148,6 +151,8 @@ def _from(node: Node, scope: Scope) -> Scope:
         name, relation = "", _query(node["subquery"]["node"], scope.inner())
     elif kind == "TABLE_FUNCTION":
         called = node["function"].get("function_name", "").lower()
+        if called not in _ONE_COLUMN:  # another one, or a macro: its columns could be any
+            raise UnreadableQueryError(f"what {called}() makes is not known")
         made = node.get("alias") or called
         name, relation = made, Relation({made: _sources(node["function"], scope)}, NOTHING)
     elif kind == "EXPRESSION_LIST":

@@ -1,6 +1,8 @@
 """Tables below a root: one version holds, files of others stay, what is wrong is a sentence."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from din_core import store
 from din_core.engines import parquet_views, reading
 from din_core.engines.errors import EngineError
-from din_core.engines.parquet_tables import Manifest, ParquetRoot, ParquetTable
+from din_core.engines.parquet_tables import Manifest, ParquetRoot
 
 
 @pytest.fixture
@@ -74,6 +76,24 @@ def test_a_file_that_is_gone_is_told(root, tables):
     (file, *_) = root.files(tables["events"].folder)
     root.filesystem.rm(file)
     assert "'events' has 4 rows there and was written with 6: files of it are gone" in failure(root)
+
+
+def test_a_file_too_many_is_told(root, tables):
+    (file, *_) = root.files(tables["events"].folder)
+    root.filesystem.copy(file, file.replace(".parquet", "-again.parquet"))
+    said = failure(root)
+    assert "'events' has 8 rows there and was written with 6" in said
+    assert "or others lie among them" in said
+
+
+def test_columns_have_the_types_that_the_manifest_says(root, tables):
+    # An engine may write others: Spark numbers rows in 32 bits.
+    narrow = {**tables["events"].columns, "position": "SMALLINT"}
+    events = dataclasses.replace(tables["events"], columns=dict(reversed(narrow.items())))
+    root.replace_manifest(Manifest(2, {"events": events}))
+    with reading.open_tables(root) as con:
+        assert store.column_types(con, "events") == {"position": "SMALLINT", "user_idx": "BIGINT"}
+        assert list(store.column_types(con, "events")) == ["position", "user_idx"]
 
 
 def test_the_pipelines_view_tells_of_a_file_that_is_gone(root, tables, tmp_path):
@@ -197,7 +217,20 @@ def test_a_killed_writer_leaves_the_version_before(root, tables):
         to.write(b"PAR1 and no end")
     with reading.open_tables(root) as con:
         assert con.execute("select count(*) from events").fetchall() == [(6,)]
-    assert ParquetTable(half, {}, 0, bucketed=True) not in root.manifest().tables.values()
+    assert root.sweep(root.manifest().tables) == [half]
+
+
+def test_a_manifest_that_is_half_written_is_nobodys(root, tables, monkeypatch):
+    held = root.manifest()
+
+    def half(path, content):
+        Path(path).write_bytes(content[:20])
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(root.filesystem, "pipe_file", half)
+    with pytest.raises(EngineError, match="the disk is full"):
+        root.replace_manifest(Manifest(2))
+    assert ParquetRoot(root.url).manifest() == held
 
 
 @pytest.mark.parametrize("name", ["a[1]", "a*b", "a?b", "{x,y}"])
@@ -230,3 +263,4 @@ def test_users_stay_in_as_many_folders_as_they_were_spread_over(root, tables):
     with pytest.raises(EngineError, match=r"lie in 2 folders by user, and buckets is 3; leave it"):
         ParquetRoot(root.url, buckets=3).manifest()
     assert ParquetRoot(f"{root.url}/other").manifest().buckets == 16
+    assert ParquetRoot(f"{root.url}/other", buckets=3).manifest().buckets == 3

@@ -152,6 +152,31 @@ def test_a_session_that_failed_is_not_asked_by_the_next_one():
     assert SparkSession.getActiveSession() is None
 
 
+class Settings(dict):
+    """A session that keeps what it is told, and asks nobody."""
+
+    _default_session = None
+    _active_session = None
+
+    def __init__(self):
+        self.conf = self.client = self
+
+    def set(self, name, value):
+        self[name] = value
+
+    def set_retry_policies(self, policies):
+        pass
+
+    def stop(self):
+        pass
+
+
+def test_a_cluster_counts_in_utc_and_tells_of_an_overflow_whatever_its_own_settings(monkeypatch):
+    monkeypatch.setattr(sessions, "_connected", lambda channel: Settings())
+    with sessions.session("sc://127.0.0.1:1") as spark:
+        assert spark == {"spark.sql.ansi.enabled": "true", "spark.sql.session.timeZone": "UTC"}
+
+
 def test_a_silent_engine_is_waited_for_half_a_minute_and_not_for_ten():
     with sessions.session() as spark:
         (policy,) = spark.client.get_retry_policies()

@@ -9,6 +9,7 @@ import pytest
 
 from din_core import store
 from din_core.config import SequenceConfig, TrainingConfig
+from din_core.engines import parquet_views
 from din_core.engines.errors import EngineError
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.inputs import times, training_data
@@ -132,6 +133,19 @@ def test_shards_of_equal_size_are_not_shuffled_alike(logs):
     orders = [EpochPlanner(each, config).plan(0).row.tolist() for each in (data, other)]
     assert sorted(orders[0]) == sorted(orders[1])
     assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize("name", ["events", "items", "attributes", "negatives"])
+def test_processes_that_see_other_tables_see_another_version(tmp_path, name):
+    with store.connect(":memory:", threads=1) as con:
+        build_uneven_log(con)
+        root = write_root(con, str(tmp_path))
+        before = shards_of(root).versions()
+        assert shards_of(root).versions() == before
+        again = parquet_views.write_out(con, root, name, buckets=4)
+    manifest = root.manifest()
+    root.replace_manifest(dataclasses.replace(manifest, tables={**manifest.tables, name: again}))
+    assert shards_of(root).versions() != before
 
 
 def test_a_bucket_without_users_is_an_empty_shard(tmp_path):

@@ -134,6 +134,21 @@ def test_events_that_were_learned_and_are_held_out_now_are_counted_and_said(days
     assert "1 of 2 of the split 'test'" in days.said[0]
 
 
+def test_of_one_time_as_many_events_were_learned_as_any_ancestor_learned(days):
+    # Seven events of one time: five were trained on. Of five only three are, later.
+    tied = [f"3,{item},1000000,c0" for item in (1, 2, 3, 4, 5, 6, 7)]
+    others = events(1, 1, 2, 3, 4, 5)
+    first, _ = days.train(*tied, *others)
+    second, _ = days.train(*tied[:5], *others, before=first)
+    assert "1 of 2 of the split 'test', 1 of 2 of the split 'val'" in days.said[0]
+    [reach] = [
+        row
+        for row in parquet.read_table(second / predecessors.REACH_FILE).to_pylist()
+        if row["user_id"] == "3"
+    ]
+    assert reach == {"user_id": "3", "last_time": 1_000_000.0, "n_at_last_time": 5}
+
+
 def test_split_that_was_changed_is_told_by_what_was_learned(days):
     # By time, all events of users 1 and 2 are training (eight of ten); leave-one-out holds out the
     # last two of each, and the last one of user 3.

@@ -9,8 +9,9 @@ import pytest
 from din_core import store
 from din_core.errors import WrongRequestError
 from din_core.evaluation.intervals import Interval
-from din_core.serving.publication import history, rollback
+from din_core.serving.publication import history, retention, rollback
 from din_core.serving.publication.history import ModelVersion, Publication
+from din_core.store import artifacts
 
 NOON = datetime.datetime(2026, 1, 1, 12)  # noqa: DTZ001  (UTC without a zone, as the table has it)
 
@@ -120,6 +121,35 @@ def test_history_of_a_lost_database_is_taken_from_the_published_copy(con, tmp_pa
     history.add(con, decided=[decided(1, "pinned")])
     history.take_over(con, copy)
     assert len(history.publications(con)) == 2
+
+
+def test_what_is_pinned_already_is_not_pinned_again(con):
+    history.add(con, judged=[model(1)])
+    changed = [rollback.pin(con, model(1), pinned=pinned) for pinned in (True, True, False, False)]
+    assert changed == [True, False, True, False]
+    assert [each.action for each in history.publications(con)] == ["pinned", "unpinned"]
+
+
+def test_what_is_kept_is_published_pinned_pointed_to_or_among_the_latest_models(con, tmp_path):
+    rows = [model(number) for number in (1, 2, 3, 4)]
+    # The last model is in two bundles: it counts as one of the latest, and both stay.
+    rows.append(model(4, bundle_version="b5", artifacts={"bundle": "bundle/b5"}))
+    history.add(con, judged=rows, decided=[decided(1, "published"), decided(3, "refused")])
+
+    def kept(latest=0):
+        return retention.kept(con, tmp_path, latest=latest).get("bundle", set())
+
+    assert [kept(latest) for latest in range(4)] == [
+        {"b1"}, {"b1", "b4", "b5"}, {"b1", "b3", "b4", "b5"}, {"b1", "b2", "b3", "b4", "b5"},
+    ]  # fmt: skip
+    history.add(con, decided=[decided(2, "pinned")])
+    assert kept() == {"b1", "b2"}
+    history.add(con, decided=[decided(3, "rolled back"), decided(2, "unpinned")])
+    assert kept() == {"b3"}
+    # Where a kill left the link behind the table, a server may read from where it leads.
+    (tmp_path / "bundle" / "b9").mkdir(parents=True)
+    artifacts.point_to(tmp_path / "bundle" / "b9")
+    assert kept() == {"b3", "b9"}
 
 
 def test_column_that_an_earlier_version_did_not_have_is_null(con):

@@ -116,6 +116,16 @@ def test_unknown_ids_are_named_and_take_no_other_items_score(ranker, kind):
     assert str(unknown[1]) in ranking.notes[-1]
 
 
+def test_unknown_event_of_a_history_takes_no_item_out_of_the_catalogue(ranker, kind):
+    items = list(ITEMS[kind])
+    unknown = {"int64": 99, "string": "zz"}[kind]
+    ranking = ranker.rank(history=[unknown, items[0]], k=9)
+    # Worth 0.4, 0.4 and 0.2, and a hundredth of 0.1 on top: the last item is among them.
+    assert list(ranking.item_id) == [items[1], items[2], items[3]]
+    assert ranking.probability == pytest.approx([0.401, 0.401, 0.201])
+    assert ranking.excluded == [items[0]]
+
+
 def test_equal_scores_keep_the_order_that_the_candidates_came_in(ranker, kind):
     a, b, c, d = ITEMS[kind]
     assert list(ranker.rank(k=1).item_id) == [b]

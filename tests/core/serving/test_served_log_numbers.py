@@ -94,6 +94,9 @@ def test_a_history_that_is_brought_along_may_bring_its_times(served):
     asked = {"history": [20, 30], "at": 20 * DAY}
     found = number_of(ranker, 10, **asked, history_times=[3 * DAY, 13 * DAY])
     assert found == pytest.approx(math.log1p(7), abs=1e-5)
+    # So it does where the user has another one in the log, on the days 0 and 100.
+    found = number_of(ranker, 10, **asked, user_id=USER, history_times=[3 * DAY, 13 * DAY])
+    assert found == pytest.approx(math.log1p(7), abs=1e-5)
     # An unknown item counts for nothing, and so does the time of its event.
     asked["history"] = [20, 99]
     found = number_of(ranker, 10, **asked, history_times=[3 * DAY, 13 * DAY])

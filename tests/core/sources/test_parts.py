@@ -1,5 +1,6 @@
 """Parts of a text file read side by side give the rows and lines of the file read at once."""
 
+import functools
 import json
 import pickle
 import subprocess
@@ -75,6 +76,19 @@ def test_parts_that_begin_inside_a_quoted_value_are_read_again(tmp_path):
     assert [(row["line"], row["value_1"]) for row in found] == [(2, "2\n9,9,9"), (5, "5")]
     assert rounds == [[0, 1, 2, 3, 4, 5], [1], [2]]
     assert [told[number].rows for number in range(6)] == [1, 0, 0, 1, 0, 0]
+
+
+def test_the_first_row_that_may_have_swallowed_others_is_told_of_all_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        part_reader, "read_rows", functools.partial(part_reader.read_rows, block_bytes=8)
+    )
+    monkeypatch.setattr(part_reader, "BLOCK_BYTES", 8)
+    rows = b"1,1,1\n" + b'1,"2\n9,9,9\n3",3\n' * 3
+    layout = layout_of(tmp_path / "a.csv", b"user_id,item_id,time\n" + rows)
+    (part,) = parts.plan(layout, 1 << 20)
+    found, told = task(layout, part)
+    assert [row["line"] for row in found] == [0, 1, 4, 7]
+    assert (told.swallowed, told.first_swallowed, told.continued) == (3, 1, 6)
 
 
 def test_a_worker_that_does_not_find_the_same_file_says_so(tmp_path):

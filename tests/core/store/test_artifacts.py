@@ -1,5 +1,7 @@
 """An artifact is whole and what was committed, or it is noticed and replaced."""
 
+import errno
+import fcntl
 import gc
 import json
 import os
@@ -253,6 +255,20 @@ def test_prune_leaves_what_somebody_reads_from_until_they_are_done(tmp_path):
     readers.pop()
     gc.collect()
     assert [path.name for path in artifacts.prune(tmp_path, {"bundle": {"v3"}}).removed] == ["v1"]
+
+
+def test_file_system_without_locks_protects_no_reader_and_hinders_nobody(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    for version in ("v1", "v2"):
+        make_version(tmp_path, version)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    reader = Reader()
+    hold_while_alive(reader, tmp_path / "bundle" / "v1")
+    pruned = artifacts.prune(tmp_path, {"bundle": {"v2"}})
+    assert ([path.name for path in pruned.removed], pruned.in_use) == (["v1"], [])
+    assert reader is not None
 
 
 def test_dry_run_of_prune_names_what_prune_removes(tmp_path):

@@ -110,6 +110,28 @@ def test_content_that_was_read_before_loads_were_counted_is_the_first_load(con, 
     assert files(con)[0][-1] == 1
 
 
+def test_same_content_is_the_same_log_though_no_file_of_it_was_kept(con, tmp_path):
+    write(tmp_path, "a.csv", "u1,i1,1,1")
+    load(con, tmp_path / "a.csv")
+    con.execute("drop table source_files")
+    write(tmp_path, "z.csv", "u1,i1,1,1")
+    again = load(con, tmp_path / "z.csv", same_source=False)
+    assert (again.number, again.starts_anew) == (1, False)
+
+
+def test_forgotten_ids_count_as_never_made(con, tmp_path):
+    write(tmp_path, "a.csv", "u1,i1,1,1")
+    load(con, tmp_path / "a.csv")
+    ledger.record(
+        con,
+        ledger.Entry(asset="known_ids", data_version="v", code_version="c", options={}, inputs={}),
+    )
+    assert known_ids.forget(con) == 3  # a user, an item and a category
+    assert "known_ids" not in ledger.entries(con)
+    assert "known_ids" not in store.relations(con)
+    assert known_ids.forget(con) == 0
+
+
 def test_corrected_file_and_missing_file_are_named(con, tmp_path):
     for day in (1, 2, 3):
         write(tmp_path, f"{day}.csv", f"u{9 - day},i1,{day},1")

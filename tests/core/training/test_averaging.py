@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from din_core.training.averaging import WeightEMA
+from din_core.training.lookups import LookUps
+from din_core.training.optimizers import RowAdam
 
 
 class Net(nn.Module):
@@ -14,6 +16,18 @@ class Net(nn.Module):
         self.layer = nn.Linear(2, 1)
         self.register_buffer("running", torch.zeros(2))
         self.register_buffer("n_updates", torch.zeros((), dtype=torch.int64))
+
+
+@pytest.mark.parametrize("dim", [16, 64])
+def test_training_keeps_as_many_bytes_of_a_row_as_adr_33_reckons_with(dim):
+    table = nn.Embedding(100, dim)
+    average = WeightEMA(table, {"t": table}, 0.9)
+    marks = LookUps({"t": 100}, {"x": "t"}, static_size=False)._marks
+    kept = [*RowAdam({"t": table}, 1e-3).state["t"].values(), *marks.values()]
+    # Beside the weight itself and its copy of the best epoch, of four bytes each.
+    assert 2 * 4 * dim + sum(each.nbytes for each in kept) / 100 == 16 * dim + 8
+    of_average = [average._row_average["t"], average._row_log["t"]]
+    assert sum(each.nbytes for each in of_average) / 100 == 4 * dim + 8
 
 
 def run(net, average, n_steps, *, oracle=None, decay=0.0, keeps_start=False):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import datetime
 import os
 import signal
 import socket
@@ -17,6 +19,7 @@ import torch.distributed as dist
 
 from din_core.config import LaunchConfig, OptionsError, TrainingConfig
 from din_core.errors import DinError, RefusedOptionsError
+from din_core.machine import limits
 from din_core.network.hardware import HardwareError
 from din_core.training.launch import failures, signs, supervision, workers
 from din_core.training.launch.failures import Exit, Failure, WorkerError
@@ -166,6 +169,8 @@ def test_suspended_watcher_does_not_take_its_own_sleep_for_silence(alive, monkey
         ({0: LOST}, [(0, 1), (1, -15)], "worker 0 of 2 (counted from 0) lost the others (Connect"),
         ({0: LOST, 1: NAN}, [(1, -9)], "the loss is nan; lower learning_rate"),
         ({0: MEMORY, 1: BUG}, [], "worker 0 of 2 (counted from 0) is out of memory"),
+        ({0: MEMORY, 1: NAN}, [], "the loss is nan; lower learning_rate"),
+        ({0: MEMORY}, [(0, 1), (1, -9)], "worker 0 of 2 (counted from 0) is out of memory"),
         ({}, [(1, 3)], "the 2 processes that train ended (worker 1 with status 3):\nlast line"),
     ],
 )
@@ -191,6 +196,16 @@ def test_memory_that_torch_cannot_have_is_told_as_such():
     assert failures.of_error(caught.value).kind == "memory"
     assert failures.of_error(MemoryError()).kind == "memory"
     assert failures.of_error(KeyError("x")).kind == "unexpected"
+
+
+def test_options_that_a_worker_refuses_are_refused_by_the_step(tmp_path):
+    failures.write(tmp_path / "failure", failures.of_error(OptionsError("batch_size is 0")))
+    found = failures.read(tmp_path / "failure")
+    assert found == Failure(kind="explained", text="batch_size is 0", refused=True)
+    assert isinstance(failures.error_of({1: found}, [], 2, ""), RefusedOptionsError)
+    failures.write(tmp_path / "failure", failures.of_error(WorkerError("a file is gone")))
+    found = failures.read(tmp_path / "failure")
+    assert not isinstance(failures.error_of({1: found}, [], 2, ""), RefusedOptionsError)
 
 
 def test_port_that_another_program_has_is_named(monkeypatch):
@@ -265,6 +280,8 @@ from din_core.training.launch import places, signs, workers
 rank = int(sys.argv[2])
 def train():
     if rank == 1:
+        while signs.read(folder.sign(0)) is None:
+            time.sleep(0.05)
         raise MemoryError
     time.sleep(600)
 place = places.Place(rank=rank, local_rank=rank, on_machine=2)
@@ -293,8 +310,104 @@ def test_one_worker_that_fails_ends_those_that_would_wait_for_it(tmp_path):
                 LaunchConfig(processes=2, worker_timeout_seconds=300),
                 on_poll=lambda: None,
             )
-        signs_left = folder.signs()
-    assert not any(map(signs.is_held, signs_left))
+        # Before the folder goes, with which all are ended that hold a sign there.
+        assert [path.name for path in folder.signs()] == ["worker-0", "worker-1"]
+        assert signs.wait_until_gone(folder.signs(), 60) == []
+
+
+def test_what_the_workers_wrote_last_is_told_where_nothing_else_is_known(folder):
+    program = "import sys; print(*[f'line {n}' for n in range(30)], sep='\\n'); sys.exit(3)"
+    with pytest.raises(failures.UnexpectedWorkerError) as caught:
+        supervision.supervise(
+            [sys.executable, "-c", program],
+            dict(os.environ),
+            folder,
+            LaunchConfig(processes=2, worker_timeout_seconds=300),
+            on_poll=lambda: None,
+        )
+    assert str(caught.value).splitlines()[1:] == [f"line {n}" for n in range(10, 30)]
+
+
+def test_what_a_worker_explained_is_not_tried_again_and_what_it_lost_is(folder):
+    place, trained = Place(rank=1, local_rank=1, on_machine=2, attempt=1), []
+    failures.write(folder.failure(1), NAN)
+    assert workers.work(folder, place, lambda: trained.append(1)) == 1
+    assert (trained, failures.read(folder.failure(1))) == ([], NAN)
+    failures.write(folder.failure(1), LOST)
+    assert workers.work(folder, place, lambda: trained.append(1)) == 0
+    assert (trained, failures.read(folder.failure(1))) == ([1], None)
+
+
+def test_watch_waits_for_the_restart_of_a_worker_that_lost_another(alive, monkeypatch):
+    watched, _ = watch(alive, monkeypatch)
+    alive.output.touch()
+    failures.write(alive.failure(0), LOST)
+    watched.look()
+    failures.write(alive.failure(1), MEMORY)
+    with pytest.raises(WorkerError, match=r"worker 1 of 2 .* out of memory"):
+        watched.look()
+
+
+def test_processes_of_a_machine_share_its_cores_and_its_memory(monkeypatch):
+    monkeypatch.setattr(limits, "cores", lambda: 12)
+    monkeypatch.setattr(limits, "memory", lambda: 10 << 30)
+    of_four = Place(rank=5, local_rank=1, on_machine=4)
+    assert workers.share_of_cores(of_four) == 3
+    assert workers.share_of_cores(dataclasses.replace(of_four, on_machine=16)) == 1
+    assert workers.default_memory_limit(of_four) == "2048MiB"  # 10 GiB * 4 / 5 / 4
+    assert workers.with_its_threads(TrainingConfig(), of_four).num_threads == 3
+    assert workers.with_its_threads(TrainingConfig(num_threads=5), of_four).num_threads == 5
+
+
+def test_processes_wait_for_each_other_no_longer_than_they_are_told(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        workers, "rendezvous", lambda url, timeout: iter([(asked.append(timeout), 1, 2)])
+    )
+    monkeypatch.setattr(workers, "PrefixStore", lambda prefix, store: prefix)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **of: asked.append(of))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: asked.append("left"))
+    of = Place(rank=1, local_rank=1, on_machine=2, attempt=3)
+    with workers.joined(TrainingConfig(device="cpu"), of, 7.0):
+        pass
+    waits = datetime.timedelta(seconds=7)
+    assert asked == [
+        waits,
+        {"store": "attempt-3", "rank": 1, "world_size": 2, "timeout": waits},
+        "left",
+    ]
+
+
+class Clock:
+    """A clock that a sign looks at: in each pause so much time passes, and so much is computed."""
+
+    def __init__(self, *pauses):
+        self.pauses, self.now, self.computed = [*pauses], 0.0, 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def process_time(self):
+        return self.computed
+
+    def wait(self, pause):
+        if not self.pauses:
+            return True
+        passed, computed = self.pauses.pop(0)
+        self.now, self.computed = self.now + passed, self.computed + computed
+        return False
+
+
+def test_look_is_a_busy_one_from_a_twentieth_of_the_time_on(tmp_path, monkeypatch):
+    clock = Clock((1.0, 0.9), (1.0, 0.01), (1.0, 0.0), (4.0, 0.21), (4.0, 0.19))
+    monkeypatch.setattr(signs, "time", clock)
+    with signs.held(tmp_path / "sign") as descriptor:
+        signs._look(descriptor, 1.0, clock, lambda: True)
+    assert signs.read(tmp_path / "sign")[1:] == (5, 2)
+
+
+def test_workers_look_at_themselves_ten_times_within_the_timeout():
+    assert [signs._pause(timeout) for timeout in (600.0, 10.0, 5.0)] == [1.0, 1.0, 0.5]
 
 
 def test_what_is_chosen_of_processes_that_are_not_started_is_refused():

@@ -105,6 +105,9 @@ def test_known_ids_are_answered_as_before_wherever_their_indices_went(config):
     assert taken.rows == {"target_item_idx": (3, 5), "target_cate_idx": (2, 2)}
     assert taken.shares() == {"target_item_idx": 0.6, "target_cate_idx": 1.0}
     assert taken.first_epoch == 7
+    # By these the averages of the weights know which rows have no past.
+    new_rows = {name: each.tolist() for name, each in taken.new_rows.items()}
+    assert new_rows == {"target_item_idx": [2, 3], "target_cate_idx": []}
     table = new.embedding.table(new.embedding.features[0]).weight
     assert torch.equal(table[[2, 3]], fresh[[2, 3]])
     assert not table[0].any()
@@ -203,6 +206,19 @@ def test_model_that_does_not_name_its_columns_needs_the_same_inputs(monkeypatch)
     more = built(config, vocabulary(attributes=("cate_idx", "brand_idx")), 3)
     with pytest.raises(UnfitPredecessorError, match=r"are target_item_idx, .*input_columns"):
         take_over(more, config, predecessor(old, config, rows_of([0, 1, 2, 3, 4])))
+
+
+def test_fingerprint_tells_what_is_taken_over_from_where():
+    config = MODELS["din"]
+    start = predecessor(built(config, vocabulary(), 1), config, rows_of([0, 1, 2, 3, 4]))
+    others = [
+        dataclasses.replace(start, rows=rows_of([0, 2, 1, 3, 4])),
+        dataclasses.replace(start, tensors_hash="another"),
+        dataclasses.replace(start, epochs=1),
+    ]
+    same = dataclasses.replace(start, rows=dict(reversed(start.rows.items())))
+    assert same.fingerprint() == start.fingerprint()
+    assert len({each.fingerprint() for each in (start, *others)}) == 4
 
 
 # --- the training itself ---
