@@ -8,7 +8,7 @@ window that is read record by record (:mod:`~din_core.sources.records`). Both wa
 rules:
 
 - What is a record and what is quoted is said in :mod:`~din_core.sources.records`.
-- Blanks around a value are dropped, also inside quotes.
+- Blanks around a value are dropped, also inside quotes; `\\N` is the empty value.
 - Blank lines are not rows, but they count as lines.
 - Every other line is the first of a row, good or bad, or is counted as the continuation of one.
 """
@@ -26,11 +26,20 @@ import pyarrow.csv as pa_csv
 from din_core.sources.csv_header import Header
 from din_core.sources.errors import SourceError
 from din_core.sources.files import ByteStream
-from din_core.sources.record_rows import NOT_CLOSED, BadRow, RecordReader, Rows, without_blanks
+from din_core.sources.record_rows import (
+    NOT_CLOSED,
+    NOTHING,
+    BadRow,
+    RecordReader,
+    Rows,
+    without_blanks,
+    without_nothing,
+)
 
 BLOCK_BYTES = 1 << 21
 WINDOW_BYTES = 1 << 12
 LONGEST_RECORD_BYTES = 1 << 24
+_BLANKS = (b" ", b"\t", b"\v", b"\f")  # with the line ends, what `without_blanks` strips
 _STAND_IN = b"\x1f"  # the unit separator, for a delimiter of several characters
 
 
@@ -106,8 +115,10 @@ class _Reader(RecordReader):
         ]
         good = np.delete(lines_of_rows, [row for row, _ in ragged]) if ragged else lines_of_rows
         values = {name: table.column(i) for i, name in enumerate(self.wanted)}
-        if b" " in block or b"\t" in block or quoted:
+        if quoted or any(blank in block for blank in _BLANKS):
             values = {name: without_blanks(value) for name, value in values.items()}
+        if NOTHING.encode() in block:
+            values = {name: without_nothing(value) for name, value in values.items()}
         enclosed = self.enclosed(block) if has_quotes and not quoted else 0
         return Rows(good + first_line, values, bad, enclosed=enclosed), len(starts)
 

@@ -7,6 +7,7 @@ What a file is by its first bytes is said by :mod:`din_core.sources.formats`; wh
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import glob
 import hashlib
 import lzma
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from din_core.sources.errors import SourceError
 from din_core.sources.formats import START_BYTES, Kind, recognise
+from din_core.sources.globs import expand, once_each
 from din_core.sources.places import FileState, Place, RemotePath, find_remote, is_url, state_of
 
 _NO_FILES = {
@@ -45,6 +47,7 @@ class SourceFile:
         compression: ``gzip``, ``zstd``, ``bz2``, ``xz``, ``lz4``, or None.
         size: Bytes on disk.
         identity: What changes with the file (:class:`~din_core.sources.places.FileState`).
+        other_names: Further paths by which the pattern names it. It is read once.
     """
 
     path: Place
@@ -53,6 +56,7 @@ class SourceFile:
     compression: str | None
     size: int
     identity: tuple[object, ...]
+    other_names: tuple[str, ...] = ()
 
 
 def find_files(pattern: str) -> list[SourceFile]:
@@ -62,7 +66,7 @@ def find_files(pattern: str) -> list[SourceFile]:
         pattern: A path or a URL, or a glob as ``logs/2024-*.csv.gz`` (``**`` descends).
 
     Returns:
-        One entry per file, at least one.
+        One entry per file, at least one; a file to which several names lead is one.
 
     Raises:
         SourceError: Nothing is there, or it is a folder, a pipe or a device, empty, unreadable or
@@ -75,8 +79,7 @@ def find_files(pattern: str) -> list[SourceFile]:
     if exists(pattern):
         paths = [Path(pattern)]
     else:
-        found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (the pattern may be absolute)
-        paths = [path for path in map(Path, found) if not path.is_dir()]
+        paths = [path for path in map(Path, expand(pattern)) if not path.is_dir()]
         paths.sort(key=Path.as_posix)
         if not paths and glob.has_magic(pattern):
             raise SourceError(
@@ -86,8 +89,13 @@ def find_files(pattern: str) -> list[SourceFile]:
             raise SourceError(
                 f"{pattern}: there is no such file (seen from {Path.cwd()}); check the path"
             )
-    names = _names([path.absolute() for path in paths])
-    return [_inspect(path, name) for path, name in zip(paths, names, strict=True)]
+    others = once_each(paths)
+    names = _names([path.absolute() for path in others])
+    files = [_inspect(path, name) for path, name in zip(others, names, strict=True)]
+    return [
+        dataclasses.replace(file, other_names=tuple(map(str, also)))
+        for file, also in zip(files, others.values(), strict=True)
+    ]
 
 
 def exists(path: str) -> bool:

@@ -19,6 +19,9 @@ from din_core.sources.csv_header import Header
 from din_core.sources.records import Record, RecordRules
 
 NOT_CLOSED = "a quote is opened and not closed"
+NOT_UTF_8 = "not UTF-8"
+#: How Hive, MySQL and PostgreSQL write NULL in text.
+NOTHING = r"\N"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Walk:
     def rows(self) -> Rows:
         """Return what was found."""
         arrays = {name: pa.array(column, pa.string()) for name, column in self.values.items()}
-        values = {name: without_blanks(array) for name, array in arrays.items()}
+        values = {name: without_nothing(without_blanks(array)) for name, array in arrays.items()}
         lines = np.asarray(self.lines, dtype=np.int64)
         return Rows(lines, values, self.bad, self.continued, self.swallowed, self.enclosed)
 
@@ -168,10 +171,16 @@ def without_blanks(values: Any) -> Any:
     return pc.call_function("ascii_trim_whitespace", [values])
 
 
+def without_nothing(values: Any) -> Any:
+    """Empty each value of a string array that is :data:`NOTHING`."""
+    is_nothing = pc.call_function("equal", [values, pa.scalar(NOTHING)])
+    return pc.call_function("if_else", [is_nothing, pa.scalar(""), values])
+
+
 def _damage(content: bytes) -> str:
     """Say what makes a record's text unusable; empty where nothing does."""
     try:
         content.decode()
     except UnicodeDecodeError as error:
-        return f"not UTF-8 (byte {content[error.start]:#04x})"
+        return f"{NOT_UTF_8} (byte {content[error.start]:#04x})"
     return "a NUL byte" if b"\0" in content else ""

@@ -2,7 +2,7 @@
 
 What is unambiguous is read. What is not is refused whole, with the option that decides it; where
 fewer than 1 in 100 times (1 in 20 labels) are of another kind than the rest, those rows alone have
-been rejected.
+been rejected, and so it is with rows that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -10,11 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from din_core.config import SourceConfig
-from din_core.sources.codings import FEW_LABELS, FEW_TIMES, UNIT_NAMES, Summary
+from din_core.sources.accounts import DoubtfulValues, Rejection
+from din_core.sources.codings import (
+    FEW_LABELS,
+    FEW_TIMES,
+    UNIT_NAMES,
+    Summary,
+    absent_labels,
+    labels_in_other_case,
+)
 from din_core.sources.errors import SourceError
+from din_core.sources.record_rows import NOT_UTF_8
 
 # Columns that often say whether an impression was taken, under other names than `label`.
 _LIKE_LABELS = {"label", "labels", "click", "clicks", "clicked", "is_click", "is_clicked"}
+# One row in so many may be damaged in an otherwise sound file.
+FEW_ENCODED = 100
+ICONV = "for example with `iconv -f WINDOWS-1252 -t UTF-8 log.csv > log-utf8.csv`"
+_NOUNS = {"user_id": "user", "item_id": "item"}
 # As seconds these are days of August 1970; as text, dates from 1900 to 2100 without hyphens.
 _DATES_AS_NUMBERS = (19_000_101, 21_001_231)
 
@@ -50,6 +63,59 @@ def refuse_ambiguous(
     if list_labels is not None:
         where = f"{source.path}: label_col '{source.label_col or 'label'}'"
         _refuse_labels(summary, where, list_labels)
+
+
+def refuse_other_encoding(where: str, rejections: Sequence[Rejection], n_rows: int) -> None:
+    """Refuse a file in another encoding, instead of losing just the rows that show it.
+
+    Args:
+        where: The source.
+        rejections: Why rows were rejected.
+        n_rows: Rows of the source.
+
+    Raises:
+        SourceError: More than one row, and more than 1 in 100, are not UTF-8.
+    """
+    found = [each for each in rejections if each.reason.startswith(NOT_UTF_8)]
+    n_found = sum(each.rows for each in found)
+    if n_found > 1 and n_found * FEW_ENCODED > n_rows:
+        raise SourceError(
+            f"{where}: {n_found} of {n_rows} rows are not UTF-8 ({found[0].examples[0]}), so the "
+            f"file is in another encoding; convert it, {ICONV}"
+        )
+
+
+# The beginning of a reason, and what to do where no row can be used for it.
+_WAYS_OUT = {
+    "time is neither": "write times as 2020-01-31 10:00:00, or as numbers since 1970, or name "
+    "another column with time_col",
+    "negative time": "times count from 1970 on; name another column with time_col, or correct them",
+    "expected ": "give the rows as many values as the header has names",
+    NOT_UTF_8: f"convert the file, {ICONV}",
+    "a quote": "close the quotes, or set quoting: none where they mean nothing",
+}
+
+
+def refuse_without_rows(
+    where: str, rejections: Sequence[Rejection], n_rows: int, n_rejected: int
+) -> None:
+    """Refuse a source in which no row can be used.
+
+    Args:
+        where: The source.
+        rejections: Why rows were rejected, the most frequent reason first.
+        n_rows: Rows of the source.
+        n_rejected: How many of them were rejected.
+
+    Raises:
+        SourceError: All of them; the message has the reasons, and the way out of the first.
+    """
+    if n_rejected < n_rows:
+        return
+    reasons = "; ".join(f"{r.reason} ({r.rows} rows, {r.examples[0]})" for r in rejections[:3])
+    ways_out = (way for begin, way in _WAYS_OUT.items() if rejections[0].reason.startswith(begin))
+    way_out = next(ways_out, "check which column is which, and what they hold")
+    raise SourceError(f"{where}: not one of {n_rows} rows can be used: {reasons}; {way_out}")
 
 
 def _refuse_labels(summary: Summary, where: str, list_labels: Callable[[], str]) -> None:
@@ -130,6 +196,30 @@ def notes(
     return tuple(found)
 
 
+def chosen_labels(source: SourceConfig, written: Sequence[str]) -> tuple[str, ...]:
+    """Say which positive labels no row has, and which labels are one but for their case.
+
+    Args:
+        source: The source.
+        written: The labels of its rows, each once.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    chosen = source.positive_labels
+    return (
+        *(
+            f"positive_labels names '{label}', which no row has; is it spelled so?"
+            for label in absent_labels(chosen, written)
+        ),
+        *(
+            f"the label '{label}' counts as not taken: by its case alone it is none of those that "
+            "positive_labels names; name it there, too, if it means the same"
+            for label in labels_in_other_case(chosen, written)
+        ),
+    )
+
+
 def refuse_without_numbers(
     source: SourceConfig, summary: Summary, examples: Mapping[str, str]
 ) -> tuple[str, ...]:
@@ -169,6 +259,42 @@ def _filled(source: SourceConfig, name: str) -> str:
     if name in source.context_dense_cols:
         return "the network is told so"
     return "what other rows say of the same item or user holds, else the network is told so"
+
+
+def doubtful_values(found: Sequence[DoubtfulValues]) -> tuple[str, ...]:
+    """Say which words such as NULL count as ids, and which ids may have lost digits.
+
+    Args:
+        found: Them.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    return tuple(
+        f"'{each.column}' is the word '{each.word}' in {each.rows} rows (first {each.place}): they "
+        f"count as one {_NOUNS.get(each.column, 'value')} of that name; if nothing is known there, "
+        "leave the value empty"
+        if each.word
+        else f"'{each.column}' has an exponent in {each.rows} rows (first {each.place}: "
+        f"{each.first}), as spreadsheets write long numbers and cut their digits off: if different "
+        "ids became one, export them as text"
+        for each in sorted(found, key=lambda each: (each.column, each.word))
+    )
+
+
+def emptied(columns: Sequence[str]) -> tuple[str, ...]:
+    """Say in which columns words such as NULL were read as the empty value.
+
+    Args:
+        columns: The columns.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    return tuple(
+        f"'{name}' holds numbers, and words such as NULL, NA or nan: nothing stands there"
+        for name in columns
+    )
 
 
 def recognised(source: SourceConfig, summary: Summary) -> tuple[str, ...]:

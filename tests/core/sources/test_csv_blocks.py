@@ -317,3 +317,10 @@ def test_raw_text_of_a_row_is_found_again_by_its_line(text, block_bytes, dialect
         io.BytesIO(encoded), header(quoting=quoting), lines, pending=b"", block_bytes=block_bytes
     )
     assert list(raws) == [(row.line, row.raw) for row in good]
+
+
+def test_blanks_of_any_kind_are_dropped_whatever_stands_beside_them():
+    for beside in ("", "x y,2,3\n"):
+        rows, bad = parsed(f"1\f,2,3\n\v4,5,\f6\f\n{beside}".encode())
+        assert rows[:2] == [(2, "1", "3"), (3, "4", "6")]
+        assert not bad
