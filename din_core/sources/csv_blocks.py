@@ -1,4 +1,4 @@
-"""Delimited text to columns, with the exact line number of every row, in bounded memory.
+r"""Delimited text to columns, with the exact line number of every row, in bounded memory.
 
 The text is read in blocks that end at a line. A block goes through pyarrow's parser, which is fast
 but counts no lines: its answer is taken only where every line that is not blank became one row or
@@ -8,7 +8,7 @@ window that is read record by record (:mod:`~din_core.sources.records`). Both wa
 rules:
 
 - What is a record and what is quoted is said in :mod:`~din_core.sources.records`.
-- Blanks around a value are dropped, also inside quotes; `\\N` is the empty value.
+- Blanks around a value are dropped, also inside quotes; `\N` is the empty value.
 - Blank lines are not rows, but they count as lines.
 - Every other line is the first of a row, good or bad, or is counted as the continuation of one.
 """

@@ -24,6 +24,7 @@ from din_core.sources.errors import SourceError
 from din_core.sources.formats import START_BYTES, Kind, recognise
 from din_core.sources.globs import expand, once_each
 from din_core.sources.places import FileState, Place, RemotePath, find_remote, is_url, state_of
+from din_core.sources.xz_streams import XzStream
 
 _NO_FILES = {
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -104,6 +105,8 @@ def exists(path: str) -> bool:
     Raises:
         SourceError: Nobody may look there, or the name is too long.
     """
+    if "\0" in path:
+        raise SourceError(f"{path!r}: a path has no NUL in it; check the path")
     try:
         return Path(path).exists()
     except OSError as error:  # no folder on the way may be looked into, or the name is too long
@@ -133,6 +136,11 @@ def _inspect(path: Path, name: str) -> SourceFile:
         raise SourceError(
             f"{path}: this is a folder; name a file in it, or a glob as '{path / '*.csv'}'"
         )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise SourceError(f"{shown}: the name of the file is not UTF-8; rename it") from error
     try:
         status = path.stat()
         # Opening a pipe would wait for somebody to write into it.
@@ -258,7 +266,7 @@ def open_text(file: SourceFile) -> Generator[HashedStream]:
             raise changed(file) from error
         stream: Any = raw
         if file.compression == "xz":
-            stream = stack.enter_context(lzma.LZMAFile(raw))
+            stream = XzStream(raw)
         elif file.compression is not None:
             stream = stack.enter_context(pa.CompressedInputStream(raw, file.compression))
         yield HashedStream(stream, raw, file.path)

@@ -23,12 +23,12 @@ def expand(pattern: str) -> list[str]:
     Args:
         pattern: The glob; ``**`` between two slashes stands for any folders, also for none.
     """
-    parts = pattern.split(os.sep)
+    parts = pattern.split("/")
     if _DESCENDS not in parts:
         return glob.glob(pattern)  # noqa: PTH207 (the pattern may be absolute)
     place = parts.index(_DESCENDS)
-    before = os.sep.join([*parts[:place], ""])
-    rest = os.sep.join(parts[place + 1 :]) or "*"
+    before = "/".join([*parts[:place], ""])
+    rest = "/".join(parts[place + 1 :]) or "*"
     tops = glob.glob(before) if before else [""]  # noqa: PTH207
     found = [
         path
@@ -41,21 +41,20 @@ def expand(pattern: str) -> list[str]:
 
 def _folders(top: str) -> Iterator[str]:
     """Yield a folder and all below it, those nearer the top first; each with a slash behind it."""
-    entered = {_identity(top or os.curdir)}
+    entered = {_identity(Path(top))}
     waiting = [top]
     for folder in waiting:
         yield folder
         try:
-            names = sorted(os.listdir(folder or os.curdir))
+            below = sorted(Path(folder).iterdir())
         except OSError:
             continue  # as glob passes over what nobody may look into
-        for name in names:
-            path = os.path.join(folder, name, "")
-            if not name.startswith(".") and os.path.isdir(path):
-                identity = _identity(path)
-                if identity not in entered:
-                    entered.add(identity)
-                    waiting.append(path)
+        for path in below:
+            if path.name.startswith(".") or not path.is_dir():
+                continue
+            if (identity := _identity(path)) not in entered:
+                entered.add(identity)
+                waiting.append(f"{folder}{path.name}/")
 
 
 def once_each(paths: Iterable[Path]) -> dict[Path, tuple[Path, ...]]:
@@ -80,15 +79,15 @@ def once_each(paths: Iterable[Path]) -> dict[Path, tuple[Path, ...]]:
 
 
 def _real_name(names: list[Path]) -> Path:
-    return next(
-        (name for name in names if os.path.realpath(name) == os.path.abspath(name)), names[0]
-    )
+    # Not path.absolute(), which keeps `..`.
+    real = (name for name in names if name.resolve() == Path(os.path.abspath(name)))  # noqa: PTH100
+    return next(real, names[0])
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int] | None:
     """What all names of a file or folder share; None where a link leads to nothing."""
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino

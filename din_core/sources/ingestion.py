@@ -126,6 +126,7 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
     if source.quoting != "auto" and all(file.kind == "parquet" for file in files):
         notes += (f"{where}: quoting={source.quoting} changes nothing: Parquet has no quotes",)
     remarked = (
+        *remarks.files_of_one_content([file.name for file in files], staged.digests),
         *remarks.notes(source, layout.columns, layout.has_label, summary),
         *remarks.doubtful_values(find_doubtful_values(rows, judging, summary)),
         *unreadable,

@@ -28,8 +28,14 @@ _LIKE_LABELS = {"label", "labels", "click", "clicks", "clicked", "is_click", "is
 FEW_ENCODED = 100
 ICONV = "for example with `iconv -f WINDOWS-1252 -t UTF-8 log.csv > log-utf8.csv`"
 _NOUNS = {"user_id": "user", "item_id": "item"}
-# As seconds these are days of August 1970; as text, dates from 1900 to 2100 without hyphens.
-_DATES_AS_NUMBERS = (19_000_101, 21_001_231)
+# What whole columns of numbers often are instead of seconds since 1970, from 1900 (the days of a
+# spreadsheet: from 1990) to 2100. Read as seconds, all of them are days of 1970.
+_DATES_AS_NUMBERS = {
+    "years": (1_900, 2_100),
+    "days of a spreadsheet": (32_874, 73_415),
+    "months": (190_001, 210_012),
+    "dates": (19_000_101, 21_001_231),
+}
 
 
 def refuse_ambiguous(
@@ -170,13 +176,13 @@ def notes(
             "leave it out"
         )
     first, last = codings.first_number, codings.last_number
-    low, high = _DATES_AS_NUMBERS
-    if first is not None and last is not None and low <= first and last <= high:
-        found.append(
-            f"the times from {first} to {last} look like dates and are read as {codings.unit_name} "
-            f"since 1970: their order may be right, published dates are not; write them as "
-            f"YYYY-MM-DD"
-        )
+    for what, (low, high) in _DATES_AS_NUMBERS.items():
+        if first is not None and last is not None and low <= first < last <= high:
+            found.append(
+                f"the times from {first} to {last} look like {what} and are read as "
+                f"{codings.unit_name} since 1970: their order may be right, published dates are "
+                "not; write them as YYYY-MM-DD"
+            )
     found += [
         f"the column '{name}' holds text, and among it numbers both as '1' and as '1.0': these are "
         "different ids; write them alike"
@@ -194,6 +200,27 @@ def notes(
         if n_rows == n_usable
     ]
     return tuple(found)
+
+
+def files_of_one_content(names: Sequence[str], digests: Sequence[str]) -> tuple[str, ...]:
+    """Say which files hold the same, as the second download of a file does.
+
+    Args:
+        names: The files.
+        digests: The hash of the content of each.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    of_one: dict[str, list[str]] = {}
+    for name, digest in zip(names, digests, strict=True):
+        of_one.setdefault(digest, []).append(name)
+    return tuple(
+        f"{' and '.join(some)} hold the same: their rows count {len(some)} times; leave "
+        "one of them, or set drop_duplicates"
+        for some in of_one.values()
+        if len(some) > 1
+    )
 
 
 def chosen_labels(source: SourceConfig, written: Sequence[str]) -> tuple[str, ...]:

@@ -269,12 +269,11 @@ def test_words_for_nothing_among_text_are_ids_and_warned_of(con, tmp_path):
     )
     report = ingested(con, path)
     assert rows(con, "user_id, cate_id") == [("ann", None), ("NULL", "x"), ("NULL", "#N/A")]
-    assert [note.partition(": ")[2].partition(";")[0] for note in report.source.notes] == [
-        "'cate_id' is the word '#N/A' in 1 rows (first log.csv line 5): they count as one value of "
-        "that name",
-        "'user_id' is the word 'NULL' in 2 rows (first log.csv line 3): they count as one user of "
-        "that name",
-    ]
+    of_cates, of_users = report.source.notes
+    assert "'cate_id' is the word '#N/A' in 1 rows (first log.csv line 5)" in of_cates
+    assert "they count as one value of that name" in of_cates
+    assert "'user_id' is the word 'NULL' in 2 rows (first log.csv line 3)" in of_users
+    assert "they count as one user of that name" in of_users
 
 
 def test_backslash_n_is_nothing_as_databases_write_it(con, tmp_path):
@@ -336,3 +335,19 @@ def test_way_out_fits_the_reason_where_no_row_can_be_used(con, tmp_path, row, wa
     message = refused(con, path)
     assert message.startswith(f"{path}: not one of 1 rows can be used: ")
     assert way_out in message
+
+
+@pytest.mark.parametrize(
+    ("times", "what"),
+    [
+        (["2018", "2020"], "years"),
+        (["43861.5", "43900"], "days of a spreadsheet"),
+        (["201801", "201912"], "months"),
+        (["0", "43900"], None),
+    ],
+)
+def test_numbers_that_look_like_dates_are_warned_of(con, tmp_path, times, what):
+    notes = ingested(con, log(tmp_path / "log.csv", times=times)).source.notes
+    assert [f"look like {what} and are read as seconds" in note for note in notes] == (
+        [True] if what else []
+    )
