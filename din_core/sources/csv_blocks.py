@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from din_core.sources.csv_header import Header
+from din_core.sources.csv_header import BOM, Header
 from din_core.sources.errors import SourceError
 from din_core.sources.files import ByteStream
 from din_core.sources.record_rows import (
@@ -33,7 +33,7 @@ from din_core.sources.record_rows import (
     RecordReader,
     Rows,
     without_blanks,
-    without_nothing,
+    without_marks,
 )
 
 BLOCK_BYTES = 1 << 21
@@ -64,7 +64,7 @@ class _Reader(RecordReader):
             if quoted or _STAND_IN in block:
                 return None
             text, delimiter = block.replace(delimiter, _STAND_IN), _STAND_IN
-        if quoted and self.rules.has_blank_before_quote(block):
+        if quoted and (block.startswith(BOM) or self.rules.has_blank_before_quote(block)):
             return None
         starts, ends = _line_bounds(block)
         lines_of_rows = np.flatnonzero(ends > starts)
@@ -117,10 +117,14 @@ class _Reader(RecordReader):
         values = {name: table.column(i) for i, name in enumerate(self.wanted)}
         if quoted or any(blank in block for blank in _BLANKS):
             values = {name: without_blanks(value) for name, value in values.items()}
-        if NOTHING.encode() in block:
-            values = {name: without_nothing(value) for name, value in values.items()}
+        if NOTHING.encode() in block or BOM in block:
+            values = {name: without_marks(value) for name, value in values.items()}
         enclosed = self.enclosed(block) if has_quotes and not quoted else 0
-        return Rows(good + first_line, values, bad, enclosed=enclosed), len(starts)
+        escaped = np.unique(np.searchsorted(starts, self.escaped(block), "right") - 1)
+        escaped = np.intersect1d(escaped, good) + first_line
+        return Rows(
+            good + first_line, values, bad, enclosed=enclosed, escaped=escaped.tolist()
+        ), len(starts)
 
 
 def _is_utf8(block: bytes) -> bool:

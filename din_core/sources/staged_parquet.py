@@ -214,8 +214,10 @@ class StagedParquet(StagedSource):
             told = self._told[part.number]
             if told.sha256:
                 digests[part.file] = told.sha256
-            first = begins[part.number] + told.first_swallowed
-            doubts[part.file].count(told.swallowed, first, told.enclosed)
+            begin, doubts_of_file = begins[part.number], doubts[part.file]
+            doubts_of_file.count_swallowed(told.swallowed, begin + told.first_swallowed)
+            doubts_of_file.count_escaped(told.escaped, begin + told.first_escaped)
+            doubts_of_file.count_enclosed(told.enclosed)
             texts |= set(told.texts)
         return Staged(
             tuple(digests[number] for number in range(len(self._layout.files))),
