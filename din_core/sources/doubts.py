@@ -47,9 +47,9 @@ class Doubts:
         found: list[str] = []
         if self._swallowed:
             found.append(
-                f"{self._name}: {self._swallowed:,} rows (the first in line {self._first_swallowed}) take in "
-                "lines that look like rows, inside a quoted value; if quotes are characters like "
-                "any other in this file, set quoting: none"
+                f"{self._name}: {self._swallowed:,} rows (the first in line "
+                f"{self._first_swallowed}) take in lines that look like rows, inside a quoted "
+                "value; if quotes are characters like any other in this file, set quoting: none"
             )
         if self._escaped:
             found.append(
