@@ -4,7 +4,7 @@ A single value does not say whether ``1500000000000`` is a second or a milliseco
 is the integer 1, or whether ``1`` is a label or a rating: its column does. :func:`survey` counts
 what the columns ``time`` and ``label`` hold and chooses how they are read; :func:`summarise` judges
 the rows that way and finds the types of all columns. What is ambiguous is refused by
-:mod:`~din_core.sources.remarks`.
+:mod:`~din_core.sources.refusals`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import duckdb
 from din_core.config import SourceConfig, validate
 from din_core.engines.engine import DUCKDB, Engine
 from din_core.engines.errors import EngineError
-from din_core.sources import remarks, staged_parquet
+from din_core.sources import refusals, remarks, staged_parquet
 from din_core.sources.accounts import (
     IngestReport,
     ReadFile,
@@ -36,6 +36,7 @@ from din_core.sources.files import SourceFile, find_files
 from din_core.sources.layout import Layout, read_layout
 from din_core.sources.rendering import IngestContext, SourceColumn
 from din_core.sources.reserved_names import is_reserved
+from din_core.sources.rounded_floats import rounded_floats
 from din_core.sources.staged_source import Progress, StagedSource
 from din_core.sources.staged_tables import StagedTables
 from din_core.store import sql_files
@@ -111,18 +112,18 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
     where = source.path
     if not n_rows:
         raise SourceError(f"{where}: there is a header and no row below it; is the file complete?")
-    remarks.refuse_other_encoding(where, rejections, n_rows)
-    remarks.refuse_ambiguous(
+    refusals.refuse_other_encoding(where, rejections, n_rows)
+    refusals.refuse_ambiguous(
         source,
         summary,
         {rejection.reason: rejection.examples[0] for rejection in rejections},
         (lambda: _labels(rows, judging)) if layout.has_label else None,
     )
-    remarks.refuse_without_rows(where, rejections, n_rows, n_rejected)
+    refusals.refuse_without_rows(where, rejections, n_rows, n_rejected)
     unreadable = remarks.refuse_without_numbers(
         source, summary, find_unreadable_numbers(rows, judging)
     )
-    notes = staged.notes
+    notes = staged.notes + _rounded(source, layout)
     if source.quoting != "auto" and all(file.kind == "parquet" for file in files):
         notes += (f"{where}: quoting={source.quoting} changes nothing: Parquet has no quotes",)
     remarked = (
@@ -175,6 +176,13 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
         summary=summary,
         staged_integers=staged.integers,
     )
+
+
+def _rounded(source: SourceConfig, layout: Layout) -> tuple[str, ...]:
+    numbers = {*_dense_cols(source), "label"}
+    columns = [column for name, column in layout.wanted.items() if name not in numbers]
+    found = (rounded_floats(file, columns) for file in layout.files if file.kind == "parquet")
+    return tuple(sentence for of_file in found for sentence in of_file)
 
 
 def _other_names(files: Sequence[SourceFile]) -> tuple[str, ...]:

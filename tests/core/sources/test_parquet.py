@@ -138,3 +138,14 @@ def test_uuids_are_their_text(con, tmp_path):
     assert rows(con, "line, user_id") == [
         *((1, str(ids[1])), (3, str(ids[0])), (4, str(ids[1])), (5, str(ids[2])))
     ]
+
+
+@pytest.mark.parametrize(("kind", "exact"), [(pa.float32(), 2**24), (pa.float64(), 2**53)])
+def test_floats_too_large_for_whole_numbers_are_warned_of(con, tmp_path, kind, exact):
+    fits = parquet(tmp_path / "fits.parquet", user_id=pa.array([float(-exact), None, 7.0], kind))
+    assert ingested(con, fits).source.notes == ()
+    large = pa.array([1.0, 4.0 * exact, float("nan")], kind)
+    path = parquet(tmp_path / "log.parquet", user_id=large, price=large)
+    (note,) = ingested(con, path, context_dense_cols=("price",)).source.notes
+    assert note.startswith(f"log.parquet: the column 'user_id' is of type {kind}, where whole numb")
+    assert f"are exact up to {exact:,}, and has {4 * exact:,}: different ids may have" in note
