@@ -131,7 +131,7 @@ def _uuids_as_text(column: Any) -> Any:
         written[:, begin + shift : end + shift] = rows[:, begin:end]
     buffer = pa.py_buffer(written.tobytes())
     texts = pa.Array.from_buffers(pa.binary(36), len(rows), [None, buffer]).cast(pa.string())
-    return pc.call_function("if_else", [pc.is_valid(storage), texts, None])
+    return pc.call_function("if_else", [storage.is_valid(), texts, None])
 
 
 def _written(column: Any) -> list[Any]:

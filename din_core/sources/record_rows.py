@@ -191,7 +191,8 @@ def without_marks(values: Any) -> Any:
 
     Such a mark stands inside a file where files with marks were put one behind the other.
     """
-    values = pc.utf8_ltrim(values, BOM.decode())
+    marks = pc.TrimOptions(BOM.decode())
+    values = pc.call_function("utf8_ltrim", [values], marks)
     is_nothing = pc.call_function("equal", [values, pa.scalar(NOTHING)])
     return pc.call_function("if_else", [is_nothing, pa.scalar(""), values])
 
