@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from din_assets.making import preset_files
+from din_assets.runs import yaml_files
 from din_assets.runs.folders import current_names
 from din_core.config import MODEL_CONFIGS, options_of_others
 from din_core.errors import DinError
@@ -72,7 +73,9 @@ def _path_of(preset: str) -> Path:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml_files.read(path)
+    except yaml_files.AmbiguousYAMLError as error:
+        raise ConfigFileError(f"{path}: {error}") from error
     except OSError as error:
         raise ConfigFileError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:

@@ -12,7 +12,6 @@ it.
 """
 
 import dataclasses
-import glob
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from din_assets.runs.last_run import ChoicesError, Options, Settled, Source, opt
 from din_core.config import SyntheticConfig
 from din_core.datasets.amazon import reviews
 from din_core.sources.files import exists
+from din_core.sources.globs import expand
 from din_core.sources.places import is_url
 
 Config = TypeVar("Config", bound=dg.Config)
@@ -210,7 +210,7 @@ def source_name(settled: Settled) -> str:
 
 def is_there(path: str) -> bool:
     """Say whether a path or a glob names something; of a URL the reading says so."""
-    return is_url(path) or exists(path) or any(glob.iglob(path, recursive=True))  # noqa: PTH207
+    return is_url(path) or exists(path) or bool(expand(path))
 
 
 def _refuse_if_gone(options: Options) -> None:

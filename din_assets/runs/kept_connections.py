@@ -18,6 +18,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool, QueuePool
 
+from din_assets.runs.history_errors import explained
+
 _KEPT_RUNS = 8
 
 
@@ -96,7 +98,7 @@ class EventLog(sqlite_event_log.SqliteEventLogStorage):
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Generator[sa.Connection]:
         url = self.conn_string_for_shard(shard)
-        with self._db_lock:
+        with self._db_lock, explained(url):
             is_shared = shard == sqlite_event_log.INDEX_SHARD_NAME
             engine = self._engines.shared(url) if is_shared else self._engines.of_run(url)
             if shard not in self._initialized_dbs:
@@ -121,7 +123,8 @@ class RunRecords(SqliteRunStorage):
     @contextlib.contextmanager
     def connect(self) -> Generator[sa.Connection]:
         """Open a transaction."""
-        with self._engines.shared(self._conn_string).begin() as connection:
+        url = self._conn_string
+        with explained(url), self._engines.shared(url).begin() as connection:
             yield connection
 
     def dispose(self) -> None:

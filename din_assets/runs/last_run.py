@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from din_assets.runs import yaml_files
 from din_core.atomic_files import replacing
 from din_core.errors import DinError, RefusedOptionsError
 
@@ -103,12 +104,14 @@ def read(place: Path) -> dict[str, Options]:
         ChoicesError: The file cannot be read, or is none of these.
     """
     try:
-        document = yaml.safe_load(place.read_text(encoding="utf-8"))
+        document = yaml_files.read(place)
         return options_by_step(document or {})
     except (FileNotFoundError, NotADirectoryError):
         return {}  # a folder that is none is said when the run takes its lock there
     except OSError as error:
         raise ChoicesError(f"{place}: {error.strerror}; make it readable, or remove it") from error
+    except yaml_files.AmbiguousYAMLError as error:
+        raise ChoicesError(f"{place}: {error}") from error
     except (UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
         raise ChoicesError(
             f"{place}: what is remembered of the last run cannot be read; correct the file or "

@@ -18,9 +18,9 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
 from din_assets.runs import dead_runs, origins
+from din_assets.runs.history_errors import WAY_OUT, RunHistoryError
 from din_assets.runs.kept_connections import EventLog, RunRecords
 from din_core import store
-from din_core.errors import DinError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,14 +31,6 @@ _ENDS = (
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_CANCELED,
 )
-_WAY_OUT = (
-    "Dagster keeps its run history there: make the folder writable, or make room, or let "
-    "DAGSTER_HOME name another one, with a copy of dagster.yaml in it"
-)
-
-
-class RunHistoryError(DinError):
-    """The folder of the run history cannot be used; the message says the way out."""
 
 
 class _Events(EventLog):
@@ -94,9 +86,9 @@ class RunHistory(DagsterSqliteStorage):
                 folder / "creation.lock",
                 owner="another start of Dagster",
                 on_wait=logging.getLogger("dagster").warning,
-                way_out=_WAY_OUT,
+                way_out=WAY_OUT,
             ):
                 return cls.from_local(str(folder), inst_data=inst_data)
         except (OSError, sqlalchemy.exc.OperationalError) as error:
             reason = error.strerror if isinstance(error, OSError) else error.__cause__ or error
-            raise RunHistoryError(f"{folder}: {reason}; {_WAY_OUT}") from error
+            raise RunHistoryError(f"{folder}: {reason}; {WAY_OUT}") from error

@@ -148,6 +148,10 @@ class Option:
         way_out = "" if self.default is MISSING else f"; the default is {self.default!r}"
         if (meant := self._as_meant(value)) is not None and self.takes(meant):
             way_out = f"; YAML reads it as another type: write {_in_yaml(meant)}"
+        elif self.takes([value]):
+            way_out = f"; write {_in_yaml([value])}"
+        elif _has_truth(value) and (self.takes("") or self.takes([""])):
+            way_out = "; YAML reads a bare yes, no, on or off as true or false: put it in quotes"
         if isinstance(value, str) and get_origin(self.kind) is Literal:
             for close in difflib.get_close_matches(value, get_args(self.kind), n=1):
                 way_out = f"; is {close!r} meant?"
@@ -163,6 +167,12 @@ class Option:
             if (meant := _read_as(kind, value)) != value:
                 return meant
         return None
+
+
+def _has_truth(value: object) -> bool:
+    """Whether a value is true or false, or a list that holds one of them."""
+    values = cast("list[object]", value) if isinstance(value, list) else [value]
+    return any(isinstance(each, bool) for each in values)
 
 
 def _read_as(kind: Any, value: object) -> object:

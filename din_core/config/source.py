@@ -72,7 +72,7 @@ class SourceConfig:
     )
 
     def contradiction(self) -> str | None:
-        """Say whether too many columns are named, or one of them twice."""
+        """Say whether too many columns are named, one of them twice, or one without a name."""
         described = self.described_columns()
         n_columns = sum(map(len, described.values()))
         if n_columns > _MOST_COLUMNS:
@@ -81,6 +81,12 @@ class SourceConfig:
                 f"{named} name {n_columns} columns, and at most {_MOST_COLUMNS} are read: name "
                 "those that tell items or users apart"
             )
+        for option_name, columns in described.items():
+            if any(not column or "\0" in column for column in columns):
+                return (
+                    f"{option_name} is {list(columns)!r}: each column needs a name; give it one in "
+                    "the file's header, or leave it out"
+                )
         roles = {
             "user_col": (self.user_col,),
             "item_col": (self.item_col,),

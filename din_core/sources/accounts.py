@@ -27,6 +27,25 @@ class Rejection:
     examples: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class DoubtfulValues:
+    """Values of an id or attribute that may not be what they were.
+
+    Attributes:
+        column: The column.
+        word: The word such as NULL that all of them are; '' where they are numbers with exponents.
+        first: The first of them.
+        place: Where it stands, as ``log.csv line 7``.
+        rows: How many usable rows have one.
+    """
+
+    column: str
+    word: str
+    first: str
+    place: str
+    rows: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadFile:
     """A file of a source as it was read.
@@ -168,3 +187,21 @@ def find_unreadable_numbers(rows: StagedSource, judging: IngestContext) -> dict[
         name: f"{file} line {line}: '{printable(value)[:40]}'"
         for name, file, line, value in rows.read("unreadable_numbers", judging)
     }
+
+
+def find_doubtful_values(
+    rows: StagedSource, judging: IngestContext, summary: Summary
+) -> tuple[DoubtfulValues, ...]:
+    """Return the words such as NULL or nan, and the numbers with exponents, that stand for ids.
+
+    Args:
+        rows: The rows of the source.
+        judging: What the templates of ``sql/ingest`` take.
+        summary: What it says of the columns.
+    """
+    if not summary.has_doubtful_values:
+        return ()
+    return tuple(
+        DoubtfulValues(name, word, value, f"{file} line {line}", n_rows)
+        for name, word, value, file, line, n_rows in rows.read("doubtful_values", judging)
+    )

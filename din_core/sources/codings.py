@@ -4,7 +4,7 @@ A single value does not say whether ``1500000000000`` is a second or a milliseco
 is the integer 1, or whether ``1`` is a label or a rating: its column does. :func:`survey` counts
 what the columns ``time`` and ``label`` hold and chooses how they are read; :func:`summarise` judges
 the rows that way and finds the types of all columns. What is ambiguous is refused by
-:mod:`~din_core.sources.remarks`.
+:mod:`~din_core.sources.refusals`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _BANDS: Mapping[Unit, tuple[int, int]] = {
 FEW_TIMES, FEW_LABELS = 100, 20
 # DECIMAL(18, 6) is stored in 64 bits, and holds seconds of twelve digits.
 _SECONDS_IN_64_BITS = 10**12
+_WORD, _EXPONENT = 32, 64  # bits of the macro kind_of
 _TRUE, _FALSE = {"true", "t", "yes", "y"}, {"false", "f", "no", "n"}
 
 
@@ -121,6 +122,9 @@ class Summary:
         time_width: Digits of a time in all, for the type DECIMAL.
         kinds: Id or attribute column to the kind of all its values.
         mixed: Columns of text in which a number stands as ``1`` and as ``1.0``.
+        has_doubtful_values: Whether an id or attribute of text is a word such as NULL or nan, or a
+            whole number has an exponent.
+        numbers_or_words: Columns whose values are such words and else all of one kind, not text.
         missing: Attribute to the usable rows that lack it.
         no_numbers: Dense column to the usable rows in which nothing stands.
         unreadable: Dense column to the usable rows in which something stands that is no number.
@@ -135,6 +139,8 @@ class Summary:
     time_width: int
     kinds: Mapping[str, Kind]
     mixed: tuple[str, ...]
+    has_doubtful_values: bool
+    numbers_or_words: tuple[str, ...]
     missing: Mapping[str, int]
     no_numbers: Mapping[str, int]
     unreadable: Mapping[str, int]
@@ -219,7 +225,13 @@ def summarise(
         time_width=38 if scale == 18 else 18,
         kinds={name: _kind(found or 0) for name, found in bits.items()},
         mixed=tuple(
-            name for name, found in bits.items() if found and found & 16 and found & 3 == 3
+            name for name, found in bits.items() if found and found & 48 and found & 3 == 3
+        ),
+        has_doubtful_values=any(found and found & (_WORD | _EXPONENT) for found in bits.values()),
+        numbers_or_words=tuple(
+            name
+            for name, found in bits.items()
+            if found and found & _WORD and _kind(found & ~_WORD) != "text"
         ),
         missing=missing,
         no_numbers=no_numbers,
@@ -233,7 +245,7 @@ def _kind(bits: int) -> Kind:
         return "integer"
     if bits == 8:
         return "boolean"
-    if not bits or bits & (8 | 16):
+    if not bits or bits & (8 | 16 | _WORD):
         return "text"
     return "number" if bits & 4 else "whole_float"
 
@@ -248,6 +260,22 @@ def absent_labels(positive_labels: Sequence[str], written: Sequence[str]) -> lis
     texts = set(written)
     numbers = {_number(text) for text in texts} - {None}
     return [each for each in positive_labels if each not in texts and _number(each) not in numbers]
+
+
+def labels_in_other_case(positive_labels: Sequence[str], written: Sequence[str]) -> list[str]:
+    """Return the labels of rows that are a positive one but for the case of letters.
+
+    Args:
+        positive_labels: As the options give them.
+        written: As of :func:`absent_labels`.
+    """
+    folded = {each.casefold() for each in positive_labels}
+    numbers = {_number(each) for each in positive_labels} - {None}
+    return sorted(
+        label
+        for label in set(written) - {*positive_labels}
+        if label.casefold() in folded and _number(label) not in numbers
+    )
 
 
 def _number(text: str) -> Decimal | None:

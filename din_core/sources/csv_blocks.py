@@ -1,4 +1,4 @@
-"""Delimited text to columns, with the exact line number of every row, in bounded memory.
+r"""Delimited text to columns, with the exact line number of every row, in bounded memory.
 
 The text is read in blocks that end at a line. A block goes through pyarrow's parser, which is fast
 but counts no lines: its answer is taken only where every line that is not blank became one row or
@@ -8,7 +8,7 @@ window that is read record by record (:mod:`~din_core.sources.records`). Both wa
 rules:
 
 - What is a record and what is quoted is said in :mod:`~din_core.sources.records`.
-- Blanks around a value are dropped, also inside quotes.
+- Blanks around a value are dropped, also inside quotes; `\N` is the empty value.
 - Blank lines are not rows, but they count as lines.
 - Every other line is the first of a row, good or bad, or is counted as the continuation of one.
 """
@@ -23,14 +23,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from din_core.sources.csv_header import Header
+from din_core.sources.csv_header import BOM, Header
 from din_core.sources.errors import SourceError
 from din_core.sources.files import ByteStream
-from din_core.sources.record_rows import NOT_CLOSED, BadRow, RecordReader, Rows, without_blanks
+from din_core.sources.record_rows import (
+    NOT_CLOSED,
+    NOTHING,
+    BadRow,
+    RecordReader,
+    Rows,
+    without_blanks,
+    without_marks,
+)
 
 BLOCK_BYTES = 1 << 21
 WINDOW_BYTES = 1 << 12
 LONGEST_RECORD_BYTES = 1 << 24
+_BLANKS = (b" ", b"\t", b"\v", b"\f")  # with the line ends, what `without_blanks` strips
 _STAND_IN = b"\x1f"  # the unit separator, for a delimiter of several characters
 
 
@@ -55,7 +64,7 @@ class _Reader(RecordReader):
             if quoted or _STAND_IN in block:
                 return None
             text, delimiter = block.replace(delimiter, _STAND_IN), _STAND_IN
-        if quoted and self.rules.has_blank_before_quote(block):
+        if quoted and (block.startswith(BOM) or self.rules.has_blank_before_quote(block)):
             return None
         starts, ends = _line_bounds(block)
         lines_of_rows = np.flatnonzero(ends > starts)
@@ -106,10 +115,16 @@ class _Reader(RecordReader):
         ]
         good = np.delete(lines_of_rows, [row for row, _ in ragged]) if ragged else lines_of_rows
         values = {name: table.column(i) for i, name in enumerate(self.wanted)}
-        if b" " in block or b"\t" in block or quoted:
+        if quoted or any(blank in block for blank in _BLANKS):
             values = {name: without_blanks(value) for name, value in values.items()}
+        if NOTHING.encode() in block or BOM in block:
+            values = {name: without_marks(value) for name, value in values.items()}
         enclosed = self.enclosed(block) if has_quotes and not quoted else 0
-        return Rows(good + first_line, values, bad, enclosed=enclosed), len(starts)
+        escaped = np.unique(np.searchsorted(starts, self.escaped(block), "right") - 1)
+        escaped = np.intersect1d(escaped, good) + first_line
+        return Rows(
+            good + first_line, values, bad, enclosed=enclosed, escaped=escaped.tolist()
+        ), len(starts)
 
 
 def _is_utf8(block: bytes) -> bool:

@@ -23,6 +23,7 @@ DELIMITERS = {
 }
 BOM = b"\xef\xbb\xbf"
 _SEP_LINE = re.compile(rb'"?sep=([^\w"\r\n])"?', re.IGNORECASE)  # as spreadsheets write and read
+_DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}")
 _UNKNOWN_DELIMITERS = " ^~#:/&\x02\x1f"
 
 
@@ -129,7 +130,7 @@ def _next_line(start: bytes, position: int, number: int, where: str, *, complete
         end = start.find(b"\n", position)
         stop = len(start) if end < 0 else end
         content = start[position:stop].rstrip(b"\r")
-        if content or end < 0:
+        if content.strip() or end < 0:
             break
         position, number = end + 1, number + 1
     if end < 0 and not complete:
@@ -137,7 +138,7 @@ def _next_line(start: bytes, position: int, number: int, where: str, *, complete
             f"{where}: line {number}, which should be the header, goes on after "
             f"{len(start) >> 10:,} KiB; is this a text file?"
         )
-    if not content:
+    if not content.strip():
         raise SourceError(f"{where}: the file has only blank lines; it needs a header and rows")
     if b"\r" in content:
         raise SourceError(
@@ -170,10 +171,17 @@ def _names(start: bytes, line: _Line, delimiter: str, quoting: bool) -> tuple[tu
 
 def _explain_delimiter(line: _Line, where: str, delimiters: Sequence[str]) -> str:
     text = line.content.decode()
+    if text.startswith("#"):
+        return (
+            f"{where}: line {line.number} should be the header and looks like a comment, it reads "
+            f"'{_shown(line.content)}'; remove the lines above the header"
+        )
     known = ", ".join(DELIMITERS.get(each, repr(each)) for each in delimiters)
     seen = max(_UNKNOWN_DELIMITERS, key=text.count)
     way_out = "separate the columns by one of these"
-    if text.count(seen):
+    if len(text) > 1 and text[0] == text[-1] == '"' and any(each in text for each in delimiters):
+        way_out = "the whole line stands in quotes; remove them, in each line"
+    elif text.count(seen):
         way_out += f"; {seen!r} stands there {text.count(seen)} times: is it the delimiter?"
     return (
         f"{where}: no known delimiter in line {line.number} ({known}), it reads "
@@ -216,7 +224,7 @@ def _explain_missing(
     columns: Sequence[str], wanted: Mapping[str, str], missing: Sequence[str], where: str
 ) -> str:
     shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
-    if len(missing) == len(wanted) and any(_is_number(value) for value in columns):
+    if len(missing) == len(wanted) and any(_is_value(value) for value in columns):
         return (
             f"{where}: line 1 is not a header, it holds values ({shown}); put a line with the "
             f"names of the columns first, for example {','.join(wanted)}"
@@ -236,5 +244,6 @@ def _explain_missing(
     )
 
 
-def _is_number(value: str) -> bool:
-    return value.removeprefix("-").replace(".", "", 1).isdigit()
+def _is_value(value: str) -> bool:
+    is_number = value.removeprefix("-").replace(".", "", 1).isdigit()
+    return is_number or _DATE.match(value) is not None

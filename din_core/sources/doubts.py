@@ -17,35 +17,45 @@ class Doubts:
 
     def __init__(self, file: SourceFile, header: Header | None) -> None:
         self._name, self._header = file.name, header
-        self._swallowed = self._enclosed = 0
-        self._first = 0
+        self._swallowed = self._escaped = self._enclosed = 0
+        self._first_swallowed = self._first_escaped = 0
 
     def add(self, rows: Rows) -> None:
         """Count what a block has."""
-        first = rows.swallowed[0] if rows.swallowed else 0
-        self.count(len(rows.swallowed), first, rows.enclosed)
+        self.count_swallowed(len(rows.swallowed), next(iter(rows.swallowed), 0))
+        self.count_escaped(len(rows.escaped), next(iter(rows.escaped), 0))
+        self.count_enclosed(rows.enclosed)
 
-    def count(self, n_swallowed: int, first: int, n_enclosed: int) -> None:
-        """Count what some consecutive rows of the file have.
+    def count_swallowed(self, n_rows: int, first: int) -> None:
+        """Count rows that take in a line which looks like a row itself; ``first`` is a line."""
+        if n_rows and not self._swallowed:
+            self._first_swallowed = first
+        self._swallowed += n_rows
 
-        Args:
-            n_swallowed: Rows that take in a line which looks like a row itself.
-            first: Line of the first of them.
-            n_enclosed: Values that are kept with the quotes around them.
-        """
-        if n_swallowed and not self._swallowed:
-            self._first = first
-        self._swallowed += n_swallowed
-        self._enclosed += n_enclosed
+    def count_escaped(self, n_rows: int, first: int) -> None:
+        """Count rows that seem to escape a quote by a backslash, likewise."""
+        if n_rows and not self._escaped:
+            self._first_escaped = first
+        self._escaped += n_rows
+
+    def count_enclosed(self, n_values: int) -> None:
+        """Count values that are kept with the quotes around them."""
+        self._enclosed += n_values
 
     def sentences(self) -> list[str]:
         """Say what was counted, and the option that reads it the other way."""
         found: list[str] = []
         if self._swallowed:
             found.append(
-                f"{self._name}: {self._swallowed:,} rows (the first in line {self._first}) take in "
-                "lines that look like rows, inside a quoted value; if quotes are characters like "
-                "any other in this file, set quoting: none"
+                f"{self._name}: {self._swallowed:,} rows (the first in line "
+                f"{self._first_swallowed}) take in lines that look like rows, inside a quoted "
+                "value; if quotes are characters like any other in this file, set quoting: none"
+            )
+        if self._escaped:
+            found.append(
+                f"{self._name}: {self._escaped:,} rows (the first in line {self._first_escaped}) "
+                r"seem to escape quotes by a backslash, as in \"; that is not read: the quote ends "
+                'its value there. Write a quote inside a value as ""'
             )
         if self._enclosed and self._header is not None and self._header.chosen:
             found.append(

@@ -7,6 +7,7 @@ What a file is by its first bytes is said by :mod:`din_core.sources.formats`; wh
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import glob
 import hashlib
 import lzma
@@ -21,7 +22,9 @@ import pyarrow as pa
 
 from din_core.sources.errors import SourceError
 from din_core.sources.formats import START_BYTES, Kind, recognise
+from din_core.sources.globs import expand, once_each
 from din_core.sources.places import FileState, Place, RemotePath, find_remote, is_url, state_of
+from din_core.sources.xz_streams import XzStream
 
 _NO_FILES = {
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -45,6 +48,7 @@ class SourceFile:
         compression: ``gzip``, ``zstd``, ``bz2``, ``xz``, ``lz4``, or None.
         size: Bytes on disk.
         identity: What changes with the file (:class:`~din_core.sources.places.FileState`).
+        other_names: Further paths by which the pattern names it. It is read once.
     """
 
     path: Place
@@ -53,6 +57,7 @@ class SourceFile:
     compression: str | None
     size: int
     identity: tuple[object, ...]
+    other_names: tuple[str, ...] = ()
 
 
 def find_files(pattern: str) -> list[SourceFile]:
@@ -62,7 +67,7 @@ def find_files(pattern: str) -> list[SourceFile]:
         pattern: A path or a URL, or a glob as ``logs/2024-*.csv.gz`` (``**`` descends).
 
     Returns:
-        One entry per file, at least one.
+        One entry per file, at least one; a file to which several names lead is one.
 
     Raises:
         SourceError: Nothing is there, or it is a folder, a pipe or a device, empty, unreadable or
@@ -75,8 +80,7 @@ def find_files(pattern: str) -> list[SourceFile]:
     if exists(pattern):
         paths = [Path(pattern)]
     else:
-        found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (the pattern may be absolute)
-        paths = [path for path in map(Path, found) if not path.is_dir()]
+        paths = [path for path in map(Path, expand(pattern)) if not path.is_dir()]
         paths.sort(key=Path.as_posix)
         if not paths and glob.has_magic(pattern):
             raise SourceError(
@@ -86,8 +90,13 @@ def find_files(pattern: str) -> list[SourceFile]:
             raise SourceError(
                 f"{pattern}: there is no such file (seen from {Path.cwd()}); check the path"
             )
-    names = _names([path.absolute() for path in paths])
-    return [_inspect(path, name) for path, name in zip(paths, names, strict=True)]
+    others = once_each(paths)
+    names = _names([path.absolute() for path in others])
+    files = [_inspect(path, name) for path, name in zip(others, names, strict=True)]
+    return [
+        dataclasses.replace(file, other_names=tuple(map(str, also)))
+        for file, also in zip(files, others.values(), strict=True)
+    ]
 
 
 def exists(path: str) -> bool:
@@ -96,6 +105,8 @@ def exists(path: str) -> bool:
     Raises:
         SourceError: Nobody may look there, or the name is too long.
     """
+    if "\0" in path:
+        raise SourceError(f"{path!r}: a path has no NUL in it; check the path")
     try:
         return Path(path).exists()
     except OSError as error:  # no folder on the way may be looked into, or the name is too long
@@ -125,6 +136,11 @@ def _inspect(path: Path, name: str) -> SourceFile:
         raise SourceError(
             f"{path}: this is a folder; name a file in it, or a glob as '{path / '*.csv'}'"
         )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise SourceError(f"{shown}: the name of the file is not UTF-8; rename it") from error
     try:
         status = path.stat()
         # Opening a pipe would wait for somebody to write into it.
@@ -250,7 +266,7 @@ def open_text(file: SourceFile) -> Generator[HashedStream]:
             raise changed(file) from error
         stream: Any = raw
         if file.compression == "xz":
-            stream = stack.enter_context(lzma.LZMAFile(raw))
+            stream = XzStream(raw)
         elif file.compression is not None:
             stream = stack.enter_context(pa.CompressedInputStream(raw, file.compression))
         yield HashedStream(stream, raw, file.path)

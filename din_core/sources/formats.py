@@ -22,6 +22,8 @@ _COMPRESSIONS = {
     b"\xfd7zXZ\0": "xz",
     b"\x04\x22\x4d\x18": "lz4",
 }
+# Frames that zstd skips; pzstd begins with one.
+_ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _BZ2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _UNPACK = "unpack it"
 # Letters alone could begin a header.
@@ -35,6 +37,8 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (rb"Rar!\x1a\x07", "a rar archive", _UNPACK),
     (rb"\x1f[\x9d\xa0]", "a .Z archive (compress)", _UNPACK),
     (rb"\xff\x06\0\0sNaPpY", "snappy-compressed", _UNPACK),
+    (rb"\x5d\0\0[\s\S]{2}(\xff{8}|[\s\S]{5}\0{3})", "an .lzma archive", _UNPACK),
+    (rb"\x78[\x01\x5e\x9c\xda]" + _BINARY, "zlib-compressed", _UNPACK),
     (rb"(?s).{257}ustar[\0 ]", "a tar archive", _UNPACK),
     (rb"SQLite format 3\0", "an SQLite database", "export the table as CSV"),
     (rb"[\s\S]{8}DUCK" + _BINARY, "a DuckDB database", "`copy t to 'log.parquet'`"),
@@ -56,6 +60,9 @@ _OTHER_TEXTS: tuple[tuple[bytes, str, str], ...] = (
         "fetch the log again",
     ),
     (rb"<(\?xml|!--|[A-Za-z]+[ >])", "XML", "write it as CSV"),
+    (rb"\{\s*'", "a row of Python's dictionaries", _AS_PARQUET),
+    (rb"(?i)(insert into|create table)\s", "an SQL script", "run it, and export the table as CSV"),
+    (rb"(?i)@relation\s", "an ARFF file", "write it as CSV"),
 )
 _JSON = re.compile(rb'\{\s*["}]|\[\s*[\[{"\]]')
 _DECODED_BOMS = {
@@ -88,6 +95,8 @@ def recognise(start: bytes, path: Place) -> tuple[Kind, str | None]:
             return "text", compression
     if _BZ2.match(start):
         return "text", "bz2"
+    if _ZSTD_SKIPPED.match(start):
+        return "text", "zstd"
     _refuse(start, str(path), _OTHERS)
     return "text", None
 

@@ -10,6 +10,7 @@ here they are only asked: to learn the types of the columns, to keep what will b
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
@@ -19,21 +20,23 @@ import duckdb
 from din_core.config import SourceConfig, validate
 from din_core.engines.engine import DUCKDB, Engine
 from din_core.engines.errors import EngineError
-from din_core.sources import remarks, staged_parquet
+from din_core.sources import refusals, remarks, staged_parquet
 from din_core.sources.accounts import (
     IngestReport,
     ReadFile,
     SourceReport,
+    find_doubtful_values,
     find_rejections,
     find_unreadable_numbers,
 )
-from din_core.sources.codings import absent_labels, summarise, survey
+from din_core.sources.codings import summarise, survey
 from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
-from din_core.sources.files import find_files
+from din_core.sources.files import SourceFile, find_files
 from din_core.sources.layout import Layout, read_layout
 from din_core.sources.rendering import IngestContext, SourceColumn
 from din_core.sources.reserved_names import is_reserved
+from din_core.sources.rounded_floats import rounded_floats
 from din_core.sources.staged_source import Progress, StagedSource
 from din_core.sources.staged_tables import StagedTables
 from din_core.store import sql_files
@@ -94,7 +97,13 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
     files, staged = layout.files, rows.found
     context = _context(source, layout.has_label, staged.integers)
     codings = survey(rows, source, context)
-    summary = summarise(rows, codings, _attribute_cols(source), _dense_cols(source), context)
+    summarised = functools.partial(
+        summarise, rows, codings, _attribute_cols(source), _dense_cols(source), context
+    )
+    summary = summarised()
+    if words_in := summary.numbers_or_words:
+        rows.empty_words(words_in)
+        summary = summarised()
     n_rows, n_rejected = summary.n_rows, summary.n_rejected
     judging = dataclasses.replace(context, coding=codings.coding())
     if n_rejected:
@@ -103,31 +112,30 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
     where = source.path
     if not n_rows:
         raise SourceError(f"{where}: there is a header and no row below it; is the file complete?")
-    remarks.refuse_ambiguous(
+    refusals.refuse_other_encoding(where, rejections, n_rows)
+    refusals.refuse_ambiguous(
         source,
         summary,
         {rejection.reason: rejection.examples[0] for rejection in rejections},
         (lambda: _labels(rows, judging)) if layout.has_label else None,
     )
-    if n_rejected == n_rows:
-        reasons = "; ".join(f"{r.reason} ({r.rows} rows, {r.examples[0]})" for r in rejections[:3])
-        raise SourceError(
-            f"{where}: not one of {n_rows} rows can be used: {reasons}; check which column is "
-            "which, and what they hold"
-        )
+    refusals.refuse_without_rows(where, rejections, n_rows, n_rejected)
     unreadable = remarks.refuse_without_numbers(
         source, summary, find_unreadable_numbers(rows, judging)
     )
-    notes = staged.notes
+    notes = staged.notes + _rounded(source, layout)
     if source.quoting != "auto" and all(file.kind == "parquet" for file in files):
         notes += (f"{where}: quoting={source.quoting} changes nothing: Parquet has no quotes",)
-    remarked = (*remarks.notes(source, layout.columns, layout.has_label, summary), *unreadable)
+    remarked = (
+        *remarks.files_of_one_content([file.name for file in files], staged.digests),
+        *remarks.notes(source, layout.columns, layout.has_label, summary),
+        *remarks.doubtful_values(find_doubtful_values(rows, judging, summary)),
+        *unreadable,
+    )
     notes += tuple(f"{where}: {sentence}" for sentence in remarked)
     if source.positive_labels and layout.has_label:
-        notes += tuple(
-            f"{where}: positive_labels names '{label}', which no row has; is it spelled so?"
-            for label in absent_labels(source.positive_labels, _distinct_labels(rows, judging))
-        )
+        remarked = remarks.chosen_labels(source, _distinct_labels(rows, judging))
+        notes += tuple(f"{where}: {sentence}" for sentence in remarked)
     for note in notes:
         _log.warning("%s", note)
     for rejection in rejections:
@@ -135,7 +143,11 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
             "%s: %d of %d rows rejected: %s, for example %s",
             *(where, rejection.rows, n_rows, rejection.reason, rejection.examples[0]),
         )
-    recognised = remarks.recognised(source, summary)
+    recognised = (
+        *_other_names(files),
+        *remarks.recognised(source, summary),
+        *remarks.emptied(words_in),
+    )
     for sentence in recognised:
         _log.info("%s: %s", where, sentence)
     return SourceReport(
@@ -163,6 +175,21 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
         recognised=recognised,
         summary=summary,
         staged_integers=staged.integers,
+    )
+
+
+def _rounded(source: SourceConfig, layout: Layout) -> tuple[str, ...]:
+    numbers = {*_dense_cols(source), "label"}
+    columns = [column for name, column in layout.wanted.items() if name not in numbers]
+    found = (rounded_floats(file, columns) for file in layout.files if file.kind == "parquet")
+    return tuple(sentence for of_file in found for sentence in of_file)
+
+
+def _other_names(files: Sequence[SourceFile]) -> tuple[str, ...]:
+    return tuple(
+        f"{file.name} is also called {', '.join(file.other_names)}: it is one file, and read once"
+        for file in files
+        if file.other_names
     )
 
 

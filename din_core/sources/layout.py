@@ -70,6 +70,8 @@ def read_layout(
         else:
             columns = header.columns
         first = first or columns
+        if not set(options) <= set(columns):
+            locate(columns, options, where=str(file.path))
         if set(columns) != set(first):
             odd = sorted(set(columns) ^ set(first))
             raise SourceError(

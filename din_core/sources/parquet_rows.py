@@ -1,10 +1,10 @@
 """Parquet to the same text columns that delimited text gives: one way of judging values for both.
 
-NULL is the empty value, a timestamp its ISO 8601 form, a true or false 1 or 0. A float that is a
-whole number below 2**63 in size (pandas makes floats of every integer column with a gap) is that
-number, NaN and the infinities are the empty value, and any other float is its shortest decimal
-text. Each value is judged for itself: what stands beside it changes nothing. The line of a row is
-its number in the file, from 1.
+NULL is the empty value, a timestamp its ISO 8601 form, a UUID its text, a true or false 1 or 0. A
+float that is a whole number below 2**63 in size (pandas makes floats of every integer column with a
+gap) is that number, NaN and the infinities are the empty value, and any other float is its shortest
+decimal text. Each value is judged for itself: what stands beside it changes nothing. The line of a
+row is its number in the file, from 1.
 """
 
 from __future__ import annotations
@@ -96,6 +96,10 @@ def _as_text(column: Any, where: str) -> Any:
             column = column.cast(pa.int8())
         elif pa.types.is_floating(kind):
             column = _floats_as_text(column)
+        elif kind == pa.uuid():
+            column = _uuids_as_text(column)
+        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            column = column.cast(pa.large_binary())  # A writer may have put anything there.
         return without_blanks(pc.fill_null(column.cast(pa.string()), ""))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
@@ -116,6 +120,41 @@ def _floats_as_text(column: Any) -> Any:
     return call("coalesce", [integers.cast(pa.string()), others.cast(pa.string())])
 
 
+def _uuids_as_text(column: Any) -> Any:
+    """Write each UUID down as ``12345678-1234-...``, in lower case."""
+    storage = column.storage
+    filled = pc.fill_null(storage, bytes(16))
+    digits = b"".join(filled.to_pylist()).hex().encode()
+    rows = np.frombuffer(digits, np.uint8).reshape(-1, 32)
+    written = np.full((len(rows), 36), ord("-"), np.uint8)
+    for begin, end, shift in ((0, 8, 0), (8, 12, 1), (12, 16, 2), (16, 20, 3), (20, 32, 4)):
+        written[:, begin + shift : end + shift] = rows[:, begin:end]
+    buffer = pa.py_buffer(written.tobytes())
+    texts = pa.Array.from_buffers(pa.binary(36), len(rows), [None, buffer]).cast(pa.string())
+    return pc.call_function("if_else", [storage.is_valid(), texts, None])
+
+
+def _written(column: Any) -> list[Any]:
+    """The values of a column as Python has them; as their bytes where it has no such value."""
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError):  # A date beyond the year 9999, text that is not UTF-8.
+        return [_one_written(value) for value in column]
+
+
+def _one_written(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        kind = value.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return value.as_buffer().to_pybytes().decode(errors="backslashreplace")
+        try:
+            return value.cast(pa.string()).as_py()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+            return f"<{kind}>"
+
+
 def raw_parquet(
     path: Place, lines: npt.NDArray[np.int64], row_groups: Sequence[int] | None = None
 ) -> Iterator[tuple[int, str]]:
@@ -133,8 +172,10 @@ def raw_parquet(
     for batch in _batches(path, row_groups):
         low, high = np.searchsorted(lines, [first, first + batch.num_rows])
         here = lines[low:high]
-        for line, row in zip(here, batch.take(pa.array(here - first)).to_pylist(), strict=True):
+        taken = batch.take(pa.array(here - first))
+        columns = [_written(column) for column in taken.columns]
+        for number, line in enumerate(here):
             text = io.StringIO()
-            csv.writer(text, lineterminator="").writerow(row.values())
+            csv.writer(text, lineterminator="").writerow(column[number] for column in columns)
             yield int(line), text.getvalue()
         first += batch.num_rows

@@ -146,15 +146,15 @@ class _Telling:
 
     def __init__(self, part: Part) -> None:
         self._part, self._texts = part, set[str]()
-        self._rows = self._continued = self._swallowed = self._first = self._enclosed = 0
+        self._rows = self._continued = self._enclosed = 0
+        self._swallowed, self._escaped = list[int](), list[int]()
         self.begin, self.extent, self.sha256 = part.begin, Extent(0, 0), ""
 
     def add(self, rows: Rows) -> None:
         self._rows += len(rows.lines) + len(rows.bad)
         self._continued += rows.continued
-        if rows.swallowed and not self._swallowed:
-            self._first = rows.swallowed[0]
-        self._swallowed += len(rows.swallowed)
+        self._swallowed += rows.swallowed
+        self._escaped += rows.escaped
         self._enclosed += rows.enclosed
         for name, values in rows.values.items():
             if name not in self._texts and canonical_integers(values) is None:
@@ -170,9 +170,11 @@ class _Telling:
             rows=self._rows,
             texts=sorted(self._texts),
             continued=self._continued,
-            swallowed=self._swallowed,
-            first_swallowed=self._first,
+            swallowed=len(self._swallowed),
+            first_swallowed=next(iter(self._swallowed), 0),
             enclosed=self._enclosed,
+            escaped=len(self._escaped),
+            first_escaped=next(iter(self._escaped), 0),
             sha256=self.sha256,
         )
 

@@ -64,6 +64,8 @@ class Told:
         swallowed: Rows that take in a line which looks like a row itself.
         first_swallowed: Line of the first of them, counted from 0 in this part.
         enclosed: Values that are kept with the quotes around them.
+        escaped: Rows that seem to escape a quote by a backslash.
+        first_escaped: Line of the first of them, likewise.
         sha256: Hash of the file's content, '' where another part gives it.
         error: Why the source cannot be used, '' where it can.
     """
@@ -78,6 +80,8 @@ class Told:
     swallowed: int = 0
     first_swallowed: int = 0
     enclosed: int = 0
+    escaped: int = 0
+    first_escaped: int = 0
     sha256: str = ""
     error: str = ""
 

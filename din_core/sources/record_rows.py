@@ -15,10 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from din_core.sources.csv_header import Header
+from din_core.sources.csv_header import BOM, Header
 from din_core.sources.records import Record, RecordRules
 
 NOT_CLOSED = "a quote is opened and not closed"
+NOT_UTF_8 = "not UTF-8"
+#: How Hive, MySQL and PostgreSQL write NULL in text.
+NOTHING = r"\N"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Rows:
         continued: Lines that belong to a quoted value of an earlier line.
         swallowed: Lines of the good rows that take in a line which looks like a row itself.
         enclosed: Values that are kept with the quotes around them.
+        escaped: Lines of the good rows that seem to escape a quote by a backslash.
     """
 
     lines: npt.NDArray[np.int64]
@@ -49,6 +53,7 @@ class Rows:
     continued: int = 0
     swallowed: list[int] = field(default_factory=list[int])
     enclosed: int = 0
+    escaped: list[int] = field(default_factory=list[int])
 
 
 @dataclass
@@ -63,13 +68,16 @@ class Walk:
     continued: int = 0
     swallowed: list[int] = field(default_factory=list[int])
     enclosed: int = 0
+    escaped: list[int] = field(default_factory=list[int])
 
     def rows(self) -> Rows:
         """Return what was found."""
         arrays = {name: pa.array(column, pa.string()) for name, column in self.values.items()}
-        values = {name: without_blanks(array) for name, array in arrays.items()}
+        values = {name: without_marks(without_blanks(array)) for name, array in arrays.items()}
         lines = np.asarray(self.lines, dtype=np.int64)
-        return Rows(lines, values, self.bad, self.continued, self.swallowed, self.enclosed)
+        return Rows(
+            lines, values, self.bad, self.continued, self.swallowed, self.enclosed, self.escaped
+        )
 
 
 class RecordReader:
@@ -88,6 +96,8 @@ class RecordReader:
         self._enclosed = re.compile(
             rb'(?:^|(?<=%b))"(?:(?!%b)[^"\n])*+"(?=%b|\r*$)' % ((between,) * 3), re.MULTILINE
         )
+
+        self._escaped = re.compile(rb'\\"(?!"|[ \t]*(?:%b|\r*(?:\n|\Z)))' % between)
 
     def step(self, text: bytes, start: int, end: int, stop: int, first_line: int) -> Walk:
         """Read record by record from ``start`` up to the first record that begins at ``end``.
@@ -137,6 +147,8 @@ class RecordReader:
                 walk.swallowed.append(walk.line)
         elif not self.rules.quoting and b'"' in content:
             walk.enclosed += self.enclosed(content)
+        if self.escaped(content):
+            walk.escaped.append(walk.line)
         walk.line += n_breaks + 1
         walk.position = end + 1
 
@@ -158,6 +170,12 @@ class RecordReader:
         """Say that a row has another number of values than the header."""
         return f"expected {self.width} fields, found {found}"
 
+    def escaped(self, text: bytes) -> list[int]:
+        """Find the quotes that a backslash stands before and that end no value, by their place."""
+        if not self.rules.quoting or b'\\"' not in text:
+            return []
+        return [found.start() for found in self._escaped.finditer(text)]
+
     def enclosed(self, text: bytes) -> int:
         """Count the values with quotes around them, of text that is not quoted."""
         return len(self._enclosed.findall(text))
@@ -168,10 +186,21 @@ def without_blanks(values: Any) -> Any:
     return pc.call_function("ascii_trim_whitespace", [values])
 
 
+def without_marks(values: Any) -> Any:
+    """Take the byte order mark from before each value, and :data:`NOTHING` for the empty one.
+
+    Such a mark stands inside a file where files with marks were put one behind the other.
+    """
+    marks = pc.TrimOptions(BOM.decode())
+    values = pc.call_function("utf8_ltrim", [values], marks)
+    is_nothing = pc.call_function("equal", [values, pa.scalar(NOTHING)])
+    return pc.call_function("if_else", [is_nothing, pa.scalar(""), values])
+
+
 def _damage(content: bytes) -> str:
     """Say what makes a record's text unusable; empty where nothing does."""
     try:
         content.decode()
     except UnicodeDecodeError as error:
-        return f"not UTF-8 (byte {content[error.start]:#04x})"
+        return f"{NOT_UTF_8} (byte {content[error.start]:#04x})"
     return "a NUL byte" if b"\0" in content else ""

@@ -1,77 +1,28 @@
-"""What is said about a source that was read: what is ambiguous, looks unintended, was recognised.
+"""What is said about a source that was read: what looks unintended, and what was recognised.
 
-What is unambiguous is read. What is not is refused whole, with the option that decides it; where
-fewer than 1 in 100 times (1 in 20 labels) are of another kind than the rest, those rows alone have
-been rejected.
+What is refused is in :mod:`~din_core.sources.refusals`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from din_core.config import SourceConfig
-from din_core.sources.codings import FEW_LABELS, FEW_TIMES, UNIT_NAMES, Summary
+from din_core.sources.accounts import DoubtfulValues
+from din_core.sources.codings import Summary, absent_labels, labels_in_other_case
 from din_core.sources.errors import SourceError
 
 # Columns that often say whether an impression was taken, under other names than `label`.
 _LIKE_LABELS = {"label", "labels", "click", "clicks", "clicked", "is_click", "is_clicked"}
-# As seconds these are days of August 1970; as text, dates from 1900 to 2100 without hyphens.
-_DATES_AS_NUMBERS = (19_000_101, 21_001_231)
-
-
-def refuse_ambiguous(
-    source: SourceConfig,
-    summary: Summary,
-    examples: Mapping[str, str],
-    list_labels: Callable[[], str] | None,
-) -> None:
-    """Refuse a source whose times or labels can be read in more than one way.
-
-    Args:
-        source: The source.
-        summary: How its columns are written.
-        examples: Reason of a rejection to the first row that was rejected for it.
-        list_labels: Gives the most frequent labels and their rows, as text; None where the log has
-            no labels.
-
-    Raises:
-        SourceError: Times are of several units, labels of no or another coding, or all of one
-            class.
-    """
-    codings = summary.codings
-    if codings.n_other_units * FEW_TIMES > codings.n_numbers:
-        raise SourceError(
-            f"{source.path}: time_col '{source.time_col}' mixes units: of {codings.n_numbers} "
-            f"numbers {codings.n_numbers - codings.n_other_units} are {codings.unit_name} by their "
-            f"size and {codings.n_other_units} are not, most of those "
-            f"{UNIT_NAMES[codings.other_unit]} ({examples.get(codings.other_unit_reason, '')}); "
-            "write all of them in one unit, or name the unit with time_unit=s, ms, us or ns"
-        )
-    if list_labels is not None:
-        where = f"{source.path}: label_col '{source.label_col or 'label'}'"
-        _refuse_labels(summary, where, list_labels)
-
-
-def _refuse_labels(summary: Summary, where: str, list_labels: Callable[[], str]) -> None:
-    codings = summary.codings
-    choose = "name the values that mean 'taken' with positive_labels, another column with label_col"
-    too_many = codings.n_other_labels * FEW_LABELS > codings.n_labels
-    if codings.has_both_signs or (codings.n_other_labels > 1 and too_many):
-        raise SourceError(
-            f"{where} holds other values than labels (1 and 0, true and false, or 1 and -1): "
-            f"{list_labels()}; {choose}, or ignore the column with label_col=''"
-        )
-    if not summary.n_positives and summary.n_negatives:
-        raise SourceError(
-            f"{where} has no positive label, and histories are made of the positives: "
-            f"{list_labels()}; {choose}, or ignore the column with label_col=''"
-        )
-    if not summary.n_negatives and summary.n_positives:
-        raise SourceError(
-            f"{where} has positive labels only, and nothing to tell them from: {list_labels()}; if "
-            "the log holds nothing but positives, ignore the column with label_col='' and "
-            f"negatives are sampled; else {choose}"
-        )
+_NOUNS = {"user_id": "user", "item_id": "item"}
+# What whole columns of numbers often are instead of seconds since 1970, from 1900 (the days of a
+# spreadsheet: from 1990) to 2100. Read as seconds, all of them are days of 1970.
+_DATES_AS_NUMBERS = {
+    "years": (1_900, 2_100),
+    "days of a spreadsheet": (32_874, 73_415),
+    "months": (190_001, 210_012),
+    "dates": (19_000_101, 21_001_231),
+}
 
 
 def notes(
@@ -104,13 +55,13 @@ def notes(
             "leave it out"
         )
     first, last = codings.first_number, codings.last_number
-    low, high = _DATES_AS_NUMBERS
-    if first is not None and last is not None and low <= first and last <= high:
-        found.append(
-            f"the times from {first} to {last} look like dates and are read as {codings.unit_name} "
-            f"since 1970: their order may be right, published dates are not; write them as "
-            f"YYYY-MM-DD"
-        )
+    for what, (low, high) in _DATES_AS_NUMBERS.items():
+        if first is not None and last is not None and low <= first < last <= high:
+            found.append(
+                f"the times from {first} to {last} look like {what} and are read as "
+                f"{codings.unit_name} since 1970: their order may be right, published dates are "
+                "not; write them as YYYY-MM-DD"
+            )
     found += [
         f"the column '{name}' holds text, and among it numbers both as '1' and as '1.0': these are "
         "different ids; write them alike"
@@ -128,6 +79,51 @@ def notes(
         if n_rows == n_usable
     ]
     return tuple(found)
+
+
+def files_of_one_content(names: Sequence[str], digests: Sequence[str]) -> tuple[str, ...]:
+    """Say which files hold the same, as the second download of a file does.
+
+    Args:
+        names: The files.
+        digests: The hash of the content of each.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    of_one: dict[str, list[str]] = {}
+    for name, digest in zip(names, digests, strict=True):
+        of_one.setdefault(digest, []).append(name)
+    return tuple(
+        f"{' and '.join(some)} hold the same: their rows count {len(some)} times; leave "
+        "one of them, or set drop_duplicates"
+        for some in of_one.values()
+        if len(some) > 1
+    )
+
+
+def chosen_labels(source: SourceConfig, written: Sequence[str]) -> tuple[str, ...]:
+    """Say which positive labels no row has, and which labels are one but for their case.
+
+    Args:
+        source: The source.
+        written: The labels of its rows, each once.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    chosen = source.positive_labels
+    return (
+        *(
+            f"positive_labels names '{label}', which no row has; is it spelled so?"
+            for label in absent_labels(chosen, written)
+        ),
+        *(
+            f"the label '{label}' counts as not taken: by its case alone it is none of those that "
+            "positive_labels names; name it there, too, if it means the same"
+            for label in labels_in_other_case(chosen, written)
+        ),
+    )
 
 
 def refuse_without_numbers(
@@ -169,6 +165,42 @@ def _filled(source: SourceConfig, name: str) -> str:
     if name in source.context_dense_cols:
         return "the network is told so"
     return "what other rows say of the same item or user holds, else the network is told so"
+
+
+def doubtful_values(found: Sequence[DoubtfulValues]) -> tuple[str, ...]:
+    """Say which words such as NULL count as ids, and which ids may have lost digits.
+
+    Args:
+        found: Them.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    return tuple(
+        f"'{each.column}' is the word '{each.word}' in {each.rows} rows (first {each.place}): they "
+        f"count as one {_NOUNS.get(each.column, 'value')} of that name; if nothing is known there, "
+        "leave the value empty"
+        if each.word
+        else f"'{each.column}' has an exponent in {each.rows} rows (first {each.place}: "
+        f"{each.first}), as spreadsheets write long numbers and cut their digits off: if different "
+        "ids became one, export them as text"
+        for each in sorted(found, key=lambda each: (each.column, each.word))
+    )
+
+
+def emptied(columns: Sequence[str]) -> tuple[str, ...]:
+    """Say in which columns words such as NULL were read as the empty value.
+
+    Args:
+        columns: The columns.
+
+    Returns:
+        Sentences without the source's name.
+    """
+    return tuple(
+        f"'{name}' holds numbers, and words such as NULL, NA or nan: nothing stands there"
+        for name in columns
+    )
 
 
 def recognised(source: SourceConfig, summary: Summary) -> tuple[str, ...]:

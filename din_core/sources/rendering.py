@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from din_core.store import sql_files
+
 LabelCoding = Literal["zero_one", "plus_minus", "chosen"]
 Kind = Literal["integer", "whole_float", "boolean", "number", "text"]
 Unit = Literal["s", "ms", "us", "ns"]
+
+#: What programs write where nothing stands, as words that an id or a name could be as well.
+WORDS_FOR_NOTHING = (
+    "NULL", "null", "Null", "NaN", "nan", "NAN", "None", "NA", "N/A", "<NA>", "#N/A", "(null)",
+    "undefined",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +79,7 @@ class IngestContext:
         drop_duplicates: Whether of equal rows the first one stays.
         staged_integers: Columns that are BIGINT already, quoted for SQL.
         coding: How the values are written; None where that is still to be found out.
+        words_for_nothing: :data:`WORDS_FOR_NOTHING`, ready to stand in SQL.
     """
 
     attributes: tuple[SourceColumn, ...]
@@ -79,6 +88,7 @@ class IngestContext:
     drop_duplicates: bool
     staged_integers: frozenset[str]
     coding: Coding | None = None
+    words_for_nothing: tuple[str, ...] = tuple(map(sql_files.literal, WORDS_FOR_NOTHING))
 
     def variables(self) -> dict[str, Any]:
         """Return the variables of the templates by name, without what is not known yet."""

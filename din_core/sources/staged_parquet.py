@@ -29,7 +29,7 @@ from din_core.sources.part_reader import (
     value_columns,
 )
 from din_core.sources.parts import Part, Told
-from din_core.sources.rendering import IngestContext
+from din_core.sources.rendering import WORDS_FOR_NOTHING, IngestContext
 from din_core.sources.staged_source import Progress, Staged, StagedSource
 
 if TYPE_CHECKING:
@@ -136,10 +136,16 @@ class StagedParquet(StagedSource):
         super().__init__(engine, con, self._found())
         self._rows = self._whole_rows()
         self._rejected: DataFrame | None = None
+        self._emptied: frozenset[str] = frozenset()
         engine.lend(_ROWS, self._view(self._rows))
         if on_progress is not None:
             total = sum(file.size for file in layout.files)
             on_progress(Progress(total, total, self.found.rows))
+
+    def empty_words(self, columns: Sequence[str]) -> None:
+        """Lend the rows without them; see :meth:`StagedSource.empty_words`."""
+        self._emptied = frozenset(columns)
+        self._spark.lend(_ROWS, self._view(self._rows))
 
     def restore_raw(self, judging: IngestContext) -> None:
         """Read the parts of the rejected rows again; see :meth:`StagedSource.restore_raw`."""
@@ -208,8 +214,10 @@ class StagedParquet(StagedSource):
             told = self._told[part.number]
             if told.sha256:
                 digests[part.file] = told.sha256
-            first = begins[part.number] + told.first_swallowed
-            doubts[part.file].count(told.swallowed, first, told.enclosed)
+            begin, doubts_of_file = begins[part.number], doubts[part.file]
+            doubts_of_file.count_swallowed(told.swallowed, begin + told.first_swallowed)
+            doubts_of_file.count_escaped(told.escaped, begin + told.first_escaped)
+            doubts_of_file.count_enclosed(told.enclosed)
             texts |= set(told.texts)
         return Staged(
             tuple(digests[number] for number in range(len(self._layout.files))),
@@ -255,10 +263,16 @@ class StagedParquet(StagedSource):
         values = [
             f"try_cast({column} as bigint) as {_escaped(name)}"
             if name in self.found.integers
-            else f"{column} as {_escaped(name)}"
+            else f"{self._emptied_value(name, column)} as {_escaped(name)}"
             for name, column in value_columns(self._layout).items()
         ]
         return rows.selectExpr("file", "line", *values, "raw", "problem")
+
+    def _emptied_value(self, name: str, column: str) -> str:
+        if name not in self._emptied:
+            return column
+        words = ", ".join(f"'{word}'" for word in WORDS_FOR_NOTHING)
+        return f"case when {column} in ({words}) then '' else {column} end"
 
     def _raws(self, wanted: DataFrame) -> DataFrame:
         known = [

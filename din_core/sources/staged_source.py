@@ -84,6 +84,14 @@ class StagedSource(abc.ABC):
         return self.engine.query(self.con, select).rows
 
     @abc.abstractmethod
+    def empty_words(self, columns: Sequence[str]) -> None:
+        """Let each word for nothing in some columns of text be the empty value.
+
+        Args:
+            columns: The columns.
+        """
+
+    @abc.abstractmethod
     def restore_raw(self, judging: IngestContext) -> None:
         """Fetch, for rows that the SQL rejects, what was written: ``raw``.
 

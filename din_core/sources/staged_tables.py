@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from din_core.engines.engine import DUCKDB
@@ -37,6 +37,10 @@ class StagedTables(StagedSource):
     ) -> None:
         super().__init__(DUCKDB, con, staging.load(con, layout, on_progress))
         self._layout = layout
+
+    def empty_words(self, columns: Sequence[str]) -> None:
+        """Update the rows; see :meth:`StagedSource.empty_words`."""
+        staging.empty_words(self.con, columns)
 
     def restore_raw(self, judging: IngestContext) -> None:
         """Read just those lines again; see :meth:`StagedSource.restore_raw`."""

@@ -29,6 +29,7 @@ from din_core.sources.layout import Layout
 from din_core.sources.parquet_rows import raw_parquet, read_parquet
 from din_core.sources.raw_lines import raw_text
 from din_core.sources.record_rows import Rows
+from din_core.sources.rendering import WORDS_FOR_NOTHING
 from din_core.sources.staged_source import Progress, Staged
 from din_core.store import sql_files
 
@@ -235,6 +236,13 @@ def _append(con: duckdb.DuckDBPyConnection, block: Any, insert: str) -> None:
     Arrow table alive until the commit, and so would every block of the source be kept.
     """
     con.from_arrow(block).query("source_block", insert)
+
+
+def empty_words(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> None:
+    """Let each word for nothing in some columns of text be the empty value."""
+    words = ", ".join(map(sql_files.literal, WORDS_FOR_NOTHING))
+    for column in map(sql_files.quote, columns):
+        con.execute(f"update source_good set {column} = '' where {column} in ({words})")
 
 
 def discard(con: duckdb.DuckDBPyConnection) -> None:

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from din_assets.runs import kept_connections
+from din_assets.runs.history_errors import RunHistoryError
 from din_assets.runs.kept_connections import Engines
 from din_assets.runs.run_history import RunHistory
 
@@ -97,3 +98,36 @@ def test_what_is_disposed_of_is_closed_and_opens_again(tmp_path):
     with engines.shared(url).begin() as connection:
         assert connection.execute(sa.text("select count(*) from t")).scalar() == 0
     engines.dispose()
+
+
+@pytest.fixture
+def no_more_room():
+    """Let no database grow from now on, as on a full disk."""
+
+    def stop_growing(connection, _):
+        connection.execute("pragma max_page_count = 1")
+
+    sa.event.listen(sa.Engine, "connect", stop_growing)
+    yield
+    sa.event.remove(sa.Engine, "connect", stop_growing)
+
+
+def test_history_without_room_is_a_sentence(history, tmp_path, request):
+    def fill():
+        for number in range(1, 2000):
+            history.store_event(event(number))
+
+    history.store_event(event(0))
+    request.getfixturevalue("no_more_room")
+    with pytest.raises(RunHistoryError) as caught:
+        fill()
+    assert str(caught.value).startswith(
+        f"{tmp_path}/history/runs/a-run.db: database or disk is full; Dagster keeps its run history"
+    )
+
+
+def test_damaged_history_of_a_run_is_a_sentence(history, tmp_path):
+    history.store_event(event(0))
+    (tmp_path / "history" / "runs" / "a-run.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(RunHistoryError, match=r"a-run\.db: file is not a database; Dagster keeps"):
+        history.store_event(event(1))

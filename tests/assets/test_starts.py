@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from din_assets.runs import paths
-from din_assets.runs.run_history import RunHistory, RunHistoryError
+from din_assets.runs.history_errors import RunHistoryError
+from din_assets.runs.run_history import RunHistory
 from din_core import store
 from din_core.errors import DinError
 

@@ -124,6 +124,16 @@ LOGS = {
         BARE,
         (200, 1, 0),
     ),
+    "words for nothing among numbers": (
+        {"a.csv": "user_id,item_id,time,cate_id\n1.0,1,1,NA\nNULL,2,2,5\n2,#N/A,3,5.0\n2,1,x,5\n"},
+        {},
+        (1, 3, 0),
+    ),
+    "words for nothing among text, exponents": (
+        {"a.csv": "user_id,item_id,time,cate_id\nNULL,1.5E+17,1,\\N\na,2,2,nan\na,3,3,b\n"},
+        {},
+        (3, 0, 0),
+    ),
     "labels": (
         {"a.csv": "user_id,item_id,time,label\n1,1,1,True\n1,2,2,no\n1,3,3,1.0\n1,4,4,maybe\n"},
         BARE,

@@ -78,6 +78,7 @@ def test_a_number_outside_its_range_is_refused_by_name_value_and_range(cls, each
 
 
 YAML = "YAML reads it as another type:"
+QUOTES = "YAML reads a bare yes, no, on or off as true or false: put it in quotes"
 MINUTES = "a list of 1 or more integers, each of at least 1"
 
 
@@ -105,6 +106,9 @@ class Dish:
         ("kind", 3, "one of 'soup', 'pasta'", "the default is 'soup'"),
         ("salted", 1, "true or false", "the default is True"),
         ("name", 7, "text or None", f"{YAML} write '7'"),
+        ("name", False, "text or None", QUOTES),
+        ("spices", [True], "a list of texts", QUOTES),
+        ("spices", "salt", "a list of texts", "write ['salt']"),
         ("spoons", 9, "an integer from 1 to 8", "the default is 2"),
         ("spoons", 2.0, "an integer from 1 to 8", "the default is 2"),
         ("spoons", True, "an integer from 1 to 8", "the default is 2"),
@@ -129,10 +133,9 @@ class Dish:
         ("share", 1, "a number of at least 0 and below 1", "the default is 0.0"),
         ("minutes", (), MINUTES, "the default is (5,)"),
         ("minutes", (3, 0), MINUTES, "the default is (5,)"),
-        ("minutes", 3, MINUTES, "the default is (5,)"),
+        ("minutes", 3, MINUTES, "write [3]"),
         ("minutes", ["5", 1e1], MINUTES, "the default is (5,)"),
         ("minutes", ["5", "1e1"], MINUTES, f"{YAML} write [5, 10]"),
-        ("spices", "salt", "a list of texts", "the default is ()"),
         (
             "spices",
             [4, "salt"],

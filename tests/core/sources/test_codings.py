@@ -243,3 +243,111 @@ def test_a_positive_label_that_no_row_has_is_noticed(con, tmp_path):
     )
     (note,) = [each for each in report.source.notes if "positive_labels" in each]
     assert "'purchse', which no row has" in note
+
+
+def test_words_for_nothing_among_numbers_are_the_empty_value(con, tmp_path):
+    path = write(
+        tmp_path / "log.csv",
+        "user_id,item_id,time,cate_id\n1.0,7,1,5\nNA,7,2,nan\n2,8,3,5.0\n1,NULL,4,<NA>\n",
+    )
+    report = ingested(con, path)
+    assert rows(con) == [(1, 7, 1, 5), (2, 8, 3, 5)]
+    assert rejected(con) == [
+        (3, "empty user_id", "NA,7,2,nan"),
+        (5, "empty item_id", "1,NULL,4,<NA>"),
+    ]
+    assert report.source.recognised == tuple(
+        f"'{name}' holds numbers, and words such as NULL, NA or nan: nothing stands there"
+        for name in ("user_id", "item_id", "cate_id")
+    )
+
+
+def test_words_for_nothing_among_text_are_ids_and_warned_of(con, tmp_path):
+    path = write(
+        tmp_path / "log.csv",
+        "user_id,item_id,time,cate_id\nann,7,1,\nNULL,7,2,x\nNULL,8,x,x\nNULL,9,3,#N/A\n",
+    )
+    report = ingested(con, path)
+    assert rows(con, "user_id, cate_id") == [("ann", None), ("NULL", "x"), ("NULL", "#N/A")]
+    of_cates, of_users = report.source.notes
+    assert "'cate_id' is the word '#N/A' in 1 rows (first log.csv line 5)" in of_cates
+    assert "they count as one value of that name" in of_cates
+    assert "'user_id' is the word 'NULL' in 2 rows (first log.csv line 3)" in of_users
+    assert "they count as one user of that name" in of_users
+
+
+def test_backslash_n_is_nothing_as_databases_write_it(con, tmp_path):
+    text = "user_id\titem_id\ttime\tcate_id\nann\t1\t1\t\\N\n\\N\t1\t2\tx\nC:\\New\t1\t3\t\\N \n"
+    ingested(con, write(tmp_path / "log.tsv", text))
+    assert rows(con) == [("ann", 1, 1, None), ("C:\\New", 1, 3, None)]
+    assert rejected(con) == [(3, "empty user_id", "\\N\t1\t2\tx")]
+
+
+def test_ids_with_exponents_are_warned_of(con, tmp_path):
+    path = write(
+        tmp_path / "log.csv",
+        "user_id,item_id,time,cate_id\n12,1,1,a\n1.23457E+17,1,2,a\n1.23457E+17,2,3,a\n",
+    )
+    (note,) = ingested(con, path).source.notes
+    assert rows(con, "user_id") == [(12,), (123_457_000_000_000_000,), (123_457_000_000_000_000,)]
+    assert (
+        "'user_id' has an exponent in 2 rows (first log.csv line 3: 1.23457E+17), as spreadsheets "
+        "write long numbers and cut their digits off" in note
+    )
+
+
+def test_label_that_is_a_positive_one_but_for_its_case_is_warned_of(con, tmp_path):
+    path = log(tmp_path / "log.csv", labels=["buy", "Buy", "view", "BUY", "True"])
+    report = ingested(con, path, positive_labels=("buy", "true"))
+    assert rows(con, "label") == [(1,), (0,), (0,), (0,), (1,)]
+    assert "the label 'BUY' counts as not taken" in report.source.notes[0]
+    assert "the label 'Buy' counts as not taken" in report.source.notes[1]
+    assert len(report.source.notes) == 2
+
+
+@pytest.mark.parametrize(("n_rows", "n_bad", "is_refused"), [(99, 2, True), (300, 2, False)])
+def test_text_in_another_encoding_is_refused_and_not_thinned_out(
+    con, tmp_path, n_rows, n_bad, is_refused
+):
+    items = ["tea"] * (n_rows - n_bad) + ["café"] * n_bad
+    text = "user_id,item_id,time,cate_id\n" + "".join(f"1,{item},1,a\n" for item in items)
+    path = write(tmp_path / "log.csv", text.encode("latin-1"))
+    if is_refused:
+        message = refused(con, path)
+        assert "2 of 99 rows are not UTF-8 (log.csv line 99: 1,caf\\xe9,1,a)" in message
+        assert "iconv -f WINDOWS-1252 -t UTF-8" in message
+    else:
+        assert ingested(con, path).rejected == n_bad
+
+
+@pytest.mark.parametrize(
+    ("row", "way_out"),
+    [
+        ("1,2,31.01.2020,a", "write times as 2020-01-31 10:00:00, or as numbers since 1970"),
+        ("1,2,1900-01-01,a", "times count from 1970 on"),
+        ("1,2,3,a,", "give the rows as many values as the header has names"),
+        ('1,"2,3,a', "set quoting: none"),
+        (",2,3,a", "check which column is which"),
+    ],
+)
+def test_way_out_fits_the_reason_where_no_row_can_be_used(con, tmp_path, row, way_out):
+    path = write(tmp_path / "log.csv", f"user_id,item_id,time,cate_id\n{row}\n")
+    message = refused(con, path)
+    assert message.startswith(f"{path}: not one of 1 rows can be used: ")
+    assert way_out in message
+
+
+@pytest.mark.parametrize(
+    ("times", "what"),
+    [
+        (["2018", "2020"], "years"),
+        (["43861.5", "43900"], "days of a spreadsheet"),
+        (["201801", "201912"], "months"),
+        (["0", "43900"], None),
+    ],
+)
+def test_numbers_that_look_like_dates_are_warned_of(con, tmp_path, times, what):
+    notes = ingested(con, log(tmp_path / "log.csv", times=times)).source.notes
+    assert [f"look like {what} and are read as seconds" in note for note in notes] == (
+        [True] if what else []
+    )

@@ -317,3 +317,19 @@ def test_raw_text_of_a_row_is_found_again_by_its_line(text, block_bytes, dialect
         io.BytesIO(encoded), header(quoting=quoting), lines, pending=b"", block_bytes=block_bytes
     )
     assert list(raws) == [(row.line, row.raw) for row in good]
+
+
+def test_blanks_of_any_kind_are_dropped_whatever_stands_beside_them():
+    for beside in ("", "x y,2,3\n"):
+        rows, bad = parsed(f"1\f,2,3\n\v4,5,\f6\f\n{beside}".encode())
+        assert rows[:2] == [(2, "1", "3"), (3, "4", "6")]
+        assert not bad
+
+
+def test_marks_of_files_put_one_behind_the_other_are_no_part_of_a_value():
+    mark = b"\xef\xbb\xbf"
+    text = b"1,2,3\n" + mark + b"4,5,6\n7," + mark + b",\\N\n"
+    for some in (text, mark + text, text + b'"8","9","x\ny"\n'):
+        rows, bad = parsed(some)
+        assert rows[:3] == [(2, "1", "3"), (3, "4", "6"), (4, "7", "")]
+        assert not bad

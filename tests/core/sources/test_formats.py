@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import tarfile
 import zipfile
+import zlib
 
 import duckdb
 import numpy as np
@@ -38,10 +39,22 @@ def con():
         bz2.compress(LOG[:40].encode()) + bz2.compress(LOG[40:].encode()),
         lzma.compress(LOG.encode()),
         lzma.compress(LOG[:40].encode()) + lzma.compress(LOG[40:].encode()),
+        lzma.compress(LOG.encode()) + bytes(8),
         pa.compress(LOG.encode(), "zstd", asbytes=True),
+        b"\x50\x2a\x4d\x18\x04\0\0\0size" + pa.compress(LOG.encode(), "zstd", asbytes=True),
         pa.compress(LOG.encode(), "lz4", asbytes=True),
     ],
-    ids=["gzip", "bz2", "bz2_streams", "xz", "xz_streams", "zstd", "lz4"],
+    ids=[
+        "gzip",
+        "bz2",
+        "bz2_streams",
+        "xz",
+        "xz_streams",
+        "xz_padded",
+        "zstd",
+        "zstd_skipped",
+        "lz4",
+    ],
 )
 def test_compressed_text_is_read_whatever_its_name(con, tmp_path, content):
     path = write(tmp_path / "log.csv", content)
@@ -55,6 +68,15 @@ def test_cut_off_compressed_text_is_refused(con, tmp_path, compress):
     noise = np.random.default_rng(1).integers(0, 1 << 40, 5_000)
     packed = compress((LOG + "".join(f"1,2,{n},4\n" for n in noise)).encode())
     message = refused(con, write(tmp_path / "log.csv", packed[: len(packed) * 2 // 3]))
+    assert "the file is damaged or cut off" in message
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("damage", ["cut", "rubbish"])
+def test_rows_behind_a_damaged_second_stream_are_not_passed_over(con, tmp_path, compress, damage):
+    first, second = compress(LOG[:40].encode()), compress(LOG[40:].encode())
+    second = second[:-4] if damage == "cut" else b"rubbish" + second
+    message = refused(con, write(tmp_path / "log.csv", first + second))
     assert "the file is damaged or cut off" in message
 
 
@@ -106,6 +128,11 @@ def database(connect, folder):
         (of_arrow(pyarrow.feather.write_feather), "an Arrow or Feather file", "as Parquet"),
         (b"Obj\x01\x04\x14avro.codec", "an Avro file", "write it as Parquet"),
         (pickle.dumps([1, 2, 3]), "a Python pickle", "write it as Parquet"),
+        (lzma.compress(LOG.encode(), format=lzma.FORMAT_ALONE), "an .lzma archive", "unpack it"),
+        (zlib.compress(LOG.encode()), "zlib-compressed", "unpack it"),
+        (b"{'user_id': 1, 'time': 3}\n", "Python's dictionaries", "write it as Parquet"),
+        (b"INSERT INTO log VALUES (1, 2);\n", "an SQL script", "as CSV"),
+        (b"@relation log\n@attribute user_id numeric\n", "an ARFF file", "as CSV"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "write it as Parquet"),
         (b"%PDF-1.7\n", "a PDF document", "as CSV"),
         (
@@ -187,3 +214,8 @@ def test_link_to_nothing_and_impossible_names_are_sentences(con, tmp_path):
     assert "this link leads to no file" in refused(con, f"{tmp_path}/*.csv")
     assert "this link leads to no file" in refused(con, f"{tmp_path}/log.csv")
     assert "File name too long" in refused(con, "x" * 5000)
+    assert "a path has no NUL in it" in refused(con, "log\0.csv")
+    (tmp_path / "log.csv").unlink()
+    (tmp_path / os.fsdecode(b"l\xf6g.csv")).write_text(LOG)
+    message = refused(con, f"{tmp_path}/*.csv")
+    assert message == rf"{tmp_path}/l\xf6g.csv: the name of the file is not UTF-8; rename it"

@@ -1,5 +1,6 @@
 """A log in Parquet is read as if its values stood in a CSV file."""
 
+import uuid
 from decimal import Decimal
 
 import duckdb
@@ -99,3 +100,52 @@ def test_damaged_rows_of_a_parquet_file_are_told(con, tmp_path):
     content[4:64] = bytes(60)
     (tmp_path / "log.parquet").write_bytes(content)
     assert "log.parquet: no readable Parquet file" in refused(con, path)
+
+
+def strings(*values):
+    """A string array of bytes that a careless writer left as they were."""
+    ends = np.cumsum([0, *map(len, values)]).astype(np.int32)
+    buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def test_text_that_is_not_utf_8_is_refused_by_its_column(con, tmp_path):
+    path = parquet(tmp_path / "log.parquet", user_id=strings(b"ann", b"\xff\xfe"))
+    message = refused(con, path)
+    assert message.startswith(f"{path}: column 'user_id' of type string cannot be read as text (")
+    assert "Invalid UTF8" in message
+
+
+def test_rejected_row_is_shown_whatever_else_it_holds(con, tmp_path):
+    path = parquet(
+        tmp_path / "log.parquet",
+        user_id=pa.array([None, 1]),
+        note=strings(b"caf\xe9", b"tea"),
+        until=pa.array([2**52, 0], pa.timestamp("ms")),
+        some=pa.array([[1, None], []]),
+    )
+    ingested(con, path)
+    ((_, reason, raw),) = rejected(con)
+    assert reason == "empty user_id"
+    assert raw.startswith(r",1,1,1,caf\xe9,<value out of range: 4503599627370496>,")
+    assert raw.endswith('"[1, None]"')
+
+
+def test_uuids_are_their_text(con, tmp_path):
+    ids = [uuid.UUID(int=number) for number in (0, 2**127 + 5, 0xABCDEF)]
+    column = pa.array([ids[1].bytes, None, *(each.bytes for each in ids)], pa.uuid())
+    ingested(con, parquet(tmp_path / "log.parquet", user_id=column))
+    assert rows(con, "line, user_id") == [
+        *((1, str(ids[1])), (3, str(ids[0])), (4, str(ids[1])), (5, str(ids[2])))
+    ]
+
+
+@pytest.mark.parametrize(("kind", "exact"), [(pa.float32(), 2**24), (pa.float64(), 2**53)])
+def test_floats_too_large_for_whole_numbers_are_warned_of(con, tmp_path, kind, exact):
+    fits = parquet(tmp_path / "fits.parquet", user_id=pa.array([float(-exact), None, 7.0], kind))
+    assert ingested(con, fits).source.notes == ()
+    large = pa.array([1.0, 4.0 * exact, float("nan")], kind)
+    path = parquet(tmp_path / "log.parquet", user_id=large, price=large)
+    (note,) = ingested(con, path, context_dense_cols=("price",)).source.notes
+    assert note.startswith(f"log.parquet: the column 'user_id' is of type {kind}, where whole numb")
+    assert f"are exact up to {exact:,}, and has {4 * exact:,}: different ids may have" in note

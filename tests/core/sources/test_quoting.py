@@ -195,3 +195,22 @@ def test_marks_before_the_header_are_no_part_of_a_name(con, tmp_path, start):
 def test_header_without_an_end_is_refused():
     with pytest.raises(ValueError, match="goes on after 2 KiB; is this a text file"):
         read_header(b"x" * 2048, required=(), where="t", complete=False)
+
+
+def test_quotes_escaped_by_a_backslash_are_warned_of(con, tmp_path):
+    text = (
+        "user_id,item_id,time,cate_id\n"
+        r'1,"a\"b",3,4' + "\n" + r'1,"C:\dir\",4,4' + "\n" + r'1,"2 ""x""\",5,4' + "\n"
+        r'2,"d\"e",6,5' + '\n2,9,9,"x\ny"\n'
+    )
+    (note,) = ingested(con, write(tmp_path / "log.csv", text)).source.notes
+    assert "2 rows (the first in line 2) seem to escape quotes by a backslash" in note
+    assert rows(con, "item_id") == [
+        (r'a\b"',),
+        ("C:\\dir\\",),
+        (r'2 "x"' + "\\",),
+        (r'd\e"',),
+        ("9",),
+    ]
+    text = text.replace(r"\"b", "b").replace(r"\"e", "e")
+    assert ingested(con, write(tmp_path / "log.csv", text)).source.notes == ()

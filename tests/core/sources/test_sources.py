@@ -289,3 +289,36 @@ def test_no_attributes_and_many_attributes(con, tmp_path):
     ]
     ingested(con, path, item_attribute_cols=('a "b"',), user_attribute_cols=("age",))
     assert rows(con, '"a ""b""", age') == [("x", 30)]
+
+
+@pytest.mark.parametrize("line", ["u1,i2,2020-01-01 10:00:00,a", "u1,i2,31.1.2020,a", "1,2,3,4"])
+def test_log_without_a_header_is_told_so(con, tmp_path, line):
+    assert "line 1 is not a header, it holds values" in refused(
+        con, write(tmp_path / "log.csv", f"{line}\n{line}\n")
+    )
+    write(tmp_path / "a.csv", HEADER + "1,2,3,4\n")
+    assert "log.csv: line 1 is not a header" in refused(con, f"{tmp_path}/*.csv")
+
+
+def test_what_stands_above_or_around_the_header_is_named(con, tmp_path):
+    path = write(tmp_path / "log.csv", "# exported 2020-01-01\n" + HEADER + "1,2,3,4\n")
+    assert "line 1 should be the header and looks like a comment" in refused(con, path)
+    path = write(tmp_path / "log.csv", f'"{HEADER.strip()}"\n"1,2,3,4"\n')
+    assert "the whole line stands in quotes" in refused(con, path)
+    assert "has only blank lines" in refused(con, write(tmp_path / "log.csv", "  \n \t\n"))
+    assert ingested(con, write(tmp_path / "log.csv", f" \n{HEADER}1,2,3,4\n")).interactions == 1
+
+
+def test_files_of_one_content_are_warned_of(con, tmp_path):
+    for name in ("log.csv", "log (1).csv"):
+        write(tmp_path / name, HEADER + "1,2,3,4\n")
+    write(tmp_path / "other.csv", HEADER + "1,2,3,5\n")
+    (tmp_path / "log.csv.gz").write_bytes(gzip.compress((HEADER + "1,2,3,4\n").encode()))
+    (note,) = ingested(con, f"{tmp_path}/*").source.notes
+    assert "log (1).csv and log.csv and log.csv.gz hold the same: their rows count 3 times" in note
+
+
+def test_column_without_a_name_is_no_attribute(con, tmp_path):
+    path = write(tmp_path / "log.csv", "user_id,item_id,time,\n1,2,3,4\n")
+    with pytest.raises(OptionsError, match=r"item_attribute_cols is \[''\]: each column needs a n"):
+        ingested(con, path, item_attribute_cols=("",))
