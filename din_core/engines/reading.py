@@ -44,25 +44,50 @@ def open_tables(
             con.sql("select split, count(*) from samples group by split").show()
     """
     root = ParquetRoot(root) if isinstance(root, str) else root
-    manifest = root.manifest()
-    if not manifest.tables:
-        raise EngineError(
-            f"{root.url}: there are no tables; make them first (DIN_ENGINE=spark "
-            f"DIN_TABLES={root.url} din run --all), or name another place"
-        )
     filesystem = None if root.is_local else root.filesystem
     with store.connect(
         ":memory:", filesystem=filesystem, memory_limit=memory_limit, threads=threads
     ) as con:
-        for name, table in manifest.tables.items():
-            with _explained(root, name):
-                con.execute(f"create view {quote(name)} as {select_of(root, table)}")
-        require_whole(con, root, manifest)
-        views = {name.lower(): (name, select) for name, select in manifest.views.items()}
-        reads = {name: relations_of(con, select) for name, (_, select) in views.items()}
-        for name, select in (views[each] for each in in_order(reads)):
-            con.execute(f"create view {quote(name)} as {select}")
+        _show(con, root)
         yield con
+
+
+def _show(con: duckdb.DuckDBPyConnection, root: ParquetRoot) -> None:
+    """Make the views of what holds, again where a run has removed it meanwhile."""
+    manifest = root.manifest()
+    while True:
+        if not manifest.tables:
+            raise EngineError(
+                f"{root.url}: there are no tables; make them first (DIN_ENGINE=spark "
+                f"DIN_TABLES={root.url} din run --all), or name another place"
+            )
+        try:
+            _create_views(con, root, manifest)
+        except EngineError:
+            now = root.manifest()
+            if now == manifest:
+                raise
+            manifest = now
+        else:
+            return
+
+
+def _create_views(con: duckdb.DuckDBPyConnection, root: ParquetRoot, manifest: Manifest) -> None:
+    for name, table in manifest.tables.items():
+        with _explained(root, name):
+            con.execute(f"create or replace view {quote(name)} as {select_of(root, table)}")
+    require_whole(con, root, manifest)
+    views = {name.lower(): (name, select) for name, select in manifest.views.items()}
+    reads = {name: relations_of(con, select) for name, (_, select) in views.items()}
+    for name, select in (views[each] for each in in_order(reads)):
+        try:
+            con.execute(f"create or replace view {quote(name)} as {select}")
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise EngineError(
+                f"{root.url}: the view '{name}' does not go with the tables there "
+                f"({str(error).splitlines()[0]}): a run is changing their columns, or ended before "
+                "it came to the view; open them again when it is done, or run din run"
+            ) from error
 
 
 def select_of(root: ParquetRoot, table: ParquetTable) -> str:
@@ -75,9 +100,11 @@ def select_of(root: ParquetRoot, table: ParquetTable) -> str:
     columns = ", ".join(
         f"{quote(name)}::{kind} as {quote(name)}" for name, kind in table.columns.items()
     )
-    files = literal(f"{root.url_of(table.folder)}/**/*.parquet")
+    # Where none is left, DuckDB says it of the folder.
+    files = root.files(table.folder) or [root.url_of(table.folder) + "/*.parquet"]
+    listed = ", ".join(map(literal, files))
     # The bucket is in the path and in no column.
-    return f"select {columns} from read_parquet({files}, hive_partitioning = false)"
+    return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
 
 
 def require_whole(

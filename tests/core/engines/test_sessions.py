@@ -190,6 +190,19 @@ def test_an_engine_that_dies_under_way_ends_the_run_with_a_sentence(monkeypatch)
     assert "run again: the tables that were complete stay" in str(gone.value)
 
 
+def test_sail_at_an_address_is_told_what_sail_in_this_process_is():
+    server = run_python(SERVER, port := free_port())
+    try:
+        with sessions.session(f"sc://127.0.0.1:{port}") as there:
+            settings = dict(there.conf.getAll)
+    finally:
+        kill(server)
+    with sessions.session() as here:
+        assert dict(here.conf.getAll) == settings
+    # Its guard of a division says of divisors that are none that they are zero.
+    assert settings["spark.sql.ansi.enabled"] == "false"
+
+
 def test_a_token_that_is_for_a_cluster_does_not_keep_sail_out(monkeypatch):
     monkeypatch.setenv("SPARK_CONNECT_AUTHENTICATE_TOKEN", "for a cluster")
     with sessions.session() as spark:
