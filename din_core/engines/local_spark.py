@@ -2,16 +2,23 @@
 
 By itself pyspark's ``local[N]`` listens on one and the same port of all addresses. A second one on
 the machine then fails, and whoever reaches the machine reaches a server that runs what it is sent.
+What Java and Spark's log say goes to a file, which is named where something went wrong.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 _HERE = "127.0.0.1"
 # Known when Java starts; what spark-defaults.conf says of anything else counts.
@@ -26,7 +33,6 @@ _SETTINGS = {
     "spark.ui.enabled": "false",
     # A bar of each stage, over the lines of the run.
     "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
 }
 
 
@@ -43,11 +49,10 @@ def running(remote: str) -> Generator[str]:
     Yields:
         Its address. The token that lets one in lies in the environment of this process.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _log_told():
         warnings.simplefilter("ignore")
         from pyspark.core.context import SparkContext
-        from pyspark.sql import SparkSession
-        from pyspark.sql.connect.session import SparkSession as ConnectSession
+        from pyspark.sql.connect.session import SparkSession
 
         # Its workers run Python, too, and need what is installed here.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -55,19 +60,64 @@ def running(remote: str) -> Generator[str]:
         is_ours = context._active_spark_context is None
         has_token = _TOKEN in os.environ
         if is_ours:
+            if context._gateway is None:
+                context._ensure_initialized(gateway=_java(remote))
             # What `builder.remote("local[2]")` calls, which then asks at a fixed port. The version
             # of pyspark is one that `requirements` has seen to.
-            starting: Any = ConnectSession
+            starting: Any = SparkSession
             starting._start_connect_server(remote, dict(_SETTINGS))
         service = getattr(context._jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
         port = getattr(service, "MODULE$").localPort()
     try:
-        # By this name alone the client sends a token without TLS.
-        yield f"sc://localhost:{port}"
+        with _log_told():
+            # By this name alone the client sends a token without TLS.
+            yield f"sc://localhost:{port}"
     finally:
         if is_ours:
-            classic: Any = SparkSession
-            with contextlib.suppress(Exception):  # a Java that is gone has stopped
-                classic._instantiatedSession.stop()
+            _stop()
             if not has_token:
                 os.environ.pop(_TOKEN, None)
+
+
+def _java(remote: str) -> Any:
+    """Start Java, which stays until this process ends."""
+    from pyspark.conf import SparkConf
+    from pyspark.java_gateway import launch_gateway
+
+    handle, path = tempfile.mkstemp(prefix="din-spark-", suffix=".log")
+    _logs.append(Path(path))
+    conf = SparkConf(loadDefaults=False)
+    conf.setAll([("spark.master", remote), *_SETTINGS.items()])
+    with os.fdopen(handle, "wb") as said:
+        starting: Any = launch_gateway
+        return starting(conf, popen_kwargs={"stderr": said})
+
+
+def _stop() -> None:
+    from pyspark.sql import SparkSession
+
+    classic: Any = SparkSession
+    with contextlib.suppress(Exception):  # a Java that is gone has stopped
+        classic._instantiatedSession.stop()
+
+
+# Of the Java that runs; none where all went well so far as the process ends.
+_logs: list[Path] = []
+
+
+@contextlib.contextmanager
+def _log_told() -> Generator[None]:
+    """Say where Spark's log is, and keep it, where something goes wrong inside."""
+    try:
+        yield
+    except Exception:
+        for path in _logs:
+            _log.warning("what Spark itself said is in %s", path)
+        _logs.clear()
+        raise
+
+
+@atexit.register
+def _remove_logs() -> None:
+    for path in _logs:
+        path.unlink(missing_ok=True)

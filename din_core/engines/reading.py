@@ -36,7 +36,8 @@ def open_tables(
         A connection. Its tables are views over files: nothing can be changed by it.
 
     Raises:
-        EngineError: There are no tables, one of them is not whole, or the root cannot be read.
+        EngineError: There are no tables, one of them is not whole, or the root cannot be read; or a
+            query came when a run had removed what was open.
 
     Example::
 
@@ -48,12 +49,20 @@ def open_tables(
     with store.connect(
         ":memory:", filesystem=filesystem, memory_limit=memory_limit, threads=threads
     ) as con:
-        _show(con, root)
-        yield con
+        shown = _show(con, root)
+        try:
+            yield con
+        except (duckdb.Error, OSError) as error:
+            if gone := _removed_since(root, shown):
+                raise EngineError(
+                    f"{root.url}: a run has made '{gone}' again, and removed the version that was "
+                    "open here; open the tables again"
+                ) from error
+            raise
 
 
-def _show(con: duckdb.DuckDBPyConnection, root: ParquetRoot) -> None:
-    """Make the views of what holds, again where a run has removed it meanwhile."""
+def _show(con: duckdb.DuckDBPyConnection, root: ParquetRoot) -> Manifest:
+    """Make the views of what holds, again where a run has removed it meanwhile; return it."""
     manifest = root.manifest()
     while True:
         if not manifest.tables:
@@ -69,7 +78,16 @@ def _show(con: duckdb.DuckDBPyConnection, root: ParquetRoot) -> None:
                 raise
             manifest = now
         else:
-            return
+            return manifest
+
+
+def _removed_since(root: ParquetRoot, shown: Manifest) -> str | None:
+    """Name a table whose version has been removed because another one holds."""
+    held = root.manifest().tables
+    for name, table in shown.tables.items():
+        if held.get(name) != table and not root.files(table.folder):
+            return name
+    return None
 
 
 def _create_views(con: duckdb.DuckDBPyConnection, root: ParquetRoot, manifest: Manifest) -> None:

@@ -81,6 +81,20 @@ def test_tables_that_a_run_changes_meanwhile_are_opened_as_they_are_then(root, t
     assert asked == [before, now]
 
 
+def test_a_query_of_a_version_that_a_run_has_removed_says_to_open_again(root, tables):
+    with (  # noqa: PT012
+        pytest.raises(
+            EngineError, match=r"a run has made 'events' again, .* open the tables again"
+        ),
+        reading.open_tables(root) as con,
+    ):
+        made = parquet_views.write_out(con, root, "events", buckets=2)
+        root.replace_manifest(Manifest(2, {**tables, "events": made}))
+        assert con.execute("select count(*) from events").fetchall() == [(6,)]
+        root.sweep(root.manifest().tables)
+        con.execute("select count(*) from events")
+
+
 def test_a_view_that_does_not_go_with_its_tables_is_told(root, tables):
     views = {"last": "select brand from events"}
     root.replace_manifest(Manifest(2, tables, views))

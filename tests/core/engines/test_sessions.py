@@ -1,7 +1,6 @@
 """An engine that is not there says in a sentence what to install or set, and soon."""
 
 import http.server
-import socket
 import sys
 import threading
 
@@ -12,17 +11,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from din_core.engines import requirements, sessions
 from din_core.engines.errors import EngineError
-from tests.core.other_processes import kill, run_python
-
-SERVER = (
-    "import os, sys, time\n"
-    "os.environ['RUST_LOG'] = 'off'\n"
-    "from pysail.spark import SparkConnectServer\n"
-    "server = SparkConnectServer('127.0.0.1', int(sys.argv[1]))\n"
-    "server.start(background=True)\n"
-    "print(server.listening_address[1], flush=True)\n"
-    "time.sleep(600)"
-)
+from tests.core.other_processes import free_port, kill, sail
 
 
 def refusal(remote):
@@ -132,12 +121,6 @@ def test_no_sail_is_said(monkeypatch):
     assert "SPARK_REMOTE" in said
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 def test_nobody_at_the_address_is_told():
     port = free_port()
     said = refusal(f"sc://127.0.0.1:{port}/;token=secret")
@@ -176,27 +159,21 @@ def test_another_kind_of_server_is_told():
 
 def test_an_engine_that_dies_under_way_ends_the_run_with_a_sentence(monkeypatch):
     monkeypatch.setattr(sessions, "_PATIENCE", {**sessions._PATIENCE, "max_retries": 1})
-    address = f"sc://127.0.0.1:{free_port()}"
-    server = run_python(SERVER, address.rpartition(":")[2])
-    try:
-        with pytest.raises(EngineError) as gone, sessions.session(address) as spark:  # noqa: PT012
-            assert spark.sql("select 1 as a").collect()[0].a == 1
-            kill(server)
-            spark.sql("select 1 as a").collect()
-    finally:
-        if server.poll() is None:
-            kill(server)
+    with (  # noqa: PT012
+        sail() as (server, address),
+        pytest.raises(EngineError) as gone,
+        sessions.session(address) as spark,
+    ):
+        assert spark.sql("select 1 as a").collect()[0].a == 1
+        kill(server)
+        spark.sql("select 1 as a").collect()
     assert f"the engine at {address} does not answer" in str(gone.value)
     assert "run again: the tables that were complete stay" in str(gone.value)
 
 
 def test_sail_at_an_address_is_told_what_sail_in_this_process_is():
-    server = run_python(SERVER, port := free_port())
-    try:
-        with sessions.session(f"sc://127.0.0.1:{port}") as there:
-            settings = dict(there.conf.getAll)
-    finally:
-        kill(server)
+    with sail() as (_, address), sessions.session(address) as there:
+        settings = dict(there.conf.getAll)
     with sessions.session() as here:
         assert dict(here.conf.getAll) == settings
     # Its guard of a division says of divisors that are none that they are zero.
