@@ -88,9 +88,20 @@ def _java(remote: str) -> Any:
     _logs.append(Path(path))
     conf = SparkConf(loadDefaults=False)
     conf.setAll([("spark.master", remote), *_SETTINGS.items()])
-    with os.fdopen(handle, "wb") as said:
-        starting: Any = launch_gateway
+    starting: Any = launch_gateway
+    with os.fdopen(handle, "wb") as said, _without("SPARK_REMOTE"):
         return starting(conf, popen_kwargs={"stderr": said})
+
+
+@contextlib.contextmanager
+def _without(variable: str) -> Generator[None]:
+    """Hide a variable of the environment: Spark itself takes this one for a contradiction."""
+    value = os.environ.pop(variable, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[variable] = value
 
 
 def _stop() -> None:

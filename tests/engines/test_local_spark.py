@@ -30,7 +30,12 @@ def asking():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        # As in a run: Spark itself takes the variable for another way to say "master".
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "SPARK_REMOTE": "local[1]",
+        },
     )
     with process:
         try:
