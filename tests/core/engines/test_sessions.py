@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pyspark
+import pyspark.util
 import pytest
 from pyspark.sql import connect
 from pyspark.sql.connect.session import SparkSession
@@ -41,6 +42,7 @@ def test_an_address_of_no_kind_is_refused():
 def spark_is_there(monkeypatch, tmp_path):
     """As if Spark itself were installed, and not its client alone; no Java is started."""
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    monkeypatch.setattr(pyspark.util, "is_remote_only", lambda: False)
 
 
 @pytest.mark.usefixtures("spark_is_there")
@@ -85,9 +87,14 @@ def test_the_version_of_java_decides(monkeypatch, tmp_path, line, fits):
         requirements.require_local_spark("local[2]")
 
 
-def test_a_client_without_spark_is_told_apart(monkeypatch, tmp_path):
+@pytest.mark.parametrize("has_spark_elsewhere", [False, True])
+def test_a_client_without_spark_is_told_apart(monkeypatch, tmp_path, has_spark_elsewhere):
     monkeypatch.setattr(pyspark, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.delenv("SPARK_HOME", raising=False)
+    if has_spark_elsewhere:
+        # The client alone cannot start it.
+        monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+        monkeypatch.setattr(pyspark.util, "is_remote_only", lambda: True)
     said = refusal("local[2]")
     assert "only its client is installed: pip uninstall pyspark-client; pip install" in said
 
