@@ -121,11 +121,16 @@ class ParquetRoot:
         return self._as_url(place)
 
     def files(self, folder: str, bucket: int | None = None) -> list[str]:
-        """List the Parquet files of a version, or of a bucket of it, as DuckDB takes them."""
+        """List the Parquet files of a version, or of a bucket of it, as DuckDB takes them.
+
+        What lies in folders such as ``_temporary`` is no part of it: a task that failed, or was
+        overtaken by another attempt, leaves its rows there.
+        """
         below = folder if bucket is None else posixpath.join(folder, f"{BUCKET}={bucket}")
+        place = posixpath.join(self._root, below)
         with self._explained("read"):
-            found = cast("list[str]", self.filesystem.find(posixpath.join(self._root, below)))
-        return [self._as_url(each) for each in sorted(found) if each.endswith(".parquet")]
+            found = cast("list[str]", self.filesystem.find(place))
+        return [self._as_url(each) for each in sorted(found) if _is_read(each, place)]
 
     def manifest(self) -> Manifest:
         """Read what holds; nothing does where nothing was made yet.
@@ -266,3 +271,9 @@ class ParquetRoot:
                 f"{self.url}: the tables cannot be {done} there ({reason}); "
                 f"{_LOCAL_WAY if self.is_local else _REMOTE_WAY}"
             ) from error
+
+
+def _is_read(file: str, below: str) -> bool:
+    """Whether Spark reads a file below a folder, by the names of what lies there."""
+    names = file.removeprefix(below).strip("/").split("/")
+    return file.endswith(".parquet") and not any(name.startswith(("_", ".")) for name in names)

@@ -36,7 +36,8 @@ def open_tables(
         A connection. Its tables are views over files: nothing can be changed by it.
 
     Raises:
-        EngineError: There are no tables, one of them is not whole, or the root cannot be read.
+        EngineError: There are no tables, one of them is not whole, or the root cannot be read; or a
+            query came when a run had removed what was open.
 
     Example::
 
@@ -44,25 +45,67 @@ def open_tables(
             con.sql("select split, count(*) from samples group by split").show()
     """
     root = ParquetRoot(root) if isinstance(root, str) else root
-    manifest = root.manifest()
-    if not manifest.tables:
-        raise EngineError(
-            f"{root.url}: there are no tables; make them first (DIN_ENGINE=spark "
-            f"DIN_TABLES={root.url} din run --all), or name another place"
-        )
     filesystem = None if root.is_local else root.filesystem
     with store.connect(
         ":memory:", filesystem=filesystem, memory_limit=memory_limit, threads=threads
     ) as con:
-        for name, table in manifest.tables.items():
-            with _explained(root, name):
-                con.execute(f"create view {quote(name)} as {select_of(root, table)}")
-        require_whole(con, root, manifest)
-        views = {name.lower(): (name, select) for name, select in manifest.views.items()}
-        reads = {name: relations_of(con, select) for name, (_, select) in views.items()}
-        for name, select in (views[each] for each in in_order(reads)):
-            con.execute(f"create view {quote(name)} as {select}")
-        yield con
+        shown = _show(con, root)
+        try:
+            yield con
+        except (duckdb.Error, OSError) as error:
+            if gone := _removed_since(root, shown):
+                raise EngineError(
+                    f"{root.url}: a run has made '{gone}' again, and removed the version that was "
+                    "open here; open the tables again"
+                ) from error
+            raise
+
+
+def _show(con: duckdb.DuckDBPyConnection, root: ParquetRoot) -> Manifest:
+    """Make the views of what holds, again where a run has removed it meanwhile; return it."""
+    manifest = root.manifest()
+    while True:
+        if not manifest.tables:
+            raise EngineError(
+                f"{root.url}: there are no tables; make them first (DIN_ENGINE=spark "
+                f"DIN_TABLES={root.url} din run --all), or name another place"
+            )
+        try:
+            _create_views(con, root, manifest)
+        except EngineError:
+            now = root.manifest()
+            if now == manifest:
+                raise
+            manifest = now
+        else:
+            return manifest
+
+
+def _removed_since(root: ParquetRoot, shown: Manifest) -> str | None:
+    """Name a table whose version has been removed because another one holds."""
+    held = root.manifest().tables
+    for name, table in shown.tables.items():
+        if held.get(name) != table and not root.files(table.folder):
+            return name
+    return None
+
+
+def _create_views(con: duckdb.DuckDBPyConnection, root: ParquetRoot, manifest: Manifest) -> None:
+    for name, table in manifest.tables.items():
+        with _explained(root, name):
+            con.execute(f"create or replace view {quote(name)} as {select_of(root, table)}")
+    require_whole(con, root, manifest)
+    views = {name.lower(): (name, select) for name, select in manifest.views.items()}
+    reads = {name: relations_of(con, select) for name, (_, select) in views.items()}
+    for name, select in (views[each] for each in in_order(reads)):
+        try:
+            con.execute(f"create or replace view {quote(name)} as {select}")
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise EngineError(
+                f"{root.url}: the view '{name}' does not go with the tables there "
+                f"({str(error).splitlines()[0]}): a run is changing their columns, or ended before "
+                "it came to the view; open them again when it is done, or run din run"
+            ) from error
 
 
 def select_of(root: ParquetRoot, table: ParquetTable) -> str:
@@ -78,15 +121,11 @@ def select_of(root: ParquetRoot, table: ParquetTable) -> str:
     columns = ", ".join(
         f"{quote(name)}::{kind} as {quote(name)}" for name, kind in table.columns.items()
     )
-    # Each by its name: in a pattern, what is in the name of a folder above would count as one.
-    files = root.files(table.folder)
-    if not files:
-        raise EngineError(f"{root.url}/{table.folder}: its files are gone; {_AGAIN}")
+    # Where none is left, DuckDB says it of the folder.
+    files = root.files(table.folder) or [root.url_of(table.folder) + "/*.parquet"]
+    listed = ", ".join(map(literal, files))
     # The bucket is in the path and in no column.
-    return (
-        f"select {columns} from read_parquet([{', '.join(map(literal, files))}], "
-        "hive_partitioning = false)"
-    )
+    return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
 
 
 def require_whole(

@@ -54,8 +54,10 @@ def require_local_spark(remote: str) -> None:
         EngineError: Spark itself is not there, or there is no Java, or none that it starts on.
     """
     import pyspark
+    from pyspark.util import is_remote_only
 
-    if "SPARK_HOME" not in os.environ and not (Path(pyspark.__file__).parent / "jars").is_dir():
+    has_jars = "SPARK_HOME" in os.environ or (Path(pyspark.__file__).parent / "jars").is_dir()
+    if is_remote_only() or not has_jars:
         raise EngineError(
             f"SPARK_REMOTE is {remote}, an Apache Spark on this machine, and only its client is "
             "installed: pip uninstall pyspark-client; pip install 'pyspark[connect]>=4.1,<4.2'. "

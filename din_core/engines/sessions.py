@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from din_core.engines import requirements
+from din_core.engines import local_spark, requirements
 from din_core.engines.errors import EngineError, explaining
 
 if TYPE_CHECKING:
@@ -74,14 +73,14 @@ def session(remote: str | None = None) -> Generator[SparkSession]:
         # when the process ends.
         warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
         if remote is not None and _LOCAL.fullmatch(remote):
-            spark = _local(remote)
+            spark = _connected(_channel(stack.enter_context(local_spark.running(remote))))
         elif remote is not None:
             spark = _connected(_channel(remote))
         else:
             spark = _connected(_channel_without_token(stack.enter_context(_sail())))
         stack.callback(_close, spark)
         _be_patient(spark, _PATIENCE_AT_FIRST)
-        settings = _SETTINGS if remote else _SETTINGS_OF_SAIL
+        settings = _SETTINGS_OF_SAIL if remote is None or _is_sail(spark) else _SETTINGS
         for setting, value in settings.items():
             spark.conf.set(setting, value)
         _be_patient(spark, _PATIENCE)
@@ -127,16 +126,6 @@ def _sail() -> Generator[str]:
         server.stop()
 
 
-def _local(remote: str) -> SparkSession:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pyspark.sql import SparkSession
-
-        # Its workers run Python, too, and need what is installed here.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        return SparkSession.builder.remote(remote).getOrCreate()
-
-
 def _connected(channel: Any) -> SparkSession:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -162,6 +151,15 @@ def _channel_without_token(address: str) -> Any:
             return None
 
     return WithoutToken(address, channelOptions=_CHANNEL)
+
+
+def _is_sail(spark: SparkSession) -> bool:
+    """Ask the engine itself: an address does not say who answers there.
+
+    Each tells its own version. Sail's is below 1, and Spark Connect began with Spark 3.4.
+    """
+    [(version,)] = spark.sql("select version()").collect()
+    return str(version).startswith("0.")
 
 
 def _be_patient(spark: SparkSession, policy: dict[str, int]) -> None:

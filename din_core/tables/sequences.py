@@ -23,7 +23,7 @@ from din_core.config import (
     validate,
 )
 from din_core.engines.engine import DUCKDB, Engine
-from din_core.tables import heavy_users, known_ids, split_moments, unused_options
+from din_core.tables import heavy_users, known_ids, popular_items, split_moments, unused_options
 from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.column_names import refuse_clashing_names
 from din_core.tables.lineage import Head, head_of, lineage
@@ -308,6 +308,8 @@ def _build(
     files = lineage().files
     for name in relations:
         variant = negatives_variant(context) if name == "negatives" else None
+        if variant == "popularity":
+            popular_items.refuse(con, engine, context)
         create = engine.create_view if files[name].head.kind == "view" else engine.create_table
         create(con, name, variant=variant, **context.variables())
     return context

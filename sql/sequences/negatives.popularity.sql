@@ -6,29 +6,13 @@
 -- sums are exact on any engine. Think of the catalogue as a ruler on which each item covers as many
 -- marks as it weighs. A draw picks a mark of the whole ruler; where its item is interacted with, a
 -- second draw picks one of the user's free marks (macros/second_draw.jinja says why that is exact).
+{% from "macros/item_weights.jinja" import item_weights %}
 {% from "macros/sampled_negatives.jinja" import negative_draws, negative_rows with context %}
 {% from "macros/second_draw.jinja" import first_and_second_items, second_marks with context %}
 with
 
 {{ negative_draws() }}
-item_counts as (
-    select
-        item_idx,
-        count(*) as n_events
-    from events
-    group by item_idx
-),
-
-item_weights as (
-    select
-        items.item_idx,
-        cast(
-            greatest(1, round(16 * power(coalesce(item_counts.n_events, 0), 0.75))) as bigint
-        ) as weight
-    from items
-    left join item_counts on items.item_idx = item_counts.item_idx
-),
-
+{{ item_weights() }}
 marks as (
     -- One pool, number 0. first_mark: where the item begins on the ruler, from 0.
     select

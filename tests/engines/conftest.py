@@ -1,7 +1,5 @@
 """The engine that is asked beside DuckDB: Sail, or what ``--engine`` names."""
 
-import os
-
 import pytest
 
 from din_core import store
@@ -21,9 +19,6 @@ def _scope(fixture_name, config):
 @pytest.fixture(scope=_scope)
 def spark(request):
     engine = request.config.getoption("--engine")
-    if engine == "spark":
-        # A port of its own: by default, all Sparks of a machine want the same one.
-        os.environ["SPARK_TESTING"] = "1"
     with sessions.session(REMOTES.get(engine, engine)) as session:
         session.conf.set("spark.sql.shuffle.partitions", "2")
         yield session

@@ -19,7 +19,8 @@ from tests.engines import logs, tables
 
 # Beside the tables: files of sql/sequences that give one row, and decide or report.
 FIGURES = (
-    "ids_not_in_log", "users_left_out", "users_without_samples", "split_moment", "heaviest_user"
+    "ids_not_in_log", "users_left_out", "users_without_samples", "split_moment", "heaviest_user",
+    "item_marks",
 )  # fmt: skip
 EVERY_NAME = (*sequences.tables(), *sequences.samples_relations(), *FIGURES)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from din_core import store
-from din_core.config import SequenceConfig, SourceConfig
-from din_core.tables import sequences
+from din_core.config import OptionsError, SequenceConfig, SourceConfig
+from din_core.tables import popular_items, sequences
 from tests.sql.built_by_hand import build
 
 
@@ -114,3 +114,19 @@ def test_another_seed_draws_others_and_leaves_the_events(con):
     assert versions[0][0] == versions[1][0]
     assert versions[0][1] != versions[1][1]
     assert versions[0][2] != versions[1][2]
+
+
+@pytest.mark.parametrize(("sampling", "most"), [("popularity", 143), ("uniform", 1)])
+def test_items_that_weigh_more_than_a_draw_can_tell_apart_are_refused(
+    con, monkeypatch, sampling, most
+):
+    # Item 1 has 16 events (weight 128), item 2 one (weight 16).
+    rows = [(user, 1, 1) for user in range(16)] + [(50, 2, 1)]
+    monkeypatch.setattr(popular_items, "MOST_MARKS", 144)
+    build(con, rows, negative_sampling=sampling)
+    monkeypatch.setattr(popular_items, "MOST_MARKS", most)
+    if sampling == "uniform":
+        build(con, rows, negative_sampling=sampling)
+        return
+    with pytest.raises(OptionsError, match=r"the items weigh 144 in all .*, 143 is the most"):
+        build(con, rows, negative_sampling=sampling)

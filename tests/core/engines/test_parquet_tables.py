@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+import shutil
 
 import duckdb
 import pytest
@@ -62,6 +63,46 @@ def test_a_root_without_tables_says_how_to_make_them(root):
     assert "there are no tables; make them first (DIN_ENGINE=spark DIN_TABLES=" in failure(root)
 
 
+def test_tables_that_a_run_changes_meanwhile_are_opened_as_they_are_then(root, tables, monkeypatch):
+    before, asked = root.manifest(), []
+    with store.connect(":memory:") as con:
+        con.execute("create table events as select 4 as user_idx, 8 as position")
+        events = parquet_views.write_out(con, root, "events", buckets=2)
+
+    def changing():
+        # What was read first is gone when its files are looked for.
+        if not asked:
+            root.remove(before.tables["events"].folder)
+        asked.append(before if not asked else now)
+        return asked[-1]
+
+    now = Manifest(2, {**before.tables, "events": events}, before.views)
+    monkeypatch.setattr(root, "manifest", changing)
+    with reading.open_tables(root) as con:
+        assert con.execute("from last").fetchall() == [(4,)]
+    assert asked == [before, now]
+
+
+def test_a_query_of_a_version_that_a_run_has_removed_says_to_open_again(root, tables):
+    with (  # noqa: PT012
+        pytest.raises(EngineError, match=r"made 'events' again, .* open the tables again"),
+        reading.open_tables(root) as con,
+    ):
+        made = parquet_views.write_out(con, root, "events", buckets=2)
+        root.replace_manifest(Manifest(2, {**tables, "events": made}))
+        assert con.execute("select count(*) from events").fetchall() == [(6,)]
+        root.sweep(root.manifest().tables)
+        con.execute("select count(*) from events")
+
+
+def test_a_view_that_does_not_go_with_its_tables_is_told(root, tables):
+    views = {"last": "select brand from events"}
+    root.replace_manifest(Manifest(2, tables, views))
+    said = failure(root)
+    assert "the view 'last' does not go with the tables there (Binder Error" in said
+    assert "open them again when it is done" in said
+
+
 def test_a_file_that_was_not_written_to_its_end_is_told(root, tables, tmp_path):
     (file, *_) = root.files(tables["events"].folder)
     with open(file, "r+b") as half:  # noqa: PTH123
@@ -94,6 +135,27 @@ def test_columns_have_the_types_that_the_manifest_says(root, tables):
     with reading.open_tables(root) as con:
         assert store.column_types(con, "events") == {"position": "SMALLINT", "user_idx": "BIGINT"}
         assert list(store.column_types(con, "events")) == ["position", "user_idx"]
+@pytest.mark.parametrize(
+    "left",
+    [
+        "_temporary/0/_temporary/attempt_1/user_bucket=1/part-7.parquet",
+        "user_bucket=1/_temporary/part-7.parquet",
+        "user_bucket=1/.part-7.parquet",
+        "_part-7.parquet",
+    ],
+)
+def test_what_a_task_that_failed_left_is_no_part_of_a_table(root, tables, tmp_path, left):
+    folder = tables["events"].folder
+    whole = root.files(folder)
+    path = tmp_path / "tables" / folder / left
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(whole[0], path)
+    assert root.files(folder) == whole
+    assert {*root.files(folder, 0), *root.files(folder, 1)} == {*whole}
+    with reading.open_tables(root) as con, store.connect(":memory:") as pipeline:
+        parquet_views.create(pipeline, root, "events", folder)
+        for each in (con, pipeline):
+            assert each.execute("select count(*) from events").fetchall() == [(6,)]
 
 
 def test_the_pipelines_view_tells_of_a_file_that_is_gone(root, tables, tmp_path):

@@ -1,28 +1,18 @@
 """An engine that is not there says in a sentence what to install or set, and soon."""
 
 import http.server
-import socket
 import sys
 import threading
 
 import pyspark
+import pyspark.util
 import pytest
 from pyspark.sql import connect
 from pyspark.sql.connect.session import SparkSession
 
 from din_core.engines import requirements, sessions
 from din_core.engines.errors import EngineError
-from tests.core.other_processes import kill, run_python
-
-SERVER = (
-    "import os, sys, time\n"
-    "os.environ['RUST_LOG'] = 'off'\n"
-    "from pysail.spark import SparkConnectServer\n"
-    "server = SparkConnectServer('127.0.0.1', int(sys.argv[1]))\n"
-    "server.start(background=True)\n"
-    "print(server.listening_address[1], flush=True)\n"
-    "time.sleep(600)"
-)
+from tests.core.other_processes import free_port, kill, sail
 
 
 def refusal(remote):
@@ -52,6 +42,7 @@ def test_an_address_of_no_kind_is_refused():
 def spark_is_there(monkeypatch, tmp_path):
     """As if Spark itself were installed, and not its client alone; no Java is started."""
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    monkeypatch.setattr(pyspark.util, "is_remote_only", lambda: False)
 
 
 @pytest.mark.usefixtures("spark_is_there")
@@ -96,9 +87,14 @@ def test_the_version_of_java_decides(monkeypatch, tmp_path, line, fits):
         requirements.require_local_spark("local[2]")
 
 
-def test_a_client_without_spark_is_told_apart(monkeypatch, tmp_path):
+@pytest.mark.parametrize("has_spark_elsewhere", [False, True])
+def test_a_client_without_spark_is_told_apart(monkeypatch, tmp_path, has_spark_elsewhere):
     monkeypatch.setattr(pyspark, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.delenv("SPARK_HOME", raising=False)
+    if has_spark_elsewhere:
+        # The client alone cannot start it.
+        monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+        monkeypatch.setattr(pyspark.util, "is_remote_only", lambda: True)
     said = refusal("local[2]")
     assert "only its client is installed: pip uninstall pyspark-client; pip install" in said
 
@@ -130,12 +126,6 @@ def test_no_sail_is_said(monkeypatch):
     said = refusal(None)
     assert "Sail is not installed; install the extra" in said
     assert "SPARK_REMOTE" in said
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def test_nobody_at_the_address_is_told():
@@ -201,18 +191,25 @@ def test_another_kind_of_server_is_told():
 
 def test_an_engine_that_dies_under_way_ends_the_run_with_a_sentence(monkeypatch):
     monkeypatch.setattr(sessions, "_PATIENCE", {**sessions._PATIENCE, "max_retries": 1})
-    address = f"sc://127.0.0.1:{free_port()}"
-    server = run_python(SERVER, address.rpartition(":")[2])
-    try:
-        with pytest.raises(EngineError) as gone, sessions.session(address) as spark:  # noqa: PT012
-            assert spark.sql("select 1 as a").collect()[0].a == 1
-            kill(server)
-            spark.sql("select 1 as a").collect()
-    finally:
-        if server.poll() is None:
-            kill(server)
+    with (  # noqa: PT012
+        sail() as (server, address),
+        pytest.raises(EngineError) as gone,
+        sessions.session(address) as spark,
+    ):
+        assert spark.sql("select 1 as a").collect()[0].a == 1
+        kill(server)
+        spark.sql("select 1 as a").collect()
     assert f"the engine at {address} does not answer" in str(gone.value)
     assert "run again: the tables that were complete stay" in str(gone.value)
+
+
+def test_sail_at_an_address_is_told_what_sail_in_this_process_is():
+    with sail() as (_, address), sessions.session(address) as there:
+        settings = dict(there.conf.getAll)
+    with sessions.session() as here:
+        assert dict(here.conf.getAll) == settings
+    # Its guard of a division says of divisors that are none that they are zero.
+    assert settings["spark.sql.ansi.enabled"] == "false"
 
 
 def test_a_token_that_is_for_a_cluster_does_not_keep_sail_out(monkeypatch):
