@@ -191,7 +191,7 @@ def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
 _LINES = "return [...document.querySelectorAll('path[marker-end]')].map(p => p.getAttribute('d'))"
 
 
-def _points(line: str, n_pieces: int = 60) -> list[tuple[float, float]]:
+def _points(line: str, n_pieces: int = 61) -> list[tuple[float, float]]:
     numbers = [float(number) for number in re.findall(r"-?[\d.]+", line)]
     ends = [*zip(numbers[::2], numbers[1::2], strict=True)]
     assert len(ends) == 4, line
