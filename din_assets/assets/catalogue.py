@@ -41,9 +41,9 @@ OBSERVED = [source.interactions_csv]
 EVIDENCE = [with_references(evidence.ablation)]
 
 #: All other assets, the published copy of their tables among them. What evidence there is goes into
-#: the copy, so that a new one makes the copy outdated. Here it is shown, and cannot be made; so what
-#: it reads waits for nothing and is drawn where it is made. Drawn here, it came first in Dagster's
-#: layout of the groups and bent it until their lines crossed.
+#: the copy, so that a new one makes the copy outdated. Here it is shown, and cannot be made. So
+#: what it reads waits for nothing, and is drawn where it is made: drawn here, it came first in
+#: Dagster's layout of the groups and bent it until their lines crossed.
 ASSETS = [
     *OBSERVED,
     *map(with_references, _MADE),
