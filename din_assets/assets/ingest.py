@@ -13,6 +13,7 @@ from pydantic import Field
 from din_assets.making import acceptance, source_observations, versions
 from din_assets.making.checks import check_specs
 from din_assets.making.materialization import OWNERS, Built, as_dagster_failures, materialize_tables
+from din_assets.making.place_of_options import saying_the_place, with_place
 from din_assets.making.run_config import mirror
 from din_assets.runs import paths, progress
 from din_assets.runs.last_run import Source
@@ -72,6 +73,9 @@ class InteractionsConfig(_SourceColumns):
     )
 
 
+_STEP = "interactions"
+_OPTIONS = tuple(InteractionsConfig.model_fields)
+
 #: What is made of the source, together.
 _TABLES = ("interactions", "rejected_rows", "source_files")
 
@@ -96,7 +100,8 @@ def _interactions(
     engine = store.engine
 
     def build(con: duckdb.DuckDBPyConnection) -> Built:
-        report = sources.ingest(con, source, engine=engine, on_progress=report_progress)
+        with saying_the_place(_STEP, _OPTIONS):
+            report = sources.ingest(con, source, engine=engine, on_progress=report_progress)
         load = _take_load(con, store, config, report, engine)
         _tell(context, report, load)
         seen = source_observations.of_reading(chosen, log, look, report)
@@ -113,7 +118,7 @@ def _interactions(
 
 
 interactions = dg.multi_asset(
-    name="interactions",
+    name=_STEP,
     can_subset=True,  # by name only: each of them is made with the other
     specs=[
         dg.AssetSpec(
@@ -219,7 +224,7 @@ def _tell(
 ) -> None:
     context.log.info(", ".join(f"{name} {rows:,}" for name, rows in report.account.items()))
     for sentence in report.source.warnings:
-        context.log.warning(sentence)
+        context.log.warning(with_place(sentence, _STEP, _OPTIONS))
     for sentence in (*report.source.recognised, *load.notes, load.sentence):
         context.log.info(sentence)
     for sentence in load.warnings:

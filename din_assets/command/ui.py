@@ -3,14 +3,18 @@
 import argparse
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_assets.runs.folders import project_root
 
+_LOOK_SECONDS = 0.5
 _ENDED_AS_WISHED = (0, -signal.SIGINT, 128 + signal.SIGINT)
 
 
@@ -44,21 +48,30 @@ def run(arguments: argparse.Namespace) -> int:
         # That `dagster dev` has a successor is nothing that its users can act on.
         "PYTHONWARNINGS": "ignore:::click.core",
     }
-    say(f"the UI will be on http://localhost:{arguments.port} in some seconds; Ctrl-C ends it")
+    wishes: list[int] = []
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def end(wish: int, _: object) -> None:
+        wishes.append(wish)
+        for services in begun:
+            services.send_signal(signal.SIGINT)
+
+    # Before they start: a shell lets what it puts into the background ignore Ctrl-C, they would
+    # inherit that, and nothing but a kill would end them.
+    for wish in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(wish, end)
+    is_free = not _answers(arguments.port)
+    say(f"the UI is starting, which takes some seconds; Ctrl-C ends it (port {arguments.port})")
     # In a session of its own: Ctrl-C would reach each of Dagster's processes, also while they
     # start, and each would end in a stack. The first of them ends the others in their order.
     services = subprocess.Popen(  # noqa: S603  (our own)
         command, cwd=root, env=variables, start_new_session=True
     )
-
-    wishes: list[int] = []
-
-    def end(wish: int, _: object) -> None:
-        wishes.append(wish)
+    begun.append(services)
+    if wishes:  # while it was started
         services.send_signal(signal.SIGINT)
-
-    for wish in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(wish, end)
+    if is_free:
+        threading.Thread(target=_say_when_up, args=(services, arguments.port), daemon=True).start()
     status = services.wait()
     if not wishes:
         # Dagster ends with status 0 then, whatever happened.
@@ -67,6 +80,24 @@ def run(arguments: argparse.Namespace) -> int:
             "use, `din ui --port` names another"
         )
     return 0 if wishes and status in _ENDED_AS_WISHED else 1
+
+
+def _say_when_up(services: "subprocess.Popen[bytes]", port: int) -> None:
+    """Say so once the UI can be opened."""
+    while services.poll() is None:
+        if _answers(port):
+            say(f"the UI is on http://localhost:{port}")
+            return
+        time.sleep(_LOOK_SECONDS)
+
+
+def _answers(port: int) -> bool:
+    """Whether something listens at a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _workspace(root: Path) -> list[str]:

@@ -29,7 +29,15 @@ def resolve_source(source: str, folder: Path | None = None) -> str:
         return source
     path = Path(source).expanduser()
     start = folder or project_root()
-    whole = start / path
+    whole = _without_way_back(start / path)
     if path.is_absolute() or exists(str(whole)) or not glob.has_magic(source):
         return str(whole)
     return str(Path(glob.escape(str(start))) / path)
+
+
+def _without_way_back(path: Path) -> Path:
+    """Return a path without ``..``, so that a file has one name; as it is where links forbid it."""
+    short = Path(os.path.normpath(path))
+    if ".." not in path.parts or not exists(str(path)) or not exists(str(short)):
+        return path
+    return short if short.samefile(path) else path

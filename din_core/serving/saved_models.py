@@ -15,12 +15,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from din_core.atomic_files import replacing
 from din_core.config import MODEL_CONFIGS, ModelConfig
 from din_core.errors import DinError
 from din_core.network.models import ClickModel, build_model
+from din_core.network.tensor_files import save_tensors
 from din_core.network.tensor_hash import tensors_hash
 from din_core.network.vocabulary import Vocabulary
 
@@ -95,7 +96,7 @@ def save_model(
     # by side, so a model read back in another order is another function of the same weights.
     with replacing(directory / WEIGHTS_FILE) as temporary:
         # One key: the header's keys are written in no fixed order.
-        save_file(tensors, temporary, metadata={"din": json.dumps(description)})
+        save_tensors(tensors, temporary, metadata={"din": json.dumps(description)})
     with replacing(directory / DESCRIPTION_FILE) as temporary:
         temporary.write_text(json.dumps(description, indent=2) + "\n")
     return saved_hash

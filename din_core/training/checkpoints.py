@@ -23,12 +23,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from din_core.atomic_files import replacing
 from din_core.config import ModelConfig, TrainingConfig, described_options
 from din_core.errors import DinError
+from din_core.network.tensor_files import save_tensors
 from din_core.network.tensor_hash import tensors_hash
 from din_core.training import distributed
 
@@ -171,7 +171,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, fingerprint: str) -
         "checksum": _checksum(tensors, checkpoint.values),
     }
     with replacing(directory / CHECKPOINT_FILE) as temporary:
-        save_file(tensors, temporary, metadata={"din": json.dumps(header)})
+        save_tensors(tensors, temporary, metadata={"din": json.dumps(header)})
 
 
 def load_checkpoint(

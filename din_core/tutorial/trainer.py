@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import graphviz
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from din_core.atomic_files import replacing
@@ -19,6 +18,7 @@ from din_core.machine.spinning import say_if_too_late
 from din_core.metrics import auc
 from din_core.network.hardware import threads_for_a_while
 from din_core.network.models import ClickModel
+from din_core.network.tensor_files import save_tensors
 from din_core.serving.graphs.tracing import OPSET
 from din_core.tutorial.delivery import ONNXExporter, visualize_model
 
@@ -169,7 +169,9 @@ class CTRTrainer:
         self.model_path.mkdir(parents=True, exist_ok=True)
         with replacing(self.model_path / MODEL_FILE) as temporary:
             weights = self.model.state_dict()
-            save_file({name: each.cpu().contiguous() for name, each in weights.items()}, temporary)
+            save_tensors(
+                {name: each.cpu().contiguous() for name, each in weights.items()}, temporary
+            )
         for logger in self.loggers:
             logger.finish()
 

@@ -35,6 +35,13 @@ def test_no_selection_of_the_pipeline_makes_it():
     assert {key.to_user_string() for key in found} == {"ablation"}
 
 
+def test_what_it_reads_is_drawn_where_it_is_made():
+    key = dg.AssetKey("ablation")
+    assert dg.AssetKey("samples") in evidence.defs.resolve_asset_graph().get(key).parent_keys
+    shown = build_defs().resolve_asset_graph().get(key)
+    assert (shown.parent_keys, shown.child_keys) == (set(), {dg.AssetKey("warehouse")})
+
+
 def test_leaderboard_is_made_kept_and_published(finished, pipeline):
     shutil.copytree(finished.home, pipeline.home)
     result = materialize(pipeline, QUICK)

@@ -101,6 +101,18 @@ def test_glob_is_found_below_a_folder_whose_name_looks_like_one(tmp_path):
     assert not choices.is_there(paths.resolve_source("b*.csv", folder))
 
 
+def test_file_has_one_name_from_wherever_it_is_named(tmp_path):
+    for folder in ("checkout", "elsewhere/far"):
+        (tmp_path / folder).mkdir(parents=True)
+    log = write_rows(tmp_path / "log.csv", *ROWS)
+    assert paths.resolve_source("../log.csv", tmp_path / "checkout") == str(log)
+    # Behind a link `..` leads elsewhere, and there is another file of that name.
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "far")
+    other = write_rows(tmp_path / "elsewhere" / "log.csv", *ROWS)
+    assert Path(paths.resolve_source("../log.csv", tmp_path / "link")).samefile(other)
+    assert paths.resolve_source("../gone.csv", tmp_path / "checkout").endswith("../gone.csv")
+
+
 # The options
 
 

@@ -3,8 +3,10 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -81,6 +83,44 @@ def _own_signals():
 
 
 @pytest.mark.usefixtures("_own_signals")
+def test_ui_in_the_background_can_be_ended_and_says_when_it_is_up(monkeypatch):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does with `din ui &`
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    said, is_up, inherited, told = [], threading.Event(), [], []
+
+    def say(sentence):
+        said.append(sentence)
+        if sentence == f"the UI is on http://localhost:{port}":
+            is_up.set()
+
+    class Services:
+        send_signal = told.append
+
+        def __init__(self, *_, **__):
+            inherited.append(signal.getsignal(signal.SIGINT))
+            assert not is_up.is_set()
+            self.server = socket.create_server(("127.0.0.1", port))
+
+        def poll(self):
+            return None
+
+        def wait(self):
+            is_up.wait(60)
+            signal.raise_signal(signal.SIGTERM)
+            self.server.close()
+            return 0
+
+    monkeypatch.setattr(ui, "say", say)
+    monkeypatch.setattr(ui.subprocess, "Popen", Services)
+    assert cli.main(["ui", "--port", str(port)]) == 0
+    assert is_up.is_set(), said
+    assert inherited != [signal.SIG_IGN]
+    assert told == [signal.SIGINT]
+
+
+@pytest.mark.usefixtures("_own_signals")
 @pytest.mark.parametrize(
     ("wish", "dagster_says", "status"),
     [
@@ -98,6 +138,9 @@ def test_ui_that_ends_by_itself_failed(monkeypatch, capsys, wish, dagster_says, 
 
         def __init__(self, *_, **__):
             pass
+
+        def poll(self):
+            return dagster_says
 
         def wait(self):
             if wish is not None:

@@ -3,8 +3,10 @@
 import pytest
 
 from din_assets.assets import ingest
+from din_assets.making.place_of_options import with_place
 from din_assets.runs import choices
 from din_assets.runs.choices import ChoicesError
+from tests.assets.conftest import failure_of, write_rows
 
 
 def config(**options):
@@ -49,3 +51,35 @@ def test_options_of_the_label_and_the_time_are_run_configuration():
         "ms",
     )
     assert config().label_col is None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "place"),
+    [
+        (
+            "name the right columns with user_col=userId, time_col=at",
+            "ops: {interactions: {config: {user_col: userId}}}",
+        ),
+        (
+            "choose one, or ignore the column with label_col='' and go on",
+            "ops: {interactions: {config: {label_col: ''}}}",
+        ),
+        ("the column user_col is not there", None),
+        ("read from path of x_user_col=1", None),
+    ],
+)
+def test_sentence_that_gives_an_option_a_value_says_where_it_is_written(sentence, place):
+    said = with_place(sentence, "interactions", ["user_col", "label_col", "time_col"])
+    if place is None:
+        assert said == sentence
+    else:
+        assert said.startswith(f"{sentence} (options of interactions go into a file for `din run ")
+        assert said.endswith(f"or into the launchpad: {place})")
+
+
+def test_source_without_the_columns_says_where_to_name_them(pipeline, tmp_path, monkeypatch):
+    log = write_rows(tmp_path / "log.csv", "1,2,3", header="userId,item_id,time")
+    monkeypatch.setenv("DIN_CSV", str(log))
+    result = pipeline.run("interactions", config={"ops": {}})
+    assert not result.success
+    assert "{config: {user_col: userId}}" in failure_of(result)

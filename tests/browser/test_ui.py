@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -183,6 +185,59 @@ def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
     assert _wait_for_runs(ui, 1) == ["SUCCESS"]
     browser.get(ui + "/runs")
     _text(browser, "Success")
+
+
+#: The lines between groups: each is a curve of Bézier, M x,y C x,y,x,y,x,y.
+_LINES = "return [...document.querySelectorAll('path[marker-end]')].map(p => p.getAttribute('d'))"
+
+
+def _points(line: str, n_pieces: int = 61) -> list[tuple[float, float]]:
+    numbers = [float(number) for number in re.findall(r"-?[\d.]+", line)]
+    ends = [*zip(numbers[::2], numbers[1::2], strict=True)]
+    assert len(ends) == 4, line
+    shares = [nth / n_pieces for nth in range(n_pieces + 1)]
+    weights = [((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3) for t in shares]
+    return [
+        (
+            sum(weight * x for weight, (x, _) in zip(of, ends, strict=True)),
+            sum(weight * y for weight, (_, y) in zip(of, ends, strict=True)),
+        )
+        for of in weights
+    ]
+
+
+def _cross(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> bool:
+    """Whether two lines go through each other; a common end is none."""
+
+    def side(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
+        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+    return any(
+        side(a, b, c) * side(a, b, d) < -1e-6 and side(c, d, a) * side(c, d, b) < -1e-6
+        for (a, b), (c, d) in itertools.product(itertools.pairwise(one), itertools.pairwise(other))
+    )
+
+
+def test_lines_that_cross_are_seen_to():
+    falling, rising = _points("M0,0C50,0,50,100,100,100"), _points("M0,100C50,100,50,0,100,0")
+    assert _cross(falling, rising)
+    assert not _cross(falling, _points("M0,0C50,0,50,50,100,50"))
+
+
+def test_lineage_opened_cold_has_no_line_that_crosses_another(ui, browser):
+    browser.get(ui + "/asset-groups")
+    for group in ("ingest", "sequences", "training", "evaluation", "delivery"):
+        _text(browser, group)
+
+    def drawn(_: webdriver.Chrome) -> list[str]:
+        return sorted({*browser.execute_script(_LINES)})
+
+    lines = WebDriverWait(browser, PATIENCE).until(drawn)
+    assert len(lines) == 8  # from each group to each that reads it
+    points = {line: _points(line) for line in lines}
+    assert [
+        pair for pair in itertools.combinations(lines, 2) if _cross(*map(points.get, pair))
+    ] == []
 
 
 def test_run_is_on_the_home_page(ui, browser):

@@ -6,6 +6,7 @@ are everything that the expectations are counted from.
 
 import math
 import re
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
@@ -111,17 +112,18 @@ def create_predictions(con):
     create_figures(con, base_rate=0.1)
 
 
-def create_attention_weights(con, context):
+def create_attention_weights(con, context, category="cate"):
     """Every test sample explained: an event changes the log-odds by a tenth of its position."""
     con.execute(
-        """
+        f"""
         create table event_explanations as
         select
             user_idx, position, k,
             unnest(range(history_start, history_end + 1)) as history_position,
             0.5 as score, 0.4 as score_without, 0.0 as log_odds,
             -0.1 * history_position as log_odds_without,
-            false as weights_are_shares, 2.0 as attention_weight_item, 2.0 as attention_weight_cate
+            false as weights_are_shares,
+            2.0 as attention_weight_item, 2.0 as attention_weight_{category}
         from sample_bounds
         where split = 'test'
         """
@@ -150,15 +152,13 @@ def create_ablation(con):
     con.unregister("ablation_trials")
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """The file analysts open, of the log above."""
-    folder = tmp_path_factory.mktemp("analysts")
-    source, choices = SourceConfig(path=""), SequenceConfig()
+def publish(folder, category):
+    """Make the file analysts open, of the log above, its category in a column of some name."""
+    source, choices = SourceConfig(path="", item_attribute_cols=(category,)), SequenceConfig()
     with store.connect(folder / "pipeline.duckdb", threads=1) as con:
         create_interactions(
             con,
-            ("user_id", "item_id", "time", "cate_id", "label"),
+            ("user_id", "item_id", "time", category, "label"),
             [(user, item, time, CATES[item], label) for user, item, time, label in IMPRESSIONS],
         )
         sequences.build(con, source, choices, in_ids=True)
@@ -171,7 +171,7 @@ def published(tmp_path_factory):
         create_predictions(con)
         create_ablation(con)
         context = sequences.template_context(con, source, choices)
-        create_attention_weights(con, context)
+        create_attention_weights(con, context, category.removesuffix("_id"))
         with store.transaction(con):
             made = analytics.create_views(con, context)
             column_lineage.write(con, context, source)
@@ -184,7 +184,13 @@ def published(tmp_path_factory):
             store.describe_all(con)
         assert made == list(analytics.inputs())
     store.publish(folder / "pipeline.duckdb", folder / "warehouse.duckdb")
-    with store.connect(folder / "warehouse.duckdb", read_only=True, threads=1) as con:
+    return folder / "warehouse.duckdb"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    file = publish(tmp_path_factory.mktemp("analysts"), "cate_id")
+    with store.connect(file, read_only=True, threads=1) as con:
         yield con
 
 
@@ -359,6 +365,25 @@ def test_file_of_the_questions_asks_what_the_document_asks(published):
     statements = published.extract_statements(QUESTIONS.read_text("utf-8"))
     answers = [len(published.execute(each).fetchall()) for each in statements]
     assert answers == [len(each) for each in ANSWERS.values()]
+
+
+@pytest.mark.parametrize("category", ["genre", "brand_id"])
+def test_questions_are_asked_of_a_log_whose_category_has_another_name(tmp_path, category):
+    name = category.removesuffix("_id")
+    told = (
+        DOCUMENT.read_text("utf-8")
+        .replace("genre", name)
+        .replace(f"cate_id/{name}/", f"cate_id/{category}/")
+    )
+    [script] = re.findall(r"^\$ sed '(.*)' docs/questions.sql >", told, re.MULTILINE)
+    asked = subprocess.run(
+        ["sed", script, QUESTIONS], capture_output=True, text=True, check=True
+    ).stdout
+    file = publish(tmp_path, category)
+    with store.connect(file, read_only=True, threads=1) as con:
+        answers = [con.execute(each).fetchall() for each in con.extract_statements(asked)]
+    assert [len(each) for each in answers] == [len(each) for each in ANSWERS.values()]
+    assert answers[0] == ANSWERS[1]
 
 
 def test_answers_of_several_rows_are_in_an_order_that_is_asked_for(published):

@@ -108,9 +108,16 @@ def _answer_errors(app: FastAPI) -> None:
         field = named.group() if named and named.group() in RankRequest.model_fields else None
         return _refusal(400, sentence, field)
 
-    def other(_: Request, error: Exception) -> Response:
+    def other(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _refusal(error.status_code, str(error.detail), None)
+        asked = f"{request.method} {request.url.path}"
+        sentence = {
+            404: f"there is no route {asked}; /openapi.json lists all",
+            405: f"{request.url.path} takes no {request.method}; /openapi.json says what it takes",
+        }.get(error.status_code, str(error.detail))
+        response = _refusal(error.status_code, sentence, None)
+        response.headers.update(error.headers or {})
+        return response
 
     app.add_exception_handler(HTTPException, other)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -167,11 +167,17 @@ def test_explanation_is_refused_where_the_bundle_has_no_graph_for_it(tmp_path):
     }
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/rank", 405), ("GET", "/a", 404)])
-def test_refusals_of_routes_have_the_shape_of_all_others(client, method, path, status):
-    response = client.request(method, path)
-    assert response.status_code == status
-    assert set(response.json()) == {"error"}
+@pytest.mark.parametrize(
+    ("path", "status", "sentence"),
+    [
+        ("/rank", 405, "/rank takes no GET; /openapi.json says what it takes"),
+        ("/a", 404, "there is no route GET /a; /openapi.json lists all"),
+    ],
+)
+def test_refusals_of_routes_are_sentences_too(client, path, status, sentence):
+    response = client.get(path)
+    assert (response.status_code, response.json()) == (status, {"error": sentence})
+    assert response.headers.get("allow") == ("POST" if status == 405 else None)
 
 
 def _in_parts(n_bytes):
