@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -24,6 +25,7 @@ from din_core.engines.errors import EngineError
 from din_core.inputs import times, training_data
 from din_core.inputs.flat_log import Int64, ShareOfUsers, SplitName, TrainingData
 from din_core.inputs.training_data import TrainingDataError
+from din_core.store.errors import lost_table_file, shortage
 from din_core.store.sql_files import literal, quote
 
 if TYPE_CHECKING:
@@ -112,26 +114,44 @@ class Shards:
 
         Args:
             vocabulary: With the numbers measured.
-            item_counts: As of :class:`ShareOfUsers`.
+            item_counts: As of :class:`ShareOfUsers`, where training draws its negatives itself: of
+                the training samples only the positives are read then.
         """
         shards = copy.copy(self)
         shards.catalogue = dataclasses.replace(self.catalogue, vocabulary=vocabulary)
         shards._item_counts = item_counts
         return shards
 
-    def open(self, number: int, splits: Collection[SplitName]) -> TrainingData:
+    @contextlib.contextmanager
+    def opened(self) -> Generator[Callable[[int, Collection[SplitName]], TrainingData]]:
+        """Open one database for a pass over shards: one for each would cost 20 ms a shard.
+
+        Yields:
+            :meth:`open` in that database, for one call at a time.
+        """
+        with self._database() as con:
+            yield functools.partial(self.open, con=con)
+
+    def open(
+        self,
+        number: int,
+        splits: Collection[SplitName],
+        *,
+        con: duckdb.DuckDBPyConnection | None = None,
+    ) -> TrainingData:
         """Read a shard.
 
         Args:
             number: From 0.
             splits: Those whose samples are read.
+            con: From :meth:`opened`; by default a database of its own.
 
         Raises:
             StoreError: A file of it is gone or damaged.
             EngineError: Its files cannot be read.
         """
-        with self._tables(f"shard {number}", _OF_USERS, number) as con:
-            return self._load(con, number, splits)
+        with self._tables(f"shard {number}", _OF_USERS, number, con) as tables:
+            return self._load(tables, number, splits)
 
     def nobody(self) -> TrainingData:
         """Return a shard without users."""
@@ -141,7 +161,10 @@ class Shards:
     def _load(
         self, con: duckdb.DuckDBPyConnection, number: int, splits: Collection[SplitName]
     ) -> TrainingData:
-        data = training_data.load_users(con, self.catalogue, self._sequences, splits)
+        draws_itself = self._item_counts is not None and set(splits) == {"train"}
+        data = training_data.load_users(
+            con, self.catalogue, self._sequences, splits, positives_only=draws_itself
+        )
         if self._with_times:
             data = times.with_times(con, data)
         # Those whose index has this remainder, in their order; 0 is nobody's index.
@@ -152,32 +175,48 @@ class Shards:
         return dataclasses.replace(data, share=share)
 
     @contextlib.contextmanager
+    def _database(self) -> Generator[duckdb.DuckDBPyConnection]:
+        elsewhere = None if self._root.is_local else self._root.filesystem
+        with store.connect(
+            ":memory:",
+            filesystem=elsewhere,
+            memory_limit=self._memory_limit,
+            threads=self._threads,
+            temp_directory=self._temp_directory,
+        ) as con:
+            yield con
+
+    @contextlib.contextmanager
     def _tables(
-        self, what: str, names: Collection[str], number: int | None
+        self,
+        what: str,
+        names: Collection[str],
+        number: int | None,
+        con: duckdb.DuckDBPyConnection | None = None,
     ) -> Generator[duckdb.DuckDBPyConnection]:
-        """Open a database in memory whose views are tables, of users those of a shard or none."""
+        """Have a database whose views are tables, of users those of a shard or none."""
         tables = self._manifest.tables
         try:
-            elsewhere = None if self._root.is_local else self._root.filesystem
-            with store.connect(
-                ":memory:",
-                filesystem=elsewhere,
-                memory_limit=self._memory_limit,
-                threads=self._threads,
-                temp_directory=self._temp_directory,
-            ) as con:
+            with contextlib.nullcontext(con) if con is not None else self._database() as database:
+                # Let go of what it keeps of the remote files of the shard before.
+                for keeps in ("false", "true"):
+                    database.execute(f"set enable_external_file_cache = {keeps}")
                 # Only its columns are asked for.
-                _create_view(con, "interactions", self._select(tables["interactions"], []))
+                _create_view(database, "interactions", self._select(tables["interactions"], []))
                 for name in names:
                     if name not in tables:
-                        _create_view(con, name, self._manifest.views[name])
+                        _create_view(database, name, self._manifest.views[name])
                         continue
                     files = list[str]()
                     if number is not None or not tables[name].bucketed:
                         files = self._root.files(tables[name].folder, number)
-                    _create_view(con, name, self._select(tables[name], files))
-                yield con
+                    _create_view(database, name, self._select(tables[name], files))
+                yield database
         except (duckdb.Error, OSError) as error:
+            if isinstance(error, duckdb.Error) and (
+                known := lost_table_file(error) or shortage(":memory:", error)
+            ):
+                raise known from error
             reason = str(error).splitlines()[0]
             raise EngineError(
                 f"{self._root.url}: {what} cannot be read ({reason}). If the tables were made "
@@ -201,4 +240,4 @@ class Shards:
 
 
 def _create_view(con: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
-    con.execute(f"create view {quote(name)} as {select}")
+    con.execute(f"create or replace view {quote(name)} as {select}")

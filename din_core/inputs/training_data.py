@@ -138,6 +138,8 @@ def load_users(
     catalogue: Catalogue,
     sequences: SequenceConfig,
     splits: Collection[SplitName] = SPLITS,
+    *,
+    positives_only: bool = False,
 ) -> TrainingData:
     """Read the users of a log, or a share of them.
 
@@ -146,6 +148,7 @@ def load_users(
         catalogue: From :func:`load_catalogue`.
         sequences: How the samples were made.
         splits: Those whose samples are read; the others have none.
+        positives_only: Read no negatives, of a log whose negatives training draws itself.
 
     Returns:
         The log, its numbers not measured.
@@ -163,7 +166,9 @@ def load_users(
         user_offsets=offsets,
         item_attributes=catalogue.item_attributes,
         user_attributes=_attributes(con, *of_users, vocabulary.user_attributes, n_users),
-        samples=_samples(con, offsets, list(vocabulary.context_dense), splits),
+        samples=_samples(
+            con, offsets, list(vocabulary.context_dense), splits, positives_only=positives_only
+        ),
         labelled=_is_labelled(con),
         negative_sampling=sequences.negative_sampling,
         negatives_per_positive=sequences.negatives_per_positive,
@@ -212,11 +217,13 @@ def _samples(
     offsets: Int64,
     context_columns: list[str],
     splits: Collection[SplitName],
+    *,
+    positives_only: bool,
 ) -> dict[SplitName, Samples]:
     """Read the samples of some splits in one pass; the others stay empty."""
     # Counting the splits beforehand would be a pass of its own. What is not written to takes no
     # memory, only address space, and goes back at the end.
-    most = _count(con, "events") + _count(con, "negatives")
+    most = _count(con, "events") + (0 if positives_only else _count(con, "negatives"))
     rows_type = row_type(int(offsets[-1]))
     n_numbers = len(context_columns)
     numbers = "".join(f", {_number(name)} as {quote(name)}" for name in context_columns)
@@ -235,15 +242,16 @@ def _samples(
     }
     filled = dict.fromkeys(SPLITS, 0)
     whens = " ".join(f"when {literal(split)} then {n}" for n, split in enumerate(SPLITS))
-    chosen_splits = ""
+    wanted = ["label = 1"] if positives_only else []
     if set(splits) != set(SPLITS):
-        chosen_splits = f" where split in ({', '.join(map(literal, splits))})"
+        wanted.append(f"split in ({', '.join(map(literal, splits))})")
+    where = f" where {' and '.join(wanted)}" if wanted else ""
     # Narrow before the sort: it carries what it is given.
     for rows in arrow_batches(
         con,
         "select user_idx, position, k, cast(label as tinyint) as label, item_idx, history_start, "
         f"history_end, cast(case split {whens} end as tinyint) as split_number{numbers} "
-        f"from sample_bounds{chosen_splits} order by user_idx, position, k",
+        f"from sample_bounds{where} order by user_idx, position, k",
     ):
         first_row = offsets[rows["user_idx"] - 1]
         columns = {

@@ -12,8 +12,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -39,7 +40,7 @@ from din_core.training.regularization import occurrences
 if TYPE_CHECKING:
     from din_core.config import LogNumber, ModelConfig
     from din_core.engines.parquet_tables import ParquetRoot
-    from din_core.inputs.flat_log import Int64
+    from din_core.inputs.flat_log import Int64, SplitName, TrainingData
     from din_core.network.batch import Batch
     from din_core.network.models import ClickModel
     from din_core.training.regularization import Counts
@@ -131,7 +132,7 @@ class _ShardedLog:
         own = range(distributed.rank(), shards.number, distributed.world_size())
         found: list[ShardSummary] = []
         item_counts: Int64 | None = None
-        for data in one_ahead(lambda number: shards.open(number, ("train", "val")), own):
+        for data in _read(shards, ("train", "val"), own):
             summary, counts = summarize(data, config)
             found.append(summary)
             item_counts = counts if item_counts is None or counts is None else item_counts + counts
@@ -193,7 +194,7 @@ class _ShardSupply:
         sizes, n_ranks = [each.facts.n_val for each in self.summaries], distributed.world_size()
         own = streams.deal(sizes, n_ranks, n_ranks, seed=0, epoch=0).shards[distributed.rank()]
         scored: list[torch.Tensor] = [torch.zeros(0, 2)]
-        for data in one_ahead(lambda shard: self.shards.open(shard, ("val",)), own):
+        for data in _read(self.shards, ("val",), own):
             samples = data.samples["val"]
             gatherer = BatchGatherer(data, self.device, self.log_numbers)
             scores = score(model, gatherer, samples, self.device, n_threads)
@@ -226,7 +227,10 @@ class _ShardEpoch:
         steps = range(first, len(self.samples_of_steps))
         needed = self._streams.openings(first, self._own)
         reading: dict[int, tuple[int, feed.PlanReader]] = {}
-        with contextlib.closing(one_ahead(self._open, needed)) as opened:
+        with (
+            self._supply.shards.opened() as read,
+            contextlib.closing(one_ahead(partial(self._open, read), needed)) as opened,
+        ):
 
             def batch(step: int) -> Batch:
                 parts: list[Batch] = []
@@ -246,7 +250,7 @@ class _ShardEpoch:
     def occurrences(self) -> Mapping[str, Counts]:
         total: dict[str, Counts] = {}
         own = range(distributed.rank(), self._supply.shards.number, distributed.world_size())
-        for data in one_ahead(lambda shard: self._supply.shards.open(shard, ("train",)), own):
+        for data in _read(self._supply.shards, ("train",), own):
             plan = EpochPlanner(data, self._supply.config).plan(self._number)
             for name, counts in occurrences(data, plan).items():
                 total[name] = total[name] + counts if name in total else counts
@@ -256,9 +260,11 @@ class _ShardEpoch:
             total[name] = summed.cpu().numpy()
         return total
 
-    def _open(self, shard: int) -> feed.PlanReader:
+    def _open(
+        self, read: Callable[[int, Collection[SplitName]], TrainingData], shard: int
+    ) -> feed.PlanReader:
         supply = self._supply
-        data = supply.shards.open(shard, ("train",))
+        data = read(shard, ("train",))
         plan = EpochPlanner(data, supply.config).plan(self._number)
         expected = supply.summaries[shard].n_planned
         if len(plan) != expected:
@@ -269,6 +275,17 @@ class _ShardEpoch:
             )
         gatherer = BatchGatherer(data, supply.device, supply.log_numbers)
         return feed.PlanReader(plan, gatherer, supply.device)
+
+
+def _read(
+    shards: Shards, splits: Collection[SplitName], numbers: Iterable[int]
+) -> Generator[TrainingData]:
+    """Read some shards, each while the caller works with the one before."""
+    with (
+        shards.opened() as read,
+        contextlib.closing(one_ahead(lambda number: read(number, splits), numbers)) as opened,
+    ):
+        yield from opened
 
 
 def _refuse_streams(n_streams: int, n_shards: int, batch_size: int) -> None:

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from din_core.network.layers.folded import from_first_layer, gate_of
+from din_core.network.layers.folded import Gate, from_first_layer, gate_of
 from din_core.network.layers.mlp import MLP
 
 if TYPE_CHECKING:
     from din_core.network.layers.dice import ActivationName
+
+#: Embedding widths up to which a product with a matrix of each position is bound by its result.
+_NARROW = 16
 
 
 class ActivationKernel(Protocol):
@@ -170,13 +173,13 @@ class ActivationUnit(nn.Module):
         Returns:
             Interest vectors ``[B, D]``.
         """
-        of_target_HD, of_position_H2D = self._first_layer()
+        gate, of_target_HD, of_position_H2D, bias_H = self._folded_first_layer()
         t_B1D = target.unsqueeze(1)
-        target_term_B1H = nn.functional.linear(t_B1D, of_target_HD, self.mlp.first_layer.bias)
+        target_term_B1H = nn.functional.linear(t_B1D, of_target_HD, bias_H)
         x_BL2D = torch.cat([history, t_B1D * history], dim=2)
-        s_BLH = nn.functional.linear(x_BL2D, of_position_H2D) + target_term_B1H
-        weights_BL = self.mlp.from_first_layer(s_BLH.flatten(0, 1)).view(is_position.shape)
-        return (self.weights_of(weights_BL, is_position).unsqueeze(2) * history).sum(1)
+        u_BLH = nn.functional.linear(x_BL2D, of_position_H2D) + target_term_B1H
+        scores_BL = from_first_layer(self.mlp, gate, u_BLH.flatten(0, 1)).view(is_position.shape)
+        return (self.weights_of(scores_BL, is_position).unsqueeze(2) * history).sum(1)
 
     def pool_shared(self, target: Tensor, history: Tensor) -> Tensor:
         """The same where all samples have one history, for exported graphs; evaluation only.
@@ -201,20 +204,23 @@ class ActivationUnit(nn.Module):
             target: ``[B, D]``.
             history: ``[L, D]``.
         """
-        of_target_HD, of_position_H2D = self._first_layer()
-        bias_H = self.mlp.first_layer.bias
-        gate = gate_of(self.mlp.activations[0])
-        if gate.before is not None and gate.shift is not None:
-            before_H1 = gate.before.unsqueeze(1)
-            of_target_HD, of_position_H2D = of_target_HD * before_H1, of_position_H2D * before_H1
-            bias_H = bias_H * gate.before + gate.shift
+        gate, of_target_HD, of_position_H2D, bias_H = self._folded_first_layer()
         w_h_HD, w_p_HD = of_position_H2D.split(self.embed_dim, dim=1)
         # For each d, [h_d, 1] [w_p; w_t]: a product of matrices where two passes would do it, too.
         h_DL2 = torch.stack([history.t(), torch.ones_like(history).t()], dim=2)
         matrix_DLH = h_DL2 @ torch.stack([w_p_HD.t(), of_target_HD.t()], dim=1)
-        term_LH = nn.functional.linear(history, w_h_HD, bias_H)
-        u_BLH = torch.addmm(term_LH.view(-1), target, matrix_DLH.flatten(1))
-        return from_first_layer(self.mlp, gate, u_BLH, history.shape[0])
+        matrix_DN = matrix_DLH.flatten(1)
+        term_N = nn.functional.linear(history, w_h_HD, bias_H).view(-1)
+        if gate.dice is not None and self.embed_dim <= _NARROW:
+            # As one more row: written beforehand, the term costs as much as so narrow a product.
+            matrix_DN = torch.cat([matrix_DN, term_N.unsqueeze(0)])
+            ones_B1 = target.new_ones(target.shape[0], 1)
+            u_BN = torch.cat([target, ones_B1], dim=1) @ matrix_DN
+        else:
+            u_BN = torch.addmm(term_N, target, matrix_DN)
+        scores = from_first_layer(self.mlp, gate, u_BN, history.shape[0])
+        # Not by the shape of `u`: an activation is fused with a product that nothing else reads.
+        return scores.view(target.shape[0], history.shape[0])
 
     def weights_of(self, scores: Tensor, is_position: Tensor | None = None) -> Tensor:
         """What positions are weighed with, given their scores.
@@ -240,6 +246,14 @@ class ActivationUnit(nn.Module):
         w_t, w_h = weight[:, :d], weight[:, d : 2 * d]
         w_d, w_p = weight[:, 2 * d : 3 * d], weight[:, 3 * d :]
         return w_t + w_d, torch.cat([w_h - w_d, w_p], dim=1)
+
+    def _folded_first_layer(self) -> tuple[Gate, Tensor, Tensor, Tensor]:
+        """The same for the gate that comes first, with the gate before and the bias ``[H]``."""
+        of_target_HD, of_position_H2D = self._first_layer()
+        gate = gate_of(self.mlp.activations[0])
+        of_target_HD, bias_H = gate.layer_before(of_target_HD, self.mlp.first_layer.bias)
+        of_position_H2D, _ = gate.layer_before(of_position_H2D, bias_H)
+        return gate, of_target_HD, of_position_H2D, bias_H
 
 
 def segment_sum(values: Tensor, segment_ids: Tensor, n_rows: int) -> Tensor:

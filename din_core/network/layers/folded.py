@@ -8,7 +8,7 @@ where the formula has five. Shapes: N rows, H channels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,88 +22,138 @@ if TYPE_CHECKING:
 _LEAST_GATE = 1e-7
 
 
-class Gate(NamedTuple):
-    """An activation between two layers: ``after * by_formula(before * s + shift)`` is it of *s*.
+class DiceConstants(NamedTuple):
+    """Dice of *s* is ``after * (u + offset) * (sigmoid(u) + slope)``, ``u = before * s - offset``.
 
     Attributes:
-        before: Factor of the pre-activations ``[H]``; ``None`` for 1.
-        shift: Added to them ``[H]``; ``None`` for 0.
-        after: Factor of the activations ``[H]``, for the next layer; ``None`` for 1.
-        offset: For Dice, ``before * mean``, ``[H]``.
-        slope: For Dice, ``alpha / (1 - alpha)``, ``[H]``.
-        activation: What is computed where it is not Dice.
+        before: Factor of the pre-activations ``[H]``.
+        offset: ``before * mean``, ``[H]``.
+        slope: ``alpha / (1 - alpha)``, ``[H]``.
+        after: Factor of the activations ``[H]``, for the next layer.
     """
 
-    before: Tensor | None = None
-    shift: Tensor | None = None
-    after: Tensor | None = None
-    offset: Tensor | None = None
-    slope: Tensor | None = None
-    activation: nn.Module | None = None
+    before: Tensor
+    offset: Tensor
+    slope: Tensor
+    after: Tensor
 
-    def __call__(self, u: Tensor, n_times: int = 1) -> Tensor:
-        """Activate pre-activations that ``before`` and ``shift`` are part of.
+
+class Gate(NamedTuple):
+    """An activation between two layers, of which each has taken its share.
+
+    Attributes:
+        activation: What it is.
+        dice: Its constants where it is Dice.
+    """
+
+    activation: nn.Module
+    dice: DiceConstants | None = None
+
+    def layer_before(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight ``[H, ...]`` and bias ``[H]`` of a layer that gives *u* where it gave *s*."""
+        if self.dice is None:
+            return weight, bias
+        before = self.dice.before
+        return weight * before.unsqueeze(1), bias * before - self.dice.offset
+
+    def layer_after(self, weight: Tensor) -> Tensor:
+        """Weight ``[..., H]`` of a layer that takes what the gate gives."""
+        return weight if self.dice is None else weight * self.dice.after
+
+    def of_first(self, u: Tensor, n_channels: int, n_times: int) -> Tensor:
+        """Activate a first layer, and part its rows, ``[B * n_times, H]``.
 
         Args:
-            u: ``[N, n_times * H]``.
+            u: What :meth:`layer_before` lets it give, ``[B, n_times * H]``.
+            n_channels: H.
             n_times: How many times the channels lie side by side in a row.
         """
-        if self.offset is not None and self.slope is not None:
-            offset, slope = self.offset, self.slope
-            if n_times != 1:
-                offset, slope = offset.repeat(n_times), slope.repeat(n_times)
-            return (u + offset) * (torch.sigmoid(u) + slope)
-        assert self.activation is not None
+        if self.dice is not None:
+            u = u.view(-1, n_channels)
+            return (u + self.dice.offset) * (torch.sigmoid(u) + self.dice.slope)
+        # Before the rows are parted: onnxruntime fuses what directly follows a product.
         if isinstance(self.activation, nn.PReLU):
-            return nn.functional.prelu(u, self.activation.weight.repeat(n_times))
-        return self.activation(u)
+            activated = nn.functional.prelu(u, self.activation.weight.repeat(n_times))
+        else:
+            activated = self.activation(u)
+        return activated.view(-1, n_channels)
+
+    def of_layer(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Activate what a layer gives that :meth:`layer_before` has made, ``[N, H]``."""
+        if self.dice is None:
+            return self.activation(nn.functional.linear(x, weight, bias))
+        # Not a product with a bias, which runtimes write to all of the result beforehand.
+        z = nn.functional.linear(x, weight)
+        offset, slope = bias + self.dice.offset, self.dice.slope
+        return (z + offset) * (torch.sigmoid(z + bias) + slope)
+
+    def weighed(self, x: Tensor, weight: Tensor, bias: Tensor, output: nn.Linear) -> Tensor:
+        """Add up with an output layer what :meth:`of_layer` gives, ``[1, N]``.
+
+        Of ``(u + offset) * (sigmoid(u) + slope)`` only ``u * sigmoid(u)`` is a pass of its own:
+        the other three products are weighed each by itself.
+        """
+        to_one = self.layer_after(output.weight)
+        if self.dice is None:
+            return one_number(self.of_layer(x, weight, bias), to_one, output.bias)
+        offset, slope = self.dice.offset, self.dice.slope
+        z = nn.functional.linear(x, weight)
+        u = z + bias
+        p = torch.sigmoid(u)
+        constant = output.bias + (to_one * slope * (bias + offset)).sum()
+        linear = one_number(z, to_one * slope, constant)
+        return one_number(u * p, to_one, one_number(p, to_one * offset, linear))
 
 
 def gate_of(activation: nn.Module) -> Gate:
     """The gate that an activation is in evaluation."""
     if not isinstance(activation, Dice):
-        return Gate(activation=activation)
+        return Gate(activation)
     variance = activation.running_var + activation.eps
     inverse_std = torch.rsqrt(variance)
-    offset = inverse_std * activation.running_mean
     one_less_alpha = 1 - activation.alpha
     # Without this a division by 0; with it an error of a rounding.
     one_less_alpha = torch.where(one_less_alpha.abs() < _LEAST_GATE, _LEAST_GATE, one_less_alpha)
-    return Gate(
+    constants = DiceConstants(
         before=inverse_std,
-        shift=-offset,
-        after=one_less_alpha * torch.sqrt(variance),
-        offset=offset,
+        offset=inverse_std * activation.running_mean,
         slope=activation.alpha / one_less_alpha,
+        after=one_less_alpha * torch.sqrt(variance),
     )
+    return Gate(activation, constants)
 
 
-def from_first_layer(mlp: MLP, first: Gate, u: Tensor, n_times: int) -> Tensor:
+def one_number(x: Tensor, weight: Tensor, start: Tensor) -> Tensor:
+    """Multiply rows by a row, ``[1, N]``.
+
+    Args:
+        x: ``[N, H]``.
+        weight: ``[1, H]``.
+        start: What the products are added to, ``[1]`` or ``[1, N]``.
+    """
+    # The row comes first: runtimes pad a right matrix of one column to sixteen.
+    return torch.addmm(start, weight, x.t())
+
+
+def from_first_layer(mlp: MLP, first: Gate, u: Tensor, n_times: int = 1) -> Tensor:
     """:meth:`MLP.from_first_layer` with gates in place of activations; evaluation only.
 
     Args:
         mlp: The layers.
         first: Gate of the first activation.
-        u: ``first.before * s + first.shift`` of its pre-activations *s*, ``[B, n_times * H]``.
+        u: What the first layer gives once ``first.layer_before`` has made it, ``[B, n_times * H]``.
         n_times: How many times the H channels of the first layer lie side by side in a row.
 
     Returns:
-        ``[B, n_times]``.
+        ``[1, B * n_times]``.
     """
-    gate = first
-    # Before the rows are parted: onnxruntime fuses what directly follows a product.
-    x = gate(u, n_times).view(-1, mlp.first_layer.out_features)
-    for layer, activation in zip(mlp.layers[1:], mlp.activations[1:], strict=True):
-        assert isinstance(layer, nn.Linear)
-        weight, bias = _after(gate, layer.weight), layer.bias
-        gate = gate_of(activation)
-        if gate.before is not None and gate.shift is not None:
-            weight, bias = weight * gate.before.unsqueeze(1), bias * gate.before + gate.shift
-        x = gate(nn.functional.linear(x, weight, bias))
-    return nn.functional.linear(x, _after(gate, mlp.output.weight), mlp.output.bias).view(
-        u.shape[0], n_times
-    )
-
-
-def _after(gate: Gate, weight: Tensor) -> Tensor:
-    return weight if gate.after is None else weight * gate.after
+    x = first.of_first(u, mlp.first_layer.out_features, n_times)
+    gate, *gates = first, *(gate_of(each) for each in mlp.activations[1:])
+    for number, (module, following) in enumerate(zip(mlp.layers[1:], gates, strict=True)):
+        layer = cast("nn.Linear", module)
+        weight, bias = following.layer_before(gate.layer_after(layer.weight), layer.bias)
+        gate = following
+        if number + 1 == len(gates):
+            return gate.weighed(x, weight, bias, mlp.output)
+        x = gate.of_layer(x, weight, bias)
+    return one_number(x, gate.layer_after(mlp.output.weight), mlp.output.bias)

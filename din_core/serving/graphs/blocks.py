@@ -102,15 +102,14 @@ def _blocks(graph: onnx.GraphProto, rows: Mapping[str, float], most: int) -> lis
         constant("zero", [0]),
         constant("one", [1]),
         constant("most", [most]),
-        constant("most_less_one", [most - 1]),
         node("Shape", [first], "n"),
-        # K = max(1, ceil(N / most)), then B = ceil(N / K).
-        node("Add", ["n", "most_less_one"], "n_up"),
-        node("Div", ["n_up", "most"], "k_or_0"),
-        node("Max", ["k_or_0", "one"], "k"),
-        node("Add", ["n", "k"], "n_and_k"),
-        node("Sub", ["n_and_k", "one"], "n_up_to_k"),
-        node("Div", ["n_up_to_k", "k"], "size"),
+        # K = (N - 1) / most + 1, then B = (N - 1) / K + 1; of no rows 1 and 0, since division of
+        # integers goes towards 0.
+        node("Sub", ["n", "one"], "n_less_one"),
+        node("Div", ["n_less_one", "most"], "k_less_one"),
+        node("Add", ["k_less_one", "one"], "k"),
+        node("Div", ["n_less_one", "k"], "size_less_one"),
+        node("Add", ["size_less_one", "one"], "size"),
         node("Mul", ["size", "k"], "filled"),
         node("Sub", ["filled", "n"], "missing"),
         node("Concat", ["k", "size"], "shape", axis=0),

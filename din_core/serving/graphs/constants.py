@@ -6,6 +6,7 @@ loop's body, and each process again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
@@ -53,6 +54,25 @@ def with_constants_folded(model: onnx.ModelProto) -> onnx.ModelProto:
     folded.graph.node.extend(varying)
     folded.graph.initializer.extend(kept.values())
     return folded
+
+
+def replace_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    """Give a graph other nodes, and leave out those, and the constants, that nothing reads.
+
+    Args:
+        graph: Changed in place; without subgraphs.
+        nodes: In an order in which they can be computed.
+    """
+    read = {each.name for each in graph.output}
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(nodes):
+        if not read.isdisjoint(node.output):
+            kept.append(node)
+            read.update(node.input)
+    constants = [each for each in graph.initializer if each.name in read]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(constants)
 
 
 def _computed(

@@ -14,7 +14,10 @@ from din_core.network.layers.attention import ActivationUnit
 from din_core.network.layers.positions import SharedPositions
 from din_core.network.models import ClickModel
 from din_core.serving.graphs.blocks import in_blocks
+from din_core.serving.graphs.constants import with_constants_folded
 from din_core.serving.graphs.id_tables import Source
+from din_core.serving.graphs.shared_rows import with_shared_rows_apart
+from din_core.serving.graphs.sizes import with_sizes_at_once
 from din_core.serving.graphs.tracing import OUTPUT_NAME, Array, ready_for_export, traced
 
 _NUMBERS_OF_A_BLOCK = 409_600
@@ -87,7 +90,9 @@ def ranked_in_blocks(graph: onnx.ModelProto, source: Source) -> onnx.ModelProto:
         source: What it was traced from.
     """
     rows = dict.fromkeys(("candidate_item_idx", *source.context), 0.0)
-    return in_blocks(graph, rows, rows_of_a_block(source.model, source.max_history))
+    shorter = with_sizes_at_once(with_constants_folded(graph))
+    apart = with_shared_rows_apart(shorter, rows)
+    return in_blocks(apart, rows, rows_of_a_block(source.model, source.max_history))
 
 
 def rows_of_a_block(model: ClickModel, max_history: int) -> int:

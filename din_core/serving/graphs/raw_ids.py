@@ -77,23 +77,21 @@ def _encoded(inputs: Sequence[tuple[str, str, int]], ids: Ids) -> list[onnx.Node
     place = f"{ids.kind}_ids"
     if len(inputs) == 1:
         return [_encoder(inputs[0][0], inputs[0][1], ids)]
-    nodes = [_constant(f"{place}/flat", np.array([-1]))]
+    nodes = [_constant(f"{place}/flat", np.array([-1]))] if any(r != 1 for *_, r in inputs) else []
     sizes: list[str] = []
     flat: list[str] = []
     for raw, _, rank in inputs:
-        nodes += [
-            helper.make_node("Shape", [raw], [f"{place}/shape_of_{raw}"]),
-            helper.make_node("Size", [raw], [f"{place}/size_of_{raw}"]),
-            helper.make_node(
-                "Reshape", [f"{place}/size_of_{raw}", f"{place}/flat"], [f"{place}/length_{raw}"]
-            ),
-        ]
-        sizes.append(f"{place}/length_{raw}")
-        flat.append(raw)
+        shape, size = f"{place}/shape_of_{raw}", f"{place}/size_of_{raw}"
+        nodes.append(helper.make_node("Shape", [raw], [shape]))
+        sizes.append(shape if rank == 1 else f"{place}/length_{raw}")
+        flat.append(raw if rank == 1 else f"{place}/flat_{raw}")
         if rank != 1:
-            flat[-1] = f"{place}/flat_{raw}"
-            # Not to -1, which no size follows from where another one is 0.
-            nodes.append(helper.make_node("Reshape", [raw, sizes[-1]], [flat[-1]], allowzero=1))
+            nodes += [
+                helper.make_node("Size", [raw], [size]),
+                helper.make_node("Reshape", [size, f"{place}/flat"], [sizes[-1]]),
+                # Not to -1, which no size follows from where another one is 0.
+                helper.make_node("Reshape", [raw, sizes[-1]], [flat[-1]], allowzero=1),
+            ]
     parts = [index if rank == 1 else f"{place}/flat_{index}" for _, index, rank in inputs]
     nodes += [
         helper.make_node("Concat", flat, [f"{place}/all"], axis=0),

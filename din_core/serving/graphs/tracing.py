@@ -25,6 +25,7 @@ from torch import nn
 from din_core.atomic_files import replacing
 from din_core.errors import DinError
 from din_core.network.layers.attention import plain_formula
+from din_core.network.layers.mlp import folded_layers
 from din_core.network.models import ClickModel
 
 _log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def traced(
     """
     file = io.BytesIO()
     names = list(example)
-    with _without_exporter_noise(), torch.no_grad():
+    with _without_exporter_noise(), folded_layers(module), torch.no_grad():
         torch.onnx.export(
             module,
             tuple(torch.from_numpy(each) for each in example.values()),

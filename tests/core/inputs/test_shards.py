@@ -91,6 +91,42 @@ def test_only_the_splits_that_are_asked_for_are_read(logs):
 
 
 @EITHER_KIND
+def test_a_pass_in_one_database_reads_what_each_shard_is_alone(logs, kind):
+    shards = shards_of(logs[kind][1])
+    alone = [shards.open(number, SPLITS).fingerprint() for number in range(shards.number)]
+    with shards.opened() as read:
+        together = [read(number, SPLITS).fingerprint() for number in (2, 0, 3, 1, 2)]
+    assert together == [alone[number] for number in (2, 0, 3, 1, 2)]
+    assert len(set(alone)) == 4
+
+
+def test_a_pass_keeps_no_file_of_a_shard_that_is_done(logs):
+    shards = shards_of(logs["sampled"][1])
+    kept = "select count(distinct path) from duckdb_external_file_cache()"
+    with shards.opened() as read:
+        con = read.keywords["con"]
+        con.execute("set cache_local_files = true")  # as those of an object store always are
+        numbers = [read(number, SPLITS).share.number for number in (0, 2)]
+        of_two = con.execute(kept).fetchall()
+        read(0, SPLITS)
+        of_one = con.execute(kept).fetchall()
+    assert numbers == [0, 2]
+    assert of_two == of_one != [(0,)]
+
+
+def test_of_negatives_that_are_redrawn_those_of_the_table_are_not_read(logs):
+    shards, _ = known(shards_of(logs["sampled"][1]), LOOP)
+    of_training = shards.open(2, ("train",)).samples["train"]
+    with_all = shards.open(2, ("train", "val")).samples
+    assert set(of_training.label) == {1}
+    # Nine users with six, and user 2 with twelve that have no negatives.
+    assert (len(of_training), len(with_all["train"])) == (66, 3 * 54 + 12)
+    assert set(with_all["val"].label) == {0, 1}
+    fixed, _ = known(shards_of(logs["sampled"][1]), TrainingConfig(negatives="fixed"))
+    assert set(fixed.open(2, ("train",)).samples["train"].label) == {0, 1}
+
+
+@EITHER_KIND
 def test_what_is_measured_shard_by_shard_is_that_of_the_log(logs, kind):
     whole, root = logs[kind]
     config = TrainingConfig()
@@ -159,9 +195,9 @@ def test_a_bucket_without_users_is_an_empty_shard(tmp_path):
 def test_a_shard_is_read_within_the_limits_that_are_given(logs, tmp_path, monkeypatch):
     found, load = [], training_data.load_users
 
-    def looked_at(con, *arguments):
+    def looked_at(con, *arguments, **options):
         found.append(store.limits_of(con))
-        return load(con, *arguments)
+        return load(con, *arguments, **options)
 
     monkeypatch.setattr(training_data, "load_users", looked_at)
     spill = str(tmp_path / "spill")
@@ -193,6 +229,11 @@ def test_missing_tables_and_damaged_files_are_named(tmp_path):
     assert len(shards.open(2, ("train",)).samples["train"]) > 0
     with pytest.raises(store.StoreError, match=r"a file of the table 'events' is gone, or was not"):
         shards.open(3, ("train",))
+    with (
+        shards.opened() as read,
+        pytest.raises(store.StoreError, match=r"a file of the table 'events' is gone, or was not"),
+    ):
+        read(3, ("train",))
     Path(events).unlink()
     with pytest.raises(EngineError, match=r"'events' has .* rows there and was written with"):
         Shards(root, SEQUENCES)

@@ -245,8 +245,8 @@ def test_no_more_shards_are_in_memory_than_streams_and_one(tmp_path, monkeypatch
     alive, most = set(), []
     opened = Shards.open
 
-    def counted(self, number, splits):
-        data = opened(self, number, splits)
+    def counted(self, number, splits, **of_pass):
+        data = opened(self, number, splits, **of_pass)
         token = object()
         alive.add(token)
         weakref.finalize(data, alive.discard, token)
