@@ -78,8 +78,8 @@ def alone(definitions: dg.Definitions) -> dg.Definitions:
     """Make a code location of :func:`build_defs` alone, without assets of others.
 
     Steps run one after another in one process, also those of a run without a job: the database has
-    one writer, and torch is imported once. A terminal shows failures as sentences. The process looks
-    for garbage less often.
+    one writer, and torch is imported once. A terminal shows failures as sentences. The
+    process looks for garbage less often.
 
     Args:
         definitions: What it has.
