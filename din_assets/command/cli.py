@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else went wrong.
     """
     garbage.collect_seldom()
+    garbage.leave_at_end()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(words)
     if not words:
