@@ -297,7 +297,8 @@ def test_only_comments_that_differ_are_written_again(con):
     con.execute("create table users (user_idx integer, user_id integer, unheard_of integer)")
     store.describe_all(con)
     written = _comments(con)
-    assert len(written) == 4 and all(text for (text,) in written)
+    assert len(written) == 4
+    assert all(text for (text,) in written)
     again = _Listening(con)
     store.describe_all(again)
     assert not [query for query in again.asked if query.startswith("comment")]
