@@ -12,7 +12,7 @@ from din_assets.assets.ingest import SOURCE
 from din_assets.automation import changed_source, daily, freshness, new_files
 from din_assets.making.placing import placed
 from din_assets.names import STORE, Names
-from din_assets.runs import console, executor, folders
+from din_assets.runs import console, executor, folders, garbage
 from din_assets.runs.folders import project_of
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import uncaught
@@ -78,11 +78,13 @@ def alone(definitions: dg.Definitions) -> dg.Definitions:
     """Make a code location of :func:`build_defs` alone, without assets of others.
 
     Steps run one after another in one process, also those of a run without a job: the database has
-    one writer, and torch is imported once. A terminal shows failures as sentences.
+    one writer, and torch is imported once. A terminal shows failures as sentences. The
+    process looks for garbage less often.
 
     Args:
         definitions: What it has.
     """
+    garbage.collect_seldom()
     console.use_by_default()
     uncaught.explain_uncaught()
     return dg.Definitions.merge(

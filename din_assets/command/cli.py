@@ -6,7 +6,6 @@ that a command which needs neither Dagster nor torch starts without them.
 """
 
 import argparse
-import gc
 import importlib
 import os
 import signal
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from din_assets.command.saying import say
+from din_assets.runs import garbage
 from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
 from din_core.errors import DinError, WrongRequestError
 
@@ -57,9 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130 where it was interrupted, 141 where nobody reads its output any more, and 1 where something
     else went wrong.
     """
-    # What the imports of Dagster and torch make stays: looking through it for garbage again and
-    # again took a seventh of a short run.
-    gc.set_threshold(50_000, 20, 100)
+    garbage.collect_seldom()
+    garbage.leave_at_end()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(words)
     if not words:

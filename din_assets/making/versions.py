@@ -9,6 +9,7 @@ options are compared for themselves, their defaults included.
 import functools
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -146,16 +147,26 @@ def _sql_parts(paths: Iterable[Path]) -> Iterator[str]:
         waiting += [sql_files.SQL_ROOT / other for other in others]
 
 
-def _stamped(*roots: Path) -> tuple[tuple[Path, int, int], ...]:
-    files = (path for root in roots for path in root.rglob("*") if path.suffix != ".pyc")
-    found = ((path, path.stat()) for path in sorted(files) if path.is_file())
-    return tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in found)
+def _stamped(*roots: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time of change and size of every source file; asked for once an asset, so in haste."""
+    found: list[tuple[str, int, int]] = []
+    waiting = [os.fspath(root) for root in roots]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name != "__pycache__":
+                        waiting.append(entry.path)
+                elif entry.is_file() and not entry.name.endswith(".pyc"):
+                    stat = entry.stat()
+                    found.append((entry.path, stat.st_mtime_ns, stat.st_size))
+    return tuple(sorted(found))
 
 
 @functools.lru_cache(maxsize=4)
-def _all_sources(stamped: tuple[tuple[Path, int, int], ...]) -> bytes:
+def _all_sources(stamped: tuple[tuple[str, int, int], ...]) -> bytes:
     return _digest(
-        f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path, *_ in stamped
+        f"{path} {hashlib.sha256(Path(path).read_bytes()).hexdigest()}" for path, *_ in stamped
     ).encode()
 
 

@@ -95,6 +95,8 @@ class _Walk:
         self.libraries: set[str] = set()
         self._seen: set[tuple[str, str]] = set()
         self._entered: set[str] = set()
+        self._paths: dict[str, Path | None] = {}
+        self._folders: set[Path] = set()
         self._waiting: list[tuple[str, str]] = []
 
     def finish(self) -> None:
@@ -197,11 +199,13 @@ class _Walk:
             for symbol, statements in module.symbols.items():
                 if any(self._may_register(module, each) for each in statements):
                     self._want(module, symbol)
-            self.files.update(
-                file
-                for file in path.parent.iterdir()
-                if file.is_file() and file.suffix in _NATIVE | _TEMPLATES
-            )
+            if path.parent not in self._folders:
+                self._folders.add(path.parent)
+                self.files.update(
+                    file
+                    for file in path.parent.iterdir()
+                    if file.suffix in _NATIVE | _TEMPLATES and file.is_file()
+                )
             if "." in name:
                 self._module(name.rpartition(".")[0])
             for bound, (source, member) in module.imports.items():
@@ -234,8 +238,11 @@ class _Walk:
         return name == self.package or name.startswith(f"{self.package}.")
 
     def _path(self, name: str) -> Path | None:
-        if not self._is_ours(name):
-            return None
+        if name not in self._paths:
+            self._paths[name] = self._found(name) if self._is_ours(name) else None
+        return self._paths[name]
+
+    def _found(self, name: str) -> Path | None:
         base = self.root.joinpath(*name.split(".")[1:])
         for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
             if path.is_file():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -50,6 +51,9 @@ def computed_once(kind: str, basis: Iterable[bytes], compute: Callable[[], Any])
 
 
 def _forget_old(folder: Path, kind: str) -> None:
-    entries = sorted(folder.glob(f"din-{kind}-*.json"), key=lambda path: path.stat().st_mtime)
-    for path in entries[:-_KEPT]:
-        path.unlink(missing_ok=True)
+    # Not Path.glob: compiled templates lie there, too, and each of them would become a Path.
+    with os.scandir(folder) as found:
+        ours = [each for each in found if each.name.startswith(f"din-{kind}-")]
+    entries = sorted(ours, key=lambda each: each.stat().st_mtime)
+    for each in entries[:-_KEPT]:
+        Path(each.path).unlink(missing_ok=True)

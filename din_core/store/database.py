@@ -7,7 +7,7 @@ explains itself when another process holds the file.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -201,22 +201,42 @@ def _make_room(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
 
 
 def _comment(con: duckdb.DuckDBPyConnection, name: str, *, kind: str) -> None:
+    nothing = dict[str | None, str | None].fromkeys([None, *column_types(con, name)])
+    _describe(con, name, kind, nothing)
+
+
+def _describe(
+    con: duckdb.DuckDBPyConnection, name: str, kind: str, said: Mapping[str | None, str | None]
+) -> None:
+    """Comment on a relation, by None, and its columns, by name, where it is not said already."""
     described = sql_files.schema(name)
     table = sql_files.quote(name)
-    texts = {f"{kind} {table}": described.description}
-    for column in column_types(con, name):
-        texts[f"column {table}.{sql_files.quote(column)}"] = described.column(column)
-    statements = [
-        f"comment on {thing} is {sql_files.literal(text)};" for thing, text in texts.items() if text
-    ]
+    statements: list[str] = []
+    for column, text_before in said.items():
+        thing = f"{kind} {table}" if column is None else f"column {table}.{sql_files.quote(column)}"
+        text = described.description if column is None else described.column(column)
+        if text and text != text_before:
+            statements.append(f"comment on {thing} is {sql_files.literal(text)};")
     if statements:
         con.execute("\n".join(statements))
 
 
 def describe_all(con: duckdb.DuckDBPyConnection) -> None:
     """Give every table and view the comments that ``sql/schema.yml`` has for it by now."""
-    for name, kind in relations(con).items():
-        _comment(con, name, kind=kind)
+    kinds = relations(con)
+    said: dict[str, dict[str | None, str | None]] = {name: {} for name in kinds}
+    for name, column, text in con.execute(
+        "select table_name, null, comment from duckdb_tables() "
+        "where database_name = current_database() and schema_name = current_schema() "
+        "union all select view_name, null, comment from duckdb_views() "
+        "where database_name = current_database() and schema_name = current_schema() "
+        "union all select table_name, column_name, comment from duckdb_columns() "
+        "where database_name = current_database() and schema_name = current_schema()"
+    ).fetchall():
+        if name in said:
+            said[name][column] = text
+    for name, kind in kinds.items():
+        _describe(con, name, kind, said[name])
 
 
 def relations(con: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -23,6 +23,9 @@ _HEAD = re.compile(
 )
 # How the table functions that read files are called.
 _READS_FILES = re.compile(r"read_\w+|\w+_scan|sniff_csv|glob")
+# Queries that were parsed, and how many of them are kept.
+_parsed: dict[str, list[Node]] = {}
+_KEPT = 256
 # Table functions that read a relation named by a text: what they read could not be told.
 _BY_NAME = ("query", "query_table")
 
@@ -112,11 +115,16 @@ def parsed(con: duckdb.DuckDBPyConnection, query: str) -> list[Node]:
     Raises:
         UnreadableQueryError: The text does not parse, or is not a ``select``.
     """
-    answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
-    tree = json.loads(answer)
-    if tree["error"]:
-        raise UnreadableQueryError(tree["error_message"])
-    return tree["statements"]
+    # A view is asked about several times in a row, and a text is parsed alike on any connection.
+    if (found := _parsed.get(query)) is None:
+        answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
+        tree = json.loads(answer)
+        if tree["error"]:
+            raise UnreadableQueryError(tree["error_message"])
+        if len(_parsed) >= _KEPT:
+            _parsed.clear()
+        found = _parsed[query] = tree["statements"]
+    return found
 
 
 def _read(node: object, in_scope: frozenset[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from din_core.store.database import transaction
 from din_core.store.query_relations import in_order, reads_files, relations_of, select_of
 from din_core.store.sql_files import literal, quote
 
@@ -112,12 +113,14 @@ def copy_into(
     computed = {each.name for each in every if _must_be_computed(each, sampled, every)}
     rows: dict[str, tuple[int, int]] = {}
     views = [each for each in every if not each.is_stored and each.name not in computed]
-    for each in every:
-        if each in views:
-            continue
-        con.execute(f"use {target}")
-        _create_empty(con, source, each)
-        con.execute(f"use {source}")
+    stored = [each for each in every if each not in views]
+    con.execute(f"use {target}")
+    # A commit each would wait for the disk each; the rows are larger, and have their own.
+    with transaction(con):
+        for each in stored:
+            _create_empty(con, source, each)
+    con.execute(f"use {source}")
+    for each in stored:
         chosen = _of_sample(each, every_nth_user) if each.name in sampled else ""
         whole = f"{source}.{quote(each.name)}"
         answer = con.execute(
@@ -126,14 +129,16 @@ def copy_into(
         if each.name in sampled:
             rows[each.name] = int(answer[0][0]), _count(con, source, each.name)
     con.execute(f"use {target}")
-    of_views = {each.name.lower(): each for each in views}
-    for name in in_order({name: each.reads for name, each in of_views.items()}):
-        con.execute(of_views[name].sql)
     contents = Contents(
         every_nth_user=every_nth_user, sampled=rows, computed_on_whole=sorted(computed)
     )
-    for each in every:
-        _comment(con, each, _said(each, contents))
+    of_views = {each.name.lower(): each for each in views}
+    with transaction(con):
+        for name in in_order({name: each.reads for name, each in of_views.items()}):
+            con.execute(of_views[name].sql)
+        for each in every:
+            kind = "view" if each in views else "table"
+            _comment(con, f"{kind} {quote(each.name)}", each, _said(each, contents))
     return contents
 
 
@@ -227,18 +232,14 @@ def _said(relation: _Relation, contents: Contents) -> str:
     return " ".join(filter(None, (relation.comment, said)))
 
 
-def _comment(con: duckdb.DuckDBPyConnection, relation: _Relation, text: str) -> None:
-    kinds = con.execute(
-        "select if(table_type = 'VIEW', 'view', 'table') from information_schema.tables "
-        "where table_catalog = current_database() and table_name = ?",
-        [relation.name],
-    ).fetchall()
+def _comment(con: duckdb.DuckDBPyConnection, what: str, relation: _Relation, text: str) -> None:
     name = quote(relation.name)
-    if text:
-        con.execute(f"comment on {kinds[0][0]} {name} is {literal(text)}")
-    for column, meaning in relation.columns.items():
-        if meaning:
-            con.execute(f"comment on column {name}.{quote(column)} is {literal(meaning)}")
+    texts = {what: text} | {
+        f"column {name}.{quote(column)}": meaning for column, meaning in relation.columns.items()
+    }
+    con.execute(
+        "\n".join(f"comment on {on} is {literal(said)};" for on, said in texts.items() if said)
+    )
 
 
 def _count(con: duckdb.DuckDBPyConnection, database: str, name: str, chosen: str = "") -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import duckdb
@@ -101,7 +102,10 @@ def spec(name: str) -> CheckSpec:
     Raises:
         SqlFileError: There is no such check, or its head lacks the asset or the severity.
     """
-    path = sql_files.path_of(name)
+    return _spec_of(sql_files.path_of(name))
+
+
+def _spec_of(path: Path) -> CheckSpec:
     head = head_of(path)
     fields = head.fields
     if fields.get("severity") not in {"error", "warn"} or "asset" not in fields:
@@ -115,7 +119,7 @@ def spec(name: str) -> CheckSpec:
             "'-- what_to_do: <advice>'"
         )
     return CheckSpec(
-        name=name,
+        name=path.stem,
         asset=fields["asset"],
         severity=cast("Severity", fields["severity"]),
         description=head.prose,
@@ -126,7 +130,7 @@ def spec(name: str) -> CheckSpec:
 
 def all_checks() -> list[CheckSpec]:
     """List every check, by name."""
-    return [spec(path.stem) for path in sorted((sql_files.SQL_ROOT / "checks").glob("*.sql"))]
+    return [_spec_of(path) for path in sorted((sql_files.SQL_ROOT / "checks").glob("*.sql"))]
 
 
 def checks_of(asset: str) -> list[CheckSpec]:

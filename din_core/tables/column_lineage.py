@@ -51,13 +51,34 @@ def sources_of(
         UnreadableQueryError: The file reads columns that are not there: something was made with
             other options than those of ``context``.
     """
-    told, described = _by_sql(con, name, context), sql_files.schema(name)
+    return _sources_of(_Database(con), name, context, source)
+
+
+def _sources_of(
+    database: _Database, name: str, context: TemplateContext | None, source: SourceConfig
+) -> dict[str, Sources]:
+    told, described = _by_sql(database, name, context), sql_files.schema(name)
     options = {**vars(source), "label_col": source.label_col or "label"}
     return {
         column: told.get(column, frozenset())
         | {_source(each.format(**options), column) for each in described.origin(column)}
-        for column in store.column_types(con, name)
+        for column in database.columns_of(name)
     }
+
+
+class _Database:
+    """What a database has, asked for once."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con
+        self.relations = store.relations(con)
+        self._columns: dict[str, list[str]] = {}
+
+    def columns_of(self, name: str) -> list[str]:
+        """Columns of a table or view, in their order."""
+        if name not in self._columns:
+            self._columns[name] = list(store.column_types(self.con, name))
+        return self._columns[name]
 
 
 def write(con: duckdb.DuckDBPyConnection, context: TemplateContext, source: SourceConfig) -> int:
@@ -74,11 +95,12 @@ def write(con: duckdb.DuckDBPyConnection, context: TemplateContext, source: Sour
     rows: list[tuple[str, str, str | None, str | None]] = [
         (TABLE, column, None, None) for column in _COLUMNS
     ]
-    for name in store.relations(con):
+    database = _Database(con)
+    for name in database.relations:
         if name == TABLE:
             continue
         try:
-            found = sources_of(con, name, context, source)
+            found = _sources_of(database, name, context, source)
         except UnreadableQueryError as error:
             _LOGGER.warning(
                 "%s: not told where its columns come from, since it and what it reads were made "
@@ -86,7 +108,7 @@ def write(con: duckdb.DuckDBPyConnection, context: TemplateContext, source: Sour
                 name,
                 error,
             )
-            found = dict.fromkeys(store.column_types(con, name), frozenset[tuple[str, str]]())
+            found = dict.fromkeys(database.columns_of(name), frozenset[tuple[str, str]]())
         for column, of_column in found.items():
             rows += [
                 (name, column, relation, its_column)
@@ -102,7 +124,7 @@ def write(con: duckdb.DuckDBPyConnection, context: TemplateContext, source: Sour
 
 
 def _by_sql(
-    con: duckdb.DuckDBPyConnection, name: str, context: TemplateContext | None
+    database: _Database, name: str, context: TemplateContext | None
 ) -> Mapping[str, Sources]:
     """What the relation's file says; nothing where Python hands in all that it reads."""
     file = lineage().files.get(name)
@@ -114,14 +136,14 @@ def _by_sql(
     head = head_of(sql_files.path_of(name, variant=variant))
     variables = {} if context is None else context.variables()
     query = sql_files.render(name, variant=variant, **{**HANDED_TO_ONE, **variables})
-    there = store.relations(con)
-    columns_of = {each: list(store.column_types(con, each)) for each in file.reads & there.keys()}
+    read = file.reads & database.relations.keys()
+    columns_of = {each: database.columns_of(each) for each in read}
     spelt = {
         (relation, column.lower()): column
         for relation, columns in columns_of.items()
         for column in columns
     }
-    found = column_sources(con, query, columns_of)
+    found = column_sources(database.con, query, columns_of)
     return {
         column: frozenset(
             (relation, None if source is None else spelt.get((relation, source), source))

@@ -26,10 +26,12 @@ Below the prose, to the end of the head:
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from din_core.store import sql_files
@@ -73,11 +75,17 @@ class Head:
 
 
 def head_of(path: Path) -> Head:
-    """Read the head of a SQL file.
+    """Read the head of a SQL file, or take what was read of the same file before.
 
     Raises:
         SqlFileError: A name, a kind, or something to allow, that there is not.
     """
+    found = path.stat()
+    return _read(path, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=512)
+def _read(path: Path, _changed: int, _size: int) -> Head:
     fields: dict[str, str] = {}
     prose: list[str] = []
     advice: list[str] = []
@@ -125,7 +133,7 @@ def head_of(path: Path) -> Head:
         given=frozenset(_names(fields.get("given", ""))),
         needs=_names(fields.get("needs", "")),
         allows=allows,
-        fields=fields,
+        fields=MappingProxyType(fields),
         prose=" ".join(prose).strip(),
         what_to_do=" ".join(advice).strip(),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import graphlib
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,12 +141,27 @@ def lineage() -> Lineage:
         LineageError: A file reads what no file makes, or does not parse.
         SqlFileError: A head that says something wrong, or a name that stands in two folders.
     """
-    paths = sorted(path for path in sql_files.SQL_ROOT.glob("*/*") if path.is_file())
-    if below := sorted(sql_files.SQL_ROOT.glob("*/*/*")):
-        raise LineageError(
-            f"{below[0]}: files of sql/ lie in its folders, and no deeper; move it up"
-        )
-    return _read(tuple((path, path.stat().st_mtime_ns) for path in paths))
+    return _read(_stamped_files())
+
+
+def _stamped_files() -> tuple[tuple[Path, int], ...]:
+    """The files in the folders of ``sql/``, each with the time of its last change."""
+    found: list[tuple[Path, int]] = []
+    for folder in _entries(sql_files.SQL_ROOT):
+        for entry in _entries(folder.path) if folder.is_dir() else ():
+            if entry.is_file():
+                found.append((Path(entry.path), entry.stat().st_mtime_ns))
+            elif below := [each.path for each in _entries(entry.path)]:
+                raise LineageError(
+                    f"{min(below)}: files of sql/ lie in its folders, and no deeper; move it up"
+                )
+    return tuple(sorted(found))
+
+
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
+    # Not Path.glob, which takes ten times as long: this is asked for at every turn.
+    with os.scandir(folder) as entries:
+        return list(entries)
 
 
 @functools.lru_cache(maxsize=4)

@@ -273,3 +273,39 @@ def test_failed_query_is_told_where_something_was_registered(con):
         assert con.execute("from given").fetchall() == [(1,)]
         store.unregister(con, "given")
     assert "given" not in store.relations(con)
+
+
+class _Listening:
+    """A connection that keeps what it is asked to execute."""
+
+    def __init__(self, con):
+        self._con, self.asked = con, []
+
+    def execute(self, query, *values):
+        self.asked.append(query)
+        return self._con.execute(query, *values)
+
+
+def _comments(con):
+    return con.execute(
+        "select comment from duckdb_tables() where table_name = 'users' union all "
+        "select comment from duckdb_columns() where table_name = 'users' order by 1"
+    ).fetchall()
+
+
+def test_only_comments_that_differ_are_written_again(con):
+    con.execute("create table users (user_idx integer, user_id integer, unheard_of integer)")
+    store.describe_all(con)
+    written = _comments(con)
+    assert len(written) == 4
+    assert all(text for (text,) in written)
+    again = _Listening(con)
+    store.describe_all(again)
+    assert not [query for query in again.asked if query.startswith("comment")]
+    con.execute("comment on column users.user_id is 'an earlier description'")
+    con.execute("comment on table users is null")
+    once_more = _Listening(con)
+    store.describe_all(once_more)
+    assert _comments(con) == written
+    told = "".join(query for query in once_more.asked if query.startswith("comment"))
+    assert told.count("comment on ") == 2
