@@ -46,7 +46,7 @@ def read(con, rows, *, source=SOURCE, **config):
 
 
 def number_ids(con, rows, **config):
-    """Read rows as the next load of a log, and build nothing but the numbering that later loads see."""
+    """Read rows as the next load of a log, and build only the numbers that later loads see."""
     create_interactions(con, rows)
     with store.transaction(con):
         sequences.build_table(con, known_ids.TABLE, SOURCE, SequenceConfig(**config))

@@ -154,10 +154,9 @@ def _stamps(root: Path) -> tuple[tuple[str, int], ...]:
         for file in os.scandir(folder) if folder.is_dir() else ():
             if file.is_file():
                 found.append((file.path, file.stat().st_mtime_ns))
-            elif file.is_dir() and (below := sorted(os.listdir(file))):
+            elif file.is_dir() and (below := sorted(Path(file).iterdir())):
                 raise LineageError(
-                    f"{Path(file, below[0])}: files of sql/ lie in its folders, and no deeper; "
-                    "move it up"
+                    f"{below[0]}: files of sql/ lie in its folders, and no deeper; move it up"
                 )
     return tuple(sorted(found))
 

@@ -32,17 +32,14 @@ def loop(batch_size):
 # 19 users make 513 samples: the last step has one, and the second process none of it.
 ONE_OF_TWO = """
 import sys
-import torch.distributed as dist
 from safetensors.torch import save_file
 from test_distributed import MODEL, loop
 from tests.core.training_logs import planted_log
 from din_core.training.loop import train
 
-dist.init_process_group("gloo")
 result = train(MODEL, loop(64), planted_log(n_users=19))
 save_file(result.model.state_dict(), f"{sys.argv[1]}/{dist.get_rank()}", metadata={
     "loss": repr(result.history[-1].train_loss), "auc": repr(result.history[-1].val_auc)})
-dist.destroy_process_group()
 """
 
 
