@@ -150,9 +150,16 @@ def translate(select: str, *, called: str = "the query") -> str:
         ...
         din_core.engines.errors.EngineError: the query uses median: nobody has shown ...
     """
+    _sqlglot()
+    return _translated(select, called, FUNCTIONS | OPERATORS | TYPES)
+
+
+@functools.lru_cache(maxsize=256)
+def _translated(select: str, called: str, shown: frozenset[str]) -> str:
+    # Parsing and writing a file takes longer than a query of a small log, and many are asked again.
     sqlglot = _sqlglot()
     tree: Expr = sqlglot.parse_one(select, read="duckdb")
-    if unknown := sorted(words(tree) - FUNCTIONS - OPERATORS - TYPES):
+    if unknown := sorted(words(tree) - shown):
         raise EngineError(
             f"{called} uses {', '.join(unknown).lower()}: nobody has shown that it gives the same "
             "on DuckDB and on Spark; say it with the words in din_core/engines/translation.py, or "
@@ -160,8 +167,9 @@ def translate(select: str, *, called: str = "the query") -> str:
         )
     if tree.args.get("limit") is None:
         tree.set("order", None)
-    return tree.transform(_in_spark).sql(
-        dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE
+    # The tree is nobody else's: it is changed in its place.
+    return tree.transform(_in_spark, copy=False).sql(
+        dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE, copy=False
     )
 
 

@@ -242,9 +242,11 @@ def describe_all(con: duckdb.DuckDBPyConnection) -> None:
 def relations(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Return the tables and views of the database, each with its kind: ``table`` or ``view``."""
     found = con.execute(
-        "select table_name, if(table_type = 'VIEW', 'view', 'table') "
-        "from information_schema.tables "
-        "where table_catalog = current_database() and table_schema = current_schema()"
+        "select table_name, 'table' from duckdb_tables() "
+        "where database_name = current_database() and schema_name = current_schema() "
+        "union all "
+        "select view_name, 'view' from duckdb_views() "
+        "where database_name = current_database() and schema_name = current_schema()"
     ).fetchall()
     return {str(name): str(kind) for name, kind in found}
 

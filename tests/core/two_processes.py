@@ -1,10 +1,16 @@
-"""Two processes that torchrun starts for a test, and their weights beside those of one."""
+"""Two processes that train together for a test, and their weights beside those of one.
+
+They are started here. torchrun would be a third process that imports all of torch;
+``tests/assets/test_launching.py`` starts it as users do.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,27 +22,55 @@ _ROOT = _HERE.parents[1]
 
 
 def run_in_two_processes(source: str, folder: Path, *arguments: str) -> None:
-    """Run a script in two processes that can find each other.
+    """Run a script in two processes, each a member of torch's process group.
 
     Args:
-        source: The script; it may import the modules of ``tests/core/training`` by their names.
+        source: The script; it may import the modules of ``tests/core/training`` by their names,
+            and has ``torch.distributed`` as ``dist``.
         folder: It is written there; the script's last argument.
         arguments: Those before.
     """
     script = folder / "one_of_two.py"
-    script.write_text(source)
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", "2", script, *arguments, folder),
-        ],
-        check=True,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_HERE / "training")]),
-        },
-    )
+    script.write_text(_JOINED + source + "dist.destroy_process_group()\n")
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_HERE / "training")]),
+    }
+    with contextlib.ExitStack() as stack:
+        each = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, script, *arguments, folder],
+                    env={**environment, "RANK": str(rank), "WHERE_THEY_MEET": f"{folder}/meet"},
+                )
+            )
+            for rank in range(2)
+        ]
+        # One that failed leaves the other one waiting.
+        waiting = [*each]
+        while waiting:
+            ended = [process for process in waiting if process.poll() is not None]
+            waiting = [process for process in waiting if process not in ended]
+            if any(process.returncode for process in ended):
+                for process in waiting:
+                    process.kill()
+            time.sleep(0.02)
+    assert [process.returncode for process in each] == [0, 0]
+
+
+_JOINED = """
+import os
+import din_core
+import torch.distributed as dist
+
+dist.init_process_group(
+    "gloo",
+    init_method="file://" + os.environ["WHERE_THEY_MEET"],
+    rank=int(os.environ["RANK"]),
+    world_size=2,
+)
+"""
 
 
 def assert_weights_agree(

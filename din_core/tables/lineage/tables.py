@@ -141,47 +141,45 @@ def lineage() -> Lineage:
         LineageError: A file reads what no file makes, or does not parse.
         SqlFileError: A head that says something wrong, or a name that stands in two folders.
     """
-    return _read(_stamped_files())
+    return _read(_stamps(sql_files.SQL_ROOT))
 
 
-def _stamped_files() -> tuple[tuple[Path, int], ...]:
-    """The files in the folders of ``sql/``, each with the time of its last change."""
-    found: list[tuple[Path, int]] = []
-    for folder in _entries(sql_files.SQL_ROOT):
-        for entry in _entries(folder.path) if folder.is_dir() else ():
-            if entry.is_file():
-                found.append((Path(entry.path), entry.stat().st_mtime_ns))
-            elif below := [each.path for each in _entries(entry.path)]:
+def _stamps(root: Path) -> tuple[tuple[str, int], ...]:
+    """Return the files of the folders below a root, each with the time of its last change.
+
+    It is asked some times for every table that is made; pathlib would take ten times as long.
+    """
+    found: list[tuple[str, int]] = []
+    for folder in os.scandir(root):
+        for file in os.scandir(folder) if folder.is_dir() else ():
+            if file.is_file():
+                found.append((file.path, file.stat().st_mtime_ns))
+            elif file.is_dir() and (below := sorted(Path(file).iterdir())):
                 raise LineageError(
-                    f"{min(below)}: files of sql/ lie in its folders, and no deeper; move it up"
+                    f"{below[0]}: files of sql/ lie in its folders, and no deeper; move it up"
                 )
     return tuple(sorted(found))
 
 
-def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
-    # Not Path.glob, which takes ten times as long: this is asked for at every turn.
-    with os.scandir(folder) as entries:
-        return list(entries)
-
-
 @functools.lru_cache(maxsize=4)
-def _read(stamped: Sequence[tuple[Path, int]]) -> Lineage:
+def _read(stamped: Sequence[tuple[str, int]]) -> Lineage:
+    paths = [Path(path) for path, _ in stamped]
     variants: dict[str, list[Path]] = {}
-    for path, _ in stamped:
+    for path in paths:
         if path.suffix == ".sql":
             variants.setdefault(path.name.partition(".")[0], []).append(path)
-    heads = {name: [head_of(path) for path in paths] for name, paths in variants.items()}
+    heads = {name: [head_of(path) for path in each] for name, each in variants.items()}
     here = Path(__file__)
     basis = [
         duckdb.__version__.encode(),
         *(path.read_bytes() for path in sorted(here.parent.glob("*.py"))),
         *(Path(str(each.__file__)).read_bytes() for each in _RENDERED_WITH),
-        *(f"{path}".encode() + path.read_bytes() for path, _ in stamped),
+        *(f"{path}".encode() + path.read_bytes() for path in paths),
     ]
     read = computed_once("lineage", basis, lambda: _relations_by_name(variants, heads))
     files = {
-        name: SqlFile(heads[name][0], tuple(paths), frozenset(read[name]))
-        for name, paths in variants.items()
+        name: SqlFile(heads[name][0], tuple(each), frozenset(read[name]))
+        for name, each in variants.items()
     }
     for name, of_variants in heads.items():
         if len({head.assets for head in of_variants}) > 1:

@@ -1,4 +1,8 @@
-"""A run that was killed goes on, and ends with the very weights of one that was not."""
+"""A run that was killed goes on, and ends with the very weights of one that was not.
+
+With the default options a run is stopped at each of its steps. With others it is stopped in the
+first epoch, at the end of one and in the last one; `make test-thorough` takes the steps between.
+"""
 
 import dataclasses
 import logging
@@ -70,23 +74,38 @@ def interrupt_at(monkeypatch, n_steps):
     monkeypatch.setattr(Learner, "step", interrupted)
 
 
+EVERY_STEP = range(3 * STEPS_PER_EPOCH)
+SOME_STEPS = (1, STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH + 1)
+OTHER_OPTIONS = (
+    {"ema_decay": 0.0, "regularization": "mini_batch_aware", "embedding_l2": 0.01},
+    {"learning_rate_schedule": "cosine", "embedding_l2": 0.01},
+    {"fused": True, "num_threads": 2},
+)
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("options", "stops"),
     [
-        {},
-        {"ema_decay": 0.0, "regularization": "mini_batch_aware", "embedding_l2": 0.01},
-        {"learning_rate_schedule": "cosine", "embedding_l2": 0.01},
-        {"fused": True, "num_threads": 2},
+        ({}, EVERY_STEP),
+        *((options, SOME_STEPS) for options in OTHER_OPTIONS),
+        *(
+            pytest.param(
+                options,
+                [step for step in EVERY_STEP if step not in SOME_STEPS],
+                marks=pytest.mark.thorough,
+            )
+            for options in OTHER_OPTIONS
+        ),
     ],
 )
 def test_a_run_stopped_after_any_step_ends_with_the_same_weights(
-    data, tmp_path, monkeypatch, options
+    data, tmp_path, monkeypatch, options, stops
 ):
     monkeypatch.setattr(placement, "WORTH_COMPILING", 0)
     config = dataclasses.replace(LOOP, **options)
     whole = loop.train(MODEL, config, data)
     assert len(whole.history) == 3
-    for stop in range(3 * STEPS_PER_EPOCH):
+    for stop in stops:
         with monkeypatch.context() as patch:
             interrupt_at(patch, stop)
             with pytest.raises(PulledPlugError):

@@ -33,14 +33,12 @@ def loop(batch_size):
 ONE_OF_TWO = """
 import sys
 from pathlib import Path
-import torch.distributed as dist
 from safetensors.torch import save_file
 from test_distributed import MODEL, loop
 from tests.core.training_logs import planted_log
 from din_core.training.checkpoints import CheckpointError, Checkpoints
 from din_core.training.loop import train
 
-dist.init_process_group("gloo")
 of_its_own = Path(sys.argv[1], "folder", f"of {dist.get_rank()}")
 try:
     Checkpoints(of_its_own, "any run", 30).load()
@@ -50,7 +48,6 @@ assert Checkpoints(of_its_own.parent, "any run", 30).load() is None
 result = train(MODEL, loop(64), planted_log(n_users=19))
 save_file(result.model.state_dict(), f"{sys.argv[1]}/{dist.get_rank()}", metadata={
     "loss": repr(result.history[-1].train_loss), "auc": repr(result.history[-1].val_auc)})
-dist.destroy_process_group()
 """
 
 

@@ -88,19 +88,16 @@ def root(tables):
 
 ONE_OF_TWO = """
 import json, sys
-import torch.distributed as dist
 from safetensors.torch import save_file
 from test_sharded import LOOP, LOOPS, changed, train
 from din_core.engines.parquet_tables import ParquetRoot
 
-dist.init_process_group("gloo")
 for name, options in LOOPS.items():
     result = train(ParquetRoot(sys.argv[1]), changed(LOOP, **options))
     save_file(result.model.state_dict(), f"{sys.argv[2]}/{name}.{dist.get_rank()}")
     history = [(each.train_loss, each.val_auc, each.val_logloss) for each in result.history]
     with open(f"{sys.argv[2]}/{name}.{dist.get_rank()}.json", "w") as file:
         json.dump(history, file)
-dist.destroy_process_group()
 """
 
 

@@ -1,4 +1,8 @@
-"""Graphs that take ids answer as the model does, and take what nobody knows for unknown."""
+"""Graphs that take ids answer as the model does, and take what nobody knows for unknown.
+
+Every kind of model is asked by numbers, one of them by text as well: how a graph looks up an id
+does not depend on the model behind it. `make test-thorough` asks the others by text, too.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +67,19 @@ def expected_of(bundle, user, history, candidates, hours):
     )
 
 
-@pytest.mark.parametrize("strings", [False, True], ids=["int64", "strings"])
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    ("name", "strings"),
+    [
+        pytest.param(
+            name,
+            strings,
+            marks=[pytest.mark.thorough] if strings and name != "din" else [],
+            id=f"{name}-{'strings' if strings else 'int64'}",
+        )
+        for name in CONFIGS
+        for strings in (False, True)
+    ],
+)
 def test_every_graph_answers_as_the_model_does(bundles, name, strings):
     bundle = bundles(name, strings=strings)
     item_ids = TEXTS if strings else NUMBERS
