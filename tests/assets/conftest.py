@@ -167,6 +167,12 @@ def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without all that is drawn, where nobody looks at it and the log is one like others."""
+    stand_in_for_pictures(monkeypatch)
+
+
+@pytest.fixture
 def without_drawn_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the drawings of the network, which look the same whatever the log is."""
     stand_in_for_the_drawn_network(monkeypatch)

@@ -359,7 +359,7 @@ def test_damaged_table_is_told_by_the_step_that_reads_it(refreshed, pipeline):
 @pytest.mark.usefixtures("without_delivery")
 def test_same_category_can_be_left_together_with_the_category(refreshed):
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "same_category"}}
-    refreshed()
+    assert "negatives" in refreshed(until="negatives")
     refreshed.config["ops"]["interactions"] = {"config": {"item_attribute_cols": []}}
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "uniform"}}
     assert "negatives" in refreshed()
