@@ -274,7 +274,7 @@ CHANGES = {
 
 #: Changes of `make test-thorough` alone, and which change of `make test` shows the kind.
 MORE_OF_THE_SAME = {
-    "rejected row": "usable row",
+    "rejected row": "usable row",  # and test_refresh.py, what is published of it
     "row of a user who is left out": "usable row",
     "attribute of an item": "usable row",
     "item_attribute_cols": "popularity",
@@ -282,7 +282,7 @@ MORE_OF_THE_SAME = {
     "min_interactions": "popularity",
     "negatives_per_positive": "popularity",
     "max_history": "popularity",
-    "max_history, beyond every history": "popularity",
+    "max_history, beyond every history": "popularity",  # and test_refresh.py
 }
 
 
