@@ -17,6 +17,7 @@ import duckdb
 import pytest
 
 from din_assets.definitions import alone, build_defs
+from din_assets.making import versions
 from din_assets.starting.run_start import RunStore
 from din_core.store import ledger, sql_files
 
@@ -88,6 +89,17 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _code_that_nobody_edits() -> Iterator[None]:
+    """Look once for the files of the code: a run looks for them with each of its steps."""
+    look, sql = versions._stamped, sql_files.SQL_ROOT
+    looked = functools.cache(look)
+    with pytest.MonkeyPatch.context() as patch:
+        # Tests that edit SQL do so in a copy.
+        patch.setattr(versions, "_stamped", lambda *of: (looked if sql in of else look)(*of))
+        yield
+
+
 @contextlib.contextmanager
 def run_history() -> Iterator[dg.DagsterInstance]:
     """An instance in memory: on disk, recording a run takes longer than a run of this size."""
@@ -104,21 +116,32 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
         yield Pipeline(tmp_path / "data", instance)
 
 
+@contextlib.contextmanager
+def complete_run(folder: Path) -> Iterator[Pipeline]:
+    """A pipeline after one complete run in a folder."""
+    with run_history() as instance:
+        pipeline = Pipeline(folder, instance)
+        assert pipeline.run().success
+        yield pipeline
+
+
+# One of each for all workers. Its makers import this module.
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline after one complete run; read it, do not change it."""
-    with run_history() as instance:
-        pipeline = Pipeline(tmp_path_factory.mktemp("finished"), instance)
-        assert pipeline.run().success
+    from tests.assets.shared_runs import shared_run
+
+    with shared_run(tmp_path_factory, "finished", complete_run) as pipeline:
         yield pipeline
 
 
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline after a run on labelled rows with ids of text; read it, do not change it."""
-    from tests.assets.served_logs import run_on_labels  # which imports this module
+    from tests.assets.served_logs import run_on_labels
+    from tests.assets.shared_runs import shared_run
 
-    with run_on_labels(tmp_path_factory.mktemp("labelled")) as pipeline:
+    with shared_run(tmp_path_factory, "labelled", run_on_labels) as pipeline:
         yield pipeline
 
 
@@ -141,6 +164,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def without_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without what takes seconds and decides nothing, where nobody looks at it."""
     stand_in_for_delivery(monkeypatch)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without all that is drawn, where nobody looks at it and the log is one like others."""
+    stand_in_for_pictures(monkeypatch)
 
 
 @pytest.fixture

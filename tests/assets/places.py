@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
@@ -31,14 +35,35 @@ mutation Launch($job: ExecutionParams!) {
 """
 
 
+@functools.cache
+def _empty_history() -> Path:
+    """A run history without runs, made once: making its tables takes longer than some tests.
+
+    How a first start makes them is tested by test_starts.py, in the browser and from the wheel.
+    """
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    RunHistory.from_config_value(None, {"base_dir": folder}).dispose()
+    return Path(folder)
+
+
 @dataclass
 class Place:
-    """A Dagster home with the project's instance, and the processes that a test starts in it."""
+    """A Dagster home with the project's instance, and the processes that a test starts in it.
+
+    Attributes:
+        home: The folder.
+        stands_in: A function of conftest.py that its warm processes call with a ``MonkeyPatch``
+            before they begin; empty for none.
+        processes: What was started.
+    """
 
     home: Path
+    stands_in: str = ""
     processes: list[subprocess.Popen[str] | WarmProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        shutil.copytree(_empty_history(), self.home / ".dagster" / "storage")
         # Relative folders start at the working directory, which `din` sets to the project's root.
         config = (paths.project_root() / "dagster.yaml").read_text(encoding="utf-8")
         for was, becomes in {
@@ -80,7 +105,11 @@ class Place:
     def start_warm(self, *command: str, killed_at: tuple[str, str] | None = None) -> WarmProcess:
         """Start ``din`` or ``dagster`` with its imports done."""
         process = WarmProcess(
-            *command, folder=self.home, variables=self.variables, killed_at=killed_at
+            *command,
+            folder=self.home,
+            variables=self.variables,
+            killed_at=killed_at,
+            stands_in=self.stands_in,
         )
         self.processes.append(process)
         return process

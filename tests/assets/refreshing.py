@@ -1,5 +1,7 @@
 """A pipeline on a small log, and what `refresh` did with it."""
 
+import contextlib
+
 from din_assets.command.refresh import refresh
 
 ROWS = [
@@ -17,12 +19,14 @@ class Refreshing:
         self.config = pipeline.config
         self.config["ops"]["interactions"] = {"config": {}}
 
-    def __call__(self, **kwargs):
-        """Refresh and return what was made, by asset."""
-        decisions = list(refresh(self.pipeline.instance, run_config=self.config, **kwargs))
-        return {
-            asset: decision
-            for decision in decisions
-            for asset in decision.assets
-            if decision.outcome != "up to date"
-        }
+    def __call__(self, until=None, **kwargs):
+        """Refresh, all of it or up to an asset; return what was made, by asset."""
+        made = {}
+        decisions = refresh(self.pipeline.instance, run_config=self.config, **kwargs)
+        with contextlib.closing(decisions):
+            for decision in decisions:
+                if decision.outcome != "up to date":
+                    made |= dict.fromkeys(decision.assets, decision)
+                if until in decision.assets:
+                    break
+        return made

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from tests.assets.conftest import Pipeline
+from tests.assets.places import Place
 
 INGESTION = ("interactions", "rejected_rows", "source_files")
 UNTIL_EVENTS = (*INGESTION, "known_ids", "cates", "attributes", "users", "items", "events")
@@ -140,6 +141,7 @@ def test_checks_that_pass_say_nothing(pipeline, write_csv, monkeypatch, capsys):
     rows = [f"{user},{item},{10 * user + item},{item % 2}" for user in (1, 2) for item in range(4)]
     read(pipeline, monkeypatch, str(write_csv(*rows)))
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
-    with dg.instance_for_test() as pipeline.instance:  # one in memory is warned about
+    place = Place(pipeline.home.parent)  # its instance is on disk: one in memory is warned about
+    with dg.DagsterInstance.from_config(str(place.home)) as pipeline.instance:
         assert pipeline.run(*UNTIL_EVENTS).success
     assert lines(capsys) == []

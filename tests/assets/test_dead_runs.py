@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,18 +27,9 @@ def nothing_to_do():
     """A job whose runs tests record as they like."""
 
 
-@pytest.fixture(scope="module")
-def empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run history without runs: making its tables takes longer than most of these tests."""
-    home = tmp_path_factory.mktemp("empty")
-    with dg.DagsterInstance.from_config(str(Place(home).home)):
-        return home / ".dagster"
-
-
 @pytest.fixture
-def place(tmp_path: Path, empty_history: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[Place]:
     place = Place(tmp_path)
-    shutil.copytree(empty_history, tmp_path / ".dagster")
     try:
         yield place
     finally:

@@ -23,7 +23,7 @@ def rows(n_users=40):
     yield f"{n_users},1,1,1,cheap,50,3"
 
 
-@pytest.mark.usefixtures("without_drawn_network")
+@pytest.mark.usefixtures("without_pictures")
 def test_numbers_go_from_the_log_to_the_served_graph(pipeline, tmp_path, monkeypatch):
     log = write_rows(tmp_path / "log.csv", *rows(), header=HEADER)
     monkeypatch.setenv("DIN_CSV", str(log))

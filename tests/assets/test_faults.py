@@ -1,7 +1,8 @@
 """Runs that meet each other, readers that never stop, and processes that are killed half-way.
 
 ``make test`` kills once in each way. ``make test-faults`` kills at twenty random moments
-(``DIN_FAULT_KILLS=20``); in ``make test-thorough`` whole runs meet ten readers.
+(``DIN_FAULT_KILLS=20``), and draws all pictures, which take a third of a run; in
+``make test-thorough`` whole runs meet ten readers.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from din_assets.command import cli
 from din_assets.command.refresh import refresh
 from din_core import store
 from din_core.store import artifacts, ledger
-from tests.assets.conftest import SMALL_RUN, Pipeline, run_history
+from tests.assets.conftest import SMALL_RUN, Pipeline, run_history, stand_in_for_pictures
 from tests.assets.places import PATIENCE, Place, finish, kill
 
 KILLS = int(os.environ.get("DIN_FAULT_KILLS", "1"))
+DRAWS = KILLS > 1
 #: All that is published but the model: nothing of it needs torch, which takes long to import.
 TABLES = (
     "interactions,rejected_rows,cates,attributes,users,items,events,user_sequences,negatives,"
@@ -63,7 +65,7 @@ def place(tmp_path: Path, finished: Pipeline) -> Iterator[Place]:
 
     Readers and runs that a failed test left running would slow every test after it.
     """
-    place = Place(tmp_path)
+    place = Place(tmp_path, stands_in="" if DRAWS else stand_in_for_pictures.__name__)
     shutil.copytree(finished.home, place.data, symlinks=True)
     try:
         yield place
@@ -180,7 +182,10 @@ class Undisturbed:
         config = OTHER_RUN if number % 2 == 0 else SMALL_RUN
         while len(self.contents) < number + 2:
             assert len(self.contents) == number + 1
-            list(refresh(self.pipeline.instance, run_config=self._in_its_folder(config)))
+            with pytest.MonkeyPatch.context() as patch:
+                if not DRAWS:
+                    stand_in_for_pictures(patch)
+                list(refresh(self.pipeline.instance, run_config=self._in_its_folder(config)))
             self.contents.append(published(self.pipeline.home))
         return self.contents[number], config, self.contents[number + 1]
 
@@ -250,5 +255,7 @@ def test_run_killed_between_two_of_its_records(
     for name, value in place.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(place.home)
+    if not DRAWS:
+        stand_in_for_pictures(monkeypatch)
     assert cli.main(arguments) == 0
     assert_as_undisturbed(place, after)

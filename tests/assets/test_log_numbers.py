@@ -14,7 +14,13 @@ from din_assets.command import cli
 from din_core.config import LogNumber
 from din_core.serving import attach
 from din_core.serving.ranker import Ranker
-from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
+from tests.assets.conftest import (
+    Pipeline,
+    failure_of,
+    run_history,
+    stand_in_for_the_drawn_network,
+    write_rows,
+)
 
 DAY = 86_400
 NAMES = list(get_args(LogNumber))
@@ -35,7 +41,8 @@ def made(tmp_path_factory):
     """The pipeline after a run of everything, a BaseModel beside the model included."""
     folder = tmp_path_factory.mktemp("log_numbers")
     log = write_rows(folder / "log.csv", *rows())
-    with run_history() as instance:
+    with pytest.MonkeyPatch.context() as patch, run_history() as instance:
+        stand_in_for_the_drawn_network(patch)
         pipeline = Pipeline(folder / "data", instance)
         pipeline.config["ops"]["interactions"] = {"config": {"path": str(log)}}
         pipeline.config["ops"]["samples"] = {"config": {"max_history": 4}}
@@ -130,6 +137,7 @@ def test_commands_say_the_moment(made, ranker, capsys):
     assert "'noon' is neither a number of seconds nor a time as" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_logged_negative_is_counted_for_its_own_moment(tmp_path):
     """The bundle is compared with the model's answers, so the run succeeds only where it is."""
     chance = random.Random(5)

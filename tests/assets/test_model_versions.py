@@ -37,6 +37,25 @@ def house(two, tmp_path, monkeypatch):
     return entered(two, tmp_path, monkeypatch, "data")
 
 
+@pytest.fixture(scope="module")
+def and_another(two):
+    """The same, where a third model was made, which is better than the second."""
+    folder, _, before = two
+    shutil.copytree(folder / "data", folder / "third", symlinks=True)
+    third = House(folder / "third", before.instance, before.csv)
+    third.options["din_model"]["config"].update(WORSE)
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in_for_pictures(patch)
+        third.run(OTHER)
+    return third
+
+
+@pytest.fixture
+def house_of_three(two, and_another, tmp_path, monkeypatch):
+    """A copy of the house after three models."""
+    return entered(two, tmp_path, monkeypatch, "third")
+
+
 @pytest.fixture
 def first_house(two, tmp_path, monkeypatch):
     """A copy of the house after the first model."""
@@ -208,10 +227,9 @@ def latest_check(house):
     return record.event.dagster_event.asset_check_evaluation_data
 
 
-def test_better_model_takes_the_place_and_one_can_go_back(two, house, capsys):
-    _, good, _ = two
-    worse = house.model()
-    house.run(OTHER)
+def test_better_model_takes_the_place_and_one_can_go_back(two, house_of_three, capsys):
+    house, good = house_of_three, two[1]
+    worse = house.tables()[0][1].model_version
     other, bundle = house.model(), house.bundle()
     assert house.current() == bundle
     assert house.decisions()[2:] == [(other, "published")]
@@ -261,10 +279,9 @@ def test_report_tells_the_latest_decision_about_its_model(house):
     assert "another model was served" not in page(house)
 
 
-def test_prune_keeps_what_is_published_pinned_or_current_whole(two, house, capsys):
-    _, good, _ = two
+def test_prune_keeps_what_is_published_pinned_or_current_whole(two, house_of_three, capsys):
+    house, good = house_of_three, two[1]
     worse = house.tables()[0][1]
-    house.run(OTHER)
     assert cli.main(["rollback", good]) == 0
     kept = dict(house.tables()[0][0].artifacts)
     assert cli.main(["prune", "--dry-run"]) == 0

@@ -184,7 +184,19 @@ TOO_SMALL = {
 
 
 @pytest.mark.usefixtures("without_drawn_network")
-@pytest.mark.parametrize(("rows", "untrained"), TOO_SMALL.values(), ids=TOO_SMALL)
+@pytest.mark.parametrize(
+    ("rows", "untrained"),
+    [
+        pytest.param(
+            *case,
+            id=name,
+            # As "one item", which is untrained too; a whole run of a log without a test sample is
+            # in test_explanations.py.
+            marks=[pytest.mark.thorough] if name == "one row" else [],
+        )
+        for name, case in TOO_SMALL.items()
+    ],
+)
 def test_small_log_ends_green_and_publishes_nothing_untrained_unless_asked(
     pipeline, write_csv, monkeypatch, rows, untrained
 ):

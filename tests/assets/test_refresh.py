@@ -86,6 +86,30 @@ def test_new_row_goes_all_the_way_down(refreshed, csv):
     assert "attributes" not in made
 
 
+def test_row_that_cannot_be_used_changes_what_was_rejected_and_stops_there(
+    refreshed, pipeline, csv
+):
+    csv.write_text(csv.read_text() + "u1,i22,yesterday,c2\n")
+    before = pipeline.versions()
+    made = refreshed()
+    after = pipeline.versions()
+    assert before["interactions"] == after["interactions"]
+    assert before["rejected_rows"] != after["rejected_rows"]
+    assert {"known_ids", "events", "din_model"}.isdisjoint(made)
+    with duckdb.connect(str(pipeline.home / "warehouse.duckdb"), read_only=True) as con:
+        raw = con.execute("select line, raw from rejected_rows").fetchall()
+    assert raw == [(2 + len(ROWS), "u1,i22,yesterday,c2")]
+
+
+@pytest.mark.usefixtures("without_delivery")
+def test_option_that_changes_no_row_makes_no_model(refreshed):
+    # No history is that long.
+    refreshed.config["ops"]["samples"] = {"config": {"max_history": 49}}
+    made = refreshed()
+    assert made["samples"].outcome == "made, same content"
+    assert {"din_model", "test_predictions"}.isdisjoint(made)
+
+
 @pytest.mark.usefixtures("without_delivery")
 def test_all_that_changed_is_made_in_one_run_which_skips_what_is_spared(refreshed, pipeline, csv):
     # The row names a user who is new, and nothing else that is: the items stay as they were.
@@ -359,7 +383,7 @@ def test_damaged_table_is_told_by_the_step_that_reads_it(refreshed, pipeline):
 @pytest.mark.usefixtures("without_delivery")
 def test_same_category_can_be_left_together_with_the_category(refreshed):
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "same_category"}}
-    refreshed()
+    assert "negatives" in refreshed(until="negatives")
     refreshed.config["ops"]["interactions"] = {"config": {"item_attribute_cols": []}}
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "uniform"}}
     assert "negatives" in refreshed()

@@ -65,7 +65,10 @@ def test_damaged_report_is_refused(pipeline, monkeypatch, capsys):
     assert "materialize report again" in capsys.readouterr().err
 
 
-# With the real export: the report names the version of the bundle that was judged.
+# That a second run of everything has all the same versions, the report's among them, is shown by
+# test_pipeline.py. This one: that the report's does not hang on how the network is drawn. With the
+# real export: the report names the version of the bundle that was judged.
+@pytest.mark.thorough
 @pytest.mark.usefixtures("without_drawn_network")
 def test_report_of_the_same_log_and_options_has_the_same_version(finished, pipeline):
     assert pipeline.run().success

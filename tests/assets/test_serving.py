@@ -71,7 +71,7 @@ def test_example_takes_what_nobody_knows_for_unknown(finished):
     assert np.isfinite(unknown).all()
 
 
-@pytest.mark.usefixtures("without_drawn_network")
+@pytest.mark.usefixtures("without_pictures")
 def test_same_weights_of_other_ids_are_another_version(finished, pipeline, tmp_path, monkeypatch):
     # Ids that sort alike: every index and so every weight is the same.
     rows = [

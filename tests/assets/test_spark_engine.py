@@ -32,10 +32,23 @@ def made_on_spark(tmp_path_factory):
         yield pipeline
 
 
-@pytest.fixture
-def on_spark(tmp_path):
+@pytest.fixture(scope="module")
+def tables_on_spark(tmp_path_factory):
+    """A folder with the tables that Sail made, and a copy of it as it was then."""
+    folder = tmp_path_factory.mktemp("tables")
     with run_history() as instance:
-        yield Pipeline(tmp_path / "data", instance, engine="spark")
+        assert Pipeline(folder / "data", instance, engine="spark").run(*TABLES).success
+    shutil.copytree(folder / "data", folder / "as it was", symlinks=True)
+    return folder
+
+
+@pytest.fixture
+def on_spark(tables_on_spark):
+    """A pipeline whose tables are made on Sail; the database names the place of their files."""
+    shutil.rmtree(tables_on_spark / "data")
+    shutil.copytree(tables_on_spark / "as it was", tables_on_spark / "data", symlinks=True)
+    with run_history() as instance:
+        yield Pipeline(tables_on_spark / "data", instance, engine="spark")
 
 
 def root_of(pipeline):
@@ -80,7 +93,6 @@ def test_the_rows_of_a_user_lie_in_one_folder(made_on_spark):
 
 def test_a_run_of_one_table_reads_what_an_earlier_run_made(on_spark):
     config = {**on_spark.config}
-    assert on_spark.run(*TABLES).success
     before = on_spark.versions()
     config["ops"]["negatives"] = {"config": {"sampling_seed": 7}}
     assert on_spark.run("negatives", "samples", config=config).success
@@ -90,7 +102,6 @@ def test_a_run_of_one_table_reads_what_an_earlier_run_made(on_spark):
 
 
 def test_an_earlier_version_holds_until_the_new_one_passed_its_checks(on_spark, other_sql):
-    assert on_spark.run(*TABLES).success
     root = root_of(on_spark)
     held, rows = root.manifest(), on_spark.query("from users order by all")
     with other_sql("sequences/users.sql", "idx as user_idx", "idx + 1 as user_idx"):
@@ -102,7 +113,6 @@ def test_an_earlier_version_holds_until_the_new_one_passed_its_checks(on_spark, 
 
 
 def test_what_a_killed_run_wrote_goes_with_the_next_change(on_spark):
-    assert on_spark.run(*TABLES).success
     leftover = on_spark.home / "tables" / "events" / "0123456789ab"
     leftover.mkdir()
     (leftover / "part-0.parquet").write_bytes(b"PAR1")
@@ -129,7 +139,6 @@ def killed_before_the_swap(pipeline):
 
 
 def test_a_run_that_makes_nothing_brings_the_manifest_up_to_the_database(on_spark):
-    assert on_spark.run(*TABLES).success
     expected = killed_before_the_swap(on_spark)
     (said,) = settled(on_spark)
     assert "manifest.json was behind the pipeline's database" in said
@@ -140,7 +149,6 @@ def test_a_run_that_makes_nothing_brings_the_manifest_up_to_the_database(on_spar
 
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_no_version_that_the_database_reads_is_swept_away(on_spark, is_lost, monkeypatch):
-    assert on_spark.run(*TABLES).success
     expected, held = killed_before_the_swap(on_spark), root_of(on_spark).manifest()
     if is_lost:
         (on_spark.home / "tables" / MANIFEST).unlink()
@@ -153,7 +161,6 @@ def test_no_version_that_the_database_reads_is_swept_away(on_spark, is_lost, mon
 
 
 def test_a_manifest_that_is_lost_is_written_again(on_spark):
-    assert on_spark.run(*TABLES).success
     held = root_of(on_spark).manifest()
     (on_spark.home / "tables" / MANIFEST).unlink()
     settled(on_spark)
@@ -161,7 +168,6 @@ def test_a_manifest_that_is_lost_is_written_again(on_spark):
 
 
 def test_tables_below_another_place_are_read_there_and_said(on_spark, tmp_path, monkeypatch):
-    assert on_spark.run(*TABLES).success
     versions = on_spark.versions()
     monkeypatch.setenv("DIN_TABLES", str(tmp_path / "other"))
     (said,) = settled(on_spark)
@@ -188,7 +194,6 @@ def test_a_run_of_another_home_takes_no_tables_away(on_spark, tmp_path, monkeypa
 
 
 def test_the_way_out_of_a_lost_file_that_tables_go_on_from_leads_out(on_spark):
-    assert on_spark.run(*TABLES).success
     versions = on_spark.versions()
     shutil.rmtree(on_spark.home / "tables" / "known_ids")
     said = failure_of(on_spark.run(*TABLES))
@@ -200,7 +205,6 @@ def test_the_way_out_of_a_lost_file_that_tables_go_on_from_leads_out(on_spark):
 
 
 def test_engines_take_over_from_each_other(on_spark):
-    assert on_spark.run(*TABLES).success
     versions = on_spark.versions()
     on_spark.engine = "duckdb"
     assert on_spark.run("events", "user_sequences").success

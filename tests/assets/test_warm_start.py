@@ -144,7 +144,7 @@ def test_killed_run_ends_with_the_model_of_one_that_was_not(
     with duckdb.connect(str(copied.home / "pipeline.duckdb")) as con:
         ledger.record(con, first)
     shutil.rmtree(copied.home / "artifacts" / "din_model" / second.data_version)
-    place = Place(tmp_path)
+    place = Place(tmp_path, stands_in=stand_in_for_delivery.__name__)
     arguments = ("run", "--csv", str(tmp_path / "log.csv"), "-c", place.write(copied.config))
     try:
         finish(place.start_warm("din", *arguments, killed_at=(where, when)), -signal.SIGKILL)

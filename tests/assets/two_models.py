@@ -80,11 +80,12 @@ class House:
 
 
 def entered(two, tmp_path, monkeypatch, state):
-    """Return a copy of a house, as it was after one model or after both."""
+    """Return a copy of a house, as it was after one model (``first``), both or three."""
     folder, _, before = two
     stand_in_for_pictures(monkeypatch)
     shutil.copytree(folder / state, tmp_path / "data", symlinks=True)
     monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
     found = House(tmp_path / "data", before.instance, before.csv)
-    found.options["din_model"]["config"].update(GOOD if state == "first" else WORSE)
+    model = {"first": GOOD, "third": OTHER}.get(state, WORSE)
+    found.options["din_model"]["config"].update(model)
     return found

@@ -16,6 +16,8 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
 _PROGRAMS = {"dagster": "dagster._cli:main", "din": "din_assets.command.cli:main"}
 # Not the definitions: they look at the environment when they are imported.
 _IMPORTED = [
@@ -33,6 +35,7 @@ class WarmProcess:
         folder: Its working directory.
         variables: What it finds in its environment beside ours.
         killed_at: A call, as ``module:function``, and whether it is killed ``before`` or ``after``.
+        stands_in: A function of conftest.py that it calls with a ``MonkeyPatch`` before it begins.
     """
 
     def __init__(
@@ -41,13 +44,16 @@ class WarmProcess:
         folder: Path,
         variables: Mapping[str, str],
         killed_at: tuple[str, str] | None = None,
+        stands_in: str = "",
     ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_IMPORTED)
         reading, writing = os.pipe()
         self.stdout = os.fdopen(reading)
         try:
-            passed = (command, str(folder), dict(variables), _Passed(writing), killed_at)
+            passed = (
+                command, str(folder), dict(variables), _Passed(writing), killed_at, stands_in,
+            )  # fmt: skip
             self._process = context.Process(target=_work, args=passed)
             self._process.start()
         finally:
@@ -96,6 +102,7 @@ def _work(
     variables: dict[str, str],
     output: Any,
     killed_at: tuple[str, str] | None,
+    stands_in: str,
 ) -> None:
     os.setsid()
     for standard in (1, 2):
@@ -103,6 +110,8 @@ def _work(
     os.close(output)
     os.chdir(folder)
     os.environ.update(variables)
+    if stands_in:  # imported as late as the definitions, which that module has
+        _named(f"tests.assets.conftest:{stands_in}")(pytest.MonkeyPatch())
     if killed_at is not None:
         _kill_at(*killed_at)
     sys.argv = list(command)
