@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-from pathlib import Path
 import shutil
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -135,6 +135,8 @@ def test_columns_have_the_types_that_the_manifest_says(root, tables):
     with reading.open_tables(root) as con:
         assert store.column_types(con, "events") == {"position": "SMALLINT", "user_idx": "BIGINT"}
         assert list(store.column_types(con, "events")) == ["position", "user_idx"]
+
+
 @pytest.mark.parametrize(
     "left",
     [
