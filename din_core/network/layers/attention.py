@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from din_core.network.layers.folded import Gate, from_first_layer, gate_of
+from din_core.network.layers.folded import Gate, gate_of
 from din_core.network.layers.mlp import MLP
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class ActivationUnit(nn.Module):
         target_term_B1H = nn.functional.linear(t_B1D, of_target_HD, bias_H)
         x_BL2D = torch.cat([history, t_B1D * history], dim=2)
         u_BLH = nn.functional.linear(x_BL2D, of_position_H2D) + target_term_B1H
-        scores_BL = from_first_layer(self.mlp, gate, u_BLH.flatten(0, 1)).view(is_position.shape)
+        scores_BL = self.mlp.from_folded_layer(gate, u_BLH.flatten(0, 1)).view(is_position.shape)
         return (self.weights_of(scores_BL, is_position).unsqueeze(2) * history).sum(1)
 
     def pool_shared(self, target: Tensor, history: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ class ActivationUnit(nn.Module):
             u_BN = torch.cat([target, ones_B1], dim=1) @ matrix_DN
         else:
             u_BN = torch.addmm(term_N, target, matrix_DN)
-        scores = from_first_layer(self.mlp, gate, u_BN, history.shape[0])
+        scores = self.mlp.from_folded_layer(gate, u_BN, history.shape[0])
         # Not by the shape of `u`: an activation is fused with a product that nothing else reads.
         return scores.view(target.shape[0], history.shape[0])
 

@@ -8,15 +8,12 @@ where the formula has five. Shapes: N rows, H channels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from din_core.network.layers.dice import Dice
-
-if TYPE_CHECKING:
-    from din_core.network.layers.mlp import MLP
 
 #: Where 1 - alpha is nearer to 0, this stands for it: beyond what float32 tells from alpha = 1.
 _LEAST_GATE = 1e-7
@@ -133,27 +130,3 @@ def one_number(x: Tensor, weight: Tensor, start: Tensor) -> Tensor:
     """
     # The row comes first: runtimes pad a right matrix of one column to sixteen.
     return torch.addmm(start, weight, x.t())
-
-
-def from_first_layer(mlp: MLP, first: Gate, u: Tensor, n_times: int = 1) -> Tensor:
-    """:meth:`MLP.from_first_layer` with gates in place of activations; evaluation only.
-
-    Args:
-        mlp: The layers.
-        first: Gate of the first activation.
-        u: What the first layer gives once ``first.layer_before`` has made it, ``[B, n_times * H]``.
-        n_times: How many times the H channels of the first layer lie side by side in a row.
-
-    Returns:
-        ``[1, B * n_times]``.
-    """
-    x = first.of_first(u, mlp.first_layer.out_features, n_times)
-    gate, *gates = first, *(gate_of(each) for each in mlp.activations[1:])
-    for number, (module, following) in enumerate(zip(mlp.layers[1:], gates, strict=True)):
-        layer = cast("nn.Linear", module)
-        weight, bias = following.layer_before(gate.layer_after(layer.weight), layer.bias)
-        gate = following
-        if number + 1 == len(gates):
-            return gate.weighed(x, weight, bias, mlp.output)
-        x = gate.of_layer(x, weight, bias)
-    return one_number(x, gate.layer_after(mlp.output.weight), mlp.output.bias)

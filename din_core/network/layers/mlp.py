@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
 from din_core.network.layers.dice import activation_layer
-from din_core.network.layers.folded import from_first_layer, gate_of
+from din_core.network.layers.folded import Gate, gate_of, one_number
 
 if TYPE_CHECKING:
     from din_core.network.layers.dice import ActivationName
@@ -73,7 +73,7 @@ class MLP(nn.Module):
         if self.folds:
             gate = gate_of(self.activations[0])
             layer = gate.layer_before(self.first_layer.weight, self.first_layer.bias)
-            return from_first_layer(self, gate, nn.functional.linear(x, *layer)).view(-1)
+            return self.from_folded_layer(gate, nn.functional.linear(x, *layer)).view(-1)
         return self.from_first_layer(self.layers[0](x))
 
     @property
@@ -102,6 +102,29 @@ class MLP(nn.Module):
                 s = self.layers[depth](s)
             s = self.dropout(activation(s))
         return self.output(s).squeeze(-1)
+
+    def from_folded_layer(self, first: Gate, u: Tensor, n_times: int = 1) -> Tensor:
+        """The same with gates in place of activations; evaluation only.
+
+        Args:
+            first: Gate of the first activation.
+            u: What the first layer gives once ``first.layer_before`` has made it,
+                ``[N, n_times * H]``.
+            n_times: How many times the H channels of the first layer lie side by side in a row.
+
+        Returns:
+            ``[1, N * n_times]``.
+        """
+        x = first.of_first(u, self.first_layer.out_features, n_times)
+        gate, *gates = first, *(gate_of(each) for each in self.activations[1:])
+        for number, (module, following) in enumerate(zip(self.layers[1:], gates, strict=True)):
+            layer = cast("nn.Linear", module)
+            weight, bias = following.layer_before(gate.layer_after(layer.weight), layer.bias)
+            gate = following
+            if number + 1 == len(gates):
+                return gate.weighed(x, weight, bias, self.output)
+            x = gate.of_layer(x, weight, bias)
+        return one_number(x, gate.layer_after(self.output.weight), self.output.bias)
 
 
 @contextmanager

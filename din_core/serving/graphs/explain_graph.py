@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from din_core.network.layers.attention import ActivationUnit
 from din_core.network.layers.positions import PartsOfOne
 from din_core.network.models import ClickModel
+from din_core.serving.graphs.constants import with_constants_folded
 from din_core.serving.graphs.id_tables import Source
 from din_core.serving.graphs.rank_graph import latest_positions
 from din_core.serving.graphs.tracing import OUTPUT_NAME, Array, ready_for_export, traced
@@ -99,4 +100,4 @@ def explain_graph(source: Source) -> onnx.ModelProto:
         graph = traced(explaining, example, {"history_item_idx": free}, outputs)
     # Traced, it is a slice of a free size.
     graph.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
-    return graph
+    return with_constants_folded(graph)

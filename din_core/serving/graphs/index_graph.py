@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from din_core.network.models import ClickModel
+from din_core.serving.graphs.constants import with_constants_folded
 from din_core.serving.graphs.random_inputs import random_inputs
 from din_core.serving.graphs.tracing import (
     OPSET,
@@ -91,7 +92,8 @@ def index_graph(model: ClickModel, opset: int = OPSET) -> onnx.ModelProto:
             for name in twin.input_names
         }
         example = {name: inputs[name] for name in twin.input_names}
-        return traced(twin, example, axes, {OUTPUT_NAME: {0: _FREE_SIZES[0]}}, opset)
+        graph = traced(twin, example, axes, {OUTPUT_NAME: {0: _FREE_SIZES[0]}}, opset)
+    return with_constants_folded(graph)
 
 
 def _fix_sizes(graph: onnx.GraphProto, sizes: Mapping[str, int]) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from din_core.network.layers.positions import PaddedPositions
+from din_core.serving.graphs.constants import with_constants_folded
 from din_core.serving.graphs.id_tables import Source
 from din_core.serving.graphs.tracing import OUTPUT_NAME, Array, ready_for_export, traced
 
@@ -64,4 +65,5 @@ def score_graph(source: Source) -> onnx.ModelProto:
     axes["hist_item_idx"] = {0: "rows", 1: "length"}
     with ready_for_export(source.model):
         scoring = ScoreModel(source).eval()
-        return traced(scoring, example, axes, {OUTPUT_NAME: {0: "rows"}})
+        graph = traced(scoring, example, axes, {OUTPUT_NAME: {0: "rows"}})
+    return with_constants_folded(graph)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from din_core.network.layers.attention import ActivationUnit
-from din_core.network.layers.folded import from_first_layer, gate_of
+from din_core.network.layers.folded import gate_of
 from din_core.network.layers.mlp import MLP, folded_layers
 
 
@@ -35,7 +35,7 @@ def test_folded_layers_give_what_the_layers_give(activation, n_times, dims):
         gate = gate_of(mlp.activations[0])
         layer = gate.layer_before(mlp.first_layer.weight, mlp.first_layer.bias)
         u = torch.nn.functional.linear(rows, *layer)
-        folded = from_first_layer(mlp, gate, u.flatten(1), n_times)
+        folded = mlp.from_folded_layer(gate, u.flatten(1), n_times)
         expected = mlp(rows.flatten(0, 1)).unsqueeze(0)
     # An alpha of 1 is taken for 1 - 1e-7.
     torch.testing.assert_close(folded, expected, rtol=0, atol=1e-5)

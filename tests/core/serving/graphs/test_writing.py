@@ -71,6 +71,42 @@ def test_graphs_name_their_inputs_outputs_and_free_sizes(bundle):
     assert signature("explain.onnx") == [explained, {"probability": [1], **of_each_event}]
 
 
+def computed_of_weights_alone(graph, known=()):
+    """Operators that no input has a part in, in the bodies of loops, too."""
+    known = {*known, *(each.name for each in graph.initializer)}
+    found = []
+    for node in graph.node:
+        if node.op_type == "Constant" or all(name in known for name in node.input):
+            known.update(node.output)
+            found += [node.op_type] if node.op_type != "Constant" else []
+        for each in node.attribute:
+            found += computed_of_weights_alone(each.g, known) if each.HasField("g") else []
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(EVERY))
+def test_nothing_is_left_to_compute_of_the_weights_alone(bundle, name):
+    assert computed_of_weights_alone(onnx.load(bundle.folder / name).graph) == []
+
+
+def test_a_ranking_fuses_its_products_with_what_follows(tmp_path):
+    """Nothing but the activation reads what a layer of ReLU gives, and no output is a column."""
+    made = make_bundle(tmp_path, CONFIGS["din_products"], PLAIN)
+    graph = onnx.load(made.folder / "rank.onnx").graph
+    [body] = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+    readers = {}
+    for node in body.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node.op_type)
+    activated = {node.input[0] for node in body.node if node.op_type == "Relu"}
+    assert len(activated) == 3  # one of the unit, two of the last layers
+    assert all(readers[name] == ["Relu"] for name in activated)
+    widths = {each.name: list(each.dims) for each in (*graph.initializer, *body.initializer)}
+    products = [node for node in body.node if node.op_type in ("Gemm", "MatMul")]
+    assert [1, 5] not in [widths.get(node.input[1]) for node in products]
+    assert [1, 5] in [widths.get(node.input[0]) for node in products]
+
+
 def test_a_model_without_attention_has_no_weights(tmp_path):
     made = make_bundle(tmp_path, CONFIGS["base_model"], PLAIN)
     outputs = [each.name for each in onnx.load(made.folder / "explain.onnx").graph.output]
