@@ -77,7 +77,7 @@ def show(
         "",
         *_places(resource),
         "",
-        *_next(resource, user),
+        *next_lines(resource.published_path, user),
     ]
     Terminal(sys.stdout).box(lines)
     for warning in [*figures.warnings(), *([not_served] if not_served else [])]:
@@ -131,13 +131,19 @@ def _places(resource: "StoreResource") -> list[str]:
     ]
 
 
-def _next(resource: "StoreResource", user: str | None) -> list[str]:
+def next_lines(published: Path, user: str | None) -> list[str]:
+    """Return commands to type next.
+
+    Args:
+        published: The database file that analysts open.
+        user: One of the log's users, if it has any.
+    """
     named = "U" if user is None else shlex.quote(user)
-    published = _short(resource.published_path)
+    shell = "" if shutil.which("duckdb") else "    # DuckDB's shell: pip install duckdb-cli"
     return [
         "Next",
         f"  {_program()} rank --user {named} --top 5",
-        f"  duckdb -readonly {published} 'from split_summary'",
+        f"  duckdb -readonly {_short(published)} 'from split_summary'{shell}",
         f"  {_program()} ui    # every step and its pictures, in the browser",
     ]
 

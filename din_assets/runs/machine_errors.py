@@ -4,6 +4,9 @@ Apart from :mod:`din_assets.runs.failures`, since commands that start in no time
 """
 
 import errno
+import os
+import re
+import shutil
 
 _OF_THE_MACHINE = frozenset(
     (
@@ -22,12 +25,23 @@ _OF_THE_MACHINE = frozenset(
 
 def is_of_the_machine(error: OSError) -> bool:
     """Whether an error says that a file or folder cannot be written, and not that code is wrong."""
-    return error.errno in _OF_THE_MACHINE
+    return _plain(error).errno in _OF_THE_MACHINE
 
 
 def of_the_disk(error: OSError) -> str:
     """Say in a sentence what the system says of a file or folder."""
+    said = _plain(error)
     return (
-        f"{error.filename or 'a file'}: {error.strerror}; results go to the folder that DIN_HOME "
+        f"{said.filename or 'a file'}: {said.strerror}; results go to the folder that DIN_HOME "
         "names, which must be writable and have room"
     )
+
+
+def _plain(error: OSError) -> OSError:
+    """Return the first error of a folder that was copied, which is a list of them; else itself."""
+    if not isinstance(error, shutil.Error) or not isinstance(error.args[0], list):
+        return error
+    listed: list[tuple[str, str, str]] = error.args[0]
+    _, file, why = listed[0]
+    found = re.match(r"\[Errno (\d+)\]", why)
+    return OSError(int(found[1]), os.strerror(int(found[1])), file) if found else error

@@ -2,8 +2,9 @@
 
 import pytest
 
+from din_assets.command import outcome
 from din_assets.command.one_pass import Decision
-from din_assets.command.outcome import figure_lines, note
+from din_assets.command.outcome import figure_lines, next_lines, note
 from din_core.evaluation.comparisons import Comparison
 from din_core.evaluation.intervals import Interval
 from din_core.evaluation.judgement import Evaluation, Figure
@@ -46,3 +47,11 @@ def test_log_without_an_auc_says_so():
 )
 def test_line_of_an_asset_says_why_where_that_is_no_matter_of_course(reasons, outcome, said):
     assert note(Decision(("samples",), reasons, outcome)) == said
+
+
+@pytest.mark.parametrize("has_shell", [True, False])
+def test_shell_that_is_not_there_is_named_with_its_package(monkeypatch, tmp_path, has_shell):
+    monkeypatch.setattr(outcome.shutil, "which", lambda name: name if has_shell else None)
+    [line] = [each for each in next_lines(tmp_path / "w.duckdb", "3") if "duckdb -readonly" in each]
+    assert line.endswith("'from split_summary'") == has_shell
+    assert line.endswith("pip install duckdb-cli") == (not has_shell)
