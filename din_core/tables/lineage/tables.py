@@ -150,8 +150,8 @@ def _stamps(root: Path) -> tuple[tuple[str, int], ...]:
     It is asked some times for every table that is made; pathlib would take ten times as long.
     """
     found: list[tuple[str, int]] = []
-    for folder in os.scandir(root):
-        for file in os.scandir(folder) if folder.is_dir() else ():
+    for folder in [*os.scandir(root)]:  # to their ends, which closes them
+        for file in [*os.scandir(folder)] if folder.is_dir() else ():
             if file.is_file():
                 found.append((file.path, file.stat().st_mtime_ns))
             elif file.is_dir() and (below := sorted(Path(file).iterdir())):
