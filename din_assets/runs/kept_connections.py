@@ -7,6 +7,7 @@ follows a run by the changes of that file, and SQLite writes to it when the last
 """
 
 import contextlib
+import logging
 import os
 import sqlite3
 from collections.abc import Generator
@@ -21,6 +22,16 @@ from sqlalchemy.pool import NullPool, QueuePool
 from din_assets.runs.history_errors import explained
 
 _KEPT_RUNS = 8
+
+
+def _is_no_interrupt(record: logging.LogRecord) -> bool:
+    """Whether SQLAlchemy tells of an error: it writes the stack of an interrupt, too."""
+    return not record.exc_info or isinstance(record.exc_info[1], Exception | None)
+
+
+for _pool in (NullPool, QueuePool):
+    # A filter of the loggers above would not be asked.
+    logging.getLogger(f"{_pool.__module__}.{_pool.__qualname__}").addFilter(_is_no_interrupt)
 
 
 class Engines:

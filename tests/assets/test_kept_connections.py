@@ -1,5 +1,6 @@
 """The run history keeps its connections, and others see what is written all the same."""
 
+import contextlib
 import os
 import sqlite3
 
@@ -131,3 +132,18 @@ def test_damaged_history_of_a_run_is_a_sentence(history, tmp_path):
     (tmp_path / "history" / "runs" / "a-run.db").write_bytes(b"no database" * 1000)
     with pytest.raises(RunHistoryError, match=r"a-run\.db: file is not a database; Dagster keeps"):
         history.store_event(event(1))
+
+
+@pytest.mark.parametrize(("error", "n_told"), [(KeyboardInterrupt, 0), (OSError, 1)])
+def test_an_interrupt_while_a_connection_closes_is_told_as_no_error(
+    tmp_path, monkeypatch, caplog, error, n_told
+):
+    engine = Engines().of_run(f"sqlite:///{tmp_path / 'events.db'}")
+
+    def interrupted(_):
+        raise error
+
+    monkeypatch.setattr(engine.dialect, "do_close", interrupted)
+    with contextlib.suppress(error), engine.connect():
+        pass
+    assert len(caplog.records) == n_told

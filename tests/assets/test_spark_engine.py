@@ -45,7 +45,7 @@ def tables_on_spark(tmp_path_factory):
 @pytest.fixture
 def on_spark(tables_on_spark):
     """A pipeline whose tables are made on Sail; the database names the place of their files."""
-    shutil.rmtree(tables_on_spark / "data")
+    shutil.rmtree(tables_on_spark / "data", ignore_errors=True)
     shutil.copytree(tables_on_spark / "as it was", tables_on_spark / "data", symlinks=True)
     with run_history() as instance:
         yield Pipeline(tables_on_spark / "data", instance, engine="spark")

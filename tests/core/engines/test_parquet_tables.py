@@ -288,10 +288,11 @@ def test_a_manifest_that_is_half_written_is_nobodys(root, tables, monkeypatch):
     held = root.manifest()
 
     def half(path, content):
-        Path(path).write_bytes(content[:20])
+        with path.open("wb") as file:
+            file.write(content[:20])
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(root.filesystem, "pipe_file", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(EngineError, match="the disk is full"):
         root.replace_manifest(Manifest(2))
     assert ParquetRoot(root.url).manifest() == held

@@ -143,7 +143,7 @@ def test_a_session_that_failed_is_not_asked_by_the_next_one():
 
 
 class Settings(dict):
-    """A session that keeps what it is told, and asks nobody."""
+    """A session of a Spark that keeps what it is told, and asks nobody."""
 
     _default_session = None
     _active_session = None
@@ -156,6 +156,13 @@ class Settings(dict):
 
     def set_retry_policies(self, policies):
         pass
+
+    def sql(self, query):
+        assert query == "select version()"
+        return self
+
+    def collect(self):
+        return [("4.1.0 0123abc",)]
 
     def stop(self):
         pass
