@@ -28,10 +28,10 @@ from din_core.sources.errors import SourceError
 from din_core.sources.files import ByteStream
 from din_core.sources.record_rows import (
     NOT_CLOSED,
-    NOTHING,
     BadRow,
     RecordReader,
     Rows,
+    may_have_marks,
     without_blanks,
     without_marks,
 )
@@ -117,14 +117,14 @@ class _Reader(RecordReader):
         values = {name: table.column(i) for i, name in enumerate(self.wanted)}
         if quoted or any(blank in block for blank in _BLANKS):
             values = {name: without_blanks(value) for name, value in values.items()}
-        if NOTHING.encode() in block or BOM in block:
+        if may_have_marks(block):
             values = {name: without_marks(value) for name, value in values.items()}
         enclosed = self.enclosed(block) if has_quotes and not quoted else 0
-        escaped = np.unique(np.searchsorted(starts, self.escaped(block), "right") - 1)
-        escaped = np.intersect1d(escaped, good) + first_line
-        return Rows(
-            good + first_line, values, bad, enclosed=enclosed, escaped=escaped.tolist()
-        ), len(starts)
+        escaped = list[int]()
+        if places := self.escaped(block):
+            lines = np.unique(np.searchsorted(starts, places, "right") - 1)
+            escaped = (np.intersect1d(lines, good) + first_line).tolist()
+        return Rows(good + first_line, values, bad, enclosed=enclosed, escaped=escaped), len(starts)
 
 
 def _is_utf8(block: bytes) -> bool:

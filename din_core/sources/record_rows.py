@@ -172,7 +172,8 @@ class RecordReader:
 
     def escaped(self, text: bytes) -> list[int]:
         """Find the quotes that a backslash stands before and that end no value, by their place."""
-        if not self.rules.quoting or b'\\"' not in text:
+        # One byte first, as in `may_have_marks`.
+        if not self.rules.quoting or b"\\" not in text or b'\\"' not in text:
             return []
         return [found.start() for found in self._escaped.finditer(text)]
 
@@ -184,6 +185,13 @@ class RecordReader:
 def without_blanks(values: Any) -> Any:
     """Strip spaces, tabs and line ends around each value of a string array."""
     return pc.call_function("ascii_trim_whitespace", [values])
+
+
+def may_have_marks(text: bytes) -> bool:
+    """Whether :func:`without_marks` could find something in a text."""
+    # One byte first: it is found ten times as fast as several.
+    has_nothing = NOTHING[:1].encode() in text and NOTHING.encode() in text
+    return has_nothing or (BOM[:1] in text and BOM in text)
 
 
 def without_marks(values: Any) -> Any:
