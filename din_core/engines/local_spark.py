@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -51,12 +52,12 @@ def running(remote: str) -> Generator[str]:
     """
     with warnings.catch_warnings(), _log_told():
         warnings.simplefilter("ignore")
-        from pyspark.core.context import SparkContext
         from pyspark.sql.connect.session import SparkSession
 
         # Its workers run Python, too, and need what is installed here.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        context: Any = SparkContext
+        # By its name: the client, which is what type checkers see, does not have it.
+        context: Any = importlib.import_module("pyspark.core.context").SparkContext
         is_ours = context._active_spark_context is None
         has_token = _TOKEN in os.environ
         if is_ours:
