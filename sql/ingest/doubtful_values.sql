@@ -1,8 +1,8 @@
 -- asset: interactions
 -- kind: query
 -- given: source_rows
--- Where an id or attribute is a word that often stands for nothing, such as NULL or nan, or a number
--- with an exponent, as spreadsheets write long ids when they cut their digits off.
+-- Where an id or attribute is a word that often stands for nothing, such as NULL or nan, or a
+-- number with an exponent, as spreadsheets write long ids when they cut their digits off.
 -- Grain: one row per column and word of usable rows, and one for its exponents (what is ''): the
 -- first value and its place; n_rows is how many rows have such a value.
 -- Asked where a column holds one, which source_summary says.
