@@ -9,7 +9,6 @@ options are compared for themselves, their defaults included.
 import functools
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import yaml
 
 import din_core
 from din_core import code_versions
+from din_core.code_versions import Stamp, stamps
 from din_core.config import MODEL_CONFIGS
 from din_core.store import sql_files
 from din_core.store.computed_once import computed_once
@@ -100,7 +100,7 @@ def _version(asset: str, model: str | None) -> str:
         ),
         module.read_bytes(),
         Path(__file__).read_bytes(),
-        _all_sources(_stamped(_ROOT, sql_files.SQL_ROOT)),
+        _all_sources(stamps(_ROOT, sql_files.SQL_ROOT)),
     ]
     return computed_once(
         f"code-{asset}{used and '-of-'}{used}",
@@ -147,24 +147,8 @@ def _sql_parts(paths: Iterable[Path]) -> Iterator[str]:
         waiting += [sql_files.SQL_ROOT / other for other in others]
 
 
-def _stamped(*roots: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time of change and size of every source file; asked for once an asset, so in haste."""
-    found: list[tuple[str, int, int]] = []
-    waiting = [os.fspath(root) for root in roots]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name != "__pycache__":
-                        waiting.append(entry.path)
-                elif entry.is_file() and not entry.name.endswith(".pyc"):
-                    stat = entry.stat()
-                    found.append((entry.path, stat.st_mtime_ns, stat.st_size))
-    return tuple(sorted(found))
-
-
 @functools.lru_cache(maxsize=4)
-def _all_sources(stamped: tuple[tuple[str, int, int], ...]) -> bytes:
+def _all_sources(stamped: tuple[Stamp, ...]) -> bytes:
     return _digest(
         f"{path} {hashlib.sha256(Path(path).read_bytes()).hexdigest()}" for path, *_ in stamped
     ).encode()

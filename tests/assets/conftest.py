@@ -92,11 +92,11 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _code_that_nobody_edits() -> Iterator[None]:
     """Look once for the files of the code: a run looks for them with each of its steps."""
-    look, sql = versions._stamped, sql_files.SQL_ROOT
+    look, sql = versions.stamps, sql_files.SQL_ROOT
     looked = functools.cache(look)
     with pytest.MonkeyPatch.context() as patch:
         # Tests that edit SQL do so in a copy.
-        patch.setattr(versions, "_stamped", lambda *of: (looked if sql in of else look)(*of))
+        patch.setattr(versions, "stamps", lambda *of: (looked if sql in of else look)(*of))
         yield
 
 

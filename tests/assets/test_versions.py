@@ -45,7 +45,7 @@ def answer(library):
     from din_core.store import sql_files
     sql_files.private_folder = lambda: kept
     from din_assets.making import versions
-    versions._stamped = functools.cache(versions._stamped)
+    versions.stamps = functools.cache(versions.stamps)
     from din_assets.assets.catalogue import ASSETS
     whole = {key.to_user_string(): version for asset in ASSETS
         if isinstance(asset, dg.AssetsDefinition) and asset.is_materializable

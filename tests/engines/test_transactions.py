@@ -1,5 +1,6 @@
 """What DuckDB has committed stays, whatever happens to the engine and its root afterwards."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,29 @@ def make(con, engine, name):
         sequences.build_table(con, name, SOURCE, CONFIG, engine)
 
 
+def fail_after_making(con, engine, name):
+    """Make a table, and let the transactions of DuckDB and of the engine end in an error."""
+    with (  # noqa: PT012
+        pytest.raises(ZeroDivisionError),
+        engine.transaction(),
+        store.transaction(con),
+    ):
+        sequences.build_table(con, name, SOURCE, CONFIG, engine)
+        raise ZeroDivisionError
+
+
+def test_a_version_that_the_engine_wrote_is_on_the_disk_when_the_view_names_it(
+    engine, root, theirs, monkeypatch
+):
+    flushed, flush = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: flush(file) or flushed.add(os.fstat(file).st_ino))
+    with engine.transaction():
+        make(theirs, engine, "known_ids")
+        files = [*Path(root.url).glob("known_ids/*/**/*.parquet")]
+        assert files
+        assert {file.stat().st_ino for file in files} <= flushed
+
+
 def test_an_interrupt_after_the_commit_takes_nothing_away(engine, theirs):
     with pytest.raises(KeyboardInterrupt), engine.transaction():  # noqa: PT012
         make(theirs, engine, "known_ids")
@@ -43,13 +67,7 @@ def test_a_root_that_takes_no_manifest_loses_no_table(engine, root, theirs, monk
         with pytest.raises(EngineError, match="not reachable"), engine.transaction():
             make(theirs, engine, "known_ids")
     # Another table fails, and takes back what it made itself.
-    with (  # noqa: PT012
-        pytest.raises(ZeroDivisionError),
-        engine.transaction(),
-        store.transaction(theirs),
-    ):
-        sequences.build_table(theirs, "attributes", SOURCE, CONFIG, engine)
-        raise ZeroDivisionError
+    fail_after_making(theirs, engine, "attributes")
     assert store.row_count(theirs, "known_ids") == 8
     with engine.transaction():
         make(theirs, engine, "attributes")
@@ -71,13 +89,7 @@ def test_a_version_stays_until_the_change_after_the_next(engine, root, theirs):
 
 
 def test_a_table_that_was_sent_to_the_engine_for_what_failed_is_sent_again(engine, theirs):
-    with (  # noqa: PT012
-        pytest.raises(ZeroDivisionError),
-        engine.transaction(),
-        store.transaction(theirs),
-    ):
-        sequences.build_table(theirs, "known_ids", SOURCE, CONFIG, engine)
-        raise ZeroDivisionError
+    fail_after_making(theirs, engine, "known_ids")
     with engine.transaction():
         make(theirs, engine, "known_ids")
     assert store.row_count(theirs, "known_ids") == 8

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 import duckdb
 
+from din_core.code_versions import Stamp, stamps
 from din_core.sources import rendering
 from din_core.store import sql_files
 from din_core.store.computed_once import computed_once
@@ -141,29 +142,20 @@ def lineage() -> Lineage:
         LineageError: A file reads what no file makes, or does not parse.
         SqlFileError: A head that says something wrong, or a name that stands in two folders.
     """
-    return _read(_stamps(sql_files.SQL_ROOT))
-
-
-def _stamps(root: Path) -> tuple[tuple[str, int], ...]:
-    """Return the files of the folders below a root, each with the time of its last change.
-
-    It is asked some times for every table that is made; pathlib would take ten times as long.
-    """
-    found: list[tuple[str, int]] = []
-    for folder in [*os.scandir(root)]:  # to their ends, which closes them
-        for file in [*os.scandir(folder)] if folder.is_dir() else ():
-            if file.is_file():
-                found.append((file.path, file.stat().st_mtime_ns))
-            elif file.is_dir() and (below := sorted(Path(file).iterdir())):
-                raise LineageError(
-                    f"{below[0]}: files of sql/ lie in its folders, and no deeper; move it up"
-                )
-    return tuple(sorted(found))
+    root = os.fspath(sql_files.SQL_ROOT)
+    stamped = stamps(sql_files.SQL_ROOT)
+    depths = [each.path.count(os.sep, len(root) + 1) for each in stamped]
+    for each, depth in zip(stamped, depths, strict=True):
+        if depth > 1:
+            raise LineageError(
+                f"{each.path}: files of sql/ lie in its folders, and no deeper; move it up"
+            )
+    return _read(tuple(each for each, depth in zip(stamped, depths, strict=True) if depth))
 
 
 @functools.lru_cache(maxsize=4)
-def _read(stamped: Sequence[tuple[str, int]]) -> Lineage:
-    paths = [Path(path) for path, _ in stamped]
+def _read(stamped: Sequence[Stamp]) -> Lineage:
+    paths = [Path(each.path) for each in stamped]
     variants: dict[str, list[Path]] = {}
     for path in paths:
         if path.suffix == ".sql":

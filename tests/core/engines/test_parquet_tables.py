@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from din_core import store
 from din_core.engines import parquet_views, reading
 from din_core.engines.errors import EngineError
-from din_core.engines.parquet_tables import Manifest, ParquetRoot
+from din_core.engines.parquet_tables import MANIFEST, Manifest, ParquetRoot
 
 
 @pytest.fixture
@@ -313,6 +314,22 @@ def test_place_may_have_any_other_name(tmp_path, name):
     root.replace_manifest(Manifest(2, {"users": table}))
     with reading.open_tables(root.url) as con:
         assert store.row_count(con, "users") == 5
+
+
+def test_a_version_is_on_the_disk_before_anything_names_it(root, tmp_path, monkeypatch):
+    flushed, flush = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: flush(file) or flushed.add(os.fstat(file).st_ino))
+    with store.connect(":memory:") as con:
+        con.execute("create table users as select range as user_idx from range(5)")
+        table = parquet_views.write_out(con, root, "users", buckets=2)
+    there = tmp_path / "tables"
+    version = there / table.folder
+    wanted = [there, version.parent, version, *version.rglob("*")]
+    assert len(wanted) > 6
+    assert {path.stat().st_ino for path in wanted} <= flushed
+    flushed.clear()
+    root.replace_manifest(Manifest(2, {"users": table}))
+    assert {path.stat().st_ino for path in (there, there / MANIFEST)} <= flushed
 
 
 def test_tables_of_another_owner_are_refused_and_read(root, tables):
