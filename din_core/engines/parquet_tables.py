@@ -227,6 +227,10 @@ class ParquetRoot:
         with self._explained("written"):
             if self.filesystem.exists(path):
                 self.filesystem.rm(path, recursive=True)
+            if self.is_local:
+                # Of what was sent to the engine for a moment no empty folder is to stay.
+                with contextlib.suppress(OSError):
+                    Path(path).parent.rmdir()
 
     def sweep(self, keep: Mapping[str, ParquetTable]) -> list[str]:
         """Remove the versions that are not among these; return their folders.

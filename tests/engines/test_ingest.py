@@ -294,7 +294,10 @@ def test_nothing_of_the_reading_is_left_below_the_root(engine, theirs, tmp_path)
     with pytest.raises(SourceError):
         on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "b.csv"), **BARE))
     left = [path for path in pathlib.Path(engine.root.url).glob("*/*") if path.is_dir()]
-    assert sorted(path.parent.name for path in left) == ["interactions", "rejected_rows"]
+    tables = ["interactions", "rejected_rows"]
+    assert sorted(path.parent.name for path in left) == tables
+    folders = [path.name for path in pathlib.Path(engine.root.url).iterdir() if path.is_dir()]
+    assert sorted(folders) == tables
 
 
 def test_a_root_that_cannot_be_tidied_hides_no_refusal(engine, theirs, tmp_path, monkeypatch):
