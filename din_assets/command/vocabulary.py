@@ -13,8 +13,8 @@ def add_parser(commands: Commands) -> None:
         "vocabulary",
         help="forget ids that the log no longer has (compact)",
         description="compact: forget every known id, so that the next `din run` numbers those of "
-        "the log anew, in their order and without gaps. All that is made from indices is made "
-        "again then, the model included.",
+        "the log anew, in their order and without gaps. Where an id gets another index, all that "
+        "is made from indices is made again, the model included.",
     )
     parser.add_argument("what", choices=["compact"], help="compact: forget every known id")
 
@@ -44,7 +44,7 @@ def run(_arguments: argparse.Namespace) -> int:
         return 0
     print(
         f"{n_forgotten:,} known ids are forgotten, {n_gone:,} of them no longer in the log. The "
-        "next `din run` numbers those of the log anew and trains the model again; models and "
-        "bundles that were made before keep their own vocabularies."
+        "next `din run` numbers those of the log anew and, where an id gets another index, trains "
+        "the model again; models and bundles that were made before keep their own vocabularies."
     )
     return 0

@@ -105,9 +105,22 @@ def test_compact_forgets_and_the_next_run_numbers_anew(
     out = capsys.readouterr().out
     # A user, three items, a category; item 8 left with its row.
     assert "5 known ids are forgotten, 1 of them no longer in the log" in out
-    assert "trains the model again" in out
+    assert "where an id gets another index, trains the model again" in out
     read(log)
     assert items(pipeline) == {3: 1, 9: 2}
+
+
+def test_ids_that_get_the_same_indices_after_they_were_forgotten_change_nothing(
+    pipeline, read, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DIN_HOME", str(pipeline.home))
+    log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
+    read(log)
+    before = pipeline.versions()
+    assert cli.main(["vocabulary", "compact"]) == 0
+    read(log)
+    after = pipeline.versions()
+    assert {name for name in before if before[name] != after[name]} <= {"known_ids"}
 
 
 def test_a_vocabulary_that_starts_anew_is_told_once(pipeline, read, tmp_path, capsys, caplog):

@@ -89,6 +89,30 @@ def test_two_logs_are_made_in_one_run_and_keep_apart(shop):
     assert shop.made("orders") == orders
 
 
+def test_two_prefixes_of_one_home_are_two_names_of_one_log(tmp_path):
+    """ADR 31: what was made below one prefix is there below the other."""
+    definitions = dg.Definitions.merge(
+        build_defs(prefix="clicks", group_prefix="clicks", home=tmp_path / "shared"),
+        build_defs(prefix="orders", group_prefix="orders", home=tmp_path / "shared"),
+    )
+    job = definitions.resolve_implicit_global_asset_job_def()
+
+    def make(log: str, *names: str, ops: dict[str, Any]) -> None:
+        selection = [dg.AssetKey([log, name]) for name in names]
+        run = job.execute_in_process(
+            asset_selection=selection, run_config={"ops": ops}, instance=instance
+        )
+        assert run.success
+
+    with run_history() as instance:
+        make("clicks", *MADE, ops=synthetic("clicks", 40))
+        make("orders", "items", ops={})
+    with duckdb.connect(str(tmp_path / "shared" / "pipeline.duckdb"), read_only=True) as con:
+        made = ledger.entries(con)
+    assert set(made) == {*MADE, "source_files", "items"}
+    assert made["items"].inputs["known_ids"] == made["known_ids"].data_version
+
+
 def test_what_dagster_knows_of_one_log_it_knows_of_no_other(shop):
     assert shop.run("clicks", ops=synthetic("clicks", 60)).success
     latest = shop.instance.get_latest_materialization_event
