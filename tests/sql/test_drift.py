@@ -27,9 +27,10 @@ def read(con, rows, version, column="cate_id"):
         "create or replace table interactions "
         f'(user_id varchar, item_id varchar, time bigint, "{column}" varchar)'
     )
-    con.executemany(
-        "insert into interactions values (?, ?, ?, ?)",
-        [(user, item, day * DAY, cate) for user, item, day, cate in rows],
+    users, items, days, cates = (list(column) for column in zip(*rows, strict=True))
+    con.execute(
+        f"insert into interactions select unnest(?), unnest(?), unnest(?) * {DAY}, unnest(?)",
+        [users, items, days, cates],
     )
     recorded("interactions", con, version, {"item_attribute_cols": [column]})
     drift.write(con)
