@@ -5,7 +5,6 @@ import math
 
 import pytest
 
-from din_core import store
 from din_core.evaluation import drift_picture
 from din_core.store import ledger
 from din_core.tables import checks, drift
@@ -13,12 +12,6 @@ from din_core.tables.attributes import Attribute
 from tests import contexts
 
 DAY = 86_400
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
 
 
 def read(con, rows, version, column="cate_id"):
