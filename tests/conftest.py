@@ -1,8 +1,9 @@
-"""What all tests share: how hard hypothesis tries, and on how many threads.
+"""What all tests share: how hard hypothesis tries, on how many threads, and an empty database.
 
 ``pytest --hypothesis-profile=thorough`` compares 10,000 random logs with the oracle.
 """
 
+import contextlib
 import gc
 import io
 import os
@@ -17,6 +18,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import din_core  # noqa: F401  (before any test imports torch: see din_core.machine.spinning)
+from din_core import store
 
 # What the imports make stays: looking through it for garbage took a tenth of the time.
 gc.set_threshold(50_000, 20, 100)
@@ -35,6 +37,31 @@ def pytest_addoption(parser):
         help="what tests/engines asks beside DuckDB: sail (the default), spark (Apache Spark on "
         "two threads of this machine, needs Java 17), or an address (sc://host:15002)",
     )
+
+
+@pytest.fixture(scope="session")
+def duckdb_instance():
+    """Of all databases that tests begin with: to start one takes longer than most of them."""
+    with store.connect(":memory:") as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def empty_database(instance, name):
+    """An empty database in memory, on a connection of its own; what is `set` there is its own."""
+    connection = instance.cursor()
+    connection.execute(f"attach ':memory:' as {name}; use {name}")
+    try:
+        yield connection
+    finally:
+        connection.close()
+        instance.execute(f"detach {name}")
+
+
+@pytest.fixture
+def con(duckdb_instance):
+    with empty_database(duckdb_instance, "tested") as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import pytest
 
-from din_core import store
 from din_core.engines import sessions
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.engines.spark import SparkEngine
+from tests.conftest import empty_database
 
 #: Names of engines for ``--engine``; anything else is a Spark Connect address.
 REMOTES = {"sail": None, "spark": "local[2]"}
@@ -35,12 +35,12 @@ def engine(spark, root):
 
 
 @pytest.fixture
-def ours():
-    with store.connect(":memory:", threads=1) as connection:
+def ours(duckdb_instance):
+    with empty_database(duckdb_instance, "ours") as connection:
         yield connection
 
 
 @pytest.fixture
-def theirs():
-    with store.connect(":memory:", threads=1) as connection:
+def theirs(duckdb_instance):
+    with empty_database(duckdb_instance, "theirs") as connection:
         yield connection

@@ -85,7 +85,7 @@ def test_every_draw_from_a_skewed_catalogue_equals_the_oracle(con, sampling):
     assert_equal_to_the_oracle(con, (rows, source, config))
 
 
-@settings(max_examples=20)
+@settings(max_examples=max(12, settings.default.max_examples // 100))
 @given(st.one_of(logs(), lists_shown_at_once()))
 def test_no_error_check_finds_fault_with_any_log(con, log):
     rows, source, config = log

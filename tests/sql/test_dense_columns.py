@@ -3,18 +3,11 @@
 import duckdb
 import pytest
 
-from din_core import store
 from din_core.config import OptionsError, SequenceConfig, SourceConfig
 from din_core.tables import checks, sequences
 from tests.core.ingested_logs import ingested, refused, rows, write
 
 HEADER = "user_id,item_id,time,cate_id,price\n"
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
 
 
 def prices(con, path, written, option="item_dense_cols"):

@@ -5,7 +5,6 @@ import math
 
 import pytest
 
-from din_core import store
 from din_core.evaluation import drift_picture
 from din_core.store import ledger
 from din_core.tables import checks, drift
@@ -15,21 +14,16 @@ from tests import contexts
 DAY = 86_400
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
-
-
 def read(con, rows, version, column="cate_id"):
     """Read a log of (user, item, day, category) and compare it with the one before."""
     con.execute(
         "create or replace table interactions "
         f'(user_id varchar, item_id varchar, time bigint, "{column}" varchar)'
     )
-    con.executemany(
-        "insert into interactions values (?, ?, ?, ?)",
-        [(user, item, day * DAY, cate) for user, item, day, cate in rows],
+    users, items, days, cates = (list(column) for column in zip(*rows, strict=True))
+    con.execute(
+        f"insert into interactions select unnest(?), unnest(?), unnest(?) * {DAY}, unnest(?)",
+        [users, items, days, cates],
     )
     recorded("interactions", con, version, {"item_attribute_cols": [column]})
     drift.write(con)

@@ -24,12 +24,6 @@ TENTHS = [Decimal(f"{SECOND}.{tenth}") for tenth in (1, 5, 9)] + [Decimal(SECOND
 
 
 @pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
-
-
-@pytest.fixture
 def build(con, tmp_path):
     def build(log=LOG, time_unit="auto", **config):
         path = tmp_path / "log.csv"

@@ -33,9 +33,11 @@ def create_interactions(con, rows):
     con.execute(
         f"create or replace table interactions ({columns}, time bigint, file varchar, line bigint)"
     )
-    con.executemany(
-        "insert into interactions values (?, ?, ?, ?, ?, 'log', ?)",
-        [[*row, number, number] for number, row in enumerate(rows)],
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    values = ", ".join(f"unnest(?::{kind}[])" for kind in kinds)
+    con.execute(
+        f"insert into interactions select {values}, unnest(range(?)), 'log', unnest(range(?))",
+        [*columns, len(rows), len(rows)],
     )
 
 
@@ -45,11 +47,12 @@ def read(con, rows, *, source=SOURCE, **config):
     return sequences.build(con, source, SequenceConfig(**config), grows=True, in_ids=True)
 
 
-def number_ids(con, rows, **config):
-    """Read rows as the next load of a log, and build only the numbers that later loads see."""
+def build_some(con, rows, *names, **config):
+    """Read rows as the next load of a log, and build only the tables that are looked at."""
     create_interactions(con, rows)
-    with store.transaction(con):
-        sequences.build_table(con, known_ids.TABLE, SOURCE, SequenceConfig(**config))
+    for name in names:
+        with store.transaction(con):
+            sequences.build_table(con, name, SOURCE, SequenceConfig(**config))
 
 
 def indices(con):
@@ -107,6 +110,7 @@ def test_first_load_numbers_in_the_order_of_the_ids(con):
 
 VALUES = st.sampled_from([1, 2, 3, 10, 20, 100])
 ROWS = st.lists(st.tuples(VALUES, VALUES, VALUES, VALUES), min_size=1, max_size=8)
+WITH_INDICES = (known_ids.TABLE, "attributes", "users", "items", "events")
 LOADS = st.lists(st.tuples(ROWS, st.integers(0, 3)), min_size=1, max_size=5)
 
 
@@ -135,8 +139,8 @@ def test_any_loads_give_the_indices_of_a_dictionary_and_replayed_they_give_them_
         new_log(con)
         *before, (rows, least) = loads
         for earlier, earlier_least in before:
-            number_ids(con, earlier, min_interactions=earlier_least)
-        read(con, rows, min_interactions=least)
+            build_some(con, earlier, known_ids.TABLE, min_interactions=earlier_least)
+        build_some(con, rows, *WITH_INDICES, min_interactions=least)
         expected = expected_after(loads)
         found = indices(con)
         assert found["user"] == expected["user"]

@@ -17,12 +17,6 @@ from din_core.sources import SourceError, ingest
 NAMES = ("user_id", "item_id", "time", "cate_id")
 
 
-@pytest.fixture
-def con():
-    with duckdb.connect() as connection:
-        yield connection
-
-
 def ingest_rows(con, tmp_path, rows, names=NAMES, **config):
     path = tmp_path / "log.csv"
     with path.open("w", newline="", encoding="utf-8") as file:

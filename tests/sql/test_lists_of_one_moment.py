@@ -1,15 +1,6 @@
 """Labelled lists that were shown at once: no row of a moment knows of another one."""
 
-import pytest
-
-from din_core import store
 from tests.sql.built_by_hand import build
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
 
 
 def test_logged_negatives_see_the_positives_before_them(con):

@@ -8,12 +8,6 @@ from din_core.tables import popular_items, sequences
 from tests.sql.built_by_hand import build
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
-
-
 def build_by_category(con, rows, **config):
     """Build from rows of (user, item, time, category), negatives of the positive's category."""
     build(

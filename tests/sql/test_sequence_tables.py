@@ -8,12 +8,6 @@ from din_core.tables import sequences
 from tests.sql.built_by_hand import build
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
-
-
 def test_events_are_ordered_by_time_then_by_line(con):
     build(con, [(1, 30, 5), (1, 20, 5), (1, 10, 4)])
     assert con.execute("select position, item_idx, time from events").fetchall() == [

@@ -10,12 +10,6 @@ from din_core.tables import analytics, checks, sequences
 from tests.sql.analysts_tables import AT, create_interactions, create_scored_views, rows_of
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
-
-
 def test_views_are_made_of_what_exists_and_dropped_with_it(con):
     source, choices = SourceConfig(path=""), SequenceConfig()
     create_interactions(

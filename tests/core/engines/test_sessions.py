@@ -14,6 +14,19 @@ from din_core.engines import requirements, sessions
 from din_core.engines.errors import EngineError
 from tests.core.other_processes import free_port, kill, sail
 
+# Milliseconds before it is asked again where nobody answers. How long it really is, one test shows.
+PATIENCE = {
+    name: {**getattr(sessions, name), "initial_backoff": 1, "max_backoff": 15}
+    for name in ("_PATIENCE", "_PATIENCE_AT_FIRST")
+}
+
+
+@pytest.fixture
+def asked_soon(monkeypatch):
+    """Without the seconds between two questions; they are as many."""
+    for name, patience in PATIENCE.items():
+        monkeypatch.setattr(sessions, name, patience)
+
 
 def refusal(remote):
     with pytest.raises(EngineError) as refused, sessions.session(remote):
@@ -128,6 +141,7 @@ def test_no_sail_is_said(monkeypatch):
     assert "SPARK_REMOTE" in said
 
 
+@pytest.mark.usefixtures("asked_soon")
 def test_nobody_at_the_address_is_told():
     port = free_port()
     said = refusal(f"sc://127.0.0.1:{port}/;token=secret")
@@ -135,6 +149,7 @@ def test_nobody_at_the_address_is_told():
     assert "Connection refused" in said
 
 
+@pytest.mark.usefixtures("asked_soon")
 def test_a_session_that_failed_is_not_asked_by_the_next_one():
     refusal(f"sc://127.0.0.1:{free_port()}")
     with sessions.session() as spark:
@@ -184,6 +199,7 @@ def test_a_silent_engine_is_waited_for_half_a_minute_and_not_for_ten():
     assert waits[5] is None
 
 
+@pytest.mark.usefixtures("asked_soon")
 def test_another_kind_of_server_is_told():
     class Silent(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
@@ -197,7 +213,7 @@ def test_another_kind_of_server_is_told():
 
 
 def test_an_engine_that_dies_under_way_ends_the_run_with_a_sentence(monkeypatch):
-    monkeypatch.setattr(sessions, "_PATIENCE", {**sessions._PATIENCE, "max_retries": 1})
+    monkeypatch.setattr(sessions, "_PATIENCE", {**PATIENCE["_PATIENCE"], "max_retries": 1})
     with (  # noqa: PT012
         sail() as (server, address),
         pytest.raises(EngineError) as gone,

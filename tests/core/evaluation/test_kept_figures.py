@@ -3,7 +3,6 @@
 import pyarrow as pa
 import pytest
 
-from din_core import store
 from din_core.evaluation import metrics_table, rival_models, score_meaning
 from din_core.evaluation.comparisons import Comparison
 from din_core.evaluation.intervals import Interval
@@ -12,12 +11,6 @@ from din_core.evaluation.score_meaning import ScoreMeaning
 from din_core.store import ledger
 
 AUC = Evaluation((Figure("auc", Interval(0.8, 0.7, 0.9), 10),), n_samples=10, n_users=5)
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
 
 
 def rows_of(con, query):

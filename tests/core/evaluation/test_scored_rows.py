@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from din_core import metrics, store
+from din_core import metrics
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.evaluation import metrics_table, scored_rows, slices
 from din_core.evaluation.scored_rows import ScoredRows
@@ -49,12 +49,6 @@ def build(con, histories=HISTORIES, source=None, **choices):
         "select user_idx, position, k, 0.5 as score from sample_bounds where split = 'test'"
     ).to_arrow_table()
     metrics_table.write_test_predictions(con, scores)
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
 
 
 def test_rows_say_how_long_ago_how_popular_and_whether_the_category_was_seen(con):

@@ -1,20 +1,12 @@
 """Times of events and samples, as training takes them."""
 
 import pyarrow as pa
-import pytest
 
-from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.inputs import times, training_data
 from din_core.tables import sequences
 
 SOURCE = SourceConfig(path="", item_attribute_cols=())
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
 
 
 def read(con, rows, columns="user_id, item_id, time", **options):

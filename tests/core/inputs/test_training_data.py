@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.inputs import training_data
 from din_core.inputs.training_data import TrainingDataError
@@ -38,12 +37,6 @@ def build(con, rows=ROWS, *, label=None, source=None, **options):
             con.execute("update interactions set label = ? where line = ?", [value, line])
     sequences.build(con, source or SourceConfig(path=""), SequenceConfig(**options))
     return training_data.load(con)
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
 
 
 def test_events_are_flat_and_every_user_knows_its_own(con):

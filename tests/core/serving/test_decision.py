@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from din_core import manifests, store
+from din_core import manifests
 from din_core.evaluation.intervals import Interval
 from din_core.serving.bundle.contents import Bundle
 from din_core.serving.publication import comparison, decision, judgement
@@ -104,12 +104,6 @@ def test_model_that_somebody_went_back_to_is_published_when_it_is_bundled_anew(d
 
 
 # Whether the published model may have seen what is held out now
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
 
 
 ABOUT = {

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from din_core import store
 from din_core.config import DINConfig, SequenceConfig, SourceConfig
 from din_core.inputs import times
 from din_core.network.models import build_model
@@ -22,12 +21,6 @@ LOG = [
     for n, user in enumerate(["u5", "u6", "u7", "u8"])
     for place in range(6)
 ]
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
 
 
 def read(con, rows):

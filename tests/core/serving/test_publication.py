@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 
-import duckdb
 import pytest
 
 from din_core import store
@@ -47,12 +46,6 @@ def decided(version, action, at=NOON):
         action=action,
         reason="a test",
     )
-
-
-@pytest.fixture
-def con():
-    with duckdb.connect() as con:
-        yield con
 
 
 def test_a_row_comes_back_as_it_was_added_and_a_second_judgement_adds_none(con):

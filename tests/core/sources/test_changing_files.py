@@ -3,7 +3,6 @@
 import os
 import re
 
-import duckdb
 import pytest
 
 from din_core.config import SourceConfig
@@ -12,12 +11,6 @@ from tests.core.ingested_logs import write
 
 LOG = "user_id,item_id,time,cate_id\n1,2,3,4\n1,3,soon,4\n1,2,5,4\n"
 OTHER = "user_id,item_id,time,cate_id\n1,2,3,9\n1,3,soon,9\n1,2,5,9\n"
-
-
-@pytest.fixture
-def con():
-    with duckdb.connect() as connection:
-        yield connection
 
 
 def appended(path):

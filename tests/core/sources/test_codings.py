@@ -4,18 +4,11 @@ import datetime
 import logging
 from decimal import Decimal
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.core.ingested_logs import ingested, refused, rejected, rows, write
-
-
-@pytest.fixture
-def con():
-    with duckdb.connect() as connection:
-        yield connection
 
 
 def log(path, *, times=None, labels=None, cates=None):

@@ -25,12 +25,6 @@ from tests.core.ingested_logs import ingested, refused, rows, write
 LOG = "user_id,item_id,time,cate_id\n1,2,3,4\n5,6,7,8\n"
 
 
-@pytest.fixture
-def con():
-    with duckdb.connect() as connection:
-        yield connection
-
-
 @pytest.mark.parametrize(
     "content",
     [

@@ -2,7 +2,6 @@
 
 import os
 
-import duckdb
 import pytest
 
 from din_core.sources.files import find_files
@@ -10,12 +9,6 @@ from din_core.sources.globs import expand
 from tests.core.ingested_logs import ingested, rows, write
 
 HEADER = "user_id,item_id,time,cate_id\n"
-
-
-@pytest.fixture
-def con():
-    with duckdb.connect() as connection:
-        yield connection
 
 
 def names(pattern):

@@ -3,7 +3,6 @@
 import uuid
 from decimal import Decimal
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,12 +10,6 @@ import pytest
 
 from din_core.sources import parquet_rows
 from tests.core.ingested_logs import ingested, refused, rejected, rows
-
-
-@pytest.fixture
-def con():
-    with duckdb.connect() as connection:
-        yield connection
 
 
 def test_parquet_gives_the_same_rows_as_text(con, tmp_path):

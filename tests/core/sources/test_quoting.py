@@ -3,7 +3,6 @@
 import csv
 import io
 
-import duckdb
 import pandas as pd
 import pytest
 
@@ -11,12 +10,6 @@ from din_core.sources.csv_header import read_header
 from tests.core.ingested_logs import ingested, refused, rejected, rows, write
 
 NAMES = ("user_id", "item_id", "time", "title")
-
-
-@pytest.fixture
-def con():
-    with duckdb.connect() as connection:
-        yield connection
 
 
 def titles(con, path, **config):

@@ -3,7 +3,6 @@
 import gzip
 import random
 
-import duckdb
 import pytest
 
 from din_core.config import OptionsError, SourceConfig
@@ -12,12 +11,6 @@ from din_core.sources import SourceError, fingerprint, stage
 from tests.core.ingested_logs import ingested, refused, rejected, rows, write
 
 HEADER = "user_id,item_id,time,cate_id\n"
-
-
-@pytest.fixture
-def con():
-    with duckdb.connect() as connection:
-        yield connection
 
 
 def test_source_error_is_shown_without_a_stack_trace_and_is_a_value_error():

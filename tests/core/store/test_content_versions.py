@@ -7,12 +7,6 @@ from din_core import store
 BASE = "select * from (values (1, 'a', null), (2, 'b', 3)) as listed (x, y, z)"
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
-
-
 def version_of(con, select):
     con.execute(f"create or replace table versioned as {select}")
     return store.content_version(con, "versioned")

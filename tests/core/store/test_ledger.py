@@ -2,14 +2,7 @@
 
 import pytest
 
-from din_core import store
 from din_core.store import ledger
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
 
 
 def entry(asset, version, **values):

@@ -25,6 +25,21 @@ def con():
         yield connection
 
 
+@pytest.fixture(scope="module")
+def _built():
+    with store.connect(":memory:") as connection:
+        yield connection, build(connection)
+
+
+@pytest.fixture
+def healthy(_built):
+    """Healthy tables, and what they were made with; what a test changes is taken back."""
+    connection, context = _built
+    connection.execute("begin transaction")
+    yield connection, context
+    connection.execute("rollback")
+
+
 @pytest.mark.parametrize("labelled", [False, True])
 @pytest.mark.parametrize("rows_a_moment", [1, 3])
 @pytest.mark.parametrize("split", ["leave_one_out", "temporal"])
@@ -36,8 +51,8 @@ def test_a_healthy_build_passes_every_error_check(con, labelled, rows_a_moment, 
 
 
 @pytest.mark.parametrize("name", SABOTAGE)
-def test_an_error_check_finds_what_it_is_there_for(con, name):
-    context = build(con)
+def test_an_error_check_finds_what_it_is_there_for(healthy, name):
+    con, context = healthy
     break_tables(con, SABOTAGE[name])
     result = checks.run_check(con, name, context)
     assert not result.passed
@@ -108,8 +123,8 @@ def test_users_are_those_with_enough_interactions(con, change, offending):
 
 
 @pytest.mark.parametrize("score", ["null", "-0.001", "1.001", "'inf'", "'-inf'", "'nan'"])
-def test_what_is_no_probability_is_found(con, score):
-    build(con)
+def test_what_is_no_probability_is_found(healthy, score):
+    con, _ = healthy
     con.execute(f"update test_predictions set score = {score} where user_idx = 5 and k = 0")
     assert checks.run_check(con, "test_predictions_probabilities").failing_rows == 1
 
@@ -126,14 +141,14 @@ def test_what_is_no_probability_is_found(con, score):
         "log_odds_change = null",
     ],
 )
-def test_explanation_that_is_no_number_is_found(con, change):
-    context = build(con)
+def test_explanation_that_is_no_number_is_found(healthy, change):
+    con, context = healthy
     con.execute(f"update attention_weights set {change} where user_id = 105 and k = 0")
     assert not checks.run_check(con, "attention_weights_finite", context).passed
 
 
-def test_explanations_of_a_model_without_attention_are_finite(con):
-    context = build(con)
+def test_explanations_of_a_model_without_attention_are_finite(healthy):
+    con, context = healthy
     con.execute(
         "update attention_weights set weights_are_shares = false, attention_weight_item = null, "
         "attention_weight_cate = null, attention_weight_brand = null"
@@ -151,8 +166,8 @@ def test_explanations_of_a_model_without_attention_are_finite(con):
     ],
     ids=["twice", "missing", "another sample"],
 )
-def test_each_test_sample_is_answered_once(con, change):
-    context = build(con)
+def test_each_test_sample_is_answered_once(healthy, change):
+    con, context = healthy
     con.execute(change)
     assert not checks.run_check(con, "test_predictions_complete", context).passed
 
@@ -165,8 +180,8 @@ def test_the_temporal_split_is_judged_by_the_clock(con):
     assert {row["split"] for row in result.examples} == {"train"}
 
 
-def test_conflicting_attributes_are_counted_by_item(con):
-    context = build(con)
+def test_conflicting_attributes_are_counted_by_item(healthy):
+    con, context = healthy
     con.execute("update interactions set brand = 'other' where line in (1, 2)")
     con.execute("update interactions set brand = 'third' where line = 3")
     result = checks.run_check(con, "items_conflicting_attributes", context)
@@ -186,8 +201,8 @@ def test_ties_warn_above_half_of_the_neighbours(con, n_ties, passes):
     assert checks.run_check(con, "events_ties_in_time", contexts.context()).passed is passes
 
 
-def test_a_user_without_free_items_is_reported_once(con):
-    context = build(con)
+def test_a_user_without_free_items_is_reported_once(healthy):
+    con, context = healthy
     con.execute(
         "delete from items where item_idx not in (select item_idx from events where user_idx = 7)"
     )
@@ -247,8 +262,8 @@ def test_an_empty_split_is_a_finding(con):
     assert {row["finding"] for row in balance.examples} == {"no samples"}
 
 
-def test_a_split_of_another_balance_is_a_finding(con):
-    context = build(con)
+def test_a_split_of_another_balance_is_a_finding(healthy):
+    con, context = healthy
     # Ten negatives for each test positive, two for the others.
     con.execute(
         """

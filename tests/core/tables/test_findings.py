@@ -2,17 +2,10 @@
 
 import pytest
 
-from din_core import store
 from din_core.store import sql_files
 from din_core.tables import checks, sequences
 from tests import contexts
 from tests.broken_tables import CONFIG, SOURCE, break_tables, build
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
 
 
 def test_expensive_checks_look_at_a_sample_of_users(con, monkeypatch):

@@ -15,12 +15,6 @@ from din_core.tables import known_ids, loads, sequences
 SEQUENCES = SequenceConfig()
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
-
-
 def write(folder, name, *rows):
     text = "\n".join(["user_id,item_id,time,cate_id", *rows]) + "\n"
     (folder / name).write_text(text)

@@ -224,11 +224,12 @@ def test_explanation_leaves_events_alone_that_do_not_count(numbers):
 
 @pytest.mark.parametrize("name", ["din", "din_softmax", "din_products"])
 def test_attention_weights_are_those_of_the_formula(bundles, name):
-    bundle = bundles(name, vocabulary=PLAIN)
+    # Bundles that were made for others above.
+    bundle = bundles(name, vocabulary=PLAIN if name == "din_products" else DESCRIBED)
     model, history, candidate = bundle.saved.model, [1, 5, 9], 3
     feed = {"history_item_id": ids([40, 0, 6]), "candidate_item_id": ids([77])}
     if "user_id" in bundle.report.id_types:
-        feed["user_id"] = ids([2])
+        feed |= {"user_id": ids([2]), "hour": np.array([7.0], np.float32)}
     weights = bundle.run("explain.onnx", **feed)[2:]
     cates = [0, *CATES]
     indices = {
