@@ -37,6 +37,11 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(items):
+    """The UI comes first: it takes longest, and others compute while its browser waits."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture
 def objects(monkeypatch):
     """An object store: fsspec's in memory (``memory://``), empty.
