@@ -45,7 +45,7 @@ ui: $(INSTALLED) $(SYSTEM) ## the Dagster UI on http://localhost:3000 [PORT=3000
 	$(BIN)/din ui $(if $(value PORT),--port "$(PORT)")
 
 # A worker for each core and one more, since some wait for processes and browsers; four at most, each with
-# one thread. Files go out in order: the pipelines and the browser, which take longest, come first.
+# one thread. Files go out in order: the browser and the pipelines, which take longest, come first.
 test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV) ## the tests, the UI in a browser included
 	$(BIN)/pytest -n $$(($$(nproc) + 1)) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 

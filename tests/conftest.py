@@ -39,6 +39,11 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(items):
+    """The UI comes first: it takes longest, and others compute while its browser waits."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(scope="session")
 def duckdb_instance():
     """Of all databases that tests begin with: to start one takes longer than most of them."""

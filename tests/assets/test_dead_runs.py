@@ -16,7 +16,7 @@ from din_assets.runs import dead_runs
 from din_assets.runs.resources import StoreResource
 from din_core.store import artifacts
 from tests.assets.conftest import SMALL_RUN, Pipeline
-from tests.assets.places import PATIENCE, Place, kill, program, wait_until
+from tests.assets.places import PATIENCE, Place, kill, wait_until
 
 INGESTION = ("interactions", "rejected_rows", "source_files")
 CONFIG = {"ops": {"interactions": SMALL_RUN["ops"]["interactions"]}}
@@ -232,7 +232,7 @@ def test_ui_runs_what_was_queued_although_a_terminal_and_the_ui_were_killed(plac
     # Whoever holds the lock decides when a run goes on, and what the kill meets.
     with StoreResource(home=str(place.data)).locked("a test"):
         command = place.materialize(",".join(INGESTION), CONFIG)
-        terminal = place.start(program("dagster"), *command)
+        terminal = place.start_warm("dagster", *command)
         assert any("waiting for a test" in line for line in terminal.stdout)
         kill(terminal)
         [of_terminal] = place.statuses()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 
 import pytest
 import yaml
@@ -14,36 +14,33 @@ from din_assets.runs.history_errors import RunHistoryError
 from din_assets.runs.run_history import RunHistory
 from din_core import store
 from din_core.errors import DinError
+from tests import forks
 
 STARTS = 3
-OPEN_AT_ONCE = """
-import sys
-from din_assets.runs.run_history import RunHistory
-print("ready", flush=True)
-sys.stdin.read()
-history = RunHistory.from_config_value(None, {"base_dir": sys.argv[1]})
-print(len(history.run_storage.get_runs()))
-"""
+
+
+def open_at_once(folder: str, all_there: Barrier, answers: SimpleQueue[object]) -> None:
+    all_there.wait()
+    try:
+        history = RunHistory.from_config_value(None, {"base_dir": folder})
+        answers.put(len(history.run_storage.get_runs()))
+    except BaseException as error:
+        answers.put(repr(error))
+        raise
 
 
 def test_starts_at_once_on_a_fresh_folder_all_succeed(tmp_path):
-    starts = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPEN_AT_ONCE, str(tmp_path / "fresh")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(STARTS)
-    ]
+    context = forks.context()
+    all_there, answers = context.Barrier(STARTS), context.SimpleQueue()
+    asked = (str(tmp_path / "fresh"), all_there, answers)
+    starts = [context.Process(target=open_at_once, args=asked, daemon=True) for _ in range(STARTS)]
     for start in starts:
-        assert start.stdout.readline() == "ready\n"
+        start.start()
     for start in starts:
-        start.stdin.close()
-        start.stdin = None  # so that `communicate` does not flush it again
-    answers = [start.communicate(timeout=300) for start in starts]
-    assert [out for out, _ in answers] == ["0\n"] * STARTS, [err[-2000:] for _, err in answers]
+        start.join(300)
+    said = [answers.get() for _ in starts if not answers.empty()]
+    assert said == [0] * STARTS
+    assert [start.exitcode for start in starts] == [0] * STARTS
 
 
 def test_a_start_waits_while_another_creates_the_history(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ LONG_TRAINING = copy.deepcopy(SMALL_RUN)
 LONG_TRAINING["ops"]["din_model"]["config"] |= {
     "n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0.001,
 }  # fmt: skip
+ONLY_TRAINING = {"ops": {"din_model": LONG_TRAINING["ops"]["din_model"]}}
 #: Another asset that is made in the same way shows the same.
 MORE_OF_THE_SAME = {
     "architecture_graph", "cates", "events", "items", "negatives", "onnx_model", "samples",
@@ -48,10 +50,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize("command", ["din", "dagster"])
-def test_interrupted_run_is_cancelled_and_says_so_in_a_sentence(place, command):
+def test_interrupted_run_is_cancelled_and_says_so_in_a_sentence(place, finished, command):
+    shutil.copytree(finished.home, place.data, symlinks=True)  # all but this training is made
     config = place.write(LONG_TRAINING, "INFO")
-    everything = ("asset", "materialize", "--select", "*", "-m", "din_assets.definitions")
-    words = {"din": ("run", "-c", config), "dagster": (*everything, "-c", config)}
+    words = {
+        "din": ("run", "-c", config),
+        "dagster": place.materialize("din_model", ONLY_TRAINING, "INFO"),
+    }
     process = place.start_warm(command, *words[command])
     for line in process.stdout:
         if "epoch 2/" in line:
@@ -99,7 +104,15 @@ def test_every_recorded_run_has_one(place):
     assert recorded.remote_job_origin.location_name == "din_assets.definitions"
 
 
-@pytest.mark.parametrize("asset", ["interactions", "rejected_rows", "source_files"])
+@pytest.mark.parametrize(
+    "asset",
+    [
+        "interactions",
+        "rejected_rows",
+        # Like rejected_rows, beside the asset that is read.
+        pytest.param("source_files", marks=pytest.mark.thorough),
+    ],
+)
 def test_any_of_the_assets_that_are_made_together_can_be_made_by_its_name(pipeline, asset):
     assert pipeline.run(asset, config=pipeline.config | {"ops": {}}).success
     made = {

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 from tests.assets.places import program
@@ -58,6 +59,8 @@ class Machine:
             "PATH": f"{programs}:{Path(program('dg')).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(self.packages),
             "OMP_NUM_THREADS": "1",
+            # Looking through the machine's fonts takes seconds, and was done here before.
+            "MPLCONFIGDIR": matplotlib.get_configdir(),
         }
         self.variables.pop("DAGSTER_HOME", None)
 

@@ -7,7 +7,6 @@ starts is tested with the program itself.
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import signal
 import sys
@@ -18,13 +17,9 @@ from typing import Any, Self
 
 import pytest
 
+from tests import forks
+
 _PROGRAMS = {"dagster": "dagster._cli:main", "din": "din_assets.command.cli:main"}
-# Not the definitions: they look at the environment when they are imported.
-_IMPORTED = [
-    "torch.onnx", "matplotlib.pyplot", "onnx", "onnxruntime", "dagster._cli.asset",
-    "din_assets.assets.catalogue", "din_assets.command.cli", "din_core.serving.graphs",
-    "din_core.training.loop",
-]  # fmt: skip
 
 
 class WarmProcess:
@@ -46,15 +41,13 @@ class WarmProcess:
         killed_at: tuple[str, str] | None = None,
         stands_in: str = "",
     ) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(_IMPORTED)
         reading, writing = os.pipe()
         self.stdout = os.fdopen(reading)
         try:
             passed = (
                 command, str(folder), dict(variables), _Passed(writing), killed_at, stands_in,
             )  # fmt: skip
-            self._process = context.Process(target=_work, args=passed)
+            self._process = forks.context().Process(target=_work, args=passed)
             self._process.start()
         finally:
             os.close(writing)

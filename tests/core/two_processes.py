@@ -1,24 +1,25 @@
 """Two processes that train together for a test, and their weights beside those of one.
 
-They are started here. torchrun would be a third process that imports all of torch;
-``tests/assets/test_launching.py`` starts it as users do.
+They are forks that have imported torch (:mod:`tests.forks`), and nobody waits for torchrun, which
+would import it as well: ``tests/assets/test_launching.py`` starts that as users do.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
+from tests import forks
+
 _HERE = Path(__file__).parent
-_ROOT = _HERE.parents[1]
 
 
 def run_in_two_processes(source: str, folder: Path, *arguments: str) -> None:
@@ -27,50 +28,38 @@ def run_in_two_processes(source: str, folder: Path, *arguments: str) -> None:
     Args:
         source: The script; it may import the modules of ``tests/core/training`` by their names,
             and has ``torch.distributed`` as ``dist``.
-        folder: It is written there; the script's last argument.
+        folder: Where they meet; the script's last argument.
         arguments: Those before.
     """
-    script = folder / "one_of_two.py"
-    script.write_text(_JOINED + source + "dist.destroy_process_group()\n")
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_HERE / "training")]),
-    }
-    with contextlib.ExitStack() as stack:
-        each = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, script, *arguments, folder],
-                    env={**environment, "RANK": str(rank), "WHERE_THEY_MEET": f"{folder}/meet"},
-                )
-            )
-            for rank in range(2)
-        ]
-        # One that failed leaves the other one waiting.
-        waiting = [*each]
-        while waiting:
-            ended = [process for process in waiting if process.poll() is not None]
-            waiting = [process for process in waiting if process not in ended]
-            if any(process.returncode for process in ended):
-                for process in waiting:
-                    process.kill()
-            time.sleep(0.02)
-    assert [process.returncode for process in each] == [0, 0]
+    words = ["one_of_two.py", *map(str, arguments), str(folder)]
+    each = [
+        forks.context().Process(target=_one_of_two, args=(source, words, rank, folder))
+        for rank in range(2)
+    ]
+    for process in each:
+        process.start()
+    # One that failed leaves the other one waiting.
+    while any(process.exitcode is None for process in each):
+        if any(process.exitcode for process in each):
+            for process in each:
+                process.kill()
+        time.sleep(0.02)
+    failed = [path.read_text() for path in folder.glob("failed.*")]
+    assert [process.exitcode for process in each] == [0, 0], "\n".join(failed)
 
 
-_JOINED = """
-import os
-import din_core
-import torch.distributed as dist
-
-dist.init_process_group(
-    "gloo",
-    init_method="file://" + os.environ["WHERE_THEY_MEET"],
-    rank=int(os.environ["RANK"]),
-    world_size=2,
-)
-"""
+def _one_of_two(source: str, words: list[str], rank: int, folder: Path) -> None:
+    sys.path.insert(0, str(_HERE / "training"))
+    sys.argv = words
+    try:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
+        )
+        exec(compile(source, words[0], "exec"), {"__name__": "__main__", "dist": dist})
+        dist.destroy_process_group()
+    except BaseException:  # noqa: BLE001 (whatever it is, it is told)
+        (folder / f"failed.{rank}").write_text(traceback.format_exc())
+        os._exit(1)  # at once: what is left of the group could wait for the other one
 
 
 def assert_weights_agree(

@@ -1,0 +1,21 @@
+"""Processes that begin with their imports done: forks of one that has imported what takes long.
+
+A process has one such server, which imports when it starts: all tests ask here for the same.
+"""
+
+import multiprocessing
+from multiprocessing.context import ForkServerContext
+
+# Not the definitions: they look at the environment when they are imported.
+_IMPORTED = [
+    "torch.onnx", "matplotlib.pyplot", "onnx", "onnxruntime", "dagster._cli.asset",
+    "din_assets.assets.catalogue", "din_assets.command.cli", "din_core.serving.graphs",
+    "din_core.training.loop",
+]  # fmt: skip
+
+
+def context() -> ForkServerContext:
+    """Return what makes such processes."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(_IMPORTED)
+    return found
