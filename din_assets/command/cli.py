@@ -7,12 +7,12 @@ that a command which needs neither Dagster nor torch starts without them.
 
 import argparse
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from din_assets.command import streams
 from din_assets.command.saying import say
 from din_assets.runs import garbage
 from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     garbage.collect_seldom()
     garbage.leave_at_end()
+    streams.make_writable()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(words)
     if not words:
@@ -73,12 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, WrongRequestError) else 1
     except BrokenPipeError:
         # The reader has seen enough, as `head` has. What is left would be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.lead_output_nowhere()
         return 128 + signal.SIGPIPE
     except OSError as error:
         if not is_of_the_machine(error):
             raise
-        say(of_the_disk(error))
+        if streams.output_is_stuck():
+            streams.lead_output_nowhere()
+            say(f"the output cannot be written: {error.strerror}")
+        else:
+            say(of_the_disk(error))
         return 1
     except KeyboardInterrupt:
         say("interrupted; what was made before it stays")

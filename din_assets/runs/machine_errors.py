@@ -32,8 +32,8 @@ def of_the_disk(error: OSError) -> str:
     """Say in a sentence what the system says of a file or folder."""
     said = _plain(error)
     return (
-        f"{said.filename or 'a file'}: {said.strerror}; results go to the folder that DIN_HOME "
-        "names, which must be writable and have room"
+        f"{said.filename or 'a file or the output'}: {said.strerror}; results go to the folder "
+        "that DIN_HOME names, which must be writable and have room"
     )
 
 

@@ -91,6 +91,7 @@ class SourceConfig:
             "user_col": (self.user_col,),
             "item_col": (self.item_col,),
             "time_col": (self.time_col,),
+            "label_col": (self.label_col,) if self.label_col else (),  # '' and None name none
             **described,
         }
         named_by: dict[str, str] = {}

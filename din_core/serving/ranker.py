@@ -112,6 +112,7 @@ class Ranker:
             BundleError: A file of the bundle is damaged.
         """
         _check_count(k, "k")
+        _check_flag(exclude_history, "exclude_history")
         user = self._resolver.user(user_id)
         shown = self._resolver.history(user, history, history_times)
         seen, notes = shown.items, shown.notes
@@ -304,6 +305,11 @@ class Ranker:
 def _check_count(value: object, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
         raise WrongRequestError(f"{name} is {value!r}; it is a whole number of at least 1")
+
+
+def _check_flag(value: object, name: str) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        raise WrongRequestError(f"{name} is {value!r}; give True or False")
 
 
 def _best(scores: Float32, k: int) -> npt.NDArray[np.int64]:

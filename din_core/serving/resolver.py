@@ -200,16 +200,23 @@ class Resolver:
 
 def some_of(ids: list[Id]) -> str:
     """Say the first of some ids, and how many more there are."""
-    shown = ", ".join(map(str, ids[:_NAMED]))
+    # As Python writes them, where a reader could miss one: a blank, a control character, nothing.
+    plain = (str(each) for each in ids[:_NAMED])
+    shown = ", ".join(each if each.isprintable() and each.strip() else repr(each) for each in plain)
     return shown + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
 
 
 def _numbers(value: object, n_rows: int, name: str) -> Float32:
     try:
-        given = np.asarray(value)
-        values = given.astype(np.float64)
+        given = np.asanyarray(value)
+        # A date is no number, nor is a text among objects, which float() would read as one.
+        is_number = given.dtype.kind in "biufO" and not (
+            given.dtype.kind == "O" and any(isinstance(each, (str, bytes)) for each in given.flat)
+        )
         # A list of one is no number for many.
-        fits = given.dtype.kind not in "SU" and given.shape in ((), (n_rows,))
+        fits = is_number and given.shape in ((), (n_rows,))
+        # What is masked is missing.
+        values = np.ma.filled(given.astype(np.float64), np.nan) if fits else np.zeros(0)
     except (TypeError, ValueError, OverflowError):
         values, fits = np.zeros(0), False
     if not fits:

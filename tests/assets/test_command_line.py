@@ -64,6 +64,49 @@ def test_reader_that_has_seen_enough_ends_a_command_quietly(written):
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
+_SAYING = """
+import sys
+from types import SimpleNamespace
+from din_assets.command import cli
+
+def told(_):
+    print("\u00e4\u2014")
+    return 0
+
+module = cli._module("models")
+cli._module = lambda name: SimpleNamespace(add_parser=module.add_parser, run=told)
+sys.exit(cli.main(["models"]))
+"""
+
+
+def _said(redirection, **environment):
+    command = f'"$0" -c "$1" {redirection}'
+    return subprocess.run(
+        ["sh", "-c", command, sys.executable, _SAYING],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": "", **environment},
+    )
+
+
+def test_output_that_the_terminal_cannot_show_is_escaped():
+    done = _said("", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\xe4\\u2014\n", "")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(redirection):
+    done = _said(redirection, PYTHONIOENCODING="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_output_that_cannot_be_written_is_not_laid_to_the_results():
+    done = _said(">/dev/full", PYTHONIOENCODING="utf-8")
+    sentence = "din: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
+
+
 def test_unknown_command_names_those_that_there_are(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["prun"])

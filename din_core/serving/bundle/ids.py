@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import numbers
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,8 @@ def several_ids(values: object, kind: IdKind, name: str) -> Ids:
     """Return ids as a graph takes them: int64 ``[N]``, or ``[N]`` objects that are text.
 
     Args:
-        values: A sequence, a NumPy or Arrow array; not one text, which would be its letters.
+        values: A sequence, a NumPy or Arrow array; not one text, which would be its letters, nor a
+            set, whose order is chance.
         kind: Type of the ids.
         name: What to call them in an error.
 
@@ -94,13 +95,19 @@ def several_ids(values: object, kind: IdKind, name: str) -> Ids:
     """
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise WrongRequestError(f"{name} is {values!r}; give a list of ids")
+    if isinstance(values, (Set, Mapping)):
+        raise WrongRequestError(
+            f"{name} is a {type(values).__name__}, which has no order of ids; give a list of ids"
+        )
     given: Any = values
     if isinstance(given, (pa.Array, pa.ChunkedArray)):
         given = given.to_pylist()
     if isinstance(given, np.ndarray):
         if given.ndim != 1:
             raise WrongRequestError(f"{name} has {given.ndim} dimensions; give a list of ids")
-        if kind == "int64" and given.dtype.kind in "iu" and given.dtype != np.uint64:
+        if isinstance(given, np.ma.MaskedArray):
+            given = given.tolist()  # None where one is masked
+        elif kind == "int64" and given.dtype.kind in "iu" and given.dtype != np.uint64:
             return given.astype(np.int64)
     plain = [one_id(each, kind, f"{name}[{place}]") for place, each in enumerate(given)]
     return as_array(plain, kind)

@@ -25,6 +25,12 @@ from din_core.serving.server.request_size import RequestSizeLimit
 
 #: Fields of a request that hold ids.
 _IDS = ("user_id", "history", "candidates")
+#: Fields that hold numbers, and what those are.
+_NUMBERS = {
+    "context": "give a number, or a list with one for each candidate; null is a missing one",
+    "at": "give a number, the seconds since 1970-01-01 UTC",
+    "history_times": "give numbers, the seconds since 1970-01-01 UTC",
+}
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,9 @@ def _answer_errors(app: FastAPI) -> None:
             return _refusal(422, f"{field}: no such field; there are {known}", field)
         if place[:1] and place[0] in _IDS and first["type"] in ("int_type", "string_type"):
             return _refusal(422, f"{field}: an id is an integer or text", field)
+        # Of a field that may be of several types pydantic names but the first.
+        if place[:1] and place[0] in _NUMBERS and first["type"] == "int_type":
+            return _refusal(422, f"{field}: {_NUMBERS[place[0]]}", field)
         return _refusal(422, f"{field}: {first['msg']}", field)
 
     def refused(_: Request, error: Exception) -> Response:
@@ -110,6 +119,10 @@ def _answer_errors(app: FastAPI) -> None:
 
     def other(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        # FastAPI says no more than that there was an error: nested too deeply, no UTF-8, a number
+        # of thousands of digits.
+        if error.status_code == 400 and isinstance(error.__cause__, (RecursionError, ValueError)):
+            return _refusal(400, f"the body cannot be read as JSON: {error.__cause__}", "body")
         asked = f"{request.method} {request.url.path}"
         sentence = {
             404: f"there is no route {asked}; /openapi.json lists all",

@@ -221,6 +221,14 @@ def test_numbers_of_the_moment_are_one_for_all_or_one_each_or_missing(with_hour)
         ({"candidates": np.zeros((2, 2), int)}, "candidates has 2 dimensions; give a list of ids"),
         ({"context": {"hour": 3}}, "context has 'hour', and the model takes no such number"),
         ({"context": [3]}, "context is [3]; give numbers by their names"),
+        ({"exclude_history": "no"}, "exclude_history is 'no'; give True or False"),
+        ({"exclude_history": None}, "exclude_history is None; give True or False"),
+        ({"history": {10, 20}}, "history is a set, which has no order of ids; give a list of ids"),
+        ({"candidates": {10: 1}}, "candidates is a dict, which has no order of ids; give a list"),
+        (
+            {"history": np.ma.array([10, 20], mask=[False, True])},
+            "history[1] is None (NoneType), and ids are integers here",
+        ),
     ],
 )
 def test_what_cannot_be_answered_ends_in_a_sentence(integers, asked, sentence):
@@ -324,6 +332,25 @@ def test_infinite_number_is_refused_and_not_taken_for_a_missing_one(with_hour, n
 def test_text_is_no_number_even_if_it_looks_like_one(with_hour):
     with pytest.raises(WrongRequestError, match="context 'hour' is '3'; give a number"):
         with_hour.rank(context={"hour": "3"})
+
+
+@pytest.mark.parametrize(
+    "value", [["3", None], np.datetime64("2020-01-01"), np.timedelta64(3, "h"), 3j]
+)
+def test_what_numpy_would_turn_into_a_number_is_none(with_hour, value):
+    with pytest.raises(WrongRequestError, match=r"context 'hour' is .*; give a number"):
+        with_hour.rank(candidates=[10, 40], context={"hour": value})
+
+
+def test_number_that_is_masked_is_missing(with_hour):
+    hour = np.ma.array([2, 7], mask=[False, True])
+    ranking = with_hour.rank(candidates=[10, 40], context={"hour": hour})
+    assert dict(ranking) == pytest.approx({10: 0.3, 40: 0.2})
+
+
+def test_unknown_id_that_cannot_be_seen_is_quoted(texts):
+    (note,) = texts.rank(history=["", "a\0", " ", "zz"]).notes
+    assert note.endswith(r": '', 'a\x00', ' ', zz")
 
 
 def test_texts_of_every_arrow_type_are_ids(texts):

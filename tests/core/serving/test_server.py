@@ -79,6 +79,10 @@ def test_explanation_says_what_each_event_did(texts):
         ({"exclude_history": "no"}, 422, "exclude_history", "valid boolean"),
         ([], 422, "body", "not a JSON object; send one, with content-type: application/json"),
         ({"context": {"hour": 10**400}}, 400, "context", "give a number"),
+        ({"context": {"hour": "9"}}, 422, "context.hour", "give a number, or a list with one for"),
+        ({"context": {"hour": True}}, 422, "context.hour", "give a number, or a list with one for"),
+        ({"at": "noon"}, 422, "at", "give a number, the seconds since 1970-01-01 UTC"),
+        ({"history": [1], "history_times": ["noon"]}, 422, "history_times.0", "give numbers, the"),
         ({"context": {"hour": 1e39}}, 400, "context", "give a finite number"),
         (
             {"explain": True, "k": 1, "context": {"hour": [1, 2, 3, 4]}},
@@ -127,12 +131,28 @@ def test_half_a_character_is_refused(texts):
     assert response.json()["error"].startswith("inputs[1].data: '\\ud800' is not UTF-8")
 
 
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (b'{"user_id": "\xff"}', "can't decode byte 0xff in position 13"),
+        (b'{"user_id": ' + b"9" * 5000 + b"}", "digits"),
+    ],
+    ids=["bytes", "digits"],
+)
+def test_a_body_that_cannot_be_decoded_is_refused_with_its_cause(texts, body, cause):
+    headers = {"content-type": "application/json"}
+    response = texts.post("/rank", content=body, headers=headers)
+    assert (response.status_code, response.json()["field"]) == (400, "body")
+    assert response.json()["error"].startswith("the body cannot be read as JSON: ")
+    assert cause in response.json()["error"]
+
+
 @pytest.mark.parametrize("path", ["/rank", "/v2/models/rank/infer"])
 def test_json_that_is_nested_too_deeply_is_refused(texts, path):
     body = b"[" * 100_000
     response = texts.post(path, content=body, headers={"content-type": "application/json"})
     assert response.status_code == 400
-    assert "error" in response.json()
+    assert "recursion" in response.json()["error"]
 
 
 def test_number_beyond_32_bits_is_refused(client):

@@ -130,6 +130,23 @@ def test_attribute_with_the_name_of_another_column_is_refused(con, tmp_path):
         assert f"'{name}' cannot be an attribute" in refused(con, path, item_attribute_cols=(name,))
 
 
+@pytest.mark.parametrize(
+    ("role", "options"),
+    [
+        ("time_col", {"label_col": "Time"}),
+        ("user_col", {"label_col": "user_id"}),
+        ("item_attribute_cols", {"label_col": "cate_id"}),
+        ("context_dense_cols", {"label_col": "hour", "context_dense_cols": ["hour"]}),
+    ],
+)
+def test_label_has_no_other_role(con, tmp_path, role, options):
+    """As an attribute or a number it would be known to the model that is to predict it."""
+    with pytest.raises(OptionsError, match=r"name the column .* twice: a column has one") as error:
+        ingested(con, write(tmp_path / "log.csv", HEADER + "1,2,3,4\n"), **options)
+    assert role in str(error.value)
+    assert "label_col" in str(error.value)
+
+
 def test_bad_rows_are_kept_whole_with_line_and_reason_and_the_rest_goes_on(con, tmp_path):
     path = write(
         tmp_path / "log.csv",

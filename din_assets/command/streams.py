@@ -1,0 +1,39 @@
+"""Where a command writes: standard output and error, whatever the caller made of them."""
+
+import io
+import os
+import sys
+
+
+def make_writable() -> None:
+    """Let everything be printed: to a stream that was closed, and in an encoding that lacks it.
+
+    A descriptor that the caller closed (``>&-``) leads to nowhere from here on. It would go to the
+    next file that is opened, a database perhaps, with whatever a library prints.
+    A character that the terminal's encoding does not have is written as Python writes it in a text.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, and so this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def output_is_stuck() -> bool:
+    """Whether what was printed still waits to be written, and cannot be."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def lead_output_nowhere() -> None:
+    """Drop what is not written yet, which Python would try again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
