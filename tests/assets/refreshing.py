@@ -12,16 +12,21 @@ ROWS = [
 
 
 class Refreshing:
-    """A pipeline on a small log, and what `refresh` did with it."""
+    """A pipeline on a small log, and what `refresh` did with it.
+
+    Attributes:
+        made: What the latest refresh made, by asset, also where it failed.
+    """
 
     def __init__(self, pipeline):
         self.pipeline = pipeline
         self.config = pipeline.config
+        self.made = {}
         self.config["ops"]["interactions"] = {"config": {}}
 
     def __call__(self, until=None, **kwargs):
         """Refresh, all of it or up to an asset; return what was made, by asset."""
-        made = {}
+        made = self.made = {}
         decisions = refresh(self.pipeline.instance, run_config=self.config, **kwargs)
         with contextlib.closing(decisions):
             for decision in decisions:

@@ -139,7 +139,7 @@ def test_large_split_is_judged_by_some_of_all_users(two, house):
 
 def test_published_model_is_shown_histories_as_long_as_it_was_trained_on(house):
     house.options["samples"] = {"config": {"max_history": 1}}
-    house.run()
+    house.judge()
     good, _, shorter = house.tables()[0]
     assert shorter.compared_with == good.bundle_version
     # The test rows are the same, and so is what the good model answers to them.
@@ -182,7 +182,10 @@ def test_row_says_what_the_model_came_from(house):
 def test_run_with_nothing_changed_adds_nothing(house):
     before = house.tables()
     assert house.run() == {}
-    assert house.run(everything=True) != {}
+    # Nor does the same model where it is judged once more.
+    with duckdb.connect(str(house.home / "pipeline.duckdb")) as con:
+        con.execute("update ledger set code_version = 'other' where asset = 'model_versions'")
+    assert house.run() == {"model_versions": ("code changed",)}
     assert house.tables() == before
     assert house.tables("warehouse") == before
 
@@ -206,7 +209,7 @@ def test_summary_of_a_run_says_that_the_model_is_not_served(house, capsys):
 
 def test_model_that_is_not_served_fails_a_check_that_says_what_to_do(two, house):
     _, good, _ = two
-    house.run(publish="never")
+    house.judge(publish="never")
     found = latest_check(house)
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.WARN
@@ -217,7 +220,7 @@ def test_model_that_is_not_served_fails_a_check_that_says_what_to_do(two, house)
     # Word for word what the summary of a run looks for, so that it is not said twice.
     reason = history.not_served(house.tables()[1], house.bundle())
     assert found.description.startswith(f"{reason}. ")
-    house.run(publish="always")
+    house.judge(publish="always")
     assert latest_check(house).passed
 
 
@@ -345,15 +348,15 @@ def killed(*_):
 
 def test_options_publish_what_is_worse_or_keep_what_is_not(house):
     good, worse = house.current(), house.bundle()
-    house.run(publish="always")
+    house.judge(publish="always")
     assert house.current() == worse
     assert house.tables()[1][-1].reason.startswith("`publish: always`")
-    house.run(GOOD, publish="never")
+    house.judge(GOOD, publish="never")
     assert house.bundle() == good
     assert house.current() == worse
     assert "`publish: never`" in house.tables()[1][-1].reason
     kept_back = house.made()["model_versions"].data_version
-    house.run(publish="auto")
+    house.judge(publish="auto")
     assert house.current() == good
     # The version is that of what was judged, whatever came of it.
     assert house.made()["model_versions"].data_version == kept_back
@@ -377,7 +380,7 @@ def test_model_of_another_log_is_published_and_it_is_said(house):
     # Ids of items are text in this log.
     rows = (row.replace(",", ",i", 1) for row in ROWS)
     house.csv = write_rows(house.home / "other.csv", *rows)
-    house.run()
+    house.judge()
     assert house.current() == house.bundle()
     last = house.tables()[1][-1]
     assert last.action == "published"
@@ -390,7 +393,7 @@ def test_shorter_log_is_named_where_the_published_model_may_have_seen_its_test_r
     house.csv = write_rows(
         house.home / "cut.csv", *(row for place, row in enumerate(ROWS) if place % 6 != 5)
     )
-    house.run()
+    house.judge()
     last = house.tables()[1][-1]
     assert last.action == "refused"
     assert "the log was longer when it was trained (240 events, now 200)" in last.reason
@@ -436,7 +439,7 @@ def test_training_starts_from_the_published_model_though_a_refused_one_is_later(
     assert house.model() != published.model_version
     # What is left of it is enough.
     assert cli.main(["prune"]) == 0
-    house.run({**OTHER, "warm_start": "published", "warm_start_epochs": 1})
+    house.run({**OTHER, "warm_start": "published", "warm_start_epochs": 1}, until="din_model")
     assert house.made()["din_model"].inputs["warm_started_from"] == published.model_version
 
 

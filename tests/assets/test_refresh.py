@@ -21,8 +21,22 @@ from din_assets.command.refresh import RefreshFailedError, refresh
 from din_assets.names import name_of
 from din_core.store import StoreError
 from din_core.tables.sequences import build_table
-from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
+from tests.assets.conftest import (
+    Pipeline,
+    failure_of,
+    run_history,
+    stand_in_for_delivery,
+    write_rows,
+)
 from tests.assets.refreshing import ROWS, Refreshing
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Stand-ins for pictures and graphs: what is made again, and why, does not hang on them."""
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in_for_delivery(patch)
+        yield
 
 
 @pytest.fixture
@@ -34,7 +48,7 @@ def csv(write_csv, monkeypatch, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first_refresh(tmp_path_factory):
+def first_refresh(tmp_path_factory, quick):
     """What a first refresh made, and where: each test goes on from a copy."""
     home = tmp_path_factory.mktemp("first") / "data"
     path = write_rows(home.with_name("log.csv"), *ROWS)
@@ -76,11 +90,10 @@ def test_same_rows_in_another_file_stop_after_ingestion(refreshed, csv):
     assert "the source has new content" in made["interactions"].reasons
 
 
-@pytest.mark.usefixtures("without_delivery")
-def test_new_row_goes_all_the_way_down(refreshed, csv):
+def test_new_row_of_known_ids_makes_no_vocabulary(refreshed, csv):
     csv.write_text(csv.read_text() + "u1,i22,99999,c2\n")
-    made = refreshed()
-    assert {"interactions", "events", "samples", "din_model", "warehouse"} <= set(made)
+    made = refreshed(until="samples")
+    assert {"interactions", "events", "samples"} <= set(made)
     # Every id was known before, and no vocabulary of attributes is made again.
     assert made["known_ids"].outcome == "made, same content"
     assert "attributes" not in made
@@ -101,29 +114,12 @@ def test_row_that_cannot_be_used_changes_what_was_rejected_and_stops_there(
     assert raw == [(2 + len(ROWS), "u1,i22,yesterday,c2")]
 
 
-@pytest.mark.usefixtures("without_delivery")
 def test_option_that_changes_no_row_makes_no_model(refreshed):
     # No history is that long.
     refreshed.config["ops"]["samples"] = {"config": {"max_history": 49}}
     made = refreshed()
     assert made["samples"].outcome == "made, same content"
     assert {"din_model", "test_predictions"}.isdisjoint(made)
-
-
-@pytest.mark.usefixtures("without_delivery")
-def test_all_that_changed_is_made_in_one_run_which_skips_what_is_spared(refreshed, pipeline, csv):
-    # The row names a user who is new, and nothing else that is: the items stay as they were.
-    csv.write_text(csv.read_text() + "u99,i22,99999,c2\n")
-    made = refreshed()
-    assert "events has new content" in made["samples"].reasons
-    assert made["attributes"].outcome == "made, same content"
-    assert "cates" not in made
-    [run] = pipeline.instance.get_runs()
-    assert run.job_name == "full_run"
-    assert run.is_success
-    steps = pipeline.instance.get_run_step_stats(run.run_id)
-    skipped = {step.step_key for step in steps if step.status.value == "SKIPPED"}
-    assert "cates" in skipped
 
 
 def test_step_that_fails_lets_nothing_below_it_be_made(refreshed, pipeline, csv, monkeypatch):
@@ -179,18 +175,35 @@ def samples_fail_once(refreshed, monkeypatch):
     return fail_once
 
 
-@pytest.mark.usefixtures("without_delivery")
-def test_asset_that_a_failed_run_spared_does_not_stay_red(
-    refreshed, pipeline, csv, samples_fail_once
+def test_all_that_changed_is_made_in_one_run_and_what_it_spared_does_not_stay_red(
+    refreshed, pipeline, csv, monkeypatch
 ):
+    # The row names a user who is new, and nothing else that is: the items stay as they were.
     csv.write_text(csv.read_text() + "u99,i22,99999,c2\n")
-    samples_fail_once()
-    assert {"cates", "samples", "din_model"} <= shown_as_failed(pipeline)
-    # What it made and spared is up to date by now, and the next run makes the rest.
-    made = refreshed()
-    assert "samples" in made
+
+    def failing(*_, **__):
+        raise StoreError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("din_core.evaluation.report.render", failing)
+        with pytest.raises(RefreshFailedError, match="report: no room"):
+            refreshed()
+    made = refreshed.made
+    assert {"interactions", "events", "samples", "din_model", "bundle"} <= set(made)
+    assert "events has new content" in made["samples"].reasons
+    assert made["attributes"].outcome == "made, same content"
     assert "cates" not in made
+    [run] = pipeline.instance.get_runs()
+    assert run.job_name == "full_run"
+    steps = pipeline.instance.get_run_step_stats(run.run_id)
+    skipped = {step.step_key for step in steps if step.status.value == "SKIPPED"}
+    assert "cates" in skipped
+
+    assert {"cates", "report", "warehouse"} <= shown_as_failed(pipeline)
+    # What it made and spared is up to date by now, and the next run makes the rest.
+    assert set(refreshed()) == {"report", "warehouse"}
     assert shown_as_failed(pipeline) == set()
+    assert pipeline.instance.get_runs()[0].is_success
 
 
 def test_asset_that_is_red_is_put_right_where_nothing_is_left_to_be_made(
@@ -213,10 +226,9 @@ def test_asset_that_is_red_is_put_right_where_nothing_is_left_to_be_made(
     assert len(pipeline.instance.get_runs()) == 2
 
 
-@pytest.mark.usefixtures("without_delivery")
 def test_changed_option_makes_what_it_affects(refreshed):
     refreshed.config["ops"]["samples"] = {"config": {"max_history": 2}}
-    made = refreshed()
+    made = refreshed(until="din_model")
     assert "max_history: 50 → 2" in made["samples"].reasons
     assert {"events", "negatives", "user_sequences"}.isdisjoint(made)
     assert "samples has new content" in made["din_model"].reasons
@@ -380,13 +392,12 @@ def test_damaged_table_is_told_by_the_step_that_reads_it(refreshed, pipeline):
     assert "pipeline.duckdb: damaged" in message
 
 
-@pytest.mark.usefixtures("without_delivery")
 def test_same_category_can_be_left_together_with_the_category(refreshed):
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "same_category"}}
     assert "negatives" in refreshed(until="negatives")
     refreshed.config["ops"]["interactions"] = {"config": {"item_attribute_cols": []}}
     refreshed.config["ops"]["negatives"] = {"config": {"negative_sampling": "uniform"}}
-    assert "negatives" in refreshed()
+    assert "negatives" in refreshed(until="negatives")
 
 
 def test_refresh_is_alone_from_its_first_step_to_its_last(refreshed, pipeline, csv):

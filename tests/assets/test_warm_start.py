@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import shutil
@@ -31,14 +32,17 @@ def entry_of(home):
         return ledger.entry(con, "din_model")
 
 
-def made(pipeline, **kwargs):
-    """Refresh; return what was made, with the reasons."""
-    return {
-        asset: decision.reasons
-        for decision in refresh(pipeline.instance, run_config=pipeline.config, **kwargs)
-        for asset in decision.assets
-        if decision.outcome != "up to date"
-    }
+def made(pipeline, until=None, **kwargs):
+    """Refresh, all of it or up to an asset; return what was made, with the reasons."""
+    found = {}
+    decisions = refresh(pipeline.instance, run_config=pipeline.config, **kwargs)
+    with contextlib.closing(decisions):
+        for decision in decisions:
+            if decision.outcome != "up to date":
+                found |= dict.fromkeys(decision.assets, decision.reasons)
+            if until in decision.assets:
+                break
+    return found
 
 
 def in_folder(pipeline, entry):
@@ -61,7 +65,7 @@ def grown(tmp_path_factory):
         model |= {"warm_start": "last", "warm_start_epochs": 1}
         # Some steps in an epoch, and a checkpoint after each.
         model |= {"batch_size": 16, "checkpoint_seconds": 1e-9}
-        made(pipeline)
+        made(pipeline, until="din_model")
         first = entry_of(home)
         write_rows(log, *ROWS, *NEW_ROWS)
         made(pipeline)
@@ -121,7 +125,7 @@ def test_making_everything_again_goes_on_from_the_model_that_is_there(copied):
 
 def test_another_network_starts_from_random_weights_with_all_its_epochs(copied):
     copied.config["ops"]["din_model"]["config"]["embed_dim"] = 2
-    assert made(copied)["din_model"] == ("embed_dim: 4 → 2",)
+    assert made(copied, until="din_model")["din_model"] == ("embed_dim: 4 → 2",)
     after = entry_of(copied.home)
     assert "warm_started_from" not in after.inputs
     assert saved_models.load_model(in_folder(copied, after)).metadata["epochs"] == 2

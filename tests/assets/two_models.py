@@ -1,5 +1,6 @@
 """A log in which users keep to one of two categories, and models that learn that or do not."""
 
+import contextlib
 import copy
 import shutil
 from dataclasses import dataclass, field
@@ -35,8 +36,8 @@ class House:
     csv: Path
     options: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SMALL_RUN["ops"]))
 
-    def run(self, model=None, publish=None, base_rate=None, **kwargs):
-        """Make what changed; return it with its reasons."""
+    def run(self, model=None, publish=None, base_rate=None, until=None, **kwargs):
+        """Make what changed, all of it or up to an asset; return it with its reasons."""
         ops = copy.deepcopy(self.options)
         ops["interactions"] = {"config": {}}
         ops["attention_weights"] = {"config": {"n_users": 2}}
@@ -54,8 +55,19 @@ class House:
             "resources": {"store": {"config": {"home": str(self.home), "threads": 1}}},
             "loggers": SMALL_RUN["loggers"],
         }
+        made = {}
         decisions = refresh(self.instance, run_config=config, named=str(self.csv), **kwargs)
-        return {asset: d.reasons for d in decisions if d.reasons for asset in d.assets}
+        with contextlib.closing(decisions):
+            for decision in decisions:
+                if decision.reasons:
+                    made |= dict.fromkeys(decision.assets, decision.reasons)
+                if until in decision.assets:
+                    break
+        return made
+
+    def judge(self, model=None, **kwargs):
+        """Make what changed up to the decision about the model; no page, and nothing published."""
+        return self.run(model, until="model_versions", **kwargs)
 
     def made(self):
         with duckdb.connect(str(self.home / "pipeline.duckdb"), read_only=True) as con:
