@@ -154,8 +154,10 @@ def opened(
     Raises:
         duckdb.Error: The file cannot be opened.
     """
-    instance = _kept[0] if _kept and isinstance(path, Path) else None
-    attached = instance and instance.opened(path, settings, read_only=read_only)
+    attached = instance = None
+    if _kept and isinstance(path, Path):
+        instance = _kept[0]
+        attached = instance.opened(path, settings, read_only=read_only)
     if instance is None or attached is None:
         with contextlib.closing(duckdb.connect(str(path), read_only=read_only)) as connection:
             for name, value in settings.items():
