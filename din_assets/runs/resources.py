@@ -17,6 +17,7 @@ from din_core import store
 from din_core.engines.engine import Engine
 from din_core.engines.errors import EngineError
 from din_core.store import artifacts
+from din_core.store.kept_instance import kept_instance
 from din_core.store.standalone_copy import Contents
 
 
@@ -227,7 +228,7 @@ class StoreResource(dg.ConfigurableResource):
             yield
             return
         lock = self.folder / "pipeline.lock"
-        with store.run_lock(lock, owner=owner, on_wait=on_wait):
+        with store.run_lock(lock, owner=owner, on_wait=on_wait), kept_instance():
             if not read_only:
                 # Here: a run that finds nothing to do publishes nothing and makes no artifact.
                 store.remove_unfinished(self.published_path)

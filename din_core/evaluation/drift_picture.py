@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import duckdb
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from din_core.escaping import printable
+from din_core.small_pngs import small_png
 
 _STEADY, _DRIFTED, _BEFORE = "tab:blue", "tab:orange", "0.75"
 _FARTHEST = 2.0  # thresholds; what is farther ends here
@@ -113,7 +112,4 @@ def _plain(text: str) -> str:
 def _png(figure: Figure) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    buffer = io.BytesIO()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    drawn.quantize(32).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return small_png(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), 32)

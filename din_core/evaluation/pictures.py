@@ -6,7 +6,6 @@ red and green.
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from din_core.evaluation.judgement import WHOLE, Evaluation
 from din_core.evaluation.slices import PARTS
 from din_core.metrics import ScoredSamples
 from din_core.metrics.calibration import bins_by_rank
+from din_core.small_pngs import small_png
 
 _MODEL, _RIVAL, _GUIDE = "tab:blue", "tab:orange", "0.6"
 _POINTS = 200  # of a curve: no more than the eye tells apart
@@ -143,7 +143,4 @@ def _diagonal(axes: Axes) -> None:
 def _png(figure: Figure) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    buffer = io.BytesIO()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    drawn.quantize(32).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return small_png(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), 32)

@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from din_core.atomic_files import replacing
 from din_core.errors import DinError
+from din_core.small_pngs import small_png
 
 _POINTS_PER_INCH = 72
 
@@ -143,9 +144,7 @@ def thumbnail(png: Path | bytes, width: int = 480, height: int = 640, colours: i
         coarse = max(1, min(picture.width // width, picture.height // height) // 2)
         small = picture.convert("RGB").reduce(coarse)
     small.thumbnail((width, height))
-    buffer = io.BytesIO()
-    small.quantize(colours).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return small_png(small, colours)
 
 
 def _size_in_points(svg: bytes) -> tuple[float, float]:

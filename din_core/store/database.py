@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 import duckdb
 
 from din_core.machine import limits
-from din_core.store import sql_files
+from din_core.store import kept_instance, sql_files
 from din_core.store.errors import StoreError, damage, explain, lost_table_file, shortage
 
 if TYPE_CHECKING:
@@ -63,36 +63,36 @@ def connect(
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"{path.parent}: {error.strerror}") from error
-    try:
-        connection = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.Error as error:
-        raise explain(path, error) from error
-    try:
-        settings = {
-            "memory_limit": memory_limit or default_memory_limit(),
-            "threads": threads or limits.cores(),
-            "temp_directory": None if temp_directory is None else str(temp_directory),
-            # A table that is made goes to the file at once, and not by way of the log.
-            "checkpoint_threshold": None if read_only else "1MB",
-        }
-        for setting, value in settings.items():
-            if value is not None:
-                connection.execute(f"set {setting} = {sql_files.literal(str(value))}")
-        if filesystem is not None:
-            _register(connection, filesystem)
-        yield connection
-    except duckdb.Error as error:
-        # What a damaged file holds shows only when it is read. In memory there is no such file; an
-        # attached one is its caller's.
-        if not in_memory and (damaged := damage(path, error)):
-            raise damaged from error
-        if lost := lost_table_file(error):
-            raise lost from error
-        if short := shortage(path, error):
-            raise short from error
-        raise
-    finally:
-        connection.close()
+    settings = {
+        "memory_limit": memory_limit or default_memory_limit(),
+        "threads": str(threads or limits.cores()),
+    }
+    if temp_directory is not None:
+        settings["temp_directory"] = str(temp_directory)
+    if not read_only:
+        # A table that is made goes to the file at once, and not by way of the log.
+        settings["checkpoint_threshold"] = "1MB"
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = stack.enter_context(
+                kept_instance.opened(path, read_only=read_only, settings=settings)
+            )
+        except duckdb.Error as error:
+            raise explain(path, error) from error
+        try:
+            if filesystem is not None:
+                _register(connection, filesystem)
+            yield connection
+        except duckdb.Error as error:
+            # What a damaged file holds shows only when it is read. In memory there is no such file;
+            # an attached one is its caller's.
+            if not in_memory and (damaged := damage(path, error)):
+                raise damaged from error
+            if lost := lost_table_file(error):
+                raise lost from error
+            if short := shortage(path, error):
+                raise short from error
+            raise
 
 
 def _register(con: duckdb.DuckDBPyConnection, filesystem: AbstractFileSystem) -> None:

@@ -52,7 +52,7 @@ def explain(path: Path | str, error: duckdb.Error) -> StoreError:
             f"{path}: another process has this file open; close it there. To look at results, "
             "open the published warehouse.duckdb read-only instead"
         )
-    if "different configuration" in text:
+    if "different configuration" in text or "Unique file handle conflict" in text:
         return StoreError(
             f"{path}: this process has the file open already, once for reading and once for "
             "writing; close the other connection first"

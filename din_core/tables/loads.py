@@ -254,11 +254,19 @@ def _write(
     loads: Sequence[int],
     engine: Engine,
 ) -> None:
-    rows = [
-        {"file": file.name, "sha256": file.sha256, "bytes": file.bytes, "load": load}
-        for file, load in zip(files, loads, strict=True)
+    columns: list[list[object]] = [
+        [file.name for file in files],
+        [file.sha256 for file in files],
+        [file.bytes for file in files],
+        [load for _, load in zip(files, loads, strict=True)],
     ]
-    con.register("read_files", pa.Table.from_pylist(rows, _READ_FILES))
+    # By DuckDB: Arrow imports pandas for any table that it makes of Python's lists.
+    made = con.sql(
+        "select unnest(?::varchar[]) as file, unnest(?::varchar[]) as sha256, "
+        "unnest(?::bigint[]) as bytes, unnest(?::bigint[]) as load",
+        params=columns,
+    )
+    con.register("read_files", made.to_arrow_table().cast(_READ_FILES))
     try:
         engine.hand_over(con, "read_files")
         engine.create_table(con, TABLE)

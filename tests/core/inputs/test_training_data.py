@@ -167,10 +167,18 @@ import sys
 from din_core import sources, store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.inputs import training_data
-from din_core.tables import sequences
+from din_core.tables import loads, sequences
 source = SourceConfig(path=sys.argv[1])
 with store.connect(":memory:") as con:
-    sources.ingest(con, source)
+    report = sources.ingest(con, source)
+    loads.take(
+        con,
+        report.source.read_files,
+        content=report.source.sha256,
+        content_before=None,
+        same_source=True,
+        vocabularies="auto",
+    )
     sequences.build(con, source, SequenceConfig())
     training_data.load(con)
 print([name for name in ("pandas", "torch") if name in sys.modules])
