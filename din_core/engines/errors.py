@@ -76,6 +76,11 @@ _TROUBLES = (
         "found a file of the tables damaged or gone; make the tables again (din run --all)",
     ),
     _trouble(
+        r"Invalid metadata",
+        "cannot be sent what SPARK_REMOTE says behind its address (/;key=value); a key is of "
+        "lower-case letters, digits and '_-.', a value of printable ASCII",
+    ),
+    _trouble(
         r"panicked with message",
         "failed inside, where it should not; run again, and where it stays so make the tables on "
         "DuckDB (DIN_ENGINE=duckdb)",

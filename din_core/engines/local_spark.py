@@ -12,12 +12,15 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import sys
 import tempfile
 import warnings
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
+
+from din_core.engines.errors import EngineError, told_of
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ def running(remote: str) -> Generator[str]:
     Yields:
         Its address. The token that lets one in lies in the environment of this process.
     """
-    with warnings.catch_warnings(), _log_told():
+    with warnings.catch_warnings(), _log_told(), _start_explained(remote):
         warnings.simplefilter("ignore")
         from pyspark.sql.connect.session import SparkSession
 
@@ -78,6 +81,27 @@ def running(remote: str) -> Generator[str]:
             _stop()
             if not has_token:
                 os.environ.pop(_TOKEN, None)
+
+
+@contextlib.contextmanager
+def _start_explained(remote: str) -> Generator[None]:
+    """Say which settings decide, where Java runs and Spark does not like what it was given."""
+    try:
+        yield
+    except Exception as error:
+        is_theirs = type(error).__module__.split(".")[0] in ("py4j", "pyspark")
+        # What is known by its words is explained with the session's other troubles.
+        if not is_theirs or told_of("Spark", error) is not None:
+            raise
+        # Of a stack of Java's, the line of what was thrown.
+        found = re.search(r"^: (.+)$", str(error), re.MULTILINE)
+        reason = found[1] if found else " ".join(str(error).split())[:300]
+        raise EngineError(
+            f"SPARK_REMOTE is {remote}, and Apache Spark does not start on this machine "
+            f"({reason.rstrip('.')}); its settings are SPARK_DRIVER_MEMORY, PYSPARK_SUBMIT_ARGS, "
+            "and spark-defaults.conf below SPARK_CONF_DIR or SPARK_HOME. Without SPARK_REMOTE Sail "
+            "makes the tables"
+        ) from error
 
 
 def _java(remote: str) -> Any:

@@ -26,8 +26,9 @@ _SETTINGS = {
     # A moment becomes a time without a zone by the session's.
     "spark.sql.session.timeZone": "UTC",
 }
-_LOCAL = re.compile(r"local(?:\[(?:\d+|\*)\])?")
-_REMOTE = re.compile(r"sc://[^/\s:]+(?::\d+)?(?:/.*)?")
+_LOCAL = re.compile(r"local(?:\[(?:[1-9][0-9]{0,3}|\*)\])?")
+# The client has rules of its own for what comes behind the host; see :func:`_channel`.
+_REMOTE = re.compile(r"sc://[^/\s:;]+(?::[0-9]+)?(?:/.*)?")
 
 # How long an engine may not answer. By itself the client would go on asking for ten minutes: waits
 # of 1, 2, 4, 8 and 15 seconds are enough for a server that is exchanged. To begin with less is.
@@ -94,11 +95,16 @@ def called(remote: str | None) -> str:
 
 def _require_address(remote: str | None) -> None:
     if remote is not None and not (_LOCAL.fullmatch(remote) or _REMOTE.fullmatch(remote)):
-        raise EngineError(
-            f"SPARK_REMOTE is '{without_token(remote)}', must be the address of a Spark Connect "
-            "server, such as sc://host:15002, or local[2] for an Apache Spark on this machine; "
-            "unset, Sail makes the tables in this process"
-        )
+        raise _no_address(remote)
+
+
+def _no_address(remote: str) -> EngineError:
+    return EngineError(
+        f"SPARK_REMOTE is '{without_token(remote)}', must be the address of a Spark Connect "
+        "server, such as sc://host:15002 or sc://host:15002/;use_ssl=true;token=… (a '=' or ';' "
+        "within a value is %3D or %3B), or local[2] for an Apache Spark of two threads on this "
+        "machine; unset, Sail makes the tables in this process"
+    )
 
 
 def without_token(remote: str) -> str:
@@ -136,9 +142,16 @@ def _connected(channel: Any) -> SparkSession:
 
 
 def _channel(address: str) -> Any:
+    from pyspark.errors import PySparkException
     from pyspark.sql.connect.client import DefaultChannelBuilder
 
-    return DefaultChannelBuilder(address, channelOptions=_CHANNEL)
+    try:
+        builder = DefaultChannelBuilder(address, channelOptions=_CHANNEL)
+        _ = builder.session_id  # a UUID, which the client sees when it connects
+    except (ValueError, PySparkException) as error:
+        # Its own words quote a value in which there is a '=', and so may show a token.
+        raise _no_address(address) from error
+    return builder
 
 
 def _channel_without_token(address: str) -> Any:

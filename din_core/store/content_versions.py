@@ -147,9 +147,10 @@ def _to_words(column: Any) -> list[tuple[Words, Nulls]]:
 def _text_words(column: Any) -> tuple[Words, Words]:
     """Both halves of each text's MD5; texts that repeat within a batch are hashed once."""
     encoded = column.dictionary_encode()
-    digests = [_md5(text) for text in encoded.dictionary.to_pylist()] or [bytes(16)]
-    halves = np.frombuffer(b"".join(digests), dtype="<u8").reshape(-1, 2)
-    chosen = _as_numpy(pc.fill_null(encoded.indices, 0))
+    digests = [_md5(text) for text in encoded.dictionary.to_pylist()]
+    # Last come the zeros of a NULL. A place in the dictionary would be another text in each batch.
+    halves = np.frombuffer(b"".join([*digests, bytes(16)]), dtype="<u8").reshape(-1, 2)
+    chosen = _as_numpy(pc.fill_null(encoded.indices, len(digests)))
     return halves[chosen, 0], halves[chosen, 1]
 
 

@@ -53,6 +53,15 @@ LOGS = {
         {"item_attribute_cols": ("cate_id", "brand")},
         (3, 0, 0),
     ),
+    "texts missing here and there": (
+        # Rows lie by user, so the first text of a folder is another than that of the file.
+        {
+            "a.csv": "user_id,item_id,time,cate_id\n1,1,1,x\n2,1,2,\n3,2,3,y\n4,2,4,\n5,3,5,z\n"
+            "1,3,6,\n"
+        },
+        {},
+        (6, 0, 0),
+    ),
     "ids as floats": (
         {"a.csv": "user_id,item_id,time\n1,1.5,1\n1.0,2,2\n1e+16,3.0,3\n-7.0,4,4\n"},
         BARE,

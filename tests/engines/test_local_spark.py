@@ -76,3 +76,15 @@ def test_what_java_said_is_kept_where_it_does_not_start(tmp_path):
     (log,) = re.findall(r"what Spark itself said is in (\S+)", complained)
     assert Path(log).read_text() == "no room for the heap, remote=\n"
     Path(log).unlink()
+
+
+def test_a_setting_that_spark_does_not_start_with_is_told():
+    with asking(SPARK_DRIVER_MEMORY="200m") as (process, said):
+        assert said == ""
+        complained = process.stderr.read()
+    last = complained.splitlines()[-1]
+    assert "EngineError: SPARK_REMOTE is local[1], and Apache Spark does not start on this" in last
+    assert "System memory 209715200 must be at least" in last
+    assert "its settings are SPARK_DRIVER_MEMORY" in last
+    (log,) = re.findall(r"what Spark itself said is in (\S+)", complained)
+    Path(log).unlink()

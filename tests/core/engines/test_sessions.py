@@ -51,6 +51,29 @@ def test_an_address_of_no_kind_is_refused():
     assert "secret" not in refusal("sc:/host/;token=secret;use_ssl=true")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        # Spark refuses them minutes later, in a stack of Java's.
+        "local[0]", "local[٢]", "local[99999]",
+        # The client refuses them in its own words, with a token in them.
+        "sc://127.0.0.1:99999", "sc://127.0.0.1:٢", "sc://127.0.0.1:1/folder",
+        "sc://127.0.0.1:1/;use_ssl", "sc://127.0.0.1:1/;token=c2VjcmV0==",
+        "sc://127.0.0.1:1/;session_id=mine", "sc://127.0.0.1;token=c2VjcmV0",
+    ],
+)  # fmt: skip
+def test_an_address_that_engines_or_their_client_do_not_take_is_refused(address):
+    said = refusal(address)
+    assert said.startswith("SPARK_REMOTE is '")
+    assert "must be the address of a Spark Connect server" in said
+    assert "c2VjcmV0" not in said
+
+
+def test_what_cannot_be_sent_beside_the_address_is_told():
+    said = refusal("sc://127.0.0.1:1/;Name=x")
+    assert "cannot be sent what SPARK_REMOTE says behind its address" in said
+
+
 @pytest.fixture
 def spark_is_there(monkeypatch, tmp_path):
     """As if Spark itself were installed, and not its client alone; no Java is started."""

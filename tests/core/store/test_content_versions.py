@@ -19,6 +19,17 @@ def test_neither_row_order_nor_integer_width_matters(con):
     assert version_of(con, BASE) == version_of(con, other)
 
 
+@pytest.mark.parametrize("kind", ["bigint", "double", "varchar", "bigint[]"])
+def test_what_stands_above_a_missing_value_does_not_matter(con, kind, monkeypatch):
+    # Engines write rows in an order of their own, and so batches begin with other values.
+    values = {"bigint[]": ["[1]", "[2]"]}.get(kind, ["'1'", "'2'"])
+    rows = ", ".join(f"({n}, {value}::{kind})" for n, value in enumerate([*values, "null", "null"]))
+    select = f"select * from (values {rows}) as listed (n, x) order by n"
+    orders = {version_of(con, f"{select} {order}") for order in ("asc", "desc", "% 2", "% 2 desc")}
+    monkeypatch.setattr("din_core.store.content_versions._BATCH_ROWS", 1)
+    assert {version_of(con, select)} == orders
+
+
 @pytest.mark.parametrize(
     "changed",
     [
