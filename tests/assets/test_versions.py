@@ -190,7 +190,7 @@ BEHAVIOUR = {
         {"din_model", "base_model_predictions"},
     ),
     "how the database is opened": (
-        ("din_core/store/database.py", '"threads": threads', '"threads": 2 * threads'),
+        ("din_core/store/database.py", 'str(threads or limits', 'str(2 * threads or limits'),
         MADE_BY_SQL,
     ),
     "how a check is run": (
