@@ -40,8 +40,17 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
-    """The UI comes first: it takes longest, and others compute while its browser waits."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+    """What takes long comes first: the UI, whose browser waits while others compute, the engines.
+
+    Most other long tests go on from a run that one worker makes while those that want it wait.
+    """
+    first = ["browser", "engines"]
+
+    def place(item):
+        folder = item.path.parent.name
+        return first.index(folder) if folder in first else len(first)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
