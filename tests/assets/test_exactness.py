@@ -416,19 +416,19 @@ def _files_harmed_together(place: Place, *, both_ways: bool) -> Iterator[list[Pa
     Then each other file by itself. An artifact's damage is its own: whole inputs that are made
     again, as they were, repair nothing.
     """
-    files = _files_of(place)
-    of_artifacts = [file for file in files if file.parts[0] == "artifacts"]
-    folders = sorted({file.parts[1:3] for file in of_artifacts})
-    loses_manifest = {folder: place % 2 > 0 for place, folder in enumerate(folders)}
-    turned = [
-        (file.name == manifests.MANIFEST) is loses_manifest[file.parts[1:3]]
-        for file in of_artifacts
-    ]
-    yield [file for file, first in zip(of_artifacts, turned, strict=True) if first]
-    if both_ways:
-        yield [file for file, first in zip(of_artifacts, turned, strict=True) if not first]
+    for other_way in (False, True) if both_ways else (False,):
+        # What is made again has files of other names, too.
+        of_artifacts = [file for file in _files_of(place) if file.parts[0] == "artifacts"]
+        folders = sorted({file.parts[1:3] for file in of_artifacts})
+        loses_manifest = {folder: n % 2 != other_way for n, folder in enumerate(folders)}
+        yield [
+            file
+            for file in of_artifacts
+            if (file.name == manifests.MANIFEST) is loses_manifest[file.parts[1:3]]
+        ]
     # The pipeline's database as a whole: see the next test; cut short it is told, not made again.
-    alone = {*files} - {*of_artifacts, Path("pipeline.duckdb")}
+    files = {file for file in _files_of(place) if file.parts[0] != "artifacts"}
+    alone = files - {Path("pipeline.duckdb")}
     assert {file.name for file in alone} == {
         last_run.FILE, "warehouse.duckdb", "warehouse.duckdb.sha256",
     }  # fmt: skip
