@@ -110,6 +110,8 @@ def test_compact_forgets_and_the_next_run_numbers_anew(
     assert items(pipeline) == {3: 1, 9: 2}
 
 
+# Ids that are forgotten end as without a past, in test_exactness.py, the same indices included.
+@pytest.mark.thorough
 def test_ids_that_get_the_same_indices_after_they_were_forgotten_change_nothing(
     pipeline, read, tmp_path, monkeypatch
 ):

@@ -117,7 +117,7 @@ def test_row_that_cannot_be_used_changes_what_was_rejected_and_stops_there(
 def test_option_that_changes_no_row_makes_no_model(refreshed):
     # No history is that long.
     refreshed.config["ops"]["samples"] = {"config": {"max_history": 49}}
-    made = refreshed()
+    made = refreshed(until="test_predictions")
     assert made["samples"].outcome == "made, same content"
     assert {"din_model", "test_predictions"}.isdisjoint(made)
 
@@ -319,9 +319,10 @@ def artifact_of(pipeline, asset):
 @pytest.mark.parametrize(
     ("asset", "file"),
     [
-        ("onnx_model", "din.onnx"),
         ("din_model", "model.safetensors"),
-        ("architecture_graph", "din.png"),
+        # Files of a manifest, as the line above.
+        pytest.param("onnx_model", "din.onnx", marks=pytest.mark.thorough),
+        pytest.param("architecture_graph", "din.png", marks=pytest.mark.thorough),
     ],
 )
 def test_damaged_artifact_is_told_and_replaced(refreshed, pipeline, asset, file):
@@ -349,6 +350,8 @@ def test_lost_link_to_the_current_bundle_is_put_right(refreshed, pipeline):
     assert refreshed() == {}
 
 
+# A lost manifest, as in test_exactness.py; what is said of it: tests/core/store/test_artifacts.py.
+@pytest.mark.thorough
 def test_artifact_of_an_older_version_without_manifest_is_made_again(refreshed, pipeline):
     (artifact_of(pipeline, "onnx_model") / "manifest.json").unlink()
     assert "has no manifest.json" in refreshed()["onnx_model"].reasons[0]

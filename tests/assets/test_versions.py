@@ -266,8 +266,12 @@ OF_A_MODEL = {"din_model", "test_predictions", "architecture_graph", "onnx_model
             ("din_core/network/models/din.py", " * ", " + "), {"din"}, marks=pytest.mark.thorough
         ),
         (("din_core/network/models/click_model.py", "index >= 0", "index > 0"), {"din", "pnn"}),
-        (("din_core/network/models/__init__.py", "DINConfig: DIN.fr", "DINConfig: BaseModel.fr"),
-         {"din", "pnn"}),
+        # Both, as the line above.
+        pytest.param(
+            ("din_core/network/models/__init__.py", "DINConfig: DIN.fr", "DINConfig: BaseModel.fr"),
+            {"din", "pnn"},
+            marks=pytest.mark.thorough,
+        ),
     ],
 )  # fmt: skip
 def test_what_is_made_of_one_model_does_not_change_with_another(changed_by, edit, models):
@@ -285,7 +289,8 @@ def test_what_is_made_of_one_model_does_not_change_with_another(changed_by, edit
             "torch",
             {*OF_A_MODEL, "test_rankings", "base_model_predictions", "attention_weights"},
         ),
-        ("onnx", {"onnx_model", "bundle"}),
+        # As the line above, and with the code that imports it.
+        pytest.param("onnx", {"onnx_model", "bundle"}, marks=pytest.mark.thorough),
         ("duckdb", MADE_BY_SQL),
     ],
 )  # fmt: skip

@@ -92,12 +92,11 @@ class House:
 
 
 def entered(two, tmp_path, monkeypatch, state):
-    """Return a copy of a house, as it was after one model (``first``), both or three."""
+    """Return a copy of a house, as it was after both models (``data``) or three (``third``)."""
     folder, _, before = two
     stand_in_for_pictures(monkeypatch)
     shutil.copytree(folder / state, tmp_path / "data", symlinks=True)
     monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
     found = House(tmp_path / "data", before.instance, before.csv)
-    model = {"first": GOOD, "third": OTHER}.get(state, WORSE)
-    found.options["din_model"]["config"].update(model)
+    found.options["din_model"]["config"].update(OTHER if state == "third" else WORSE)
     return found
