@@ -14,10 +14,6 @@ from PIL import Image
 from din_assets.making import artifact_assets
 from tests.assets.conftest import failure_of, write_rows
 
-MODEL_AND_FIGURES = (
-    "din_model", "test_predictions", "test_rankings", "base_model_predictions", "test_auc",
-)  # fmt: skip
-
 
 def check_of(result):
     [found] = [
@@ -130,35 +126,30 @@ def test_figures_are_those_of_an_independent_computation(finished):
     ]
 
 
-def test_model_is_compared_with_the_one_before_on_the_same_samples(finished, pipeline, monkeypatch):
-    monkeypatch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
-    shutil.copytree(finished.home, pipeline.home)
-    before = pipeline.versions()["din_model"]
-    query = (
-        "select rival_version, metric, difference from comparisons "
-        "join evaluated_model using (model_version) where rival = 'previous_model'"
-    )
-    assert pipeline.query(query) == []
-    old = dict(pipeline.query("select metric, value from current_metrics"))
-    pipeline.config["ops"]["din_model"]["config"]["seed"] = 1
-    assert pipeline.run(*MODEL_AND_FIGURES).success
-    new = dict(pipeline.query("select metric, value from current_metrics"))
-    assert pipeline.query(f"{query} order by metric") == [
-        (before, name, pytest.approx(new[name] - old[name], abs=1e-12))
-        for name in ("auc", "gauc", "logloss")
-    ]
-
-
-def test_results_of_another_model_are_left_out_and_not_mistaken_for_its_own(
+def test_another_model_is_compared_with_the_one_before_whose_results_are_not_mistaken_for_its_own(
     finished, pipeline, monkeypatch
 ):
     monkeypatch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
     shutil.copytree(finished.home, pipeline.home)
+    before = pipeline.versions()["din_model"]
+    previous = (
+        "select rival_version, metric, difference from comparisons "
+        "join evaluated_model using (model_version) where rival = 'previous_model' order by metric"
+    )
     ranks = "from current_metrics where metric like 'hr_at%'"
+    figures = "select metric, value from current_metrics"
+    assert pipeline.query(previous) == []
     assert pipeline.query(ranks) != []
-    pipeline.config["ops"]["din_model"]["config"]["seed"] = 1
+    old = dict(pipeline.query(figures))
+    pipeline.config["ops"]["din_model"]["config"] |= {"seed": 1, "n_epoch": 1}
     assert pipeline.run("din_model", "test_predictions", "test_auc").success
-    assert pipeline.query(ranks) == []
+    assert pipeline.query(ranks) == []  # those there are belong to the model before
+    # The two are compared on the same samples.
+    new = dict(pipeline.query(figures))
+    assert pipeline.query(previous) == [
+        (before, name, pytest.approx(new[name] - old[name], abs=1e-12))
+        for name in ("auc", "gauc", "logloss")
+    ]
     assert pipeline.run("test_rankings", "test_auc").success
     assert pipeline.query(ranks) != []
     # Figures belong to the model that answered, also where another one was trained since.

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pytest
 from PIL import Image
 
 from din_core.evaluation import attention_pictures
@@ -119,13 +118,16 @@ def test_users_whose_answers_hang_on_their_history_are_shown_with_their_latest_e
     assert shown[0].endswith("2024-03-24, the latest 20 of 25")
 
 
-@pytest.mark.parametrize("name", ["$x^2$_", "<b>&\x1b[2J\n", "日本語", "x" * 99])
-def test_any_id_can_be_drawn(tmp_path, name):
-    rows = [event(name, 0, 1, name, name, 0.0, hist_item_id=name, target_item_id=name)]
+def test_any_id_can_be_drawn(tmp_path):
+    names = ["$x^2$_", "<b>&\x1b[2J\n", "日本語", "x" * 99]  # as many users as are shown
+    rows = [
+        event(name, 0, 1, name, name, 0.0, hist_item_id=name, target_item_id=name) for name in names
+    ]
     for png in drawn(rows, tmp_path).values():
         assert all(len(text) < 80 for text in texts(png))
-    shown = attention_pictures._short(name)
-    assert shown in texts(tmp_path / "categories.png")
+    shown = [attention_pictures._short(name) for name in names]
+    assert set(shown) <= set(texts(tmp_path / "categories.png"))
+    assert all(f"{each} / {each}" in texts(tmp_path / "changes.png") for each in shown)
 
 
 def test_equal_rows_are_equal_pictures(tmp_path):

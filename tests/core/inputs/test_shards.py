@@ -143,7 +143,11 @@ def test_what_is_measured_shard_by_shard_is_that_of_the_log(logs, kind):
     )
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+# One process and two draw `uniform` alike in `test_sharded`, too.
+@pytest.mark.parametrize(
+    "sampling",
+    [pytest.param("uniform", marks=pytest.mark.thorough), "popularity", "same_category"],
+)
 def test_an_epoch_redraws_the_negatives_of_the_whole_log(logs, sampling):
     whole, root = logs["sampled"]
     config = dataclasses.replace(LOOP, redrawn_sampling=sampling)
@@ -170,17 +174,18 @@ def test_shards_of_equal_size_are_not_shuffled_alike(logs):
     assert orders[0] != orders[1]
 
 
-@pytest.mark.parametrize("name", ["events", "items", "attributes", "negatives"])
-def test_processes_that_see_other_tables_see_another_version(tmp_path, name):
+def test_processes_that_see_other_tables_see_another_version(tmp_path):
     with store.connect(":memory:", threads=1) as con:
         build_uneven_log(con)
         root = write_root(con, str(tmp_path))
         before = shards_of(root).versions()
         assert shards_of(root).versions() == before
-        again = parquet_views.write_out(con, root, name, buckets=4)
-    manifest = root.manifest()
-    root.replace_manifest(dataclasses.replace(manifest, tables={**manifest.tables, name: again}))
-    assert shards_of(root).versions() != before
+        manifest = root.manifest()
+        for name in ("events", "items", "attributes", "negatives"):
+            again = {name: parquet_views.write_out(con, root, name, buckets=4)}
+            other = dataclasses.replace(manifest, tables={**manifest.tables, **again})
+            root.replace_manifest(other)
+            assert shards_of(root).versions() != before, name
 
 
 def test_a_bucket_without_users_is_an_empty_shard(tmp_path):
