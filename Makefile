@@ -21,6 +21,8 @@ SYSTEM_DEV := .make/chromium
 PYSPARK := .make/pyspark
 
 export PYTHONUNBUFFERED = 1
+# Each of a run's and a test's processes would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test check ui docs bench test-thorough test-faults test-spark clean
 
@@ -44,10 +46,10 @@ ui: export DIN_CSV := $(if $(value CSV),$(value CSV),$(value DIN_CSV))
 ui: $(INSTALLED) $(SYSTEM) ## the Dagster UI on http://localhost:3000 [PORT=3000]
 	$(BIN)/din ui $(if $(value PORT),--port "$(PORT)")
 
-# A worker for each core and one more, since some wait for processes and browsers; four at most, each with
-# one thread. Files go out in order: the browser and the pipelines, which take longest, come first.
+# Two workers more than cores, since some wait for processes and browsers; four at most, each with one
+# thread. Files go out in order: what takes longest comes first.
 test: $(INSTALLED_DEV) $(SYSTEM) $(SYSTEM_DEV) ## the tests, the UI in a browser included
-	$(BIN)/pytest -n $$(($$(nproc) + 1)) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $$(($$(nproc) + 2)) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test-thorough: $(INSTALLED_DEV) $(SYSTEM) ## more of what other tests show already
 	$(BIN)/pytest -m thorough --timeout=3600

@@ -134,7 +134,16 @@ def shared_objects(request, objects):
     return objects
 
 
-@pytest.mark.parametrize("name", ["several files", "gzip", "Parquet", "every reason"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "several files",
+        "gzip",
+        "Parquet",
+        # Every reason: test_parts_of_a_few_bytes_make_the_same_tables.
+        pytest.param("every reason", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_source_at_a_url_is_read_as_one_in_a_folder(
     engine, ours, theirs, tmp_path, shared_objects, monkeypatch, name
 ):
