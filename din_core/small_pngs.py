@@ -1,8 +1,24 @@
 """Small PNGs for a page: few colours, chosen and packed in little time."""
 
-import io
+from __future__ import annotations
 
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def figure_png(figure: Figure) -> bytes:
+    """Draw a figure of lines and bars; return it as PNG of 32 colours."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return small_png(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), 32)
 
 
 def small_png(picture: Image.Image, colours: int) -> bytes:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from din_core.escaping import printable
-from din_core.small_pngs import small_png
+from din_core.small_pngs import figure_png
 
 _STEADY, _DRIFTED, _BEFORE = "tab:blue", "tab:orange", "0.75"
 _FARTHEST = 2.0  # thresholds; what is farther ends here
@@ -54,7 +52,7 @@ def draw(con: duckdb.DuckDBPyConnection) -> bytes | None:
     of_figures.set_yticks(range(len(rows)), labels, fontsize=8)
     of_figures.set_xlim(0, _FARTHEST)
     of_figures.set_title("drift; dashed: the threshold", fontsize=10)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def reach(measure: str, value: float, threshold: float) -> float:
@@ -107,9 +105,3 @@ def _plain(text: str) -> str:
     """A name of the log as matplotlib prints it: `$` would begin a formula."""
     text = printable(text).replace("$", r"\$")
     return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 3]}..."
-
-
-def _png(figure: Figure) -> bytes:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return small_png(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), 32)

@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from din_core.evaluation.judgement import WHOLE, Evaluation
 from din_core.evaluation.slices import PARTS
 from din_core.metrics import ScoredSamples
 from din_core.metrics.calibration import bins_by_rank
-from din_core.small_pngs import small_png
+from din_core.small_pngs import figure_png
 
 _MODEL, _RIVAL, _GUIDE = "tab:blue", "tab:orange", "0.6"
 _POINTS = 200  # of a curve: no more than the eye tells apart
@@ -65,7 +63,7 @@ def curves(evaluation: Evaluation) -> bytes:
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.grid(alpha=0.3)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def auc_by_slice(evaluation: Evaluation) -> bytes:
@@ -101,7 +99,7 @@ def auc_by_slice(evaluation: Evaluation) -> bytes:
     axes.set_xlabel("AUC and its 95% interval; dashed: all samples, dotted: chance", fontsize=9)
     axes.set_title("AUC by slice (samples)", fontsize=10)
     axes.grid(axis="x", alpha=0.3)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def roc(of: ScoredSamples) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -138,9 +136,3 @@ def reliability(of: ScoredSamples) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 def _diagonal(axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color=_GUIDE, linestyle=":", linewidth=1)
-
-
-def _png(figure: Figure) -> bytes:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return small_png(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), 32)

@@ -203,7 +203,7 @@ def stand_in_for_pictures(patch: pytest.MonkeyPatch) -> None:
 
     stand_in_for_the_drawn_network(patch)
     patch.setattr(attention_pictures, "draw", draw)
-    patch.setattr(pictures_of_figures, "_png", lambda figure: b"")
+    patch.setattr(pictures_of_figures, "figure_png", lambda figure: b"")
     patch.setattr(pictures, "training_curve", lambda history: b"")
 
 

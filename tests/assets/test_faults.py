@@ -234,18 +234,29 @@ def test_run_killed_at_any_moment_changes_nothing_or_all(place, finished, undist
         assert_as_undisturbed(place, after)
 
 
+#: Where a run is killed, and whether what it has made is published by then.
+RECORDS = [
+    ("din_core.store.artifacts:commit", "after", False),  # model kept but not recorded
+    ("din_core.store.publishing:_swap_in", "before", False),  # copied but not swapped in
+    ("din_core.store.publishing:_swap_in", "after", True),  # swapped in but not finished
+]
+
+
 @pytest.mark.timeout(4 * PATIENCE)
-def test_run_killed_between_any_two_of_its_records(place, undisturbed, monkeypatch):
-    """Each run goes on from what the killed one before it has left."""
+@pytest.mark.parametrize(
+    "kills",
+    [
+        RECORDS,  # each run goes on from what the killed one before it has left
+        *(pytest.param([each], marks=pytest.mark.thorough) for each in RECORDS),
+    ],
+    ids=["one after another", "model kept", "copied", "swapped in"],
+)
+def test_run_killed_between_any_two_of_its_records(place, undisturbed, monkeypatch, kills):
     before, config, after = undisturbed.turn(0)
     arguments = ("refresh", "-c", place.write(config))
-    for where, when, left in [
-        ("din_core.store.artifacts:commit", "after", before),  # model kept but not recorded
-        ("din_core.store.publishing:_swap_in", "before", before),  # copied but not swapped in
-        ("din_core.store.publishing:_swap_in", "after", after),  # swapped in but not finished
-    ]:
+    for where, when, is_swapped in kills:
         finish(place.start_warm("din", *arguments, killed_at=(where, when)), -signal.SIGKILL)
-        assert published(place.data) == left, (where, when)
+        assert published(place.data) == (after if is_swapped else before), (where, when)
     for name, value in place.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(place.home)

@@ -282,11 +282,11 @@ def test_suspended_worker_ends_the_run_within_the_configured_time(pipeline):
         os.kill(found[1], signal.SIGSTOP)
 
     thread = meanwhile(pipeline.home, suspend)
-    result = train(pipeline, **ENDLESS, worker_timeout_seconds=10)
+    result = train(pipeline, **ENDLESS, worker_timeout_seconds=20)
     thread.join()
     assert failure_of(result).startswith(
         f"worker 1 of 2 (counted from 0) (process {suspended[1]}) has shown no sign of life for "
-        "10 s (worker_timeout_seconds)"
+        "20 s (worker_timeout_seconds)"
     )
     assert not any(is_alive(pid) for pid in suspended)
 

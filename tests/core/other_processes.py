@@ -36,6 +36,22 @@ def kill(process):
     process.communicate()
 
 
+@contextlib.contextmanager
+def holding(database):
+    """Another process that has a database open for writing."""
+    process = run_python(
+        "import duckdb, sys, time\n"
+        "con = duckdb.connect(sys.argv[1])\n"
+        "print('open', flush=True)\n"
+        "time.sleep(60)",
+        database,
+    )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -142,15 +142,14 @@ def lineage() -> Lineage:
         LineageError: A file reads what no file makes, or does not parse.
         SqlFileError: A head that says something wrong, or a name that stands in two folders.
     """
-    root = os.fspath(sql_files.SQL_ROOT)
-    stamped = stamps(sql_files.SQL_ROOT)
-    depths = [each.path.count(os.sep, len(root) + 1) for each in stamped]
-    for each, depth in zip(stamped, depths, strict=True):
-        if depth > 1:
+    below = len(os.fspath(sql_files.SQL_ROOT)) + 1
+    stamped = [each for each in stamps(sql_files.SQL_ROOT) if os.sep in each.path[below:]]
+    for each in stamped:
+        if each.path.count(os.sep, below) > 1:
             raise LineageError(
                 f"{each.path}: files of sql/ lie in its folders, and no deeper; move it up"
             )
-    return _read(tuple(each for each, depth in zip(stamped, depths, strict=True) if depth))
+    return _read(tuple(stamped))
 
 
 @functools.lru_cache(maxsize=4)

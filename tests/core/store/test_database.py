@@ -10,7 +10,7 @@ import pytest
 from din_core import store
 from din_core.store import errors
 from din_core.tables.attributes import Attribute
-from tests.core.other_processes import kill, run_python
+from tests.core.other_processes import holding, kill, run_python
 
 
 @pytest.fixture
@@ -54,21 +54,12 @@ def test_a_missing_file_says_how_to_make_it(tmp_path):
 
 def test_another_process_that_holds_the_file_is_named(tmp_path):
     path = tmp_path / "p.duckdb"
-    holder = run_python(
-        "import duckdb, sys, time\n"
-        "con = duckdb.connect(sys.argv[1])\n"
-        "print('open', flush=True)\n"
-        "time.sleep(60)",
-        path,
-    )
-    try:
-        with (
-            pytest.raises(store.StoreError, match=rf"process {holder.pid} \(.*close it"),
-            store.connect(path),
-        ):
-            pass
-    finally:
-        kill(holder)
+    with (
+        holding(path) as holder,
+        pytest.raises(store.StoreError, match=rf"process {holder.pid} \(.*close it"),
+        store.connect(path),
+    ):
+        pass
     with store.connect(path) as con:
         assert con.execute("select 1").fetchall() == [(1,)]
 

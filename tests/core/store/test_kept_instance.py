@@ -1,11 +1,15 @@
 """Openings of a run share an instance of DuckDB; each file is opened and let go as without."""
 
+import os
+import signal
+import time
+
 import duckdb
 import pytest
 
 from din_core import store
 from din_core.store.kept_instance import kept_instance
-from tests.core.other_processes import kill, run_python
+from tests.core.other_processes import holding, kill, run_python
 
 
 @pytest.fixture(autouse=True)
@@ -61,18 +65,11 @@ def test_the_file_is_whole_and_free_between_two_openings(path):
 
 
 def test_another_process_that_holds_the_file_is_named(path):
-    holder = run_python(
-        "import duckdb, sys, time\n"
-        "con = duckdb.connect(sys.argv[1])\n"
-        "print('open', flush=True)\n"
-        "time.sleep(60)",
-        path,
-    )
-    try:
-        with pytest.raises(store.StoreError, match=rf"process {holder.pid} \(.*close it"):
-            rows(path)
-    finally:
-        kill(holder)
+    with (
+        holding(path) as holder,
+        pytest.raises(store.StoreError, match=rf"process {holder.pid} \(.*close it"),
+    ):
+        rows(path)
     assert rows(path) == [(1,)]
 
 
@@ -88,6 +85,25 @@ def test_nothing_of_a_failed_transaction_is_there_afterwards(path, instances):
     assert rows(path) == [(1,)]
     # What failed may have left the instance in any state.
     assert len(instances) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_opens_files_on_an_instance_of_its_own(path):
+    """Of the other one it has no threads: it would wait for them, and for whoever had the lock."""
+    assert rows(path) == [(1,)]  # by the instance that is kept
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(0 if rows(path) == [(1,)] else 1)
+        finally:
+            os._exit(2)
+    until = time.monotonic() + 60
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < until:
+        time.sleep(0.02)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
 
 
 def test_names_are_those_of_the_file(path):

@@ -8,7 +8,7 @@ import pytest
 
 from din_core import store
 from din_core.store import publishing
-from tests.core.other_processes import kill, run_python
+from tests.core.other_processes import holding, kill, run_python
 
 
 @pytest.fixture
@@ -170,16 +170,9 @@ def test_nothing_to_publish_says_so(tmp_path):
 
 
 def test_a_source_that_is_being_written_is_not_copied(pipeline, tmp_path):
-    writer = run_python(
-        "import duckdb, sys, time\n"
-        "con = duckdb.connect(sys.argv[1])\n"
-        "print('open', flush=True)\n"
-        "time.sleep(60)",
-        pipeline,
-    )
-    try:
-        with pytest.raises(store.StoreError, match=f"process {writer.pid}"):
-            store.publish(pipeline, tmp_path / "warehouse.duckdb")
-    finally:
-        kill(writer)
+    with (
+        holding(pipeline) as writer,
+        pytest.raises(store.StoreError, match=f"process {writer.pid}"),
+    ):
+        store.publish(pipeline, tmp_path / "warehouse.duckdb")
     assert not (tmp_path / "warehouse.duckdb").exists()
