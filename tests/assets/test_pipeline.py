@@ -116,6 +116,17 @@ def test_another_seed_changes_negatives_and_what_is_below_and_nothing_above(fini
     assert {asset for asset in after if before[asset] != after[asset]} == below
 
 
+def test_a_run_makes_no_instance_of_duckdb_for_a_further_step(pipeline, monkeypatch):
+    made, connect = [], duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *a, **k: made.append(a) or connect(*a, **k))
+    ingestion = ("interactions", "rejected_rows", "source_files")
+    assert pipeline.run(*ingestion).success
+    n_made = len(made)
+    made.clear()
+    assert pipeline.run(*ingestion, "known_ids", "attributes", "users", "items").success
+    assert len(made) == n_made
+
+
 def test_failed_check_leaves_the_old_table_and_no_materialization(pipeline, other_sql):
     assert pipeline.run(
         "interactions", "rejected_rows", "source_files", "known_ids", "cates", "attributes", "users"

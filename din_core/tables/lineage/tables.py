@@ -143,13 +143,13 @@ def lineage() -> Lineage:
         SqlFileError: A head that says something wrong, or a name that stands in two folders.
     """
     below = len(os.fspath(sql_files.SQL_ROOT)) + 1
-    stamped = [each for each in stamps(sql_files.SQL_ROOT) if os.sep in each.path[below:]]
+    stamped = stamps(sql_files.SQL_ROOT)
     for each in stamped:
         if each.path.count(os.sep, below) > 1:
             raise LineageError(
                 f"{each.path}: files of sql/ lie in its folders, and no deeper; move it up"
             )
-    return _read(tuple(stamped))
+    return _read(stamped)
 
 
 @functools.lru_cache(maxsize=4)
