@@ -12,6 +12,7 @@ import dagster as dg
 from din_assets.launching.jobs import Job
 from din_assets.making.artifact_assets import Making
 from din_core.config import LaunchConfig
+from din_core.training.launch.places import LaunchFolder
 
 if TYPE_CHECKING:
     from din_core.serving.fitting import Fitted, Task
@@ -69,7 +70,7 @@ def fit(
         with _session(making.context) as session:
             try:
                 supervision.supervise(
-                    _command(folder.path, config),
+                    _command(folder, config),
                     {**_THREADS, **os.environ, **session.get_bootstrap_env_vars()},
                     folder,
                     config,
@@ -107,10 +108,12 @@ _CLOSED: Any = {"__dagster_pipes_version": "0.1", "method": "closed", "params": 
 _THREADS = {"OMP_NUM_THREADS": "1"}
 
 
-def _command(folder: "os.PathLike[str]", config: LaunchConfig) -> list[str]:
+def _command(folder: LaunchFolder, config: LaunchConfig) -> list[str]:
+    path = os.fspath(folder.path)
     return [
-        *(sys.executable, "-m", "din_assets.launching.torchrun", os.fspath(folder)),
+        *(sys.executable, "-m", "din_assets.launching.torchrun", path),
         *("--standalone", "--nproc_per_node", str(config.processes)),
         *("--max_restarts", str(config.worker_restarts)),
-        *("-m", "din_assets.launching.worker", os.fspath(folder)),
+        *("--log_dir", os.fspath(folder.logs)),  # else in the system's temporary folder, for good
+        *("-m", "din_assets.launching.worker", path),
     ]

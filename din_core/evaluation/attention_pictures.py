@@ -146,7 +146,7 @@ def _activations(histories: Sequence[_History], columns: Mapping[str, str], what
     for axes, history, cells, rows, names in zip(
         panels, histories, values, of_rows, of_events, strict=True
     ):
-        image = axes.imshow(cells, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+        image = _cells(axes, cells, limit)
         events = history.candidates[0]
         _ticks(axes, "x", names, rotation=55, ha="right", rotation_mode="anchor")
         _ticks(axes, "y", rows)
@@ -159,10 +159,6 @@ def _activations(histories: Sequence[_History], columns: Mapping[str, str], what
             loc="left",
             parse_math=False,
         )
-        axes.set_xticks(np.arange(len(events) + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color="white", linewidth=1.5)
-        axes.tick_params(which="minor", length=0)
     named = "item" if attribute is None else f"{printable(attribute)} / item"
     panels[-1].set_xlabel(f"{named} of the events, oldest first", parse_math=False)
     figure.colorbar(image, ax=list(panels), location="top", shrink=0.6, aspect=40, label=what)
@@ -205,7 +201,7 @@ def _heat_map(
     figure = Figure(figsize=size, layout="constrained")
     axes: Any = figure.subplots()
     limit = float(np.nanmax(np.abs(cells))) or 1.0
-    image = axes.imshow(cells, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    image = _cells(axes, cells, limit)
     for (target, event), mean in np.ndenumerate(cells):
         if np.isfinite(mean):
             colour = "white" if abs(mean) > 0.6 * limit else "black"
@@ -219,6 +215,17 @@ def _heat_map(
     axes.set_ylabel(f"{name} of the candidate", parse_math=False)
     figure.colorbar(image, ax=axes, location="top", shrink=0.8, aspect=40, label=f"mean {_CHANGE}")
     return figure
+
+
+def _cells(axes: Any, cells: Float64, limit: float) -> Any:
+    """Colour each cell by its value, red above 0 and blue below; the first row is on top."""
+    columns, rows = np.arange(cells.shape[1] + 1) - 0.5, np.arange(cells.shape[0] + 1) - 0.5
+    axes.invert_yaxis()
+    # An image would need a grid of minor ticks between its cells, which takes as long as the rest.
+    return axes.pcolormesh(
+        *(columns, rows, cells),
+        cmap="RdBu_r", vmin=-limit, vmax=limit, edgecolors="white", linewidth=1.5,
+    )  # fmt: skip
 
 
 def _candidate(row: Mapping[str, Any], attribute: str | None) -> str:

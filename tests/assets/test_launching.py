@@ -130,7 +130,11 @@ def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     return {name: each.value for name, each in made.metadata.items()}
 
 
-def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(pipeline, tmp_path):
+def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(
+    pipeline, tmp_path, monkeypatch
+):
+    (tmp_path / "of_the_system").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "of_the_system"))
     shutil.copytree(pipeline.home, tmp_path / "alone", symlinks=True)
     with socket.socket() as other:
         with contextlib.suppress(OSError):  # somebody else has it
@@ -159,6 +163,7 @@ def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(pipeline, tm
     assert list((folders[0] / "tensorboard").iterdir())
     assert two.metadata == one.metadata
     assert not list((pipeline.home / "checkpoints" / "din_model").iterdir())
+    assert not list((tmp_path / "of_the_system").glob("torch*"))
     # The BaseModel beside it is trained by one process, in the same steps.
     asked = {"ops": {"base_model_predictions": {"config": {"train": True}}}}
     for each in (pipeline, alone):

@@ -56,6 +56,11 @@ class LaunchFolder:
         return self.path / "output.txt"
 
     @property
+    def logs(self) -> Path:
+        """What torchrun keeps of its own while it runs."""
+        return self.path / "logs"
+
+    @property
     def torchrun(self) -> Path:
         """The sign of life of the process that starts the workers."""
         return self.path / "torchrun"
