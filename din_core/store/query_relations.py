@@ -6,9 +6,11 @@ bound: the relations need not exist.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import duckdb
@@ -23,11 +25,28 @@ _HEAD = re.compile(
 )
 # How the table functions that read files are called.
 _READS_FILES = re.compile(r"read_\w+|\w+_scan|sniff_csv|glob")
-# Queries that were parsed, and how many of them are kept.
-_parsed: dict[str, list[Node]] = {}
-_KEPT = 256
 # Table functions that read a relation named by a text: what they read could not be told.
 _BY_NAME = ("query", "query_table")
+
+
+@dataclass(frozen=True, eq=False)
+class _Parsed:
+    """The statements of a query, and what a walk through them finds."""
+
+    statements: list[Node]
+
+    @functools.cached_property
+    def relations(self) -> frozenset[str]:
+        return frozenset(_read(self.statements, frozenset()))
+
+    @functools.cached_property
+    def functions(self) -> frozenset[str]:
+        return frozenset(_called(self.statements))
+
+
+# Queries that were parsed, and how many of them are kept.
+_parsed: dict[str, _Parsed] = {}
+_KEPT = 256
 
 
 class UnreadableQueryError(ValueError):
@@ -58,7 +77,7 @@ def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
         UnreadableQueryError: The text does not parse, is not a ``select``, or names a relation by a
             text.
     """
-    return frozenset(_read(parsed(con, query), frozenset()))
+    return _parsed_once(con, query).relations
 
 
 def in_order(reads: Mapping[str, Collection[str]]) -> Iterator[str]:
@@ -89,7 +108,7 @@ def reads_files(con: duckdb.DuckDBPyConnection, query: str) -> bool:
     Raises:
         UnreadableQueryError: The text does not parse, or is not a ``select``.
     """
-    return any(_READS_FILES.fullmatch(each) for each in _called(parsed(con, query)))
+    return any(_READS_FILES.fullmatch(each) for each in _parsed_once(con, query).functions)
 
 
 def _called(node: object) -> Iterator[str]:
@@ -115,6 +134,10 @@ def parsed(con: duckdb.DuckDBPyConnection, query: str) -> list[Node]:
     Raises:
         UnreadableQueryError: The text does not parse, or is not a ``select``.
     """
+    return _parsed_once(con, query).statements
+
+
+def _parsed_once(con: duckdb.DuckDBPyConnection, query: str) -> _Parsed:
     # A view is asked about several times in a row, and a text is parsed alike on any connection.
     if (found := _parsed.get(query)) is None:
         answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
@@ -123,7 +146,7 @@ def parsed(con: duckdb.DuckDBPyConnection, query: str) -> list[Node]:
             raise UnreadableQueryError(tree["error_message"])
         if len(_parsed) >= _KEPT:
             _parsed.clear()
-        found = _parsed[query] = tree["statements"]
+        found = _parsed[query] = _Parsed(tree["statements"])
     return found
 
 
