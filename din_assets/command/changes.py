@@ -57,6 +57,24 @@ def read_state(resource: StoreResource) -> State:
     return State(made, of_assets, decided, _read_published(resource, history.publications) or ())
 
 
+def read_again(resource: StoreResource, assets: Collection[str], before: State) -> State:
+    """Read, within a run, what the decision on some of its assets looks at.
+
+    Args:
+        resource: The store.
+        assets: The assets; no other's facts are read.
+        before: What there was before the run. What the published file has is still the same: the
+            run's last step is the one that replaces it.
+
+    Raises:
+        StoreError: The pipeline's database is damaged, or held by another process.
+    """
+    with resource.connection(read_only=True) as con:
+        made = ledger.entries(con)
+        of_assets = {asset: facts.of(con, asset) for asset in assets if asset in made}
+        return State(made, of_assets, history.publications(con), before.shown)
+
+
 def own_reasons(
     definition: dg.AssetsDefinition,
     asset: str,

@@ -14,7 +14,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.api import execute_run_iterator
 
-from din_assets.command.changes import State, own_reasons, read_state, reasons_of_inputs
+from din_assets.command.changes import State, own_reasons, read_again, reasons_of_inputs
 from din_assets.names import Names, name_of, step_of
 from din_assets.runs import choices, executor
 from din_assets.runs.failures import explanation
@@ -157,7 +157,6 @@ class _Run:
         self._pass = one_pass
         self._wanted = wanted
         self._before = state
-        self._state = state
         self._is_outdated = False
         self._is_stopped = False
         self._reasons: dict[str, tuple[str, ...]] = {}
@@ -225,13 +224,13 @@ class _Run:
             raise DagsterExecutionInterruptedError(executor.INTERRUPTED)
         name = step_of(step_key)
         step = self._wanted[name]
-        was_made = any(asset in self._state.made for asset in assets_of(step))
+        assets, state = assets_of(step), self._before
+        was_made = any(asset in state.made for asset in assets)
         try:
             # What was never made has its reason, whatever came out above it.
             if self._is_outdated and was_made and not self._pass.everything:
-                self._state = read_state(self._pass.resource)
-                self._is_outdated = False
-            self._reasons[name] = self._pass.reasons(step, self._state)
+                state = read_again(self._pass.resource, assets, self._before)
+            self._reasons[name] = self._pass.reasons(step, state)
         except DinError as error:
             self._error = error
             raise

@@ -94,12 +94,8 @@ class _Instance:
     def _attached(
         self, path: Path, settings: Mapping[str, str], *, read_only: bool
     ) -> duckdb.DuckDBPyConnection:
-        spills_to = self._settings.get("temp_directory")
-        if spills_to not in (None, settings.get("temp_directory")):
-            self.close()  # once it is used, an instance takes no other
         try:
-            self._root = root = self._root or duckdb.connect()
-            self._set(root, settings)
+            root = self._for(settings)
             file, name = sql_files.literal(str(path)), sql_files.quote(path.stem)
             root.execute(f"attach {file} as {name}{' (read_only)' if read_only else ''}")
         except duckdb.Error:
@@ -107,6 +103,18 @@ class _Instance:
             raise
         self._file = path, read_only
         return root
+
+    def _for(self, settings: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+        """Return the instance's own connection, under these settings."""
+        self._root = self._root or duckdb.connect()
+        try:
+            self._set(self._root, settings)
+        except duckdb.NotImplementedException:
+            # One that has spilled takes no other folder for it.
+            self.close()
+            self._root = duckdb.connect()
+            self._set(self._root, settings)
+        return self._root
 
     def _set(self, connection: duckdb.DuckDBPyConnection, settings: Mapping[str, str]) -> None:
         for name, value in settings.items():

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeVar, cast
 
 import duckdb
 
 Node = Mapping[str, Any]
+T = TypeVar("T")
 
 
 # What stands before the select in the text that DuckDB keeps of a view.
@@ -23,11 +24,31 @@ _HEAD = re.compile(
 )
 # How the table functions that read files are called.
 _READS_FILES = re.compile(r"read_\w+|\w+_scan|sniff_csv|glob")
-# Queries that were parsed, and how many of them are kept.
-_parsed: dict[str, list[Node]] = {}
-_KEPT = 256
 # Table functions that read a relation named by a text: what they read could not be told.
 _BY_NAME = ("query", "query_table")
+
+
+class _Kept(dict[str, T]):
+    """What was found of queries, by their text; a query says the same on any connection."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def of(self, query: str, find: Callable[[], T]) -> T:
+        """Return what was found of a query, or find it."""
+        if query not in self:
+            found = find()
+            if len(self) >= self._most:
+                self.clear()
+            self[query] = found
+        return self[query]
+
+
+# A lineage asks for the relations of some 300 queries, more than trees are kept: those are large.
+_relations: _Kept[frozenset[str]] = _Kept(2048)
+_functions: _Kept[frozenset[str]] = _Kept(2048)
+_parsed: _Kept[list[Node]] = _Kept(256)
 
 
 class UnreadableQueryError(ValueError):
@@ -58,7 +79,7 @@ def relations_of(con: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
         UnreadableQueryError: The text does not parse, is not a ``select``, or names a relation by a
             text.
     """
-    return frozenset(_read(parsed(con, query), frozenset()))
+    return _relations.of(query, lambda: frozenset(_read(parsed(con, query), frozenset())))
 
 
 def in_order(reads: Mapping[str, Collection[str]]) -> Iterator[str]:
@@ -89,7 +110,8 @@ def reads_files(con: duckdb.DuckDBPyConnection, query: str) -> bool:
     Raises:
         UnreadableQueryError: The text does not parse, or is not a ``select``.
     """
-    return any(_READS_FILES.fullmatch(each) for each in _called(parsed(con, query)))
+    called = _functions.of(query, lambda: frozenset(_called(parsed(con, query))))
+    return any(map(_READS_FILES.fullmatch, called))
 
 
 def _called(node: object) -> Iterator[str]:
@@ -115,16 +137,15 @@ def parsed(con: duckdb.DuckDBPyConnection, query: str) -> list[Node]:
     Raises:
         UnreadableQueryError: The text does not parse, or is not a ``select``.
     """
-    # A view is asked about several times in a row, and a text is parsed alike on any connection.
-    if (found := _parsed.get(query)) is None:
-        answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
-        tree = json.loads(answer)
-        if tree["error"]:
-            raise UnreadableQueryError(tree["error_message"])
-        if len(_parsed) >= _KEPT:
-            _parsed.clear()
-        found = _parsed[query] = tree["statements"]
-    return found
+    return _parsed.of(query, lambda: _parse(con, query))
+
+
+def _parse(con: duckdb.DuckDBPyConnection, query: str) -> list[Node]:
+    answer = con.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0]
+    tree = json.loads(answer)
+    if tree["error"]:
+        raise UnreadableQueryError(tree["error_message"])
+    return tree["statements"]
 
 
 def _read(node: object, in_scope: frozenset[str]) -> Iterator[str]:

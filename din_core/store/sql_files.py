@@ -214,7 +214,11 @@ def render(name: str, *, variant: str | None = None, **options: object) -> str:
         SqlFileError: The file is missing, an option is missing, or the template printed text that
             is not quoted.
     """
-    path = path_of(name, variant=variant)
+    return render_file(path_of(name, variant=variant), **options)
+
+
+def render_file(path: Path, **options: object) -> str:
+    """Render a file of ``sql/``, as :func:`render` does; many times, without finding it again."""
     template = _environment().get_template(path.relative_to(SQL_ROOT).as_posix())
     try:
         return template.render(**options)

@@ -190,7 +190,7 @@ def stand_in_for_delivery(patch: pytest.MonkeyPatch) -> None:
 
 def stand_in_for_pictures(patch: pytest.MonkeyPatch) -> None:
     """Stand-ins for all that is drawn; the export is real."""
-    from din_core.evaluation import attention_pictures
+    from din_core.evaluation import attention_pictures, drift_picture
     from din_core.evaluation import pictures as pictures_of_figures
     from din_core.serving import pictures
 
@@ -203,7 +203,8 @@ def stand_in_for_pictures(patch: pytest.MonkeyPatch) -> None:
 
     stand_in_for_the_drawn_network(patch)
     patch.setattr(attention_pictures, "draw", draw)
-    patch.setattr(pictures_of_figures, "figure_png", lambda figure: b"")
+    for drawing in (drift_picture, pictures_of_figures):
+        patch.setattr(drawing, "figure_png", lambda figure: b"")
     patch.setattr(pictures, "training_curve", lambda history: b"")
 
 

@@ -1,12 +1,13 @@
 """What runs that Dagster starts go by and remember, and what they refuse."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from din_assets.runs import choices, last_run
 from din_core.config import OptionsError
-from tests.assets.conftest import failure_of, write_rows
+from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
 from tests.assets.small_choices import ROWS, config, remembered, write_labelled
 
 
@@ -18,6 +19,18 @@ def log(tmp_path) -> Path:
 @pytest.fixture
 def labelled(tmp_path) -> Path:
     return write_labelled(tmp_path / "labelled.csv")
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """A log that was read, and the home; each test goes on from a copy of it."""
+    folder = tmp_path_factory.mktemp("read")
+    path = write_rows(folder / "log.csv", *ROWS)
+    with pytest.MonkeyPatch.context() as patch, run_history() as instance:
+        patch.setenv("DIN_CSV", str(path))
+        reading = ("interactions", "rejected_rows", "source_files")
+        assert Pipeline(folder / "data", instance).start(*reading, config={"ops": {}}).success
+    return path, folder / "data"
 
 
 NO_ATTRIBUTES = {"item_attribute_cols": []}
@@ -138,12 +151,10 @@ def test_options_of_steps_that_were_not_reached_are_remembered(pipeline, log, mo
     ],
 )
 def test_options_that_a_log_cannot_take_are_refused_before_it_replaces_another(
-    pipeline, log, labelled, tmp_path, monkeypatch, is_labelled, asked, says
+    pipeline, read, labelled, tmp_path, monkeypatch, is_labelled, asked, says
 ):
-    monkeypatch.setenv("DIN_CSV", str(log))
-    assert pipeline.start(
-        "interactions", "rejected_rows", "source_files", config={"ops": {}}
-    ).success
+    log, home = read
+    shutil.copytree(home, pipeline.home)
     before = pipeline.versions()
     dated = [row.replace(",", f",i{n}-", 1) for n, row in enumerate(ROWS)]
     dated = [",".join([*row.split(",")[:2], f"{1.6e9 + 1e7 * n:.0f}", "c1"])

@@ -299,11 +299,24 @@ def bare(finished, pipeline, graph):
     return copy_for
 
 
+#: Assets of `make test-thorough` alone, and which asset of `make test` shows the kind.
+MORE_OF_THE_SAME = {
+    "users": "samples",  # of SQL, which says itself what it reads
+    "items": "samples",
+    "cates": "samples",
+    "attributes": "samples",
+    "events": "samples",
+    "user_sequences": "samples",
+    "test_rankings": "test_predictions",  # of the same loader, as the test of its inputs holds
+    "base_model_predictions": "test_predictions",
+}
+
+
 @pytest.mark.parametrize(
     "asset",
     [
-        "users", "items", "cates", "attributes", "events", "user_sequences", "negatives", "samples",
-        "din_model", "test_predictions", "test_rankings", "base_model_predictions", "test_auc",
+        "negatives", "samples", "din_model", "test_predictions", "test_auc",
+        *(pytest.param(asset, marks=pytest.mark.thorough) for asset in MORE_OF_THE_SAME),
     ],
 )  # fmt: skip
 def test_asset_comes_out_the_same_without_what_it_does_not_declare(bare, finished, asset):

@@ -207,7 +207,6 @@ def _relations_by_name(
 
 
 def _relations_read(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> frozenset[str]:
-    name, *variant = path.stem.split(".")
     contexts = plausible_contexts()
     if unknown := [need for need in head.needs if need not in contexts[0]]:
         raise LineageError(
@@ -215,7 +214,7 @@ def _relations_read(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> f
             "variable of a template; correct it, or add it to template_context.py"
         )
     queries = {
-        sql_files.render(name, variant=variant[0] if variant else None, **context)
+        sql_files.render_file(path, **context)
         for context in contexts
         if all(context[need] for need in head.needs)
     }

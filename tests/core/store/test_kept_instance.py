@@ -51,6 +51,17 @@ def test_openings_make_no_instance_of_their_own(path, instances):
     assert instances == []
 
 
+def test_files_that_are_opened_in_turn_share_the_instance(path, tmp_path, instances):
+    """As a refresh looks at the pipeline's database and at the published file."""
+    other = tmp_path / "other.duckdb"
+    with store.connect(other) as con:
+        con.execute("create table o as select 7 as a")
+    for _ in range(2):
+        assert rows(path) == [(1,)]
+        assert rows(other, "o") == [(7,)]
+    assert instances == []
+
+
 def test_the_file_is_whole_and_free_between_two_openings(path):
     with store.connect(path) as con:
         con.execute("insert into t values (2)")
