@@ -191,22 +191,30 @@ LOGS = {
         (3, 1, 0),
     ),
     "Parquet of integers": (
-        {"a.parquet": parquet({"user_id": [1, 2, None], "item_id": [7, 8, 9], "time": [5, 6, 7]})},
-        BARE,
-        (2, 1, 0),
-    ),
-    "Parquet": (
         {
             "a.parquet": parquet(
                 {
                     "user_id": [1, 2, None, 4],
                     "item_id": [1.0, 2.5, 3.0, float("nan")],
+                    "time": [5, 6, 7, 8],
+                }
+            )
+        },
+        BARE,
+        (2, 2, 0),
+    ),
+    "Parquet": (
+        {
+            "a.parquet": parquet(
+                {
+                    "user_id": [1, 2, 3, 4],
+                    "item_id": [1.0, 2.5, 3.0, 4.0],
                     "time": pa.array([1_500_000_000_123_456, 0, 7, 8], pa.timestamp("us")),
                     "cate_id": ["a", None, "", "b, c"],
                 }
             )
         },
         {},
-        (2, 2, 0),
+        (4, 0, 0),
     ),
 }  # fmt: skip
