@@ -208,9 +208,10 @@ class SparkEngine:
 
     def _files_of(self, con: duckdb.DuckDBPyConnection, name: str) -> tuple[str, ...]:
         """Find the files of a relation of DuckDB, which are written where Spark did not make it."""
-        if parquet_views.folder_of(con, self._root, name) is None:
-            return tuple(self._root.files(self._write_out(con, name).folder))
-        return tuple(parquet_views.files_of(con, name))
+        files = parquet_views.files_of(con, name)
+        if parquet_views.folder_of_files(self._root, files) is None:
+            files = self._root.files(self._write_out(con, name).folder)
+        return tuple(files)
 
     def _write_out(self, con: duckdb.DuckDBPyConnection, name: str) -> ParquetTable:
         """Write a relation that Spark did not make below this root.
