@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 
+import pyarrow as pa
+
 from din_core.config import SourceConfig
-from din_core.store import sql_files
 
 LARGEST = 2**30 - 1
 ODD_NAME = 'it\'s the "best"\\n `brand`'
@@ -270,18 +271,17 @@ def create_interactions(con, columns):
     """Write a log's columns as the table interactions; without file and line, lines count up."""
     n_rows = len(columns["user_id"])
     columns = {"file": ["a.csv"] * n_rows, "line": list(range(2, n_rows + 2)), **columns}
-    known = {str: "varchar", Decimal: "decimal(18, 6)", float: "double"}
-    kinds = {
-        name: next((known[type(value)] for value in values if type(value) in known), "bigint")
-        for name, values in columns.items()
-    }
-    definitions = ", ".join(f"{sql_files.quote(name)} {kind}" for name, kind in kinds.items())
-    con.execute(f"create table interactions ({definitions})")
-    marks = ", ".join("?" for _ in columns)
-    con.executemany(
-        f"insert into interactions values ({marks})",
-        [list(row) for row in zip(*columns.values(), strict=True)],
+    known = {str: pa.string(), Decimal: pa.decimal128(18, 6), float: pa.float64()}
+    rows = pa.table(  # noqa: F841 (found by its name)
+        {
+            name: pa.array(
+                values,
+                next((known[type(value)] for value in values if type(value) in known), pa.int64()),
+            )
+            for name, values in columns.items()
+        }
     )
+    con.execute("create table interactions as from rows")
 
 
 def source_of(columns):
