@@ -8,7 +8,7 @@ what it has to name is read off the views (:func:`as_database`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from din_core import store
@@ -50,7 +50,16 @@ def folder_of(con: duckdb.DuckDBPyConnection, root: ParquetRoot, name: str) -> s
         root: Where the tables lie.
         name: A relation.
     """
-    files = files_of(con, name)
+    return folder_of_files(root, files_of(con, name))
+
+
+def folder_of_files(root: ParquetRoot, files: Sequence[str]) -> str | None:
+    """Return the version that files belong to, below the root; None of those that lie elsewhere.
+
+    Args:
+        root: Where the tables lie.
+        files: Of one version, from :func:`files_of`.
+    """
     place = root.url_of("").rstrip("/") + "/"
     if not files or not files[0].startswith(place):
         return None
@@ -102,9 +111,9 @@ def as_database(
     tables, words = dict(manifest.tables), dict(manifest.views)
     last_bucket = -1
     for name, kind in store.relations(con).items():
-        folder = folder_of(con, root, name) if kind == "view" else None
+        files = files_of(con, name) if kind == "view" else []
+        folder = folder_of_files(root, files)
         if folder is not None:
-            files = files_of(con, name)
             is_named = name in tables and tables[name].folder == folder
             # What is gone is told where it is read.
             if not is_named and {*files} <= {*root.files(folder)}:

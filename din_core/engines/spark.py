@@ -26,7 +26,8 @@ class SparkEngine:
     """Makes tables on a Spark Connect session.
 
     Args:
-        spark: The session, from :func:`din_core.engines.sessions.session`.
+        spark: The session, from :func:`din_core.engines.sessions.session`; while this one is used,
+            nobody else makes temporary views there.
         root: Where the tables lie.
         called: The engine in words, from :func:`din_core.engines.sessions.called`.
     """
@@ -48,6 +49,7 @@ class SparkEngine:
         self._written_out: dict[str, ParquetTable] = {}
         self._views: dict[str, str] = {}
         self._engine_views: dict[str, str] = {}
+        self._session_views: dict[str, object] = {}
 
     @property
     def spark(self) -> SparkSession:
@@ -142,7 +144,10 @@ class SparkEngine:
     def query(self, con: duckdb.DuckDBPyConnection, select: str) -> Answer:
         """Answer a query in Spark's words."""
         frame = self.frame(con, select)
-        return Answer(frame.columns, [tuple(row) for row in frame.collect()])
+        rows = frame.collect()
+        # To ask for the columns would be another question to the engine, which rows answer already.
+        columns = rows[0].__fields__ if rows else frame.columns
+        return Answer(columns, [tuple(row) for row in rows])
 
     def hand_over(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
         """Send a temporary table of the connection to the session."""
@@ -181,21 +186,32 @@ class SparkEngine:
             self._known.add(name)
 
     def _register(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Give the session a view of a relation, unless the one it has is made of the same."""
+        made_of: object
         if name in self._lent:
-            self._lent[name].createOrReplaceTempView(name)
-            return
-        if name in self._engine_views:
+            frame = made_of = self._lent[name]
+        elif name in self._engine_views:
             view = self._engine_views[name]
             self._let_read(con, view)
-            self._spark.sql(view).createOrReplaceTempView(name)
-            return
-        # As DuckDB says that there is none, which is turned into what has to be made first.
-        columns = store.column_types(con, name)
-        if parquet_views.folder_of(con, self._root, name) is None:
-            files = self._root.files(self._write_out(con, name).folder)
+            below = sorted(translation.tables_of(view))
+            made_of = (view, *(self._session_views[each] for each in below))
+            if self._session_views.get(name) == made_of:
+                return
+            frame = self._spark.sql(view)
         else:
-            files = parquet_views.files_of(con, name)
-        self._reading(files, columns).createOrReplaceTempView(name)
+            made_of = self._files_of(con, name)
+            if self._session_views.get(name) == made_of:
+                return
+            frame = self._reading(made_of, store.column_types(con, name))
+        frame.createOrReplaceTempView(name)
+        self._session_views[name] = made_of
+
+    def _files_of(self, con: duckdb.DuckDBPyConnection, name: str) -> tuple[str, ...]:
+        """Find the files of a relation of DuckDB, which are written where Spark did not make it."""
+        files = parquet_views.files_of(con, name)
+        if parquet_views.folder_of_files(self._root, files) is None:
+            files = self._root.files(self._write_out(con, name).folder)
+        return tuple(files)
 
     def _write_out(self, con: duckdb.DuckDBPyConnection, name: str) -> ParquetTable:
         """Write a relation that Spark did not make below this root.

@@ -50,6 +50,8 @@ class Pipeline:
     config: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SMALL_RUN))
     result: dg.ExecuteInProcessResult | None = None
     engine: str = "duckdb"
+    #: Into how many folders Spark spreads users; None for as many as a run does by itself.
+    buckets: int | None = None
 
     def run(
         self, *selection: str, config: Mapping[str, Any] | None = None
@@ -62,7 +64,7 @@ class Pipeline:
 
     def start(self, *selection: str, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with the whole configuration."""
-        store = RunStore(home=str(self.home), engine_name=self.engine)
+        store = RunStore(home=str(self.home), engine_name=self.engine, buckets=self.buckets)
         definitions = alone(build_defs(resource_overrides={"store": store}))
         self.result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,

@@ -6,7 +6,7 @@ from tests.assets.conftest import failure_of, write_rows
 
 TABLES = ("interactions", "rejected_rows", "source_files")
 ROWS = ("1,10,100,1", "2,20,200,2", "2,10,300,")
-REJECTED = "1,30,x,1"
+REJECTED = "1,30,-3,1"
 
 
 def read(pipeline, path, engine="spark", selection=TABLES):
@@ -56,7 +56,7 @@ def test_a_source_that_is_refused_leaves_what_was_read_before(pipeline, tmp_path
     write_rows(tmp_path / "log.csv", *ROWS)
     assert read(pipeline, tmp_path / "log.csv").success
     before = pipeline.versions()
-    write_rows(tmp_path / "log.csv", "1,10,x,1")
+    write_rows(tmp_path / "log.csv", "1,10,-3,1")
     result = read(pipeline, tmp_path / "log.csv")
     assert "not one of 1 rows can be used" in failure_of(result)
     assert pipeline.versions() == before

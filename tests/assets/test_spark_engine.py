@@ -24,35 +24,35 @@ TABLES = (
 
 
 @pytest.fixture(scope="module")
-def made_on_spark(tmp_path_factory):
-    """A pipeline after one complete run on Sail; read it, do not change it.
+def kept_on_spark(tmp_path_factory):
+    """A pipeline after one complete run on Sail, and a copy of its results as they were then.
 
     Without the graphs and pictures, which are made of the model, whose version is compared.
     """
+    folder = tmp_path_factory.mktemp("spark")
     with run_history() as instance, pytest.MonkeyPatch.context() as patch:
         stand_in_for_delivery(patch)
-        pipeline = Pipeline(tmp_path_factory.mktemp("spark"), instance, engine="spark")
+        pipeline = Pipeline(folder / "data", instance, engine="spark", buckets=3)
         assert pipeline.run().success
+        shutil.copytree(pipeline.home, folder / "as it was", symlinks=True)
         yield pipeline
 
 
-@pytest.fixture(scope="module")
-def tables_on_spark(tmp_path_factory):
-    """A folder with the tables that Sail made, and a copy of it as it was then."""
-    folder = tmp_path_factory.mktemp("tables")
-    with run_history() as instance:
-        assert Pipeline(folder / "data", instance, engine="spark").run(*TABLES).success
-    shutil.copytree(folder / "data", folder / "as it was", symlinks=True)
-    return folder
+@pytest.fixture
+def made_on_spark(kept_on_spark):
+    """The pipeline after its run; read it, do not change it."""
+    if not kept_on_spark.home.exists():
+        # To the same place: the database names its files.
+        shutil.copytree(kept_on_spark.home.parent / "as it was", kept_on_spark.home, symlinks=True)
+    return kept_on_spark
 
 
 @pytest.fixture
-def on_spark(tables_on_spark):
-    """A pipeline whose tables are made on Sail; the database names the place of their files."""
-    shutil.rmtree(tables_on_spark / "data", ignore_errors=True)
-    shutil.copytree(tables_on_spark / "as it was", tables_on_spark / "data", symlinks=True)
+def on_spark(made_on_spark):
+    """A pipeline with those results, to go on from."""
     with run_history() as instance:
-        yield Pipeline(tables_on_spark / "data", instance, engine="spark")
+        yield Pipeline(made_on_spark.home, instance, engine="spark", buckets=3)
+    shutil.rmtree(made_on_spark.home, ignore_errors=True)
 
 
 def root_of(pipeline):
@@ -186,7 +186,7 @@ def test_tables_below_another_place_are_read_there_and_said(on_spark, tmp_path, 
 
 
 def test_a_run_of_another_home_takes_no_tables_away(pipeline, tmp_path, monkeypatch):
-    pipeline.engine = "spark"
+    pipeline.engine, pipeline.buckets = "spark", 2
     monkeypatch.setenv("DIN_TABLES", str(tmp_path / "tables"))
     assert pipeline.run("interactions", "known_ids").success
     versions, home = pipeline.versions(), pipeline.home

@@ -1,4 +1,4 @@
-"""Two machines, imitated by two processes with folders of their own and one object store."""
+"""Two machines, imitated by this process and another: a folder for each, and one object store."""
 
 import json
 import os
@@ -7,18 +7,8 @@ import sys
 
 import pytest
 
-from tests.core.object_stores import BUCKET, object_store
-
-# Makes the tables on Sail, with nothing but its environment to say where.
-MAKES = """
-import sys
-from pathlib import Path
 from din_assets.runs import engines
-from tests.assets.conftest import Pipeline, run_history
-with run_history() as instance:
-    pipeline = Pipeline(Path(sys.argv[1]), instance, engine=engines.name())
-    assert pipeline.run(*sys.argv[2:]).success
-"""
+from tests.core.object_stores import BUCKET, object_store
 
 # Knows the root alone.
 READS = """
@@ -28,14 +18,13 @@ with reading.open_tables("s3://tables/log", threads=1) as con:
     print(json.dumps([con.execute(question).fetchall() for question in sys.argv[1:]]))
 """
 
-#: Up to the events of the users: each kind of table that ids and rows are kept in.
-TABLES = ("interactions", "known_ids", "users", "items", "attributes", "cates", "events")
-QUESTIONS = [
-    f"select count(*) from {name}" for name in ("interactions", "users", "items", "cates", "events")
-]
+#: Tables laid out by the ids and by the indices of users, tables that are not, and a view.
+TABLES = ("interactions", "known_ids", "users", "attributes", "cates")
+QUESTIONS = [f"select count(*) from {name}" for name in ("interactions", "users", "cates")]
 #: Up to what is trained on.
-ALL_TABLES = (*TABLES, "user_sequences", "negatives", "samples")
+ALL_TABLES = (*TABLES, "items", "events", "user_sequences", "negatives", "samples")
 MORE_QUESTIONS = [
+    "select count(*) from events",
     "select count(*) from negatives",
     "select split, label, count(*) from samples group by all order by all",
     "select len(hist_item_id) from samples order by all limit 1",
@@ -48,12 +37,12 @@ def bucket():
         yield filesystem
 
 
-def process(code, folder, *arguments, **settings):
+def process(code, folder, *arguments):
     folder.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **settings},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=600,
@@ -70,17 +59,24 @@ def process(code, folder, *arguments, **settings):
         # That Sail makes these as DuckDB does: test_spark_engine.py and tests/engines.
         pytest.param(ALL_TABLES, QUESTIONS + MORE_QUESTIONS, marks=pytest.mark.thorough),
     ],
-    ids=["events", "samples"],
+    ids=["few tables", "samples"],
 )
 def test_one_machine_makes_the_tables_and_another_reads_them(
-    bucket, finished, tmp_path, tables, questions
+    bucket, finished, pipeline, tmp_path, monkeypatch, tables, questions
 ):
     url = f"s3://{BUCKET}/log"
     if bucket.exists(url):
         bucket.rm(url, recursive=True)
     bucket.invalidate_cache()
     first, second = tmp_path / "first", tmp_path / "second"
-    process(MAKES, first, first / "data", *tables, DIN_ENGINE="spark", DIN_TABLES=url)
+    first.mkdir()
+    # Nothing but its environment says where.
+    monkeypatch.chdir(first)
+    with monkeypatch.context() as settings:
+        settings.setenv("DIN_ENGINE", "spark")
+        settings.setenv("DIN_TABLES", url)
+        pipeline.home, pipeline.engine, pipeline.buckets = first / "data", engines.name(), 2
+        assert pipeline.run(*tables).success
     assert bucket.exists(f"{url}/manifest.json")
     assert not list(first.rglob("*.parquet"))
 

@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 
+import pyarrow as pa
+
 from din_core.config import SourceConfig
-from din_core.store import sql_files
 
 LARGEST = 2**30 - 1
 ODD_NAME = 'it\'s the "best"\\n `brand`'
@@ -134,7 +135,78 @@ def labelled_numbers():
     return {**numbers(), "label": [1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1]}
 
 
+def fractional_texts():
+    """Ids of :func:`texts` at times of :func:`fractions`: tied, out of order, within a second."""
+    times = fractions()["time"]
+    return {**texts(), "time": [times[(5 * place) % len(times)] for place in range(30)]}
+
+
+def together(*logs):
+    """One log of several, each with users, items and files of its own, and what it says of them."""
+    columns = dict.fromkeys(name for log in logs for name in log)
+    merged = {name: [] for name in ("file", "line", *columns)}
+    for number, log in enumerate(logs):
+        n_rows = len(log["user_id"])
+        said = {"file": [""] * n_rows, "line": range(2, n_rows + 2), **log}
+        for name, values in merged.items():
+            values.extend(said.get(name, [None] * n_rows))
+        merged["file"][-n_rows:] = [f"{number}{file}" for file in said["file"]]
+        for name in ("user_id", "item_id"):
+            merged[name][-n_rows:] = [each + 1000 * number for each in said[name]]
+    return merged
+
+
+def crowds():
+    """Large ids and times, ties across two files, long histories and single events."""
+    return together(extreme(), ties(), heavy())
+
+
+def described():
+    """Attributes and numbers on which interactions disagree, tie, or say nothing."""
+    return together(disagreeing(), numbers())
+
+
+def lists_with_numbers():
+    """Impressions shown at once and one by one, some of them with numbers of their own."""
+    return together(lists(), impressions(), labelled_numbers())
+
+
 CASES = {
+    # The first seven show between them each kind of log, sampler, split and option that there is.
+    "alone": (alone, {}),
+    "tiny, same category": (
+        tiny,
+        {"negatives_per_positive": 3, "negative_sampling": "same_category", "max_history": 3},
+    ),
+    "crowds, popularity": (
+        crowds,
+        {
+            "negative_sampling": "popularity",
+            "negatives_per_positive": 3,
+            "max_history": 50,
+            "sampling_seed": 0,
+        },
+    ),
+    "described, temporal at quantiles": (
+        described,
+        {
+            "negatives_per_positive": 2,
+            "max_history": 3,
+            "split": "temporal",
+            "min_interactions": 2,
+            "sampling_seed": LARGEST,
+        },
+    ),
+    "fractional texts, temporal at given times, last event only": (
+        fractional_texts,
+        {"split": "temporal", "val_from": 5.25, "test_from": 5.5, "max_history": 1},
+    ),
+    "lists with numbers": (lists_with_numbers, {"max_history": 2}),
+    "lists with numbers, temporal": (
+        lists_with_numbers,
+        {"max_history": 3, "split": "temporal", "min_interactions": 1},
+    ),
+    # One kind at a time.
     "ties": (ties, {"negatives_per_positive": 3}),
     "heavy, uniform": (heavy, {"negatives_per_positive": 3, "max_history": 50}),
     "heavy, popularity, last event only": (
@@ -152,11 +224,6 @@ CASES = {
     ),
     "tiny, uniform": (tiny, {"negatives_per_positive": 3}),
     "tiny, popularity": (tiny, {"negatives_per_positive": 3, "negative_sampling": "popularity"}),
-    "tiny, same category": (
-        tiny,
-        {"negatives_per_positive": 3, "negative_sampling": "same_category", "max_history": 3},
-    ),
-    "alone": (alone, {}),
     "repeated, popularity": (repeated, {"negative_sampling": "popularity"}),
     "disagreeing": (disagreeing, {"negatives_per_positive": 0, "max_history": 1}),
     "disagreeing, same category": (
@@ -204,18 +271,17 @@ def create_interactions(con, columns):
     """Write a log's columns as the table interactions; without file and line, lines count up."""
     n_rows = len(columns["user_id"])
     columns = {"file": ["a.csv"] * n_rows, "line": list(range(2, n_rows + 2)), **columns}
-    known = {str: "varchar", Decimal: "decimal(18, 6)", float: "double"}
-    kinds = {
-        name: next((known[type(value)] for value in values if type(value) in known), "bigint")
-        for name, values in columns.items()
-    }
-    definitions = ", ".join(f"{sql_files.quote(name)} {kind}" for name, kind in kinds.items())
-    con.execute(f"create table interactions ({definitions})")
-    marks = ", ".join("?" for _ in columns)
-    con.executemany(
-        f"insert into interactions values ({marks})",
-        [list(row) for row in zip(*columns.values(), strict=True)],
+    known = {str: pa.string(), Decimal: pa.decimal128(18, 6), float: pa.float64()}
+    rows = pa.table(  # noqa: F841 (found by its name)
+        {
+            name: pa.array(
+                values,
+                next((known[type(value)] for value in values if type(value) in known), pa.int64()),
+            )
+            for name, values in columns.items()
+        }
     )
+    con.execute("create table interactions as from rows")
 
 
 def source_of(columns):

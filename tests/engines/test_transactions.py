@@ -113,6 +113,19 @@ def test_a_view_that_is_made_again_is_read_again(engine, theirs):
             assert [name for (name,) in found] == [*columns]
 
 
+def test_a_view_of_a_table_that_is_made_again_is_read_again(engine, spark, theirs):
+    theirs.execute("alter table interactions add column cate_id text")
+    source = SourceConfig(path="", item_attribute_cols=("cate_id",))
+    context = sequences.template_context(theirs, source, CONFIG).variables()
+    with engine.transaction(), store.transaction(theirs):
+        for number in (1, 2):
+            made = f"select 'cate_id' as attribute, {number} as value_idx, 'a' as value"
+            engine.keep(theirs, "attributes", spark.sql(made))
+            if number == 1:
+                engine.create_view(theirs, "cates", **context)
+            assert engine.query(theirs, "select cate_idx from cates").rows == [(number,)]
+
+
 def test_a_view_of_a_transaction_that_failed_is_read_by_nobody(engine, theirs):
     theirs.execute("alter table interactions add column cate_id text")
 

@@ -77,8 +77,8 @@ BY_ROW = [
     (
         "substr(s, 1, a)",
         "sa",
-        [("abc", 2), ("äbc", 1), ("abc", 0), (None, 1)],
-        ["ab", "ä", "", None],
+        [("abc", 2), ("äbc", 1), ("abc", 0), ("abc", 9), (None, 1)],
+        ["ab", "ä", "", "abc", None],
     ),
     ("substr(s, a + 1)", "sa", [("abc", 2), ("abc", 3), ("abc", 9)], ["c", "", ""]),
     ("array_length(l)", "l", [([5, 5],), ([],), (None,)], [2, 0, None]),

@@ -44,7 +44,8 @@ def shards_of(root, **options):
 
 def known(shards, config):
     """The shards, knowing what a pass over all of them finds out; and their summaries."""
-    found = [summarize(shards.open(n, ("train", "val")), config) for n in range(shards.number)]
+    with shards.opened() as read:
+        found = [summarize(read(n, ("train", "val")), config) for n in range(shards.number)]
     summaries = [summary for summary, _ in found]
     vocabulary = moments_of(summaries).put_into(shards.catalogue.vocabulary)
     counts = [counts for _, counts in found]

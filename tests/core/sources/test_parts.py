@@ -55,9 +55,23 @@ def read(layout, part_bytes):
 pieces = st.sampled_from(['"', '""', ",", "\n", "\r\n", "1", "a b", " ", "é", "1,2,3\n", '"a\nb"'])
 
 
-@settings(max_examples=300, deadline=None)
-@given(text=st.lists(pieces, max_size=30), part_bytes=st.integers(1, 20))
+TEXTS = given(text=st.lists(pieces, max_size=30), part_bytes=st.integers(1, 20))
+
+
+@settings(max_examples=60, deadline=None)
+@TEXTS
 def test_parts_give_the_rows_of_the_whole(tmp_path_factory, text, part_bytes):
+    assert_parts_are_the_whole(tmp_path_factory, text, part_bytes)
+
+
+@pytest.mark.thorough  # the same of more texts
+@settings(max_examples=1000, deadline=None)
+@TEXTS
+def test_parts_of_many_texts_give_the_rows_of_the_whole(tmp_path_factory, text, part_bytes):
+    assert_parts_are_the_whole(tmp_path_factory, text, part_bytes)
+
+
+def assert_parts_are_the_whole(tmp_path_factory, text, part_bytes):
     content = "user_id,item_id,time\n1,2,3\n" + "".join(text)
     layout = layout_of(tmp_path_factory.mktemp("log") / "a.csv", content.encode())
     whole, told, _ = read(layout, 1 << 20)

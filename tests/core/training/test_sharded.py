@@ -46,8 +46,8 @@ LOOP = TrainingConfig(
 )
 #: What two processes are to make as one does; the log has every kind of number and attribute.
 LOOPS = {
-    "uniform": {"redrawn_sampling": "uniform"},
-    "popularity": {"redrawn_sampling": "popularity", "n_epoch": 1},
+    "popularity": {"redrawn_sampling": "popularity"},
+    "uniform": {"redrawn_sampling": "uniform", "n_epoch": 1},
     "same_category": {"redrawn_sampling": "same_category", "n_epoch": 1},
     "fixed": {
         "n_epoch": 1,
@@ -58,6 +58,12 @@ LOOPS = {
         "ema_decay": 0.0,
     },
 }
+# Samplers of which each shard and each process knows by itself all that they draw from. That shards
+# draw as the whole log does, show those of the others, and test_shards.py.
+THOROUGH = {"uniform", "same_category"}
+EACH_LOOP = [
+    pytest.param(name, marks=[pytest.mark.thorough] if name in THOROUGH else []) for name in LOOPS
+]
 
 
 def changed(config, **options):
@@ -86,37 +92,36 @@ def root(tables):
     return tables[1]
 
 
+@pytest.fixture(scope="module")
+def of_one_epoch(tables):
+    """Hash of the weights after an epoch."""
+    return hash_of(train(tables[1], changed(LOOP, n_epoch=1)))
+
+
 ONE_OF_TWO = """
 import json, sys
 from safetensors.torch import save_file
 from test_sharded import LOOP, LOOPS, changed, train
 from din_core.engines.parquet_tables import ParquetRoot
 
-for name, options in LOOPS.items():
-    result = train(ParquetRoot(sys.argv[1]), changed(LOOP, **options))
-    save_file(result.model.state_dict(), f"{sys.argv[2]}/{name}.{dist.get_rank()}")
-    history = [(each.train_loss, each.val_auc, each.val_logloss) for each in result.history]
-    with open(f"{sys.argv[2]}/{name}.{dist.get_rank()}.json", "w") as file:
-        json.dump(history, file)
+_, name, root, folder = sys.argv
+result = train(ParquetRoot(root), changed(LOOP, **LOOPS[name]))
+save_file(result.model.state_dict(), f"{folder}/weights.{dist.get_rank()}")
+history = [(each.train_loss, each.val_auc, each.val_logloss) for each in result.history]
+with open(f"{folder}/history.{dist.get_rank()}.json", "w") as file:
+    json.dump(history, file)
 """
 
 
-@pytest.fixture(scope="module")
-def of_two_processes(tables, tmp_path_factory):
-    """What two processes have made, below a folder."""
-    folder = tmp_path_factory.mktemp("two")
-    run_in_two_processes(ONE_OF_TWO, folder, tables[1].url)
-    return folder
-
-
-@pytest.mark.parametrize("name", LOOPS)
-def test_two_processes_equal_one_on_the_doubled_batch(of_two_processes, root, name):
-    first, second = (load_file(of_two_processes / f"{name}.{rank}") for rank in "01")
+@pytest.mark.parametrize("name", EACH_LOOP)
+def test_two_processes_equal_one_on_the_doubled_batch(root, tmp_path, name):
+    run_in_two_processes(ONE_OF_TWO, tmp_path, name, root.url)
+    first, second = (load_file(tmp_path / f"weights.{rank}") for rank in "01")
     alone = train(root, changed(LOOP, **LOOPS[name], batch_size=64))
     assert_weights_agree(first, second, alone.model.state_dict())
     expected = [(each.train_loss, each.val_auc, each.val_logloss) for each in alone.history]
     for rank in "01":
-        told = json.loads((of_two_processes / f"{name}.{rank}.json").read_text())
+        told = json.loads((tmp_path / f"history.{rank}.json").read_text())
         np.testing.assert_allclose(told, expected, rtol=1e-3)
 
 
@@ -152,10 +157,10 @@ def seen_by_steps(monkeypatch, run):
 MODEL_NUMBERS = ("days_since_last_event", "same_moment_events", "same_category_events")
 
 
-@pytest.mark.parametrize("options", LOOPS.values(), ids=LOOPS)
-def test_an_epoch_has_the_samples_of_the_whole_log(tables, monkeypatch, options):
+@pytest.mark.parametrize("name", EACH_LOOP)
+def test_an_epoch_has_the_samples_of_the_whole_log(tables, monkeypatch, name):
     whole, root = tables
-    config = changed(LOOP, **{**options, "n_epoch": 1})
+    config = changed(LOOP, **{**LOOPS[name], "n_epoch": 1})
     model = changed(MODEL, log_numbers=MODEL_NUMBERS)
     seen, counts, sizes = seen_by_steps(monkeypatch, lambda: train(root, config, model, 3))
     expected, expected_counts, _ = seen_by_steps(
@@ -168,7 +173,10 @@ def test_an_epoch_has_the_samples_of_the_whole_log(tables, monkeypatch, options)
         assert np.array_equal(counts[name], each), name
 
 
-@pytest.mark.parametrize("log_numbers", [(), MODEL_NUMBERS])
+# With numbers of the log, all else is the same.
+@pytest.mark.parametrize(
+    "log_numbers", [pytest.param((), marks=pytest.mark.thorough), MODEL_NUMBERS]
+)
 def test_validation_is_that_of_the_whole_log(tables, log_numbers):
     whole, root = tables
     model = changed(MODEL, log_numbers=log_numbers)
@@ -183,10 +191,10 @@ def test_validation_is_that_of_the_whole_log(tables, log_numbers):
     assert of_shards.negatives == of_whole.negatives
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_one_others(root):
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(root, of_one_epoch):
     config = changed(LOOP, n_epoch=1)
-    assert hash_of(train(root, config)) == hash_of(train(root, config))
-    assert hash_of(train(root, config)) != hash_of(train(root, changed(config, seed=1)))
+    assert hash_of(train(root, config)) == of_one_epoch
+    assert hash_of(train(root, changed(config, seed=1))) != of_one_epoch
 
 
 class PulledPlugError(Exception):
@@ -207,17 +215,19 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_weights(root, tmp_path,
     stop = None
     whole = train(root, config)
     n_steps = len(done)
+    done.clear()
     # In the first shard of a stream, in a later one, and in the second epoch.
-    for stop in (1, n_steps // 2 - 2, n_steps // 2 + 3):
-        done.clear()
+    for n_done in (1, n_steps // 2 - 2, n_steps // 2 + 3):
+        stop = n_done
         with pytest.raises(PulledPlugError):
-            train(root, config, checkpoint_dir=tmp_path / str(stop))
-        stopped_at, stop = stop, None
-        done.clear()
-        resumed = train(root, config, checkpoint_dir=tmp_path / str(stopped_at))
-        assert len(done) == n_steps - stopped_at
-        assert hash_of(resumed) == hash_of(whole)
-        assert resumed.history[-1].train_loss == whole.history[-1].train_loss
+            train(root, config, checkpoint_dir=tmp_path)
+    stop = None
+    resumed = train(root, config, checkpoint_dir=tmp_path)
+    assert len(done) == n_steps
+    assert hash_of(resumed) == hash_of(whole)
+    assert [each.train_loss for each in resumed.history] == [
+        each.train_loss for each in whole.history
+    ]
 
 
 def test_a_finished_run_is_not_trained_again_but_with_another_number_of_streams(
@@ -234,7 +244,8 @@ def test_a_finished_run_is_not_trained_again_but_with_another_number_of_streams(
     assert "belongs to other data, options" in caplog.text
 
 
-@pytest.mark.parametrize("n_streams", [1, 2])
+# Of a single stream less can be there.
+@pytest.mark.parametrize("n_streams", [pytest.param(1, marks=pytest.mark.thorough), 2])
 def test_no_more_shards_are_in_memory_than_streams_and_one(tmp_path, monkeypatch, n_streams):
     with store.connect(":memory:", threads=1) as con:
         build_uneven_log(con)
@@ -291,14 +302,12 @@ def test_a_number_that_counts_the_events_of_all_users_is_refused(root, number):
         train(root, model=model)
 
 
-def test_negatives_like_those_of_the_table_must_be_told(root):
+def test_negatives_like_those_of_the_table_must_be_told(root, of_one_epoch):
     config = changed(LOOP, n_epoch=1)
     with pytest.raises(TrainingError, match="hand over sequences"):
         sharded.train(MODEL, config, root, n_streams=1)
     told = changed(config, redrawn_sampling="uniform")
-    assert hash_of(sharded.train(MODEL, told, root, n_streams=1)) == hash_of(
-        train(root, config, n_streams=1)
-    )
+    assert hash_of(sharded.train(MODEL, told, root, n_streams=2)) == of_one_epoch
 
 
 def test_tables_made_again_while_training_begins_are_noticed(root, monkeypatch):
