@@ -83,6 +83,13 @@ class Pipeline:
             return con.execute(sql).fetchall()
 
 
+def up_to(*assets: str) -> list[str]:
+    """Return the names of assets and of all that they are made from."""
+    above = dg.AssetSelection.assets(*assets).upstream().required_multi_asset_neighbors()
+    keys = above.resolve(alone(build_defs()).resolve_asset_graph())
+    return [key.to_user_string() for key in keys]
+
+
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("DIN_CSV", "DIN_HOME", "DIN_ENGINE", "DIN_TABLES", "SPARK_REMOTE"):
