@@ -187,7 +187,7 @@ def _read_published(
 ) -> T | None:
     """What the published file says of itself: a run can end before it is swapped in."""
     try:
-        with store.connect(resource.published_path, read_only=True) as con:
+        with resource.published() as con:
             return read(con)
     except (StoreError, ledger.NotMaterializedError, duckdb.Error):
         return None

@@ -57,12 +57,11 @@ def show(
         told: The story of the run, with its checks; what it has told is not repeated.
         seconds: Time that all of it took.
     """
-    from din_core import store
     from din_core.evaluation import metrics_table
     from din_core.serving.publication import history
     from din_core.store import ledger
 
-    with store.connect(resource.published_path, read_only=True) as con:
+    with resource.published() as con:
         made_with = ledger.entries(con)
         figures = metrics_table.read_test(con, made_with["din_model"].data_version)
         bundle = made_with["bundle"].data_version

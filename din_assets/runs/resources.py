@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
 
 import dagster as dg
 import duckdb
@@ -19,6 +19,9 @@ from din_core.engines.errors import EngineError
 from din_core.store import artifacts
 from din_core.store.kept_instance import kept_instance
 from din_core.store.standalone_copy import Contents
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 class Log(Protocol):
@@ -252,16 +255,30 @@ class StoreResource(dg.ConfigurableResource):
     @contextlib.contextmanager
     def connection(self, *, read_only: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
         """Open the pipeline's database for the length of a step."""
-        with store.connect(
-            self.pipeline_path,
+        # Also for DuckDB as the engine: an earlier run's tables may lie there.
+        filesystem = engines.filesystem(self.tables_root)
+        with self._opened(self.pipeline_path, read_only, filesystem) as con:
+            yield con
+
+    @contextlib.contextmanager
+    def published(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """Open the analysts' file for reading."""
+        with self._opened(self.published_path, read_only=True) as con:
+            yield con
+
+    def _opened(
+        self, path: Path, read_only: bool, filesystem: "AbstractFileSystem | None" = None
+    ) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return store.connect(
+            path,
             read_only=read_only,
-            # Also for DuckDB as the engine: an earlier run's tables may lie there.
-            filesystem=engines.filesystem(self.tables_root),
+            filesystem=filesystem,
             memory_limit=self.memory_limit,
             threads=self.threads,
+            # Of both files the same: an instance that has spilled to one folder takes no other, so
+            # that a run which looks at them in turn would make an instance each time.
             temp_directory=self.folder / "pipeline.tmp",
-        ) as con:
-            yield con
+        )
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:

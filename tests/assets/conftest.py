@@ -85,6 +85,13 @@ class Pipeline:
             return con.execute(sql).fetchall()
 
 
+def up_to(*assets: str) -> list[str]:
+    """Return the names of assets and of all that they are made from."""
+    above = dg.AssetSelection.assets(*assets).upstream().required_multi_asset_neighbors()
+    keys = above.resolve(alone(build_defs()).resolve_asset_graph())
+    return [key.to_user_string() for key in keys]
+
+
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("DIN_CSV", "DIN_HOME", "DIN_ENGINE", "DIN_TABLES", "SPARK_REMOTE"):
@@ -182,12 +189,16 @@ def without_drawn_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stand_in_for_delivery(patch: pytest.MonkeyPatch) -> None:
     """Stand-ins for the pictures and the export: they depend on the same, and take no time."""
-    from din_core.serving.graphs import index_graph, parity
+    from din_core.serving.bundle.contents import BundleError
+    from din_core.serving.publication import comparison
+
+    def cannot_be_asked(*_: Any) -> None:
+        raise BundleError("a stand-in has no graphs")
 
     stand_in_for_pictures(patch)
-    patch.setattr(index_graph, "export_onnx", _write_hash)
-    patch.setattr(parity, "require_parity", lambda model, file: 0.0)
+    stand_in_for_the_index_graph(patch)
     stand_in_for_the_graphs(patch)
+    patch.setattr(comparison, "with_latest", cannot_be_asked)
 
 
 def stand_in_for_pictures(patch: pytest.MonkeyPatch) -> None:
@@ -208,6 +219,7 @@ def stand_in_for_pictures(patch: pytest.MonkeyPatch) -> None:
     for drawing in (drift_picture, pictures_of_figures):
         patch.setattr(drawing, "figure_png", lambda figure: b"")
     patch.setattr(pictures, "training_curve", lambda history: b"")
+    patch.setattr(drift_picture, "draw", lambda con: None)
 
 
 def _write_hash(model: Any, target: Path) -> None:
@@ -234,14 +246,17 @@ def stand_in_for_the_drawn_network(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(images, "thumbnail", lambda png, *size, **options: b"")
 
 
-def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bundle without graphs, and without asking it anything."""
-    from din_core.serving import agreement, graphs
-    from din_core.serving.bundle.contents import BundleError
-    from din_core.serving.publication import comparison
+def stand_in_for_the_index_graph(patch: pytest.MonkeyPatch) -> None:
+    """A file that depends on the model, in the place of the graph that takes indices."""
+    from din_core.serving.graphs import index_graph, parity
 
-    def cannot_be_asked(*_: Any) -> None:
-        raise BundleError("a stand-in has no graphs")
+    patch.setattr(index_graph, "export_onnx", _write_hash)
+    patch.setattr(parity, "require_parity", lambda model, file: 0.0)
+
+
+def stand_in_for_the_graphs(patch: pytest.MonkeyPatch) -> None:
+    """A bundle without graphs, which nobody asks: other bundles may be asked."""
+    from din_core.serving import agreement, graphs
 
     def write_all(saved: Any, *_: Any, max_history: int, **__: Any) -> graphs.GraphReport:
         return graphs.GraphReport(
@@ -253,9 +268,8 @@ def stand_in_for_the_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
             max_history=max_history,
         )
 
-    monkeypatch.setattr(graphs, "write_all", write_all)
-    monkeypatch.setattr(agreement, "require_agreement", lambda *_: (0.0, 0))
-    monkeypatch.setattr(comparison, "with_latest", cannot_be_asked)
+    patch.setattr(graphs, "write_all", write_all)
+    patch.setattr(agreement, "require_agreement", lambda *_: (0.0, 0))
 
 
 def write_rows(path: Path, *lines: str, header: str = "user_id,item_id,time,cate_id") -> Path:

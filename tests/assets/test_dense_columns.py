@@ -1,4 +1,4 @@
-"""Numbers from the log to the served graph, by one run of everything."""
+"""Numbers from the log to the served graph, by one run of all between."""
 
 import random
 
@@ -6,7 +6,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from tests.assets.conftest import write_rows
+from tests.assets.conftest import up_to, write_rows
 from tests.assets.test_serving import example_for
 
 HEADER = "user_id,item_id,time,cate_id,price,age,hour"
@@ -34,7 +34,7 @@ def test_numbers_go_from_the_log_to_the_served_graph(pipeline, tmp_path, monkeyp
             "context_dense_cols": ["hour"],
         }
     }
-    result = pipeline.run()
+    result = pipeline.run(*up_to("onnx_model", "model_versions"))
     assert result.success
     [made] = [
         each
@@ -62,10 +62,12 @@ def test_numbers_go_from_the_log_to_the_served_graph(pipeline, tmp_path, monkeyp
     score = example_for(pipeline)["probabilities"]
     samples = pipeline.query(
         """
-        select user_id, target_item_id, score, hist_item_id, target_price, hour
-        from predictions
-        join samples using (user_id, target_item_id, position, label)
-        where split = 'test'
+        select user_id, item_id, score, hist_item_id, target_price, hour
+        from test_predictions
+        join users using (user_idx)
+        join items on target_item_idx = item_idx
+        join samples using (user_id, position, label)
+        where split = 'test' and target_item_id = item_id
         order by all limit 40
         """
     )

@@ -63,12 +63,15 @@ def test_other_log_is_warned_of_with_a_picture_and_what_to_do(read, pipeline, ca
     for shown in (of_volume, metadata_of(second)):
         _, _, encoded = shown["drift"].value.partition("base64,")
         assert base64.b64decode(encoded.removesuffix(")")).startswith(b"\x89PNG")
+    assert markdown_text(CATEGORY) == "&#60;b&#62;&#124;&#36;x"
+    assert "cate&#95;id" in found["drift_population"].metadata["examples"].value
     assert "picture" not in found["drift_ids"].metadata
     said = "".join(capsys.readouterr())
     assert "drift_volume: 1 finding, for example measure='rows', before=400.0, now=300.0" in said
     assert "What to do: Compare the source with the one before" in said
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_same_log_read_again_keeps_its_comparison(read, pipeline):
     read(n_rows=400, category="a")
     read(n_rows=300, category="a")
@@ -76,10 +79,3 @@ def test_same_log_read_again_keeps_its_comparison(read, pipeline):
     again = read(n_rows=300, category="a")
     assert pipeline.versions()["drift"] == versions["drift"]
     assert not checks_of(again)["drift_volume"].passed
-
-
-def test_id_of_any_spelling_is_text_in_the_examples(read):
-    assert markdown_text(CATEGORY) == "&#60;b&#62;&#124;&#36;x"
-    read(n_rows=400, category="a")
-    found = checks_of(read(n_rows=400, category=CATEGORY))["drift_population"]
-    assert "cate&#95;id" in found.metadata["examples"].value

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from din_assets.making import artifact_assets
-from tests.assets.conftest import failure_of, write_rows
+from tests.assets.conftest import failure_of, up_to, write_rows
 
 
 def check_of(result):
@@ -43,7 +43,7 @@ def lists_with_shuffled_labels(path, n_users=2_200, n_lists=4, seed=3):
 def test_model_of_shuffled_labels_stops_a_run_that_can_tell_unless_allowed(pipeline, tmp_path):
     log = lists_with_shuffled_labels(tmp_path / "log.csv")
     pipeline.config["ops"]["interactions"] = {"config": {"path": str(log)}}
-    result = pipeline.run()
+    result = pipeline.run(*up_to("test_auc"), "warehouse")
     message = failure_of(result)
     assert message.startswith("Nothing was committed. test_auc_beats_popularity: 1 finding, ")
     assert "The model does not beat popularity: its AUC" in message

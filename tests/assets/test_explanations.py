@@ -9,7 +9,7 @@ import pytest
 
 from din_core.evaluation.meaning_of_weights import meaning_of_weights
 from din_core.store import database
-from tests.assets.conftest import failure_of
+from tests.assets.conftest import failure_of, stand_in_for_the_index_graph
 from tests.assets.test_pipeline import materializations
 
 
@@ -76,7 +76,8 @@ def test_pictures_are_kept_and_shown(finished):
 
 
 @pytest.mark.usefixtures("without_drawn_network")
-def test_log_without_test_samples_ends_green_without_explanations(pipeline, write_csv):
+def test_log_without_test_samples_ends_green_without_explanations(pipeline, write_csv, monkeypatch):
+    stand_in_for_the_index_graph(monkeypatch)
     log = write_csv("u,i,1,c", "v,j,2,c")
     pipeline.config["ops"]["interactions"] = {"config": {"path": str(log)}}
     pipeline.config["ops"]["din_model"]["config"]["allow_untrained"] = True

@@ -18,7 +18,8 @@ from tests.assets.conftest import (
     Pipeline,
     failure_of,
     run_history,
-    stand_in_for_the_drawn_network,
+    stand_in_for_pictures,
+    up_to,
     write_rows,
 )
 
@@ -26,8 +27,8 @@ DAY = 86_400
 NAMES = list(get_args(LogNumber))
 
 
-def rows(n_users=40, n_events=9):
-    """360 rows over three years, some of a user's at one moment."""
+def rows(n_users=20, n_events=9):
+    """180 rows over three years, some of a user's at one moment."""
     chance = random.Random(3)
     for user in range(n_users):
         moments = sorted(chance.randrange(0, 1000, 10) for _ in range(n_events - 1))
@@ -42,7 +43,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("log_numbers")
     log = write_rows(folder / "log.csv", *rows())
     with pytest.MonkeyPatch.context() as patch, run_history() as instance:
-        stand_in_for_the_drawn_network(patch)
+        stand_in_for_pictures(patch)
         pipeline = Pipeline(folder / "data", instance)
         pipeline.config["ops"]["interactions"] = {"config": {"path": str(log)}}
         pipeline.config["ops"]["samples"] = {"config": {"max_history": 4}}
@@ -156,7 +157,7 @@ def test_a_logged_negative_is_counted_for_its_own_moment(tmp_path):
         attributes = {"path": str(log), "item_attribute_cols": ["cate_id", "brand"]}
         pipeline.config["ops"]["interactions"] = {"config": attributes}
         pipeline.config["ops"]["din_model"]["config"]["log_numbers"] = NAMES
-        result = pipeline.run()
+        result = pipeline.run(*up_to("bundle"))
         assert result.success, failure_of(result)
         [made] = result.asset_materializations_for_node("bundle")
         assert made.metadata["compared_samples"].value == 60

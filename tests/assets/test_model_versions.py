@@ -13,8 +13,16 @@ from din_assets.command import cli
 from din_assets.runs import paths
 from din_core.serving import Ranker
 from din_core.serving.publication import comparison, history, judgement
-from tests.assets.conftest import run_history, stand_in_for_pictures, write_rows
-from tests.assets.two_models import GOOD, OTHER, ROWS, WORSE, House, entered
+from tests.assets.conftest import run_history, stand_in_for_the_graphs, write_rows
+from tests.assets.two_models import (
+    GOOD,
+    OTHER,
+    ROWS,
+    WORSE,
+    House,
+    entered,
+    without_what_is_not_asked,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +30,9 @@ def two(tmp_path_factory):
     """A good model, then one that has learnt nothing."""
     folder = tmp_path_factory.mktemp("two")
     with pytest.MonkeyPatch.context() as patch, run_history() as instance:
-        stand_in_for_pictures(patch)
+        without_what_is_not_asked(patch)
         house = House(folder / "data", instance, write_rows(folder / "log.csv", *ROWS))
-        house.run(GOOD)
+        house.judge(GOOD)
         good = house.bundle()
         house.run(WORSE)
         yield folder, good, house
@@ -38,14 +46,15 @@ def house(two, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def and_another(two):
-    """The same, where a third model was made, which is better than the second."""
+    """The same, where a third model was made, better than the second, and kept back at first."""
     folder, _, before = two
     shutil.copytree(folder / "data", folder / "third", symlinks=True)
     third = House(folder / "third", before.instance, before.csv)
     third.options["din_model"]["config"].update(WORSE)
     with pytest.MonkeyPatch.context() as patch:
-        stand_in_for_pictures(patch)
-        third.run(OTHER)
+        without_what_is_not_asked(patch)
+        stand_in_for_the_graphs(patch)
+        third.judge(OTHER, publish="never")
     return third
 
 
@@ -227,16 +236,18 @@ def test_better_model_takes_the_place_and_one_can_go_back(two, house_of_three, c
     house, good = house_of_three, two[1]
     worse = house.tables()[0][1].model_version
     other, bundle = house.model(), house.bundle()
+    assert house.current() == good
+    house.run(publish="auto")
     assert house.current() == bundle
-    assert house.decisions()[2:] == [(other, "published")]
+    assert house.decisions()[3:] == [(other, "published")]
 
     assert cli.main(["rollback", good[:10]]) == 0
     assert house.current() == good
-    assert house.decisions()[3:] == [(house.tables()[0][0].model_version, "rolled back")]
+    assert house.decisions()[4:] == [(house.tables()[0][0].model_version, "rolled back")]
     assert house.tables("warehouse") == house.tables()
     assert cli.main(["rollback", good[:10]]) == 0
     assert "already" in capsys.readouterr().out
-    assert len(house.decisions()) == 4
+    assert len(house.decisions()) == 5
 
     # No later run brings back what was left, and the report tells of it.
     assert house.run() == {
@@ -245,7 +256,14 @@ def test_better_model_takes_the_place_and_one_can_go_back(two, house_of_three, c
     }
     assert "another model was served" in page(house)
     assert house.run() == {}
-    house.run(base_rate=0.1)
+    assert cli.main(["models"]) == 0
+    listed = capsys.readouterr().out.splitlines()[1:]
+    assert listed[0].startswith(other[:12])
+    assert ["published" in line for line in listed] == [False, False, True]
+    assert "refused" in next(line for line in listed if line.startswith(worse[:12]))
+
+    # Nor does another judgement of the model.
+    house.judge(base_rate=0.1)
     assert house.model() == other
     # The report of this judgement is made after it.
     [row] = [each for each in house.tables()[0] if each.bundle_version == house.bundle()]
@@ -254,12 +272,6 @@ def test_better_model_takes_the_place_and_one_can_go_back(two, house_of_three, c
     assert house.bundle() != bundle  # the same model, in a bundle that knows the base rate
     assert house.current() == good
     assert "somebody went back" in house.tables()[1][-1].reason
-
-    assert cli.main(["models"]) == 0
-    listed = capsys.readouterr().out.splitlines()[1:]
-    assert listed[0].startswith(other[:12])
-    assert ["published" in line for line in listed] == [False, False, False, True]
-    assert "refused" in next(line for line in listed if line.startswith(worse[:12]))
 
 
 def page(house):
@@ -278,7 +290,7 @@ def test_report_tells_the_latest_decision_about_its_model(house):
 def test_prune_keeps_what_is_published_pinned_or_current_whole(two, house_of_three, capsys):
     house, good = house_of_three, two[1]
     worse = house.tables()[0][1]
-    assert cli.main(["rollback", good]) == 0
+    assert house.current() == good
     kept = dict(house.tables()[0][0].artifacts)
     assert cli.main(["prune", "--dry-run"]) == 0
     assert f"would remove artifacts/bundle/{worse.bundle_version}" in capsys.readouterr().out
@@ -298,8 +310,7 @@ def test_prune_keeps_what_is_published_pinned_or_current_whole(two, house_of_thr
     assert not (house.home / "artifacts" / worse.artifacts["din_model"]).is_dir()
     for artifact in kept.values():
         assert (house.home / "artifacts" / artifact).is_dir()
-    assert set(house.run()) == {"report", "warehouse"}  # which tell of the rollback
-    assert house.run() == {}
+    assert house.judge(publish="never") == {}
 
     capsys.readouterr()
     assert cli.main(["rollback", worse.model_version[:9]]) == 2
@@ -325,48 +336,48 @@ def test_kill_between_decision_and_pointer_is_put_right(house, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(judgement, "point_to_served", killed)
         with pytest.raises(KeyboardInterrupt):
-            house.run(publish="always")
+            house.judge(publish="always")
     assert house.current() == good
     assert [action for _, action in house.decisions()] == ["published", "refused", "published"]
-    made = house.run()
+    made = house.judge()
     assert made["model_versions"] == ("bundle/current does not lead to the published version",)
     assert house.current() == house.bundle() != good
     assert len(house.decisions()) == 3
-    assert house.run() == {}
+    assert house.judge() == {}
 
 
 def killed(*_):
     raise KeyboardInterrupt
 
 
-def test_options_publish_what_is_worse_or_keep_what_is_not(house):
+def test_option_publishes_what_is_worse(house):
     good, worse = house.current(), house.bundle()
     house.judge(publish="always")
-    assert house.current() == worse
+    assert house.current() == worse != good
     assert house.tables()[1][-1].reason.startswith("`publish: always`")
-    house.judge(GOOD, publish="never")
-    assert house.bundle() == good
-    assert house.current() == worse
+
+
+def test_option_keeps_back_what_is_not_worse(two, house_of_three):
+    house, good = house_of_three, two[1]
+    assert house.current() == good != house.bundle()
     assert "`publish: never`" in house.tables()[1][-1].reason
     kept_back = house.made()["model_versions"].data_version
     house.judge(publish="auto")
-    assert house.current() == good
+    assert house.current() == house.bundle()
     # The version is that of what was judged, whatever came of it.
     assert house.made()["model_versions"].data_version == kept_back
-    assert len(house.tables()[0]) == 2
+    assert len(house.tables()[0]) == 3
 
 
 def test_lost_published_bundle_is_replaced_by_the_current_one(house):
     good, worse = house.current(), house.bundle()
     shutil.rmtree(house.home / "artifacts" / "bundle" / good)
-    made = house.run()
-    assert made["model_versions"] == (f"bundle/{good} is gone",)
-    assert set(made) == {"model_versions", "report", "warehouse"}
+    assert house.judge() == {"model_versions": (f"bundle/{good} is gone",)}
     assert house.current() == worse
-    last = house.tables("warehouse")[1][-1]
+    last = house.tables()[1][-1]
     assert last.action == "published"
     assert "is gone" in last.reason
-    assert house.run() == {}
+    assert house.judge() == {}
 
 
 def test_model_of_another_log_is_published_and_it_is_said(house):
@@ -400,8 +411,8 @@ def test_two_models_are_compared_in_json(two, house, capsys):
     assert cli.main(["models", good, house.bundle(), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["options"] == {
-        "din_model.learning_rate": [0.01, 1e-9],
-        "din_model.n_epoch": [40, 1],
+        "din_model.learning_rate": [0.02, 1e-9],
+        "din_model.n_epoch": [20, 1],
     }
     assert answer["data"].keys() >= {"din_model", "test_auc"}
     assert "samples" not in answer["data"]

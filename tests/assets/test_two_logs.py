@@ -13,7 +13,7 @@ from din_assets.runs import last_run
 from din_core.store import ledger
 from tests.assets.conftest import run_history
 
-MADE = ["interactions", "rejected_rows", "attributes", "known_ids", "users"]
+MADE = ["interactions", "rejected_rows", "known_ids", "users"]
 
 
 @dg.asset(deps=[dg.AssetKey(["clicks", "users"])])
@@ -27,15 +27,14 @@ class Shop:
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         self.folder = folder
         self.instance = instance
-        self.definitions = dg.Definitions.merge(
+        self.job = dg.Definitions.merge(
             dg.Definitions(assets=[count_of_users]),
             build_defs(prefix="clicks", group_prefix="clicks", home=folder / "clicks"),
             build_defs(prefix="orders", group_prefix="orders", home=folder / "orders"),
-        )
+        ).resolve_implicit_global_asset_job_def()
 
     def run(self, *logs: str, ops: dict[str, Any], others: tuple[str, ...] = ()) -> Any:
-        job = self.definitions.resolve_implicit_global_asset_job_def()
-        return job.execute_in_process(
+        return self.job.execute_in_process(
             asset_selection=[
                 *(dg.AssetKey([log, name]) for log in logs for name in MADE),
                 *(dg.AssetKey(name) for name in others),
@@ -106,15 +105,15 @@ def test_two_prefixes_of_one_home_are_two_names_of_one_log(tmp_path):
 
     with run_history() as instance:
         make("clicks", *MADE, ops=synthetic("clicks", 40))
-        make("orders", "items", ops={})
+        make("orders", "attributes", "items", ops={})
     with duckdb.connect(str(tmp_path / "shared" / "pipeline.duckdb"), read_only=True) as con:
         made = ledger.entries(con)
-    assert set(made) == {*MADE, "source_files", "items"}
+    assert set(made) == {*MADE, "source_files", "attributes", "items"}
     assert made["items"].inputs["known_ids"] == made["known_ids"].data_version
 
 
 def test_what_dagster_knows_of_one_log_it_knows_of_no_other(shop):
-    assert shop.run("clicks", ops=synthetic("clicks", 60)).success
+    assert shop.run("clicks", ops=synthetic("clicks", 40)).success
     latest = shop.instance.get_latest_materialization_event
     assert latest(dg.AssetKey(["clicks", "users"])) is not None
     assert latest(dg.AssetKey(["orders", "users"])) is None

@@ -5,7 +5,8 @@ import shutil
 import duckdb
 import pytest
 
-from din_assets.command import cli
+from din_assets.command import changes, cli
+from din_assets.runs.resources import StoreResource
 from tests.assets.conftest import Pipeline, run_history
 
 # One row per split, item, length or tenth: no sample may tell them.
@@ -85,3 +86,22 @@ def test_a_decision_about_a_model_publishes_the_same_sample_again(sampled, monke
 
     assert rows(sampled.home, "select count(*) from users") == [(10,)]
     assert sampled.query("select count(*) from users") == [(60,)]
+
+
+def test_a_run_that_looks_at_both_files_in_turn_makes_no_instance_of_duckdb_for_each(
+    sampled, monkeypatch
+):
+    resource = StoreResource(home=str(sampled.home))
+    made, connect = [], duckdb.connect
+
+    def counted(*arguments, **options):
+        made.append(arguments)
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr(duckdb, "connect", counted)
+    with resource.locked("a test"):
+        for _ in range(3):
+            state = changes.read_state(resource)
+            assert state.shown == state.decided
+            assert len(state.shown) == 1
+    assert len(made) == 1

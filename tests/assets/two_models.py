@@ -12,7 +12,12 @@ import duckdb
 from din_assets.command.refresh import refresh
 from din_core.serving.publication import history
 from din_core.store import artifacts, ledger
-from tests.assets.conftest import SMALL_RUN, stand_in_for_pictures
+from tests.assets.conftest import (
+    SMALL_RUN,
+    stand_in_for_pictures,
+    stand_in_for_the_graphs,
+    stand_in_for_the_index_graph,
+)
 
 # 40 users of six events; all items of a user are of the user's own category.
 ROWS = [
@@ -21,7 +26,7 @@ ROWS = [
     for user in range(40)
     for step in range(6)
 ]
-GOOD = {"n_epoch": 40, "learning_rate": 0.01, "batch_size": 32, "ema_decay": 0.0}
+GOOD = {"n_epoch": 20, "learning_rate": 0.02, "batch_size": 32, "ema_decay": 0.0}
 # Steps so small that the model stays what it was drawn as.
 WORSE = {**GOOD, "n_epoch": 1, "learning_rate": 1e-9}
 OTHER = {**GOOD, "seed": 7}
@@ -92,11 +97,21 @@ class House:
 
 
 def entered(two, tmp_path, monkeypatch, state):
-    """Return a copy of a house, as it was after both models (``data``) or three (``third``)."""
+    """Return a copy of a house, as it was after both models (``data``) or three (``third``).
+
+    The graphs of its first two bundles are real, those of others are not there.
+    """
     folder, _, before = two
-    stand_in_for_pictures(monkeypatch)
+    without_what_is_not_asked(monkeypatch)
+    stand_in_for_the_graphs(monkeypatch)
     shutil.copytree(folder / state, tmp_path / "data", symlinks=True)
     monkeypatch.setenv("DIN_HOME", str(tmp_path / "data"))
     found = House(tmp_path / "data", before.instance, before.csv)
     found.options["din_model"]["config"].update(OTHER if state == "third" else WORSE)
     return found
+
+
+def without_what_is_not_asked(patch):
+    """Have stand-ins for the pictures, and for the graph that takes indices."""
+    stand_in_for_pictures(patch)
+    stand_in_for_the_index_graph(patch)
