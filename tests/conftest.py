@@ -53,6 +53,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=place)
 
 
+def pytest_collection_finish():
+    """Keep what was imported and collected out of all later searches for garbage.
+
+    pytest ends with several, one after the other, which took each worker more than 2 s.
+    """
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def duckdb_instance():
     """Of all databases that tests begin with: to start one takes longer than most of them."""
