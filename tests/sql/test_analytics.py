@@ -194,12 +194,6 @@ def published(tmp_path_factory):
         yield con
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
-
-
 def test_document_asks_ten_questions():
     asked = [int(number) for number, _ in QUESTION.findall(DOCUMENT.read_text(encoding="utf-8"))]
     assert asked == list(range(1, 11)) == list(ANSWERS)
