@@ -115,7 +115,7 @@ def test_a_number_that_says_the_label_lifts_the_auc_from_chance_to_near_one(con)
     config = dataclasses.replace(TRAINING, n_epoch=12, learning_rate=0.01, earlystop_patience=12)
     aucs = {}
     for kind in ("telling", "mute"):
-        log = impressions(n_users=300)
+        log = impressions(n_users=150)
         if kind == "mute":
             log = [(*row[:5], 7.0, row[6]) for row in log]
         data = load(con, log, LABELLED)
