@@ -25,7 +25,7 @@ gc.set_threshold(50_000, 20, 100)
 
 # Building all tables takes longer on a busy machine than any fixed deadline would allow.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("default", max_examples=25, **_common)
+settings.register_profile("default", max_examples=12, **_common)
 settings.register_profile("thorough", max_examples=10_000, **_common)
 settings.load_profile("default")
 
@@ -51,6 +51,14 @@ def pytest_collection_modifyitems(items):
         return first.index(folder) if folder in first else len(first)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """Keep what was imported and collected out of all later searches for garbage.
+
+    pytest ends with several, one after the other, which took each worker more than 2 s.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,6 @@ import contextlib
 import logging
 import urllib.request
 
-import s3fs
-from moto.server import ThreadedMotoServer
-
 BUCKET = "tables"
 
 
@@ -17,6 +14,10 @@ def object_store(monkeypatch):
     Yields:
         The filesystem, as fsspec has it.
     """
+    # Only here: workers that run other tests do without both.
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

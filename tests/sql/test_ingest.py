@@ -274,7 +274,7 @@ row = st.one_of(
 )
 
 
-@settings(max_examples=max(20, settings.default.max_examples // 4))
+@settings(max_examples=max(10, settings.default.max_examples // 4))
 @given(rows=st.lists(row, max_size=15), drop_duplicates=st.booleans())
 def test_every_row_is_accounted_for(tmp_path_factory, rows, drop_duplicates):
     folder = tmp_path_factory.mktemp("source")

@@ -269,7 +269,7 @@ def fast_outcome(line: str) -> tuple[str, str] | None:
         return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(item=items, asin=texts, paths=categories, first=st.booleans())
 def test_fast_way_reads_what_literal_eval_reads(
     item: dict[str, Any], asin: str, paths: list[list[str]], first: bool
@@ -302,7 +302,7 @@ usual = st.sampled_from(["'asin': 'B1'", "'categories': [['x', 'y']]"])
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     line=st.builds(
         "{}{}{}".format,

@@ -1,5 +1,7 @@
 """Samples with other options equal those that the SQL makes with these options."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -13,33 +15,35 @@ from tests.core.training_logs import log
 SOURCE = SourceConfig(path="", item_attribute_cols=(), context_dense_cols=("hour",))
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:", threads=1) as connection:
-        connection.execute(
+@pytest.fixture(scope="module")
+def read():
+    """The samples of a log, by options; each is made once."""
+    with store.connect(":memory:", threads=1) as con:
+        con.execute(
             "create table interactions as select n % 7 as user_id, (n * 13) % 31 as item_id, "
             "(n * 17) % 50 as time, cast(n % 24 as double) as hour, 'log.csv' as file, "
             "cast(n + 2 as integer) as line from range(120) r(n)"
         )
-        yield connection
 
+        @functools.cache
+        def made(**options):
+            sequences.build(con, SOURCE, SequenceConfig(**options))
+            return times.with_times(con, training_data.load(con))
 
-def read(con, **options):
-    sequences.build(con, SOURCE, SequenceConfig(**options))
-    return times.with_times(con, training_data.load(con))
+        yield made
 
 
 @pytest.mark.parametrize("max_history", [1, 3, 8, 100])
 @pytest.mark.parametrize("made_with", [2, 50])
-def test_histories_are_cut_as_the_sql_cuts_them(con, made_with, max_history):
-    found = with_max_history(read(con, max_history=made_with), max_history)
-    assert found.fingerprint() == read(con, max_history=max_history).fingerprint()
+def test_histories_are_cut_as_the_sql_cuts_them(read, made_with, max_history):
+    found = with_max_history(read(max_history=made_with), max_history)
+    assert found.fingerprint() == read(max_history=max_history).fingerprint()
 
 
 @pytest.mark.parametrize(("val_from", "test_from"), [(0.8, 0.9), (0.5, 0.5), (0.1, 0.98)])
-def test_a_split_by_time_is_that_of_the_sql(con, val_from, test_from):
-    found = split_by_time(read(con), val_from, test_from)
-    expected = read(con, split="temporal", val_from=val_from, test_from=test_from)
+def test_a_split_by_time_is_that_of_the_sql(read, val_from, test_from):
+    found = split_by_time(read(), val_from, test_from)
+    expected = read(split="temporal", val_from=val_from, test_from=test_from)
     assert len(found.samples["test"]) > 0
     assert found.vocabulary == expected.vocabulary
     assert found.fingerprint() == expected.fingerprint()

@@ -1,10 +1,13 @@
-"""Figures of merit against hand-computed values and scikit-learn."""
+"""Figures of merit against hand-computed values and scikit-learn.
+
+scikit-learn takes longer to import than all tests of this file: those that ask it import it, and
+the workers that run others do without.
+"""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from din_core import metrics
 from din_core.metrics import ranking, registry
@@ -21,6 +24,8 @@ def test_auc_counts_ordered_pairs_and_half_of_the_ties():
     )
 )
 def test_auc_equals_scikit_learn_with_any_ties(rows):
+    from sklearn.metrics import roc_auc_score
+
     label, score = zip(*rows, strict=True)
     assert metrics.auc(label, score) == pytest.approx(roc_auc_score(label, score), abs=1e-12)
 
@@ -50,6 +55,8 @@ def test_gauc_ignores_a_shift_of_one_users_scores():
 
 
 def test_logloss_equals_scikit_learn():
+    from sklearn.metrics import log_loss
+
     label, score = [1, 0, 1], [0.8, 0.3, 0.01]
     assert metrics.logloss(label, score) == pytest.approx(log_loss(label, score))
 
@@ -124,6 +131,8 @@ def test_average_precision_is_the_mean_precision_at_the_positives():
     )
 )
 def test_average_precision_equals_scikit_learn_with_any_ties(rows):
+    from sklearn.metrics import average_precision_score
+
     label, score = zip(*rows, strict=True)
     assert metrics.average_precision(label, score) == pytest.approx(
         average_precision_score(label, score), abs=1e-12

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from din_core import metrics
 
@@ -20,6 +19,8 @@ def test_score_that_knows_nothing_becomes_the_base_rate():
 
 def test_corrected_probability_is_the_truth_of_a_log_whose_negatives_were_thinned():
     """200,000 impressions with a known chance each; training sees one negative a click."""
+    from sklearn.linear_model import LogisticRegression  # as in test_metrics
+
     rng = np.random.default_rng(5)
     x = rng.normal(size=200_000)
     truth = 1 / (1 + np.exp(-(x - 4)))  # some 3% are clicked

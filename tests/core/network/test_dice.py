@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from din_core.network.layers.dice import Dice, activation_layer, synchronize_statistics
+from tests import forks
 
 
 def sigmoid(x):
@@ -206,7 +207,10 @@ def test_two_processes_equal_one_on_the_whole_batch(tmp_path):
     torch.manual_seed(0)
     s, weight = torch.randn(8, 2), torch.randn(8, 2)
     torch.save((s, weight), tmp_path / "inputs.pt")
-    torch.multiprocessing.spawn(_two_halves, (str(tmp_path),), nprocs=2)
+    forks.context()
+    torch.multiprocessing.start_processes(
+        _two_halves, (str(tmp_path),), nprocs=2, start_method="forkserver"
+    )
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
 
     dice = Dice(2)

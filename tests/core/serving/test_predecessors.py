@@ -267,7 +267,7 @@ def chance_log(n_events, orders):
 @pytest.mark.parametrize("grows", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_chance_stays_chance_over_warm_starts_on_a_log_that_grows(days, grows):
     rng = np.random.default_rng(0)
-    n_users, n_items, n_days = 800, 30, 3
+    n_users, n_items, n_days = 800, 30, 2
     orders = np.stack([rng.permutation(n_items) for _ in range(n_users)])
     # In a day a third of the users take nothing and keep their test rows, others an item or two.
     n_events = 6 + np.cumsum(rng.integers(0, 3, (n_days, n_users)), axis=0)

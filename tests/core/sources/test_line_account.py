@@ -72,7 +72,7 @@ def small_blocks():
         yield
 
 
-@settings(max_examples=max(30, settings.default.max_examples // 2))
+@settings(max_examples=max(15, settings.default.max_examples // 2))
 @given(body=bodies(), quoting=st.sampled_from(["minimal", "none"]))
 def test_each_line_is_in_one_account(tmp_path_factory, body, quoting):
     delimiter, body = body
@@ -102,7 +102,7 @@ def test_each_line_is_in_one_account(tmp_path_factory, body, quoting):
     assert report.lines_read == report.interactions + report.rejected
 
 
-@settings(max_examples=max(15, settings.default.max_examples // 4))
+@settings(max_examples=max(8, settings.default.max_examples // 4))
 @given(
     titles=st.lists(value, min_size=1, max_size=12),
     delimiter=delimiters,

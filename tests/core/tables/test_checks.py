@@ -19,12 +19,6 @@ from tests.broken_tables import (
 )
 
 
-@pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        yield connection
-
-
 @pytest.fixture(scope="module")
 def _built():
     with store.connect(":memory:") as connection:
@@ -40,9 +34,25 @@ def healthy(_built):
     connection.execute("rollback")
 
 
-@pytest.mark.parametrize("labelled", [False, True])
-@pytest.mark.parametrize("rows_a_moment", [1, 3])
-@pytest.mark.parametrize("split", ["leave_one_out", "temporal"])
+# Each two choices meet in a quick case; all three of each kind do in `make test-thorough`.
+@pytest.mark.parametrize(
+    ("split", "rows_a_moment", "labelled"),
+    [
+        ("leave_one_out", 1, False),
+        ("leave_one_out", 3, True),
+        ("temporal", 1, True),
+        ("temporal", 3, False),
+        *(
+            pytest.param(*each, marks=pytest.mark.thorough)
+            for each in (
+                ("leave_one_out", 1, True),
+                ("leave_one_out", 3, False),
+                ("temporal", 1, False),
+                ("temporal", 3, True),
+            )
+        ),
+    ],
+)
 def test_a_healthy_build_passes_every_error_check(con, labelled, rows_a_moment, split):
     context = build(con, labelled=labelled, rows_a_moment=rows_a_moment, split=split)
     error_checks = [check for check in checks.all_checks() if check.severity == "error"]

@@ -2,20 +2,18 @@
 
 import pytest
 
-from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.tables import sequences
 from tests import contexts
 
 
 @pytest.fixture
-def con():
-    with store.connect(":memory:") as connection:
-        connection.execute(
-            "create table interactions (user_id bigint, item_id bigint, time bigint, "
-            "cate_id bigint, brand varchar, cate varchar, age varchar, file varchar, line bigint)"
-        )
-        yield connection
+def con(con):
+    con.execute(
+        "create table interactions (user_id bigint, item_id bigint, time bigint, "
+        "cate_id bigint, brand varchar, cate varchar, age varchar, file varchar, line bigint)"
+    )
+    return con
 
 
 def log(con, *rows):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from din_core import metrics, store
+from din_core import metrics
 from din_core.config import DINConfig, SequenceConfig, SourceConfig, TrainingConfig
 from din_core.inputs import training_data
 from din_core.inputs.batches import BatchGatherer
@@ -21,12 +21,6 @@ from din_core.training import loop, prediction
 
 MODEL = DINConfig(embed_dim=2, mlp_dims=(8,), attention_dims=(4,), use_user=False)
 TRAINING = TrainingConfig(n_epoch=1, batch_size=64, num_threads=1, fused=False, weight_decay=0.0)
-
-
-@pytest.fixture
-def con():
-    with store.connect(":memory:", threads=1) as connection:
-        yield connection
 
 
 @pytest.mark.parametrize(
@@ -121,7 +115,7 @@ def test_a_number_that_says_the_label_lifts_the_auc_from_chance_to_near_one(con)
     config = dataclasses.replace(TRAINING, n_epoch=12, learning_rate=0.01, earlystop_patience=12)
     aucs = {}
     for kind in ("telling", "mute"):
-        log = impressions(n_users=300)
+        log = impressions(n_users=150)
         if kind == "mute":
             log = [(*row[:5], 7.0, row[6]) for row in log]
         data = load(con, log, LABELLED)

@@ -92,9 +92,28 @@ def train(
     return learner, losses
 
 
+def pairs():
+    """Networks and loops: each with the first of the others, and the rest for the thorough tests.
+
+    A loop does the same with any network, whose weights are all that it knows of it.
+    """
+    first_network, first_loop = next(iter(NETWORKS)), next(iter(LOOPS))
+    return [
+        pytest.param(
+            NETWORKS[network],
+            LOOPS[options],
+            id=f"{network}-{options}",
+            marks=[]
+            if network == first_network or options == first_loop
+            else [pytest.mark.thorough],
+        )
+        for network in NETWORKS
+        for options in LOOPS
+    ]
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("options", LOOPS.values(), ids=LOOPS)
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(("network", "options"), pairs())
 def test_no_step_waits_for_the_device(network, options, precision):
     guard = NoWaiting()
     loop = dataclasses.replace(LOOP, **options)
@@ -107,8 +126,7 @@ def test_no_step_waits_for_the_device(network, options, precision):
     }
 
 
-@pytest.mark.parametrize("options", LOOPS.values(), ids=LOOPS)
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(("network", "options"), pairs())
 def test_all_of_a_step_lies_on_the_device_of_the_model(network, options, monkeypatch):
     # Fused Adam has no form without values, and the others count their steps on the host.
     monkeypatch.setattr(

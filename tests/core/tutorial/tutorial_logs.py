@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pandas as pd
 
 from din_core.tutorial import DIN, SequenceFeature, SparseFeature, generate_seq_feature
@@ -25,6 +27,12 @@ COLUMNS = {"user_col": "user", "item_col": "item", "time_col": "when"}
 
 def generate(data=LOG, **options):
     return generate_seq_feature(data=data, **COLUMNS, item_attribute_cols=["cate"], **options)
+
+
+@functools.cache
+def of_the_log(**options):
+    """What `LOG` gives, made once for all who only look at it."""
+    return generate(**options)
 
 
 def positives(frames):
