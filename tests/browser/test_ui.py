@@ -32,6 +32,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from din_assets.runs import paths
 from din_core.tables import checks
+from tests.assets.places import temporary_folder
 
 pytestmark = pytest.mark.browser
 
@@ -70,7 +71,12 @@ def ui(place: Path) -> Iterator[str]:
                 "-w", str(paths.project_root() / "workspace.yaml"),
             ],
             cwd=place,
-            env={**os.environ, "DIN_HOME": str(place / "data"), "DIN_CSV": str(log)},
+            env={
+                **os.environ,
+                **temporary_folder(place),
+                "DIN_HOME": str(place / "data"),
+                "DIN_CSV": str(log),
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
