@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import FileSystemBytecodeCache
 
 from din_assets.runs import paths
 from din_assets.runs.run_history import RunHistory
@@ -45,6 +47,24 @@ def _empty_history() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     RunHistory.from_config_value(None, {"base_dir": folder}).dispose()
     return Path(folder)
+
+
+def temporary_folder(place: Path) -> dict[str, str]:
+    """Return the variable of a temporary folder of its own, for services that a test kills.
+
+    They leave sockets and folders there. What is kept of templates and of code versions lies in the
+    system's folder, and is taken along.
+    """
+    folder = place / "t"  # short, since the path of a socket has room for 107 characters
+    if not folder.exists():
+        kept = Path(FileSystemBytecodeCache().directory)
+        there = folder / kept.name
+        folder.mkdir()
+        there.mkdir(mode=0o700)
+        for file in kept.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another worker has just replaced it
+                shutil.copy(file, there)
+    return {"TMPDIR": str(folder)}
 
 
 @dataclass
@@ -89,11 +109,13 @@ class Place:
             "OMP_NUM_THREADS": "1",
         }
 
-    def start(self, *command: str, output: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+    def start(
+        self, *command: str, output: Any = subprocess.PIPE, **variables: str
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             command,
             cwd=self.home,
-            env={**os.environ, **self.variables},
+            env={**os.environ, **self.variables, **variables},
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
@@ -145,11 +167,21 @@ class Place:
         with log.open("w") as output:
             process = self.start(
                 program("dagster"), "dev", "-p", str(port),
-                "-w", str(paths.project_root() / "workspace.yaml"), output=output,
+                "-w", str(paths.project_root() / "workspace.yaml"),
+                output=output, **temporary_folder(self.home),
             )  # fmt: skip
         ui = UserInterface(process, f"http://127.0.0.1:{port}/graphql", log)
         wait_until(ui.answers, log.read_text)
         return ui
+
+    def start_daemon(self) -> None:
+        """Start what ``dagster dev`` has beside its pages: the daemon, which starts queued runs."""
+        with (self.home / "daemon.log").open("w") as output:
+            self.start(
+                program("dagster-daemon"), "run",
+                "-w", str(paths.project_root() / "workspace.yaml"),
+                output=output, **temporary_folder(self.home),
+            )  # fmt: skip
 
     def statuses(self) -> dict[str, str]:
         """Status of every run, by its id."""

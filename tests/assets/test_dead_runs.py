@@ -247,6 +247,6 @@ def test_ui_runs_what_was_queued_although_a_terminal_and_the_ui_were_killed(plac
         is_now(second, "QUEUED")
         kill(ui.process)
         is_now(first, "STARTED")
-    place.start_ui()
+    place.start_daemon()  # as the UI does when it is started again
     becomes(second, "SUCCESS")
     is_now(first, "FAILURE")

@@ -24,10 +24,11 @@ import torch
 from safetensors import safe_open
 
 from din_assets.assets import training
+from din_assets.launching import launch
 from din_assets.launching import training as of_worker
 from din_assets.launching.jobs import Job
 from din_core import presets, store
-from din_core.config import TrainingConfig, config_from_mapping
+from din_core.config import LaunchConfig, TrainingConfig, config_from_mapping
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.machine import limits
 from din_core.serving import saved_models
@@ -36,6 +37,7 @@ from din_core.training import sharded
 from din_core.training.launch import signs, supervision
 from din_core.training.launch.failures import WorkerError
 from din_core.training.launch.places import Place as WorkerPlace
+from tests import documents, forks
 from tests.assets.conftest import SMALL_RUN, Pipeline, failure_of, run_history
 from tests.assets.places import PATIENCE, Place, finish, wait_until
 from tests.assets.test_spark_engine import TABLES
@@ -251,6 +253,98 @@ def test_worker_reads_within_the_limits_that_it_is_told_or_its_share(tmp_path, m
     assert (found["threads"], found["memory_limit"]) == (2, "409.0 MiB")  # 1 GiB * 4 / 5 / 2
 
 
+def test_killed_worker_is_started_again_within_the_run_from_the_checkpoint(pipeline):
+    thread = meanwhile(pipeline.home, lambda found: os.kill(found[0], signal.SIGKILL))
+    result = train(pipeline, **LONG, worker_restarts=1)
+    thread.join()
+    assert result.success, failure_of(result)
+    told = [int(each["epoch"]) for each in epochs(result)]
+    assert told == sorted({*told}), "the second start went on from the checkpoint"
+    assert told[-1] == LONG["n_epoch"]
+
+
+#: Workers that live without torch: they show their sign, and wait.
+WAITING = """
+import os, sys, time
+from pathlib import Path
+from din_core.training.launch import places, signs
+folder, rank = places.LaunchFolder(Path(sys.argv[1])), int(os.environ["RANK"])
+with signs.shown(folder.sign(rank), timeout=60, is_wanted=folder.is_wanted()):
+    Path(sys.argv[1], f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}-{rank}").touch()
+    time.sleep(600)
+"""
+
+
+def wait_for_them(root: Path, restarts: int) -> None:
+    """Have such workers started by torchrun as a run has it, and wait for them as a run does."""
+    script = root / "waiting.py"
+    script.write_text(WAITING)
+    config = LaunchConfig(processes=2, worker_timeout_seconds=60, worker_restarts=restarts)
+    job = Job(
+        task={}, database="", spill="", tables_root="", threads=1, memory_limit=None, timeout=60.0
+    )
+    with supervision.launch_folder(root / "launches") as folder:
+        job.write(folder.path)
+        command = launch._command(folder, config)
+        ours = command.index("-m", command.index("--nproc_per_node"))
+        supervision.supervise(
+            [*command[:ours], str(script), str(folder.path)],
+            {**os.environ, "PYTHONPATH": str(documents.ROOT), "OMP_NUM_THREADS": "1"},
+            folder,
+            config,
+            on_poll=lambda: None,
+        )
+
+
+def waiting(root: Path, attempt: int = 0) -> list[int]:
+    """Processes of the workers that wait, once both do."""
+    found: list[Path] = []
+
+    def both() -> bool:
+        found[:] = [
+            path.with_name(f"worker-{path.name[-1]}")
+            for path in sorted((root / "launches").glob(f"*/attempt-{attempt}-*"))
+        ]
+        return len(found) == 2
+
+    wait_until(both, lambda: "the workers did not come up")
+    return [signs.read(path).pid for path in found]
+
+
+def test_killed_worker_is_started_again_as_often_as_asked_and_then_ends_all_in_a_sentence(tmp_path):
+    killed: list[int] = []
+
+    def kill() -> None:
+        for attempt in (0, 1):
+            killed.extend(waiting(tmp_path, attempt))
+            os.kill(killed[-1], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(WorkerError) as caught:
+        wait_for_them(tmp_path, restarts=1)
+    thread.join()
+    assert str(caught.value).startswith(
+        f"worker 1 of 2 (counted from 0) (process {killed[-1]}) was killed by SIGKILL (the kernel "
+    )
+    assert str(caught.value).endswith("Run again: training goes on from the last checkpoint")
+    assert len({*killed}) == 4
+    assert not any(is_alive(pid) for pid in killed)
+
+
+def test_no_worker_outlives_the_process_that_started_it(tmp_path):
+    launcher = forks.context().Process(target=wait_for_them, args=(tmp_path, 0))
+    launcher.start()
+    pids = waiting(tmp_path)
+    os.kill(pids[1], signal.SIGSTOP)  # one that cannot end by itself
+    launcher.kill()
+    launcher.join()
+    wait_until(lambda: not any(map(is_alive, pids)), lambda: str(pids))
+
+
+# The tests before this one show the same of workers that do not train, and
+# test_suspended_worker_ends_the_launch_within_the_configured_time of one that is suspended.
+@pytest.mark.thorough
 def test_killed_worker_ends_the_run_in_a_sentence_or_is_started_again_within_it(pipeline):
     killed: list[int] = []
 
@@ -279,6 +373,7 @@ def test_killed_worker_ends_the_run_in_a_sentence_or_is_started_again_within_it(
     assert told.count(told[0]) == 1, "the second start went on from the checkpoint"
 
 
+@pytest.mark.thorough
 def test_suspended_worker_ends_the_run_within_the_configured_time(pipeline):
     suspended: list[int] = []
 
@@ -302,6 +397,7 @@ def test_what_a_worker_refuses_is_said_as_one_process_says_it(pipeline):
     assert "lower learning_rate" in failure_of(result)
 
 
+@pytest.mark.thorough  # of its process: test_no_worker_outlives_the_process_that_started_it
 def test_no_worker_outlives_the_run_that_started_it(tmp_path, finished):
     place = Place(tmp_path)
     shutil.copytree(finished.home, place.data, symlinks=True)

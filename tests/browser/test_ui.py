@@ -32,6 +32,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from din_assets.runs import paths
 from din_core.tables import checks
+from tests.assets.places import temporary_folder
 
 pytestmark = pytest.mark.browser
 
@@ -70,7 +71,12 @@ def ui(place: Path) -> Iterator[str]:
                 "-w", str(paths.project_root() / "workspace.yaml"),
             ],
             cwd=place,
-            env={**os.environ, "DIN_HOME": str(place / "data"), "DIN_CSV": str(log)},
+            env={
+                **os.environ,
+                **temporary_folder(place),
+                "DIN_HOME": str(place / "data"),
+                "DIN_CSV": str(log),
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -99,6 +105,20 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     )
     yield driver
     driver.quit()
+
+
+def _go(browser: webdriver.Chrome, ui: str, path: str) -> None:
+    """Go to a page as a link does, where the UI is open: to load it again takes a second.
+
+    For what the page before does not show: that may be there a moment longer.
+    """
+    if not browser.current_url.startswith(ui):
+        browser.get(ui + path)
+        return
+    browser.execute_script(
+        "history.pushState(null, '', arguments[0]); dispatchEvent(new PopStateEvent('popstate'))",
+        path,
+    )
 
 
 def _wait_for(address: str, log: Path) -> None:
@@ -154,8 +174,8 @@ def _click(browser: webdriver.Chrome, text: str, tag: str) -> None:
 
 def _launch(browser: webdriver.Chrome, ui: str, job: str) -> None:
     """Launch a job from its launchpad, which leads to the page of the run."""
-    launchpad = f"{ui}/locations/din_assets.definitions/jobs/{job}/playground"
-    browser.get(launchpad)
+    launchpad = f"/locations/din_assets.definitions/jobs/{job}/playground"
+    _go(browser, ui, launchpad)
     # Until then the button is there and does nothing.
     _text(browser, "No errors")
     for _ in range(PATIENCE // 20):
@@ -176,16 +196,6 @@ def _wait_for_runs(ui: str, n_runs: int) -> list[str]:
             return statuses
         time.sleep(0.2)
     raise AssertionError(statuses)
-
-
-def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
-    browser.get(ui + "/asset-groups")
-    for group in ("ingest", "sequences", "training", "evaluation", "delivery"):
-        _text(browser, group)
-    _click(browser, "Materialize all", "button")
-    assert _wait_for_runs(ui, 1) == ["SUCCESS"]
-    browser.get(ui + "/runs")
-    _text(browser, "Success")
 
 
 #: The lines between groups: each is a curve of Bézier, M x,y C x,y,x,y,x,y.
@@ -241,14 +251,24 @@ def test_lineage_opened_cold_has_no_line_that_crosses_another(ui, browser):
     ] == []
 
 
+def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
+    _go(browser, ui, "/asset-groups")
+    for group in ("ingest", "sequences", "training", "evaluation", "delivery"):
+        _text(browser, group)
+    _click(browser, "Materialize all", "button")
+    _go(browser, ui, "/runs")  # the graph would be drawn again with each step
+    assert _wait_for_runs(ui, 1) == ["SUCCESS"]
+    _text(browser, "Success")
+
+
 def test_run_is_on_the_home_page(ui, browser):
-    browser.get(ui + "/overview/activity/timeline")
+    _go(browser, ui, "/overview/activity/timeline")
     _text(browser, "din_assets.definitions")
     _text(browser, "Jobless asset materializations")
 
 
 def test_launchpad_of_a_preset_is_filled_in(ui, browser):
-    browser.get(f"{ui}/locations/din_assets.definitions/jobs/full_run_best/playground")
+    _go(browser, ui, "/locations/din_assets.definitions/jobs/full_run_best/playground")
     _text(browser, "n_epoch")
     _text(browser, "No errors")
 
@@ -283,16 +303,16 @@ def _status_of(browser: webdriver.Chrome, check: str) -> str:
 
 
 def test_each_check_is_shown_as_passed(ui, browser):
-    browser.get(f"{ui}/assets/samples?view=checks")
+    _go(browser, ui, "/assets/samples?view=checks")
     names = [check.name for check in checks.checks_of("samples")]
     assert "samples_no_leak" in names
     assert {name: _status_of(browser, name) for name in names} == dict.fromkeys(names, "Succeeded")
 
 
 def test_failed_check_shows_what_was_found_and_what_to_do(ui, browser):
-    browser.get(f"{ui}/assets/events?view=checks")
+    _go(browser, ui, "/assets/events?view=checks")
     assert _status_of(browser, "events_ties_in_time") == "Failed"
-    browser.get(f"{ui}/assets/events?view=checks&checkDetail=events_ties_in_time")
+    _go(browser, ui, "/assets/events?view=checks&checkDetail=events_ties_in_time")
     _text(browser, "a leave-one-out test measures the file")
     _text(browser, "examples")
     button = _text(browser, "[Show Markdown]", "a")
@@ -307,5 +327,5 @@ def test_failed_run_says_why_on_its_page(ui, browser, place):
     _launch(browser, ui, "data_only")
     assert _wait_for_runs(ui, 2) == ["FAILURE", "SUCCESS"]
     run = _ask(ui, "{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }")
-    browser.get(f"{ui}/runs/{run['runsOrError']['results'][0]['runId']}")
+    _go(browser, ui, f"/runs/{run['runsOrError']['results'][0]['runId']}")
     _text(browser, "are not in the header (user_id, item_id)")

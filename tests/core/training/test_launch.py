@@ -315,6 +315,42 @@ def test_one_worker_that_fails_ends_those_that_would_wait_for_it(tmp_path):
         assert signs.wait_until_gone(folder.signs(), 60) == []
 
 
+SUSPENDED = """
+import os, signal, sys, time
+from pathlib import Path
+from din_core.training.launch import places, signs
+folder, rank = places.LaunchFolder(Path(sys.argv[1])), int(sys.argv[2])
+with signs.shown(folder.sign(rank), timeout=2, is_wanted=folder.is_wanted()):
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while True:  # at work
+        sum(range(10_000))
+        time.sleep(0.002)
+"""
+
+
+def test_suspended_worker_ends_the_launch_within_the_configured_time(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(SUSPENDED)
+    with supervision.launch_folder(tmp_path / "launches") as folder:
+        with pytest.raises(WorkerError) as caught:
+            supervision.supervise(
+                [sys.executable, "-c", BOTH, str(script), str(folder.path)],
+                {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+                folder,
+                LaunchConfig(processes=2, worker_timeout_seconds=2),
+                on_poll=lambda: None,
+            )
+        suspended = signs.read(folder.sign(1))
+        assert suspended is not None
+        assert str(caught.value).startswith(
+            f"worker 1 of 2 (counted from 0) (process {suspended.pid}) has shown no sign of life "
+            "for 2 s (worker_timeout_seconds)"
+        )
+        # Before the folder goes, with which all are ended that hold a sign there.
+        assert signs.wait_until_gone(folder.signs(), 60) == []
+
+
 def test_what_the_workers_wrote_last_is_told_where_nothing_else_is_known(folder):
     program = "import sys; print(*[f'line {n}' for n in range(30)], sep='\\n'); sys.exit(3)"
     with pytest.raises(failures.UnexpectedWorkerError) as caught:
