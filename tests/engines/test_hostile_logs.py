@@ -38,3 +38,13 @@ def test_labels_that_only_one_engine_takes_for_numbers_are_refused(engine, ours,
     said = refused(engine, ours, theirs, tmp_path / "log/a.csv", **BARE)
     assert "holds other values than labels" in said
     assert "'0_1' (1 rows)" in said
+
+
+@pytest.mark.parametrize("option", ["item_attribute_cols", "context_dense_cols"])
+def test_a_column_named_as_the_folders_of_users_is_refused_on_each_engine(
+    engine, ours, theirs, tmp_path, option
+):
+    written(tmp_path, {"log/a.csv": "user_id,item_id,time,User_Bucket\n1,2,3,4\n"})
+    options = {**BARE, option: ("User_Bucket",)}
+    said = refused(engine, ours, theirs, tmp_path / "log/a.csv", **options)
+    assert "the column 'User_Bucket' cannot be" in said
