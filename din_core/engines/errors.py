@@ -76,6 +76,13 @@ _TROUBLES = (
         "found a file of the tables damaged or gone; make the tables again (din run --all)",
     ),
     _trouble(
+        r"Generic \w+ error|Error performing (?:GET|HEAD|POST|PUT|DELETE)\b"
+        r"|AWS(?:ClientIO|ServiceIO|Status\d+)Exception|SdkClientException",
+        "cannot use the place that DIN_TABLES names; see that the address is right (for s3:// the "
+        "bucket, AWS_REGION, and AWS_ENDPOINT_URL where it is not Amazon's), that the store "
+        "answers, and run again: the tables that were complete stay",
+    ),
+    _trouble(
         r"Invalid metadata",
         "cannot be sent what SPARK_REMOTE says behind its address (/;key=value); a key is of "
         "lower-case letters, digits and '_-.', a value of printable ASCII",
