@@ -71,7 +71,7 @@ _TROUBLES = (
     ),
     _trouble(
         r"magic bytes|is not a Parquet file|Corrupt footer|Invalid Parquet file|corrupt(?:ed)? file"
-        r"|Parquet error|Could not read footer|FAILED_READ_FILE|PATH_NOT_FOUND|NoSuchKey"
+        r"|Parquet (?:\w+ )?error|Could not read footer|FAILED_READ_FILE|PATH_NOT_FOUND|NoSuchKey"
         r"|Object at location \S+ not found|(?:File|Path) does not exist",
         "found a file of the tables damaged or gone; make the tables again (din run --all)",
     ),

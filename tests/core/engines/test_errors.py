@@ -61,6 +61,7 @@ SAID = {
         "s3://a/x.parquet",
     ),
     "Parquet error: Invalid Parquet file. Corrupt footer": ("damaged or gone", "Corrupt footer"),
+    "Parquet argument error: External: failed to fill whole buffer": ("damaged or gone", "fill"),
     "[INVALID_HANDLE.SESSION_CHANGED] The handle is invalid.": ("was started again", "SESSION"),
     "[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.": (
         "does not answer; see whether it is running",
