@@ -71,9 +71,16 @@ _TROUBLES = (
     ),
     _trouble(
         r"magic bytes|is not a Parquet file|Corrupt footer|Invalid Parquet file|corrupt(?:ed)? file"
-        r"|Parquet error|Could not read footer|FAILED_READ_FILE|PATH_NOT_FOUND|NoSuchKey"
+        r"|Parquet (?:\w+ )?error|Could not read footer|FAILED_READ_FILE|PATH_NOT_FOUND|NoSuchKey"
         r"|Object at location \S+ not found|(?:File|Path) does not exist",
         "found a file of the tables damaged or gone; make the tables again (din run --all)",
+    ),
+    _trouble(
+        r"Generic \w+ error|Error performing (?:GET|HEAD|POST|PUT|DELETE)\b"
+        r"|AWS(?:ClientIO|ServiceIO|Status\d+)Exception|SdkClientException",
+        "cannot use the place that DIN_TABLES names; see that the address is right (for s3:// the "
+        "bucket, AWS_REGION, and AWS_ENDPOINT_URL where it is not Amazon's), that the store "
+        "answers, and run again: the tables that were complete stay",
     ),
     _trouble(
         r"Invalid metadata",

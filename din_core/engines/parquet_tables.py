@@ -162,11 +162,7 @@ class ParquetRoot:
                     "(DIN_HOME), and a run here would remove them; let DIN_TABLES name another "
                     f"place, or remove {MANIFEST} there to give them up"
                 )
-            return Manifest(
-                buckets=document["buckets"],
-                tables={name: ParquetTable(**each) for name, each in document["tables"].items()},
-                views=document["views"],
-            )
+            return _manifest_of(document)
         except FileNotFoundError:
             return Manifest(self._buckets or _BUCKETS)
         except (ValueError, KeyError, TypeError) as error:
@@ -275,6 +271,30 @@ class ParquetRoot:
                 f"{self.url}: the tables cannot be {done} there ({reason}); "
                 f"{_LOCAL_WAY if self.is_local else _REMOTE_WAY}"
             ) from error
+
+
+def _manifest_of(document: Any) -> Manifest:
+    """Take a manifest from its document; what has another type would fail far from here."""
+    buckets, tables, views = document["buckets"], document["tables"], document["views"]
+    if type(buckets) is not int or buckets < 1:
+        raise ValueError(f"'buckets' is {buckets!r}, no number of folders")
+    for name, value in (("tables", tables), ("views", views)):
+        if not isinstance(value, dict):
+            raise TypeError(f"{name!r} does not name each by its name")
+    # What is empty is no text either.
+    if odd := [name for name, select in views.items() if not (select and isinstance(select, str))]:
+        raise TypeError(f"the view {odd[0]!r} has no text")
+    return Manifest(buckets, {name: _table_of(name, each) for name, each in tables.items()}, views)
+
+
+def _table_of(name: str, document: Any) -> ParquetTable:
+    columns = document["columns"]
+    if not isinstance(columns, dict) or not all(isinstance(kind, str) for kind in columns.values()):
+        raise TypeError(f"the columns of {name!r} have no types")
+    for part, kind in (("folder", str), ("rows", int), ("bucketed", bool)):
+        if type(document[part]) is not kind:
+            raise TypeError(f"{part!r} of {name!r} is {document[part]!r}")
+    return ParquetTable(**document)
 
 
 def _is_read(file: str, below: str) -> bool:

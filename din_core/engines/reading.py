@@ -13,8 +13,8 @@ import duckdb
 
 from din_core import store
 from din_core.engines.errors import EngineError
-from din_core.engines.parquet_tables import Manifest, ParquetRoot, ParquetTable
-from din_core.store.query_relations import in_order, relations_of
+from din_core.engines.parquet_tables import MANIFEST, Manifest, ParquetRoot, ParquetTable
+from din_core.store.query_relations import UnreadableQueryError, in_order, relations_of
 from din_core.store.sql_files import literal, quote
 
 
@@ -96,7 +96,13 @@ def _create_views(con: duckdb.DuckDBPyConnection, root: ParquetRoot, manifest: M
             con.execute(f"create or replace view {quote(name)} as {select_of(root, table)}")
     require_whole(con, root, manifest)
     views = {name.lower(): (name, select) for name, select in manifest.views.items()}
-    reads = {name: relations_of(con, select) for name, (_, select) in views.items()}
+    try:
+        reads = {name: relations_of(con, select) for name, (_, select) in views.items()}
+    except UnreadableQueryError as error:
+        raise EngineError(
+            f"{root.url}/{MANIFEST} is damaged: a view there is no query ({error}); run din run, "
+            "which writes it again"
+        ) from error
     for name, select in (views[each] for each in in_order(reads)):
         try:
             con.execute(f"create or replace view {quote(name)} as {select}")

@@ -10,9 +10,11 @@ the rows that way and finds the types of all columns. What is ambiguous is refus
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import islice
 
 from din_core.config import SourceConfig
@@ -34,6 +36,8 @@ _BANDS: Mapping[Unit, tuple[int, int]] = {
     "us": (10**14, 10**17 - 1),
     "ns": (10**17, 2**63 - 1),
 }
+# `number_pattern` of sql/macros/source_values.jinja.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 # One in so many may be of another kind than the rest: those rows alone are rejected.
 FEW_TIMES, FEW_LABELS = 100, 20
 # DECIMAL(18, 6) is stored in 64 bits, and holds seconds of twelve digits.
@@ -92,6 +96,7 @@ class Codings:
     def coding(self) -> Coding:
         """Return what ``sql/ingest`` calls ``coding``, as far as it is known by now."""
         numbers = [number for text in self.positive_labels if (number := _number(text)) is not None]
+        whole = [number for number in numbers if number == number.to_integral_value()]
         words = [text for text in self.positive_labels if _number(text) is None]
         least, greatest = _BANDS[self.unit]
         return Coding(
@@ -103,7 +108,8 @@ class Codings:
             other_unit_reason=sql_files.literal(self.other_unit_reason),
             label=self.label,
             label_reason=sql_files.literal(self.label_reason),
-            positive_numbers=tuple(map(sql_files.number, numbers)),
+            positive_numbers=tuple(sql_files.literal(repr(float(number))) for number in numbers),
+            positive_integers=tuple(int(number) for number in whole if abs(number) < 2**63),
             positive_words=tuple(map(sql_files.literal, words)),
         )
 
@@ -282,8 +288,7 @@ def _number(text: str) -> Decimal | None:
     """The number that a label stands for, as the macro ``plain_label`` has it."""
     if text.casefold() in _TRUE | _FALSE:
         return Decimal(text.casefold() in _TRUE)
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+    number = text.strip()
+    # What is no number in 64 bits is a word. (Decimal itself reads more: `1_000`, other digits.)
+    is_number = _NUMBER.fullmatch(number) and math.isfinite(float(number))
+    return Decimal(number) if is_number else None

@@ -98,7 +98,7 @@ def _as_text(column: Any, where: str) -> Any:
             column = _floats_as_text(column)
         elif kind == pa.uuid():
             column = _uuids_as_text(column)
-        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        elif _is_text(kind):
             column = column.cast(pa.large_binary())  # A writer may have put anything there.
         return without_blanks(pc.fill_null(column.cast(pa.string()), ""))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -106,6 +106,11 @@ def _as_text(column: Any, where: str) -> Any:
             f"{where} of type {kind} cannot be read as text ({error}); store it as an integer or "
             "a string"
         ) from error
+
+
+def _is_text(kind: Any) -> bool:
+    types = pa.types
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
 def _floats_as_text(column: Any) -> Any:
@@ -134,12 +139,13 @@ def _uuids_as_text(column: Any) -> Any:
     return pc.call_function("if_else", [storage.is_valid(), texts, None])
 
 
-def _written(column: Any) -> list[Any]:
-    """The values of a column as Python has them; as their bytes where it has no such value."""
+def _written(column: Any, places: Any) -> list[Any]:
+    """Some values of a column as Python has them; as their bytes where it has no such value."""
     try:
-        return column.to_pylist()
-    except (OverflowError, ValueError):  # A date beyond the year 9999, text that is not UTF-8.
-        return [_one_written(value) for value in column]
+        return column.take(places).to_pylist()
+    # A date beyond the year 9999, text that is not UTF-8; a type of which pyarrow takes no part.
+    except (OverflowError, ValueError, pa.ArrowNotImplementedError):
+        return [_one_written(column[place.as_py()]) for place in places]
 
 
 def _one_written(value: Any) -> Any:
@@ -147,7 +153,7 @@ def _one_written(value: Any) -> Any:
         return value.as_py()
     except (OverflowError, ValueError):
         kind = value.type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        if _is_text(kind):
             return value.as_buffer().to_pybytes().decode(errors="backslashreplace")
         try:
             return value.cast(pa.string()).as_py()
@@ -172,8 +178,8 @@ def raw_parquet(
     for batch in _batches(path, row_groups):
         low, high = np.searchsorted(lines, [first, first + batch.num_rows])
         here = lines[low:high]
-        taken = batch.take(pa.array(here - first))
-        columns = [_written(column) for column in taken.columns]
+        places = pa.array(here - first)
+        columns = [_written(column, places) for column in batch.columns]
         for number, line in enumerate(here):
             text = io.StringIO()
             csv.writer(text, lineterminator="").writerow(column[number] for column in columns)

@@ -46,7 +46,8 @@ class Coding:
         other_unit_reason: Why a row with a time of another unit is rejected.
         label: Which labels mean 1 and 0.
         label_reason: Why a row with another label is rejected.
-        positive_numbers: Positive labels that are numbers.
+        positive_numbers: Positive labels that are numbers, as text that a cast takes.
+        positive_integers: Those of them that a BIGINT can be.
         positive_words: The others.
         time_scale: Digits after the point of a time in seconds; None before the rows are judged.
         time_width: Digits of a time in all; None likewise.
@@ -62,6 +63,7 @@ class Coding:
     label: LabelCoding
     label_reason: str
     positive_numbers: tuple[str, ...]
+    positive_integers: tuple[int, ...]
     positive_words: tuple[str, ...]
     time_scale: int | None = None
     time_width: int | None = None

@@ -7,6 +7,8 @@ not among them; there the attribute's column steps aside (``sql/macros/in_ids.ji
 
 from __future__ import annotations
 
+from din_core.engines.parquet_tables import BUCKET
+
 _OF_TABLES = {
     "user_id", "user_idx", "item_id", "item_idx", "time", "label", "file", "line", "reason", "raw",
     "position", "k", "history_end", "split", "score", "items", "n_events",
@@ -21,7 +23,9 @@ _BESIDE_NUMBERS = {
     "history_start", "history_length", "n_before", "last_moment", "moment_before_last",
     "in_log",
 }  # fmt: skip
-_RESERVED = frozenset(_OF_TABLES | _OF_READING)
+# Spark takes the folder of a row from a column of this name. A change of the engine refuses no log.
+_OF_FOLDERS = {BUCKET}
+_RESERVED = frozenset(_OF_TABLES | _OF_READING | _OF_FOLDERS)
 
 
 def is_reserved(name: str, *, number: bool = False) -> bool:

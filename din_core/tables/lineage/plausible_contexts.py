@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from din_core.config import Split
@@ -20,7 +19,6 @@ from din_core.sources.rendering import (
     SourceColumn,
     Unit,
 )
-from din_core.store import sql_files
 from din_core.store.sql_files import literal, quote
 from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.template_context import TemplateContext
@@ -117,7 +115,8 @@ def _of_the_source(number: int) -> IngestContext:
             other_unit_reason=literal("another unit"),
             label=_LABELS[number],
             label_reason=literal("no label"),
-            positive_numbers=(sql_files.number(Decimal(4)), sql_files.number(Decimal("4.5"))),
+            positive_numbers=(literal("4.0"), literal("4.5")),
+            positive_integers=(4,),
             positive_words=(literal("bought"),),
             time_scale=6 * (number % 2),
             time_width=38 if number == 1 else 18,

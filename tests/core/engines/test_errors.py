@@ -40,11 +40,28 @@ SAID = {
         "is not let in; give it the right to read and write DIN_TABLES",
         "AccessDenied",
     ),
+    "Generic S3 error: Error performing PUT http://127.0.0.1:1/bucket/log/x.zst.parquet in 4.2s, "
+    "after 10 retries, max_retries: 10  - HTTP error: error sending request": (
+        "cannot use the place that DIN_TABLES names; see that the address is right",
+        "error sending request",
+    ),
+    "Generic S3 error: Error performing PUT http://a/bucket/x after 10 retries - Server returned "
+    "non-2xx status code: 501 Not Implemented: <html>\n</html>": (
+        "that the store answers",
+        "501 Not Implemented",
+    ),
+    "org.apache.hadoop.fs.s3a.AWSClientIOException: Writing Object on log/x: "
+    "software.amazon.awssdk.core.exception.SdkClientException: Unable to execute HTTP request: "
+    "Connect to store:9000 failed: Connection refused": (
+        "cannot use the place that DIN_TABLES names",
+        "Connection refused",
+    ),
     "java.lang.RuntimeException: s3://a/x.parquet is not a Parquet file. Expected magic number": (
         "found a file of the tables damaged or gone; make the tables again (din run --all)",
         "s3://a/x.parquet",
     ),
     "Parquet error: Invalid Parquet file. Corrupt footer": ("damaged or gone", "Corrupt footer"),
+    "Parquet argument error: External: failed to fill whole buffer": ("damaged or gone", "fill"),
     "[INVALID_HANDLE.SESSION_CHANGED] The handle is invalid.": ("was started again", "SESSION"),
     "[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.": (
         "does not answer; see whether it is running",

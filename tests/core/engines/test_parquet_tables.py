@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -243,6 +244,54 @@ def test_a_manifest_that_cannot_be_read_is_told(root, tables, tmp_path, document
     text = document if isinstance(document, str) else json.dumps(document)
     (tmp_path / "tables" / "manifest.json").write_text(text)
     assert said in failure(root)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"buckets": "2"}, "'buckets' is '2', no number of folders"),
+        ({"buckets": 0}, "'buckets' is 0, no number of folders"),
+        ({"buckets": None}, "'buckets' is None, no number of folders"),
+        ({"tables": []}, "'tables' does not name each by its name"),
+        ({"tables": {"events": 5}}, "'int' object is not subscriptable"),
+        ({"views": None}, "'views' does not name each by its name"),
+        ({"views": {"last": 7}}, "the view 'last' has no text"),
+        ({"views": {"last": ""}}, "the view 'last' has no text"),
+    ],
+)
+def test_a_manifest_of_other_parts_is_damaged(root, tables, tmp_path, changed, said):
+    manifest = tmp_path / "tables" / MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **changed}))
+    with pytest.raises(EngineError, match=rf"manifest\.json is damaged: {re.escape(said)}; remove"):
+        ParquetRoot(root.url).manifest()
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("columns", ["position"], "the columns of 'events' have no types"),
+        ("columns", {"position": 3}, "the columns of 'events' have no types"),
+        ("rows", "many", "'rows' of 'events' is 'many'"),
+        ("folder", 3, "'folder' of 'events' is 3"),
+        ("bucketed", None, "'bucketed' of 'events' is None"),
+        ("another", 1, "unexpected keyword argument 'another'"),
+    ],
+)
+def test_a_table_of_other_parts_in_a_manifest_is_damage(root, tables, tmp_path, part, value, said):
+    manifest = tmp_path / "tables" / MANIFEST
+    document = json.loads(manifest.read_text())
+    document["tables"]["events"][part] = value
+    manifest.write_text(json.dumps(document))
+    with pytest.raises(
+        EngineError, match=rf"manifest\.json is damaged: .*{re.escape(said)}; remove"
+    ):
+        root.manifest()
+
+
+@pytest.mark.parametrize("select", ["select from where", "select 1; drop table events"])
+def test_a_view_in_a_manifest_that_is_no_query_is_told(root, tables, select):
+    root.replace_manifest(Manifest(2, tables, {"last": select}))
+    assert f"{root.url}/{MANIFEST} is damaged: a view there is no query" in failure(root)
 
 
 def test_a_root_that_is_no_folder_is_told(tmp_path):

@@ -140,6 +140,7 @@ def test_labels_in_parquet_are_read_as_in_text_and_a_row_without_one_is_rejected
         (["5", "4", "1", "2"], "'1' (1 rows), '2' (1 rows), '4' (1 rows), '5' (1 rows)"),
         (["1", "0", "-1", "-1"], "'-1' (2 rows), '0' (1 rows), '1' (1 rows)"),
         (["bought", "seen"], "'bought' (1 rows), 'seen' (1 rows)"),
+        (["1", "0", "0_1", "0_0"], "'0' (1 rows), '0_0' (1 rows), '0_1' (1 rows), '1' (1 rows)"),
         (["2", "1"] * 3, "'1' (3 rows), '2' (3 rows)"),
     ],
 )
@@ -159,6 +160,13 @@ def test_other_values_than_labels_are_refused_whole_with_the_options(con, tmp_pa
         (["1", "2", "2"], ("2",), [0, 1, 1]),
         (["4.5", "4"], ("4.5",), [1, 0]),
         (["True", "False"], ("false",), [0, 1]),
+        # Numbers that DuckDB or Python reads, and nobody else: words here.
+        (["1000", "1_000", "x"], ("1_000",), [0, 1, 0]),
+        (["1", "\uff11", "x"], ("\uff11",), [0, 1, 0]),
+        # Beyond what 64 bits hold.
+        (["1e400", "0", "x"], ("1e400",), [1, 0, 0]),
+        (["1e200", "0", "x"], ("1E+200",), [1, 0, 0]),
+        (["9007199254740993", "9007199254740992"], ("9007199254740993",), [1, 0]),
     ],
 )
 def test_named_positive_labels_tell_taken_from_not_taken(con, tmp_path, labels, positive, read):

@@ -124,6 +124,17 @@ def test_rejected_row_is_shown_whatever_else_it_holds(con, tmp_path):
     assert raw.endswith('"[1, None]"')
 
 
+def test_rejected_row_beside_a_column_that_pyarrow_takes_no_part_of_is_shown(con, tmp_path):
+    path = parquet(
+        tmp_path / "log.parquet",
+        user_id=pa.array([None, 1, 2]),
+        note=pa.array(["caf\u00e9", None, "tea"], pa.string_view()),
+        time=pa.array([1, 2, -3]),
+    )
+    ingested(con, path)
+    assert [raw for _, _, raw in rejected(con)] == [",1,1,1,caf\u00e9", "2,1,-3,1,tea"]
+
+
 def test_uuids_are_their_text(con, tmp_path):
     ids = [uuid.UUID(int=number) for number in (0, 2**127 + 5, 0xABCDEF)]
     column = pa.array([ids[1].bytes, None, *(each.bytes for each in ids)], pa.uuid())

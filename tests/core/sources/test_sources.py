@@ -126,7 +126,7 @@ def test_attribute_with_the_name_of_another_column_is_refused(con, tmp_path):
     twice = "user_col and item_attribute_cols name the column 'User_ID' twice"
     with pytest.raises(OptionsError, match=twice):
         ingested(con, path, item_attribute_cols=("User_ID",))
-    for name in ("line", "file_number", "number_of_file"):
+    for name in ("line", "file_number", "number_of_file", "user_bucket"):
         assert f"'{name}' cannot be an attribute" in refused(con, path, item_attribute_cols=(name,))
 
 
