@@ -26,6 +26,19 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    r"""A sentence or some lines for a terminal: lines stay, and what is not the first is indented.
+
+    So a name with a line break in it, such as a file's, begins no line that looks like another's.
+
+    Example:
+        >>> print(printable_lines("a\x1b[2J\nWARNING b"))
+        a\x1b[2J
+          WARNING b
+    """
+    return "\n  ".join(map(printable, text.split("\n")))
+
+
 def markdown_text(value: object) -> str:
     """A value as plain text within a line or a table's cell of Markdown.
 

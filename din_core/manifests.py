@@ -70,12 +70,17 @@ def read(folder: Path) -> Manifest:
         raise ManifestError(f"cannot be read ({error.strerror or error})") from error
     try:
         values = cast("dict[str, Any]", json.loads(content))
+        of_format = values["format"]
         files = cast("dict[str, dict[str, Any]]", values["files"])
         listed = {file: {**entry} for file, entry in files.items()}
         found = Manifest(str(values["version"]), listed, {**values.get("about", {})})
         is_sound = content == _render(found.version, found.files, found.about)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ManifestError(f"has a damaged {MANIFEST}") from None
+    if type(of_format) is int and of_format != _FORMAT:
+        raise ManifestError(
+            f"has a {MANIFEST} of format {of_format}, and this program reads {_FORMAT}"
+        )
     if not is_sound:
         raise ManifestError(f"has a damaged {MANIFEST}")
     return found

@@ -115,7 +115,11 @@ def look(store: StoreResource, memory: Memory) -> dg.SensorResult:
         memory = dataclasses.replace(memory, hashed=seen.stamp, version=version)
     read = run_start.published_entry(store, "interactions")
     if read is not None and read.inputs.get(ingest.SOURCE) == memory.version:
-        return _wait(memory, f"{place}: nothing new, the published tables were made of it")
+        # Whatever was requested is done with: the same content may come back after this one.
+        return _wait(
+            dataclasses.replace(memory, requested=""),
+            f"{place}: nothing new, the published tables were made of it",
+        )
     if memory.requested == memory.version:
         return _wait(
             memory,

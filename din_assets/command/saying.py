@@ -2,7 +2,9 @@
 
 import sys
 
+from din_core.escaping import printable_lines
+
 
 def say(sentence: str) -> None:
     """Print a sentence on standard error, under the program's name."""
-    print(f"din: {sentence}", file=sys.stderr, flush=True)
+    print(f"din: {printable_lines(sentence)}", file=sys.stderr, flush=True)

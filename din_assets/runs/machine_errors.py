@@ -15,6 +15,8 @@ _OF_THE_MACHINE = frozenset(
         errno.EEXIST,
         errno.EFBIG,
         errno.EIO,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
         errno.ENOSPC,
         errno.ENOTDIR,
         errno.EPERM,

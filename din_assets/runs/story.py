@@ -20,6 +20,7 @@ from din_assets.runs.failures import explanation, last_line
 from din_assets.runs.figures import duration, main_figure
 from din_assets.runs.progress import Progress, told_by
 from din_assets.runs.terminal import Terminal
+from din_core.escaping import printable_lines
 
 _SILENCE_SECONDS = 10.0
 _REDRAWN_SECONDS = 1.0
@@ -112,7 +113,7 @@ class Story:
             sentence: What is said.
         """
         self._told.add(sentence)
-        self._say(f"din: {sentence}")
+        self._say(f"din: {printable_lines(sentence)}")
 
     def has_told(self, sentence: str) -> bool:
         """Say whether a sentence was told already, by the command or in a warning of the run.
@@ -146,14 +147,15 @@ class Story:
             if self.terminal.is_interactive:
                 return self._draw()
         step = step_of(meta.get("step_key") or "")
+        shown = printable_lines(message)
         if record.levelno >= logging.WARNING:
             self._told.add(message)
             name = logging.getLevelName(record.levelno)
             colour = "yellow" if record.levelno < logging.ERROR else "red"
-            said = self.terminal.wrapped(f"{f'{step}: ' if step else ''}{message}", indent="")
+            said = self.terminal.wrapped(f"{f'{step}: ' if step else ''}{shown}", indent="")
             self._say(f"{self.terminal.styled(name, colour)} {said}")
         else:
-            self._say(self.terminal.styled(self.terminal.wrapped(message, indent="  "), "dim"))
+            self._say(self.terminal.styled(self.terminal.wrapped(shown, indent="  "), "dim"))
         return None
 
     def _of_event(self, event: Any, record: logging.LogRecord, level: int) -> None:
@@ -278,7 +280,7 @@ class Story:
             self.failures[""] = INTERRUPTED
         if self._is_alone:
             for line in self.failure_lines() or [record.getMessage()]:
-                self._say(line)
+                self._say(printable_lines(line))
 
     def failure_lines(self) -> list[str]:
         """Return why the run failed: a line for each step that did."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import glob
 import hashlib
 import lzma
@@ -153,9 +154,10 @@ def _inspect(path: Path, name: str) -> SourceFile:
         with path.open("rb") as file:
             start = file.read(START_BYTES)
         state = state_of(path)
-    except FileNotFoundError as error:
-        raise SourceError(f"{path}: this link leads to no file; check where it points") from error
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            why = f"{path}: this link leads to no file; check where it points"
+            raise SourceError(why) from error
         raise SourceError(f"{path}: {error.strerror}; make the file readable") from error
     return _recognised(path, name, start, state)
 

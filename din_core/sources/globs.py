@@ -79,8 +79,8 @@ def once_each(paths: Iterable[Path]) -> dict[Path, tuple[Path, ...]]:
 
 
 def _real_name(names: list[Path]) -> Path:
-    # Not path.absolute(), which keeps `..`.
-    real = (name for name in names if name.resolve() == Path(os.path.abspath(name)))  # noqa: PTH100
+    # Not path.absolute(), which keeps `..`, and not path.resolve(), which a link in a circle stops.
+    real = (name for name in names if os.path.realpath(name) == os.path.abspath(name))  # noqa: PTH100
     return next(real, names[0])
 
 

@@ -174,21 +174,40 @@ def test_touched_file_starts_nothing(store, incoming, at_rest):
     assert look_twice(store, fired.cursor).run_requests == []
 
 
-def test_content_that_a_run_published_starts_nothing(finished, tmp_path, incoming, at_rest, store):
+def publish_as_read(finished, store, version):
+    """Let the store's published tables be made of content of that version."""
     published = store.folder / "warehouse.duckdb"
     published.write_bytes((finished.home / "warehouse.duckdb").read_bytes())
-    version = sources.fingerprint(str(incoming / "*.csv"))
     with duckdb.connect(str(published)) as con:
         con.execute(
             "update ledger set inputs = json_object('interactions_csv', ?::varchar) "
             "where asset = 'interactions'",
             [version],
         )
+
+
+def test_content_that_a_run_published_starts_nothing(finished, incoming, at_rest, store):
+    publish_as_read(finished, store, sources.fingerprint(str(incoming / "*.csv")))
     waiting = look_twice(store)
     assert waiting.run_requests == []
     assert "nothing new" in waiting.skip_reason.skip_message
     write_rows(incoming / "2026-11-02.csv", "u1,i9,900,c0")
     assert key_of(look_twice(store, waiting.cursor))
+
+
+def test_content_that_comes_back_after_a_run_by_hand_read_other_content_starts_a_run(
+    finished, incoming, at_rest, store
+):
+    file = incoming / "2026-11-01.csv"
+    was = file.read_text()
+    file.write_text(was.replace("u0", "u9"))
+    corrected = look_twice(store)
+    file.write_text(was)
+    publish_as_read(finished, store, sources.fingerprint(str(file)))  # `din run` read it
+    waiting = look_twice(store, corrected.cursor)
+    assert "nothing new" in waiting.skip_reason.skip_message
+    file.write_text(was.replace("u0", "u9"))
+    assert key_of(look_twice(store, waiting.cursor)) != key_of(corrected)
 
 
 def test_content_is_hashed_once(store, at_rest, monkeypatch):

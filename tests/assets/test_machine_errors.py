@@ -28,6 +28,8 @@ def test_folder_whose_copy_finds_no_room_is_told_as_a_file_is(tmp_path):
     ("error", "is_its"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "file"), True),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "file"), True),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links", "file"), True),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "file"), False),
         (shutil.Error("Destination path 'a' already exists"), False),
         (shutil.Error([("a", "b", "[Errno 2] No such file or directory: 'a'")]), False),

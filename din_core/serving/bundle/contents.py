@@ -70,12 +70,13 @@ class Bundle:
             BundleError: Its manifest is damaged, or it was made by another version of the program.
         """
         place = version_folder(Path(folder))
-        if not place.is_dir():
+        is_folder, has_manifest = _look_into(place)
+        if not is_folder:
             raise NotABundleError(
                 f"{folder}: no such folder; make the bundle ('din run'), or name the folder of "
                 "one, as data/artifacts/bundle/current"
             )
-        if not (place / manifests.MANIFEST).is_file():
+        if not has_manifest:
             raise NotABundleError(
                 f"{folder} holds no bundle (there is no {manifests.MANIFEST}); name the folder of "
                 "one, as data/artifacts/bundle/current"
@@ -171,8 +172,40 @@ class Bundle:
         return self.about["log"]["last_time"]
 
 
+def _look_into(place: Path) -> tuple[bool, bool]:
+    """Whether a folder is there, and whether it has a manifest.
+
+    Raises:
+        NotABundleError: Nobody can tell, or the graphs cannot be read by a path like this.
+    """
+    try:
+        str(place).encode()
+    except UnicodeEncodeError:
+        shown = str(place).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise NotABundleError(
+            f"{shown}: the path of the bundle is not UTF-8; rename the folder"
+        ) from None
+    try:
+        return place.is_dir(), (place / manifests.MANIFEST).is_file()
+    except OSError as error:
+        raise NotABundleError(
+            f"{place} cannot be looked into ({error.strerror or error}); make the folder of the "
+            "bundle readable, or name another one, as data/artifacts/bundle/current"
+        ) from None
+
+
 def version_folder(folder: Path) -> Path:
-    """Follow ``current``: a link, or a file with the name of a folder beside it."""
+    """Follow ``current``: a link, or a file with the name of a folder beside it.
+
+    A path that cannot be followed is returned as it is: whoever opens it says what is wrong.
+    """
+    try:
+        return _followed(folder)
+    except (OSError, RuntimeError, ValueError):  # a link in a circle is a RuntimeError
+        return folder
+
+
+def _followed(folder: Path) -> Path:
     if folder.is_file():
         try:
             name = folder.read_text(encoding="utf-8").strip()

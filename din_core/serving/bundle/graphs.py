@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from din_core.serving.bundle import contents
-from din_core.serving.bundle.contents import Bundle, IdKind
+from din_core.serving.bundle.contents import Bundle, BundleError, IdKind
 from din_core.serving.bundle.feature_tables import FeatureTables
 from din_core.serving.bundle.ids import Id, Ids, VocabularyIds, as_array
 
@@ -66,17 +66,34 @@ class Sessions:
         return dict(zip(names, outputs, strict=True))
 
     def open(self, file: str) -> onnxruntime.InferenceSession:
-        """Return the session of a graph."""
+        """Return the session of a graph.
+
+        Raises:
+            BundleError: The file is damaged, or onnxruntime cannot use it.
+        """
         if file not in self._opened:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
             options.inter_op_num_threads = 1
             options.log_severity_level = _ONLY_FATAL
             path = str(self._bundle.path(file))
-            self._opened[file] = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
+            try:
+                self._opened[file] = onnxruntime.InferenceSession(
+                    path, options, providers=["CPUExecutionProvider"]
+                )
+            except Exception as error:  # onnxruntime's own have no other class in common
+                raise BundleError(self._refused(file, error)) from error
         return self._opened[file]
+
+    def _refused(self, file: str, error: Exception) -> str:
+        """The graph is what was made, so it is the program that runs it which is another one."""
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        made = self._bundle.about.get("libraries", {}).get("onnxruntime")
+        return (
+            f"{self._bundle.folder}: onnxruntime {onnxruntime.__version__} cannot use {file}: "
+            f"{reason}; install a newer onnxruntime"
+            + (f" (the bundle was made with {made})" if made else "")
+        )
 
 
 class RawGraphs:

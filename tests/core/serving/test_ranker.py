@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from din_core import serving
+from din_core import manifests, serving
 from din_core.errors import WrongRequestError
 from din_core.serving.bundle import rows
 from din_core.serving.bundle.contents import Bundle, BundleError, NotABundleError
@@ -381,6 +383,42 @@ def test_folder_that_is_no_bundle_is_named(tmp_path):
         Ranker(tmp_path / "nowhere")
     with pytest.raises(NotABundleError, match=r"holds no bundle \(there is no manifest.json\)"):
         Ranker(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("circle", r"circle: no such folder; make the bundle"),
+        ("n" * 300, r"n cannot be looked into \(File name too long\); make the folder"),
+        ("a\0b", r"no such folder"),
+        (b"caf\xe9", r"caf\\xe9: the path of the bundle is not UTF-8; rename the folder"),
+    ],
+)
+def test_folder_that_cannot_be_reached_is_a_sentence(tmp_path, name, sentence):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(NotABundleError, match=sentence):
+        Ranker(tmp_path / os.fsdecode(name))
+
+
+def test_manifest_of_another_program_is_not_called_damaged(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    manifest = copy / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(BundleError, match=r"manifest.json of format 2, and this program reads 1"):
+        Ranker(copy)
+
+
+def test_graph_that_onnxruntime_is_too_old_for_is_a_sentence(tmp_path):
+    copy = hand_made_bundle.write(tmp_path / "v1")
+    graph = onnx.load(copy / "rank.onnx")
+    graph.ir_version = 99
+    (copy / "rank.onnx").write_bytes(graph.SerializeToString())
+    manifest = manifests.read(copy)
+    about = {**manifest.about, "libraries": {"onnxruntime": "99.1"}}
+    manifests.write(copy, manifest.version, about)
+    sentence = r"cannot use rank.onnx: .*IR version: 99.*; install a newer .* made with 99\.1\)"
+    with pytest.raises(BundleError, match=sentence):
+        Ranker(copy).rank()
 
 
 def test_damaged_file_is_told_before_it_answers(folder, tmp_path, kind):

@@ -344,6 +344,16 @@ def test_an_unforeseen_fault_of_a_new_bundle_ends_neither_answers_nor_watching(
     assert current.refresh()
 
 
+def test_a_pointer_in_a_circle_ends_neither_answers_nor_watching(versions, caplog):
+    current = CurrentBundle(versions / "current")
+    _lead_to(versions, "current")
+    assert not current.refresh()
+    assert "no such folder" in caplog.text
+    assert current.get().ranker.rank(k=1).item_id.tolist() == [20]
+    _lead_to(versions, "v2")
+    assert current.refresh()
+
+
 def test_a_server_takes_up_another_bundle_while_it_runs(versions):
     app = create_app(versions / "current", Limits(refresh_seconds=0.01))
     with TestClient(app) as client:

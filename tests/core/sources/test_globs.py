@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from din_core.sources.errors import SourceError
 from din_core.sources.files import find_files
 from din_core.sources.globs import expand
 from tests.core.ingested_logs import ingested, rows, write
@@ -35,6 +36,14 @@ def test_links_that_lead_in_a_circle_come_to_an_end(con, tmp_path):
     for name in ("up", "top", "here"):
         (below / name).symlink_to(tmp_path / "log" if name != "here" else below)
     assert ingested(con, f"{tmp_path}/**/*.csv").interactions == 2
+
+
+def test_link_to_itself_is_a_sentence(tmp_path):
+    write(tmp_path / "a.csv", HEADER)
+    (tmp_path / "b.csv").symlink_to("b.csv")
+    for pattern in (f"{tmp_path}/*.csv", f"{tmp_path}/b.csv"):
+        with pytest.raises(SourceError, match=r"b\.csv: (this link leads to|there is) no"):
+            names(pattern)
 
 
 def test_folders_behind_links_are_entered(tmp_path):
