@@ -81,19 +81,21 @@ class Sessions:
                 self._opened[file] = onnxruntime.InferenceSession(
                     path, options, providers=["CPUExecutionProvider"]
                 )
+            except MemoryError:
+                raise
             except Exception as error:  # onnxruntime's own have no other class in common
                 raise BundleError(self._refused(file, error)) from error
         return self._opened[file]
 
     def _refused(self, file: str, error: Exception) -> str:
-        """The graph is what was made, so it is the program that runs it which is another one."""
+        """The graph is what was made, so it is most likely the program that is another one."""
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        here = onnxruntime.__version__
         made = self._bundle.about.get("libraries", {}).get("onnxruntime")
-        return (
-            f"{self._bundle.folder}: onnxruntime {onnxruntime.__version__} cannot use {file}: "
-            f"{reason}; install a newer onnxruntime"
-            + (f" (the bundle was made with {made})" if made else "")
-        )
+        said = f"{self._bundle.folder}: onnxruntime {here} cannot use {file}: {reason}"
+        if made in (None, here):
+            return said
+        return f"{said}; the bundle was made with onnxruntime {made}: install that or a newer one"
 
 
 class RawGraphs:
