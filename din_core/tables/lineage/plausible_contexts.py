@@ -23,7 +23,7 @@ from din_core.store.sql_files import literal, quote
 from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.template_context import TemplateContext
 
-_LABELLED = (True, False, False, True, True, False)
+_LABELLED = (True, False, True, True, True, False)
 _SPLITS: tuple[Split, ...] = (
     "leave_one_out", "temporal", "leave_one_out", "temporal", "temporal", "leave_one_out",
 )  # fmt: skip
@@ -41,7 +41,7 @@ _LABELS: tuple[LabelCoding, ...] = (
 _KINDS: tuple[Kind, ...] = ("integer", "whole_float", "boolean", "number", "text")
 _ALLOWED = ((), ("any_number",), ("interacted_items",), ("interacted_items", "any_number"), (), ())
 _STAGED = (
-    (), ("user_id", "label", "cate_id"), ("item_id", "time", "height"), ("time", "label"),
+    (), ("user_id", "label", "cate_id"), ("item_id", "time", "label", "height"), ("time", "label"),
     ("time", "label"), (),
 )  # fmt: skip
 
