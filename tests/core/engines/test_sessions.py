@@ -8,6 +8,7 @@ import pyspark
 import pyspark.util
 import pytest
 from pyspark.sql import connect
+from pyspark.sql.connect.client import reattach
 from pyspark.sql.connect.session import SparkSession
 
 from din_core.engines import requirements, sessions
@@ -202,6 +203,9 @@ class Settings(dict):
     def collect(self):
         return [("4.1.0 0123abc",)]
 
+    def release_session(self):
+        pass
+
     def stop(self):
         pass
 
@@ -247,6 +251,26 @@ def test_an_engine_that_dies_under_way_ends_the_run_with_a_sentence(monkeypatch)
         spark.sql("select 1 as a").collect()
     assert f"the engine at {address} does not answer" in str(gone.value)
     assert "run again: the tables that were complete stay" in str(gone.value)
+
+
+@pytest.mark.usefixtures("asked_soon")
+def test_what_the_client_asks_in_the_background_is_not_waited_for_where_the_engine_died(
+    monkeypatch,
+):
+    closed, ended = threading.Event(), []
+    with (  # noqa: PT012
+        sail() as (server, address),
+        pytest.raises(EngineError),
+        sessions.session(address) as spark,
+    ):
+        channel = spark.client._channel
+        close = channel.close
+        monkeypatch.setattr(channel, "close", lambda: (closed.set(), close()))
+        pool = reattach.ExecutePlanResponseReattachableIterator._get_or_create_release_thread_pool()
+        pool.submit(lambda: ended.append(closed.wait(20)))  # as it asks again until it is closed
+        kill(server)
+        spark.sql("select 1").collect()
+    assert ended == [True]
 
 
 def test_sail_at_an_address_is_told_what_sail_in_this_process_is():
