@@ -2,6 +2,7 @@
 
 from din_assets.making import artifact_assets
 from din_assets.making.checks import markdown_table
+from din_core.serving import pictures
 
 COLUMN = 'a"b|<i>'
 
@@ -17,8 +18,9 @@ def test_column_and_ids_of_any_spelling_go_all_the_way(pipeline, tmp_path, monke
     monkeypatch.setenv("DIN_CSV", str(log))
     pipeline.config["ops"]["interactions"] = {"config": {"item_attribute_cols": [COLUMN]}}
     pipeline.config["ops"]["din_model"]["config"]["use_user"] = True
-    # Its curves have names of ours only.
+    # These curves have names of ours only.
     monkeypatch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
+    monkeypatch.setattr(pictures, "training_curve", lambda _: b"")
     assert pipeline.run().success
     found = pipeline.query("select user_id from users order by user_idx")
     assert sorted(user for (user,) in found) == sorted(users)
