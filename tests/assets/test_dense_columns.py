@@ -14,7 +14,8 @@ def test_numbers_go_from_the_log_to_the_served_graph(labelled):
         if each.asset_key.path == ["interactions"]
     ]
     remarks = " ".join(made.metadata["remarks"].value)
-    assert "'price' is no finite number in 1 of 540 rows (first log.csv line 2: 'cheap')" in remarks
+    assert "'price' is no finite number in 1 of 540 rows (first " in remarks
+    assert " line 2: 'cheap')" in remarks
     prices = "select price from items where item_id in ('ä1', 'ä5') order by item_id"
     assert labelled.query(prices) == [(1.5,), (None,)]
 
