@@ -8,26 +8,41 @@ import random
 import duckdb
 import pytest
 
+from din_assets.making import artifact_assets
+from din_core.serving import pictures
 from tests.assets.conftest import (
     Pipeline,
     failure_of,
     run_history,
-    stand_in_for_the_drawn_network,
     write_rows,
 )
 
-HEADER = "user_id,item_id,time,label,cate_id,brand,country,price,age,hour"
+#: Names that mean something to Markdown, HTML, Graphviz or SQL; for test_hostile_names.py.
+HOSTILE_COLUMN = 'a"b|<i>'
+HOSTILE_USERS = (
+    '<a href="javascript:alert(1)">x</a>', "[x](javascript:1)", "a|b", "it's", "`;--", "é",
+)  # fmt: skip
+HOSTILE_FILE = "log|`x` <b>.csv"
+
+HEADER = 'user_id,item_id,time,label,cate_id,"a""b|<i>",country,price,age,hour'
 
 
 def labelled_rows(n_users=30):
-    """Lists of three items shown at a time, one of them taken; ids are text, some with a comma."""
+    """Lists of three items shown at a time, one of them taken; ids are text, some with a comma.
+
+    Each item has a price but every fifth; the first row has one that nobody can read.
+    """
     chance = random.Random(5)
     for user in range(n_users):
+        hostile = f"{HOSTILE_USERS[user % len(HOSTILE_USERS)]}{user}".replace('"', '""')
+        user_id = "u,3" if user == 3 else hostile
         for moment in range(6):
             for place, item in enumerate(chance.sample(range(25), 3)):
+                item_id = f"ä{item}" if item < 8 else f"i|{item}<{item % 7}>"
                 price = "" if item % 5 == 0 else f"{item}.5"
+                price = "cheap" if (user, moment, place) == (0, 0, 0) else price
                 yield (
-                    f'"u,{user}",ä{item},{moment},{int(place == 0)},c{item % 4},b{item % 3},'
+                    f'"{user_id}",{item_id},{moment},{int(place == 0)},c&{item % 4},b|{item % 3}<>,'
                     f"l{user % 2},{price},{20 + user},{chance.randrange(24)}"
                 )
 
@@ -35,14 +50,16 @@ def labelled_rows(n_users=30):
 @contextlib.contextmanager
 def run_on_labels(folder):
     """A run on labelled rows with text ids, attributes and numbers, and a network with the user."""
-    log = write_rows(folder / "log.csv", *labelled_rows(), header=HEADER)
+    log = write_rows(folder / HOSTILE_FILE, *labelled_rows(), header=HEADER)
     with pytest.MonkeyPatch.context() as patch, run_history() as instance:
-        stand_in_for_the_drawn_network(patch)
+        # These curves have names of ours only.
+        patch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
+        patch.setattr(pictures, "training_curve", lambda _: b"")
         pipeline = Pipeline(folder / "data", instance)
         pipeline.config["ops"]["interactions"] = {
             "config": {
                 "path": str(log),
-                "item_attribute_cols": ["cate_id", "brand"],
+                "item_attribute_cols": ["cate_id", HOSTILE_COLUMN],
                 "user_attribute_cols": ["country"],
                 "item_dense_cols": ["price"],
                 "user_dense_cols": ["age"],

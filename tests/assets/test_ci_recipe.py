@@ -111,11 +111,16 @@ def recipe(home, tmp_path):
     return call
 
 
-def test_script_compares_with_what_there_is_and_fails_where_the_model_got_worse(recipe, tmp_path):
-    done = recipe(tmp_path / "main.json")
+def test_script_compares_with_nothing_where_there_is_nothing_yet(recipe, tmp_path):
+    done = recipe(tmp_path / "main.json", DIN="echo")  # which says what it is called with
     assert done.returncode == 0, done.stderr
-    assert "nothing is compared" in done.stdout
-    (tmp_path / "step_summary.md").unlink()
+    called, said, *summary = done.stdout.splitlines()
+    assert called == "run"
+    assert said == f"{tmp_path}/main.json is not there yet: nothing is compared"
+    assert summary[-1] == "metrics --json out/metrics.json"
+
+
+def test_script_fails_where_the_model_got_worse(recipe, tmp_path):
     done = recipe(exported(tmp_path / "main.json", auc=0.45))
     assert done.returncode == 1, done.stderr
     assert "significantly worse than before: auc" in done.stderr

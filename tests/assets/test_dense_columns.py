@@ -1,56 +1,25 @@
 """Numbers from the log to the served graph, by one run of all between."""
 
-import random
-
 import onnxruntime
 import pandas as pd
 import pytest
 
-from tests.assets.conftest import up_to, write_rows
 from tests.assets.test_serving import example_for
 
-HEADER = "user_id,item_id,time,cate_id,price,age,hour"
 
-
-def rows(n_users=40):
-    """Each item has a price but every fifth; one row has none that can be read."""
-    chance = random.Random(3)
-    for user in range(n_users):
-        for step in range(7):
-            item = chance.randrange(30)
-            price = "" if item % 5 == 0 else f"{item}.5"
-            yield f"{user},{item},{step},{item % 3},{price},{20 + user},{chance.randrange(24)}"
-    yield f"{n_users},1,1,1,cheap,50,3"
-
-
-@pytest.mark.usefixtures("without_pictures")
-def test_numbers_go_from_the_log_to_the_served_graph(pipeline, tmp_path, monkeypatch):
-    log = write_rows(tmp_path / "log.csv", *rows(), header=HEADER)
-    monkeypatch.setenv("DIN_CSV", str(log))
-    pipeline.config["ops"]["interactions"] = {
-        "config": {
-            "item_dense_cols": ["price"],
-            "user_dense_cols": ["age"],
-            "context_dense_cols": ["hour"],
-        }
-    }
-    result = pipeline.run(*up_to("onnx_model", "model_versions"))
-    assert result.success
+def test_numbers_go_from_the_log_to_the_served_graph(labelled):
     [made] = [
         each
-        for each in result.asset_materializations_for_node("interactions")
+        for each in labelled.result.asset_materializations_for_node("interactions")
         if each.asset_key.path == ["interactions"]
     ]
     remarks = " ".join(made.metadata["remarks"].value)
-    assert (
-        "'price' is no finite number in 1 of 281 rows (first log.csv line 282: 'cheap')" in remarks
-    )
-    assert pipeline.query("select price from items where item_id in (1, 5) order by item_id") == [
-        (1.5,),
-        (None,),
-    ]
+    assert "'price' is no finite number in 1 of 540 rows (first " in remarks
+    assert " line 2: 'cheap')" in remarks
+    prices = "select price from items where item_id in ('ä1', 'ä5') order by item_id"
+    assert labelled.query(prices) == [(1.5,), (None,)]
 
-    folder = pipeline.home / "artifacts" / "onnx_model" / pipeline.versions()["onnx_model"]
+    folder = labelled.home / "artifacts" / "onnx_model" / labelled.versions()["onnx_model"]
     types = {
         each.name: each.type
         for each in onnxruntime.InferenceSession(folder / "din.onnx").get_inputs()
@@ -59,8 +28,8 @@ def test_numbers_go_from_the_log_to_the_served_graph(pipeline, tmp_path, monkeyp
     assert "price" in pd.read_parquet(folder / "vocabulary" / "items.parquet")
     assert "age" in pd.read_parquet(folder / "vocabulary" / "users.parquet")
 
-    score = example_for(pipeline)["probabilities"]
-    samples = pipeline.query(
+    score = example_for(labelled)["probabilities"]
+    samples = labelled.query(
         """
         select user_id, item_id, score, hist_item_id, target_price, hour
         from test_predictions

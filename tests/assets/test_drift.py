@@ -43,7 +43,9 @@ def read(pipeline, write_csv):
     return run
 
 
-def test_other_log_is_warned_of_with_a_picture_and_what_to_do(read, pipeline, capsys):
+def test_other_log_is_warned_of_with_a_picture_and_what_to_do_also_when_read_again(
+    read, pipeline, capsys
+):
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
     first = read(n_rows=400, category="a")
     assert all(each.passed for each in checks_of(first).values())
@@ -70,12 +72,8 @@ def test_other_log_is_warned_of_with_a_picture_and_what_to_do(read, pipeline, ca
     assert "drift_volume: 1 finding, for example measure='rows', before=400.0, now=300.0" in said
     assert "What to do: Compare the source with the one before" in said
 
-
-@pytest.mark.usefixtures("without_pictures")
-def test_same_log_read_again_keeps_its_comparison(read, pipeline):
-    read(n_rows=400, category="a")
-    read(n_rows=300, category="a")
+    # The same log, read again, keeps its comparison.
     versions = pipeline.versions()
-    again = read(n_rows=300, category="a")
+    again = read(n_rows=300, category=CATEGORY)
     assert pipeline.versions()["drift"] == versions["drift"]
     assert not checks_of(again)["drift_volume"].passed

@@ -75,6 +75,9 @@ def test_pictures_are_kept_and_shown(finished):
         assert "data:image/png;base64," in metadata[name].md_str
 
 
+# Such a log ends green in test_pipeline.py, too: "one item" of TOO_SMALL, whose users have an event
+# each.
+@pytest.mark.thorough
 @pytest.mark.usefixtures("without_drawn_network")
 def test_log_without_test_samples_ends_green_without_explanations(pipeline, write_csv, monkeypatch):
     stand_in_for_the_index_graph(monkeypatch)
@@ -87,7 +90,7 @@ def test_log_without_test_samples_ends_green_without_explanations(pipeline, writ
 
 
 @pytest.mark.usefixtures("without_delivery")
-def test_options_and_models_change_what_is_explained(finished, pipeline):
+def test_options_change_what_is_explained(finished, pipeline):
     shutil.copytree(finished.home, pipeline.home)
     pipeline.config["ops"]["din_model"]["config"] |= {"use_softmax": True, "n_epoch": 1}
     pipeline.config["ops"]["attention_weights"] = {"config": {"n_users": 3}}
@@ -99,13 +102,6 @@ def test_options_and_models_change_what_is_explained(finished, pipeline):
     assert len({user for user, *_ in sums}) == 3
     np.testing.assert_allclose([row[1:3] for row in sums], 1.0, rtol=0, atol=1e-6)
     assert all(are_shares for *_, are_shares in sums)
-
-    pipeline.config["ops"]["din_model"] = {"config": {"model": "pnn", "n_epoch": 1}}
-    assert pipeline.run("din_model", "attention_weights").success
-    assert pipeline.query(
-        "select count(attention_weight_item), count(attention_weight_cate), "
-        "count(score_change) > 0 from attention_weights"
-    ) == [(0, 0, True)]
 
 
 def test_history_that_is_not_whole_is_not_committed(finished, pipeline, monkeypatch):

@@ -14,11 +14,11 @@ ITEMS = ("attributes", "items")
 
 @pytest.fixture
 def read(pipeline):
-    """Read a source, and make its known ids and some of its vocabularies."""
+    """Read a source, and make its known ids, from which each vocabulary is made."""
 
-    def run(path, made=ITEMS, **options):
+    def run(path, **options):
         pipeline.config["ops"]["interactions"]["config"] = {"path": str(path), **options}
-        result = pipeline.run(*KNOWN, *made)
+        result = pipeline.run(*KNOWN)
         assert result.success
         return {
             key.to_user_string(): event.metadata
@@ -33,8 +33,9 @@ def read(pipeline):
     return run
 
 
-def items(pipeline):
-    return dict(pipeline.query("select item_id, item_idx from items"))
+def indices(pipeline, vocabulary="item"):
+    known = f"select cast(value as bigint), idx from known_ids where vocabulary = '{vocabulary}'"
+    return dict(pipeline.query(known))
 
 
 def test_landing_files_extend_the_vocabularies_and_a_corrected_one_is_told(
@@ -47,14 +48,14 @@ def test_landing_files_extend_the_vocabularies_and_a_corrected_one_is_told(
         write_rows(days / f"2024-01-0{number}.csv", *rows)
         made = read(days / "*.csv")
         assert made["interactions"]["load"].value == number
-        assert items(pipeline) == {99: 2} | {
+        assert indices(pipeline) == {99: 2} | {
             90 - day: 1 if day == 1 else day + 1 for day in range(1, number + 1)
         }
     write_rows(days / "2024-01-01.csv", "49,5,1,1")
     made = read(days / "*.csv")
     [said] = [each for each in made["interactions"]["files"].value if "was changed" in each]
     assert said.startswith("2024-01-01.csv was changed since load 1 read it")
-    assert items(pipeline) == {89: 1, 99: 2, 88: 3, 5: 4}
+    assert indices(pipeline) == {89: 1, 99: 2, 88: 3, 5: 4}
     assert made["known_ids"]["ids_not_in_log"].value == 1
     assert pipeline.query("select load from source_files order by file") == [(3,), (2,)]
 
@@ -65,16 +66,17 @@ def test_another_path_is_another_log_unless_told_otherwise(pipeline, read, tmp_p
     three = write_rows(tmp_path / "three.csv", "1,4,1,1", "1,9,2,1")
     read(one)
     made = read(two, vocabularies="keep")
-    assert items(pipeline) == {8: 1, 9: 2, 5: 3}
+    assert indices(pipeline) == {8: 1, 9: 2, 5: 3}
     assert "known ids keep their indices" in made["interactions"]["vocabularies"].value
     made = read(three)
-    assert items(pipeline) == {4: 1, 9: 2}
+    assert indices(pipeline) == {4: 1, 9: 2}
     assert "this is another log than before" in made["interactions"]["vocabularies"].value
     # Named by nobody, the log is that of the last run, and grows.
     write_rows(three, "1,4,1,1", "1,9,2,1", "1,3,3,1")
     pipeline.config["ops"]["interactions"]["config"] = {}
     assert pipeline.start(*KNOWN, *ITEMS, config={"ops": {}}).success
-    assert items(pipeline) == {4: 1, 9: 2, 3: 3}
+    table = pipeline.query("select item_id, item_idx from items order by item_idx")
+    assert table == [(4, 1), (9, 2), (3, 3)]
 
 
 def test_failed_check_of_the_ids_leaves_them_as_they_were(pipeline, read, tmp_path, monkeypatch):
@@ -91,8 +93,8 @@ def test_failed_check_of_the_ids_leaves_them_as_they_were(pipeline, read, tmp_pa
         patch.setattr(sql_files, "render", render_wrong)
         assert "known_ids_dense" in failure_of(pipeline.run(*KNOWN))
     assert pipeline.query("from known_ids") == before
-    assert pipeline.run(*KNOWN, *ITEMS).success
-    assert items(pipeline) == {8: 1, 9: 2, 3: 3}
+    assert pipeline.run(*KNOWN).success
+    assert indices(pipeline) == {8: 1, 9: 2, 3: 3}
 
 
 def test_compact_forgets_and_the_next_run_numbers_anew(
@@ -105,14 +107,14 @@ def test_compact_forgets_and_the_next_run_numbers_anew(
     read(log)
     write_rows(log, "1,9,1,1", "1,3,3,1")
     read(log)
-    assert items(pipeline) == {8: 1, 9: 2, 3: 3}
+    assert indices(pipeline) == {8: 1, 9: 2, 3: 3}
     assert cli.main(["vocabulary", "compact"]) == 0
     out = capsys.readouterr().out
     # A user, three items, a category; item 8 left with its row.
     assert "5 known ids are forgotten, 1 of them no longer in the log" in out
     assert "where an id gets another index, trains the model again" in out
     read(log)
-    assert items(pipeline) == {3: 1, 9: 2}
+    assert indices(pipeline) == {3: 1, 9: 2}
 
 
 # Ids that are forgotten end as without a past, in test_exactness.py, the same indices included.
@@ -123,9 +125,11 @@ def test_ids_that_get_the_same_indices_after_they_were_forgotten_change_nothing(
     monkeypatch.setenv("DIN_HOME", str(pipeline.home))
     log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
     read(log)
+    assert pipeline.run(*ITEMS).success
     before = pipeline.versions()
     assert cli.main(["vocabulary", "compact"]) == 0
     read(log)
+    assert pipeline.run(*ITEMS).success
     after = pipeline.versions()
     assert {name for name in before if before[name] != after[name]} <= {"known_ids"}
 
@@ -133,9 +137,9 @@ def test_ids_that_get_the_same_indices_after_they_were_forgotten_change_nothing(
 def test_a_vocabulary_that_starts_anew_is_told_once(pipeline, read, tmp_path, capsys, caplog):
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
     log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
-    read(log, [])
+    read(log)
     write_rows(log, "u1,9,1,1", "u1,8,2,1")
-    read(log, [])
+    read(log)
     anew = "the ids of the vocabulary 'user' were integers and are text now"
     [told] = [line for line in capsys.readouterr().err.splitlines() if anew in line]
     assert told.startswith("WARNING known_ids: ")
@@ -145,12 +149,11 @@ def test_a_vocabulary_that_starts_anew_is_told_once(pipeline, read, tmp_path, ca
 def test_ids_of_another_column_of_the_log_are_told(pipeline, read, tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("user_id,session,item_id,time,cate_id\n1,7,9,1,1\n2,8,9,2,1\n")
-    read(path, ["users"])
-    users = "select user_id, user_idx from users order by user_idx"
-    made = read(path, ["users"], user_col="session")["interactions"]
+    read(path)
+    made = read(path, user_col="session")["interactions"]
     [told] = made["files"].value
     assert told.startswith("user_col is 'session' and was 'user_id': known ids keep their indices")
-    assert pipeline.query(users) == [(1, 1), (2, 2), (7, 3), (8, 4)]
-    made = read(path, ["users"], user_col="session", vocabularies="anew")["interactions"]
+    assert indices(pipeline, "user") == {1: 1, 2: 2, 7: 3, 8: 4}
+    made = read(path, user_col="session", vocabularies="anew")["interactions"]
     assert "files" not in made
-    assert pipeline.query(users) == [(7, 1), (8, 2)]
+    assert indices(pipeline, "user") == {7: 1, 8: 2}

@@ -8,10 +8,17 @@ import shutil
 from din_core.serving import saved_models
 from tests.assets.conftest import failure_of
 
-BELOW = ("din_model", "test_predictions", "test_auc", "architecture_graph", "onnx_model")
+BELOW = (
+    "din_model",
+    "test_predictions",
+    "test_auc",
+    "attention_weights",
+    "architecture_graph",
+    "onnx_model",
+)
 
 
-def test_another_model_is_trained_judged_drawn_and_exported(finished, pipeline):
+def test_another_model_is_trained_judged_explained_drawn_and_exported(finished, pipeline):
     shutil.copytree(finished.home, pipeline.home, symlinks=True)
     pipeline.config["ops"]["din_model"]["config"].update(model="pnn", product_layer="elementwise")
 
@@ -32,3 +39,8 @@ def test_another_model_is_trained_judged_drawn_and_exported(finished, pipeline):
     assert "attention_dims" not in described
     before, after = finished.versions(), pipeline.versions()
     assert {asset for asset in before if before[asset] != after[asset]} == set(BELOW)
+    # It has no attention, and each event's share in the score all the same.
+    assert pipeline.query(
+        "select count(attention_weight_item), count(attention_weight_cate), "
+        "count(score_change) > 0 from attention_weights"
+    ) == [(0, 0, True)]

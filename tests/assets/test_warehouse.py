@@ -43,7 +43,9 @@ def rows(home, sql):
         return con.execute(sql).fetchall()
 
 
-def test_a_sample_tells_of_its_users_alone_and_of_the_log_as_a_whole(finished, sampled, capfd):
+def test_a_sample_tells_of_its_users_alone_and_of_the_log_as_a_whole(
+    finished, sampled, capfd, monkeypatch
+):
     made = run_with(sampled, max_rows=-(-largest(finished) // 6))
 
     (told,) = rows(sampled.home, "select comment from duckdb_tables() where table_name = 'events'")
@@ -66,26 +68,24 @@ def test_a_sample_tells_of_its_users_alone_and_of_the_log_as_a_whole(finished, s
     assert "warehouse.duckdb: a sample, all rows of 1 in 6 users" in warned
     assert "max_rows" in warned
     assert "1 in 6 users" in made.metadata["users"].value
+    assert sampled.versions()["warehouse"] != finished.versions()["warehouse"]
 
-
-def test_the_option_decides_and_another_sample_is_another_version(finished, sampled):
-    before = finished.versions()["warehouse"]
-    made = run_with(sampled, max_rows=largest(finished))
-    assert (made.metadata["users"].value, sampled.versions()["warehouse"]) == ("all", before)
-    run_with(sampled, max_rows=largest(finished) - 1)
-    assert sampled.versions()["warehouse"] != before
-    assert rows(sampled.home, "select max(user_idx % 2), min(user_idx % 2) from events") == [(1, 1)]
-
-
-def test_a_decision_about_a_model_publishes_the_same_sample_again(sampled, monkeypatch):
-    run_with(sampled, max_rows=-(-largest(sampled) // 6))
+    # A decision about a model publishes the same sample again.
     monkeypatch.setenv("DIN_HOME", str(sampled.home))
     ((model,),) = sampled.query("select model_version from model_versions")
-
     assert cli.main(["models", "--pin", model]) == 0
-
     assert rows(sampled.home, "select count(*) from users") == [(10,)]
+    assert rows(sampled.home, "select action from publications order by decided_at") == [
+        ("published",),
+        ("pinned",),
+    ]
     assert sampled.query("select count(*) from users") == [(60,)]
+
+
+def test_a_file_that_holds_all_rows_is_that_of_a_run_without_the_option(finished, sampled):
+    made = run_with(sampled, max_rows=largest(finished))
+    assert made.metadata["users"].value == "all"
+    assert sampled.versions()["warehouse"] == finished.versions()["warehouse"]
 
 
 def test_a_run_that_looks_at_both_files_in_turn_makes_no_instance_of_duckdb_for_each(

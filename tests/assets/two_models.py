@@ -26,7 +26,7 @@ ROWS = [
     for user in range(40)
     for step in range(6)
 ]
-GOOD = {"n_epoch": 20, "learning_rate": 0.02, "batch_size": 32, "ema_decay": 0.0}
+GOOD = {"n_epoch": 8, "learning_rate": 0.05, "batch_size": 32, "ema_decay": 0.0}
 # Steps so small that the model stays what it was drawn as.
 WORSE = {**GOOD, "n_epoch": 1, "learning_rate": 1e-9}
 OTHER = {**GOOD, "seed": 7}
