@@ -71,10 +71,11 @@ THOROUGH = {
     "fractions, same category, temporal at quantiles": "fractional texts; described",
     "extreme": "crowds, popularity",
     "numbers": "described",
-    "numbers of impressions": "lists with numbers",
-    "impressions": "lists with numbers",
-    "lists": "lists with numbers",
+    "numbers of impressions": "lists with numbers, temporal",
+    "impressions": "lists with numbers, temporal",
+    "lists": "lists with numbers, temporal; alone",
     "lists, temporal": "lists with numbers, temporal",
+    "lists with numbers": "lists with numbers, temporal; without a split by time: alone",
     "impressions, temporal": "lists with numbers, temporal",
 }
 
@@ -150,7 +151,8 @@ def test_the_draw_stays_below_the_largest_bigint(engine, ours, theirs, variant):
 @pytest.mark.parametrize(
     ("before", "now"),
     [
-        (logs.tiny, logs.heavy),
+        # Another kind of ids and times; the figures of numbers: the next.
+        pytest.param(logs.tiny, logs.heavy, marks=[pytest.mark.thorough]),
         (logs.texts, logs.fractions),
         # The same tables as of the first, with other figures.
         pytest.param(logs.heavy, logs.heavy, marks=[pytest.mark.thorough]),
