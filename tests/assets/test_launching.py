@@ -132,7 +132,12 @@ def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     return {name: each.value for name, each in made.metadata.items()}
 
 
-def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(
+def kill(pid: int, killed: list[int]) -> None:
+    os.kill(pid, signal.SIGKILL)
+    killed.append(pid)
+
+
+def test_two_processes_leave_what_one_leaves_with_the_doubled_batch_though_one_is_killed(
     pipeline, tmp_path, monkeypatch
 ):
     (tmp_path / "of_the_system").mkdir()
@@ -142,15 +147,21 @@ def test_two_processes_leave_what_one_leaves_with_the_doubled_batch(
         with contextlib.suppress(OSError):  # somebody else has it
             other.bind(("", 29500))  # torch's port by default: whoever has it is not in the way
             other.listen()
-        result = train(pipeline, batch_size=128, precision="float32")
+        killed: list[int] = []
+        thread = meanwhile(pipeline.home, lambda found: kill(found[0], killed))
+        result = train(pipeline, **LONG, precision="float32", worker_restarts=1)
+        thread.join()
     assert result.success, failure_of(result)
+    assert killed
     with run_history() as instance:
         alone = Pipeline(tmp_path / "alone", instance)
-        expected = alone.run("din_model", config=with_options(batch_size=256, precision="float32"))
+        options = {**LONG, "batch_size": 256, "precision": "float32"}
+        expected = alone.run("din_model", config=with_options(**options))
     two, one = (saved_models.load_model(model_of(each)) for each in (pipeline, alone))
     for name, weight in one.model.state_dict().items():
         torch.testing.assert_close(two.model.state_dict()[name], weight, rtol=1e-4, atol=1e-4)
-    assert [each["epoch"] for each in epochs(result)] == [1, 2]
+    # None twice: the workers that were started again went on from the checkpoint.
+    assert [each["epoch"] for each in epochs(result)] == [*range(1, LONG["n_epoch"] + 1)]
     for ours, theirs in zip(epochs(result), epochs(expected), strict=True):
         assert {*ours} == {*theirs}
         assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
@@ -253,16 +264,6 @@ def test_worker_reads_within_the_limits_that_it_is_told_or_its_share(tmp_path, m
     assert (found["threads"], found["memory_limit"]) == (2, "409.0 MiB")  # 1 GiB * 4 / 5 / 2
 
 
-def test_killed_worker_is_started_again_within_the_run_from_the_checkpoint(pipeline):
-    thread = meanwhile(pipeline.home, lambda found: os.kill(found[0], signal.SIGKILL))
-    result = train(pipeline, **LONG, worker_restarts=1)
-    thread.join()
-    assert result.success, failure_of(result)
-    told = [int(each["epoch"]) for each in epochs(result)]
-    assert told == sorted({*told}), "the second start went on from the checkpoint"
-    assert told[-1] == LONG["n_epoch"]
-
-
 #: Workers that live without torch: they show their sign, and wait.
 WAITING = """
 import os, sys, time
@@ -314,12 +315,12 @@ def waiting(root: Path, attempt: int = 0) -> list[int]:
 def test_killed_worker_is_started_again_as_often_as_asked_and_then_ends_all_in_a_sentence(tmp_path):
     killed: list[int] = []
 
-    def kill() -> None:
+    def kill_both_times() -> None:
         for attempt in (0, 1):
             killed.extend(waiting(tmp_path, attempt))
             os.kill(killed[-1], signal.SIGKILL)
 
-    thread = threading.Thread(target=kill)
+    thread = threading.Thread(target=kill_both_times)
     thread.start()
     with pytest.raises(WorkerError) as caught:
         wait_for_them(tmp_path, restarts=1)
@@ -332,13 +333,16 @@ def test_killed_worker_is_started_again_as_often_as_asked_and_then_ends_all_in_a
     assert not any(is_alive(pid) for pid in killed)
 
 
-def test_no_worker_outlives_the_process_that_started_it(tmp_path):
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_no_worker_outlives_the_process_that_started_it(tmp_path, by):
     launcher = forks.context().Process(target=wait_for_them, args=(tmp_path, 0))
     launcher.start()
     pids = waiting(tmp_path)
     os.kill(pids[1], signal.SIGSTOP)  # one that cannot end by itself
-    launcher.kill()
+    os.kill(launcher.pid, by)
     launcher.join()
+    if by == signal.SIGINT:  # it has ended them itself
+        assert not any(map(is_alive, pids))
     wait_until(lambda: not any(map(is_alive, pids)), lambda: str(pids))
 
 
@@ -348,11 +352,11 @@ def test_no_worker_outlives_the_process_that_started_it(tmp_path):
 def test_killed_worker_ends_the_run_in_a_sentence_or_is_started_again_within_it(pipeline):
     killed: list[int] = []
 
-    def kill(found: dict[int, int]) -> None:
+    def kill_the_second(found: dict[int, int]) -> None:
         killed.extend(found.values())
         os.kill(found[1], signal.SIGKILL)
 
-    thread = meanwhile(pipeline.home, kill)
+    thread = meanwhile(pipeline.home, kill_the_second)
     result = train(pipeline, **LONG, worker_restarts=0)
     thread.join()
     assert failure_of(result).startswith(
@@ -412,6 +416,9 @@ def test_no_worker_outlives_the_run_that_started_it(tmp_path, finished):
         place.stop_everything()
 
 
+# Of its process: test_no_worker_outlives_the_process_that_started_it. That a run is interrupted in
+# the middle of a step, and is then told as cancelled: test_terminal_runs.py.
+@pytest.mark.thorough
 def test_interrupted_run_ends_its_workers(tmp_path, finished):
     place = Place(tmp_path)
     shutil.copytree(finished.home, place.data, symlinks=True)

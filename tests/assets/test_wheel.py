@@ -1,4 +1,8 @@
-"""The package as pip installs its wheel, in an empty folder: docs/in-your-project.md, run."""
+"""The package as pip installs its wheel, in an empty folder: docs/in-your-project.md, run.
+
+The page from its first line to its last runs in `make test-thorough`: it trains and delivers, by
+programs that import all of it. What a wheel may lack are files, and those are counted quickly.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import matplotlib
 import pytest
 
@@ -84,11 +89,17 @@ class Machine:
         return done.stdout + done.stderr
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling", reason="the [dev] extra has it: pip install -e '.[dev]'")
-    run_quietly("hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist"))
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    folder = tmp_path_factory.mktemp("dist")
+    run_quietly("hatchling", "build", "-t", "wheel", "-d", str(folder))
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture
+def machine(tmp_path: Path, wheel: Path) -> Machine:
     made = Machine(tmp_path, wheel)
     (made.home / "clicks.csv").write_text(clicks())
     return made
@@ -105,20 +116,22 @@ def users_of_the_asset(definitions: Path) -> list[int]:
     return made.metadata["users"].value
 
 
-#: What only the whole page runs: each of them is a process that imports Dagster.
-ONLY_OF_THE_WHOLE = {
-    "din run": "as the same command does beside a team's asset",
-    "dg check defs": "it loads definitions, as `dg list defs` does; `make check` has it check ours",
-    "dagster asset materialize --select busiest_users -m shop.definitions": (
-        "the asset is made in this process"
-    ),
-}
+def packaged(folder: Path) -> set[str]:
+    """Files of a package, without what Python compiles."""
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.thorough)])
-def test_the_page_holds_from_a_wheel_in_an_empty_folder(machine, whole):
-    """One test, since each block goes on from the last one."""
+def blocks(kind: str) -> list[str]:
+    """The page's blocks of a kind, ``console`` or ``python``."""
+    text = PAGE.read_text(encoding="utf-8")
+    return [block for found, block in BLOCK.findall(text) if found == kind]
+
+
+def assert_packages_are_those_of_the_wheel(machine: Machine) -> None:
     where = machine.does(
         f"{sys.executable} -c 'import din_assets, din_core.store.sql_files as s; "
         "print(din_assets.__file__, s.SQL_ROOT)'"
@@ -127,6 +140,45 @@ def test_the_page_holds_from_a_wheel_in_an_empty_folder(machine, whole):
         str(machine.packages / "din_assets" / "__init__.py"),
         str(machine.packages / "din_core" / "sql"),
     ]
+
+
+def test_wheel_has_every_file_of_the_checkout(machine):
+    for package in ("din_assets", "din_core"):
+        expected = packaged(CHECKOUT / package)
+        if package == "din_core":
+            expected |= {f"sql/{name}" for name in packaged(CHECKOUT / "sql")}
+        assert packaged(machine.packages / package) == expected
+    assert_packages_are_those_of_the_wheel(machine)
+
+
+def test_project_of_a_wheel_loads_with_the_definitions_of_the_page(machine):
+    beside, alone = blocks("python")
+    begin = ["$ din init shop", "$ cd shop", "$ din run --csv ~/clicks.csv"]
+    assert blocks("console")[0].splitlines()[:3] == begin
+    machine.does("din init shop")
+    machine.does("cd shop")
+    said = machine.does("din run --csv ~/clicks.csv --dry-run")
+    assert f"project: {machine.home / 'shop'}" in said
+    data, definitions = (machine.home / "shop" / name for name in ("data", "shop/definitions.py"))
+    data.mkdir(exist_ok=True)
+    with duckdb.connect(str(data / "warehouse.duckdb")) as con:
+        con.execute(f"create table interactions as from '{machine.home / 'clicks.csv'}'")
+    definitions.write_text(beside, encoding="utf-8")
+    assert users_of_the_asset(definitions) == [*range(10)]  # each of the 20 has five events
+    definitions.write_text(alone, encoding="utf-8")
+    listed = machine.does("dg list defs")
+    assert "clicks/sam" in listed
+    assert "orders/sam" in listed
+
+
+# The tests before this one show that the wheel is whole and loads, beside a team's asset too; the
+# same runs from the checkout are those of test_story.py, a second one that makes nothing is that of
+# test_refresh.py, and one below the project that of test_project.py.
+@pytest.mark.thorough
+@pytest.mark.timeout(3600)
+def test_the_page_holds_from_a_wheel_in_an_empty_folder(machine):
+    """One test, since each block goes on from the last one."""
+    assert_packages_are_those_of_the_wheel(machine)
     definitions = machine.home / "shop" / "shop" / "definitions.py"
     said: list[tuple[str, str]] = []
     is_ours_alone = True
@@ -139,16 +191,14 @@ def test_the_page_holds_from_a_wheel_in_an_empty_folder(machine, whole):
             continue
         for line in text.splitlines():
             command = line.removeprefix("$ ")
-            beside_others = command == "din run" and not is_ours_alone
-            if not whole and command in ONLY_OF_THE_WHOLE and not beside_others:
-                continue
             # Where a user may be as well: below the project.
+            beside_others = command == "din run" and not is_ours_alone
             place = "mkdir notebooks; cd notebooks; " if beside_others else ""
             said.append((command, machine.does(place + command)))
     commands = [command for command, _ in said]
     first, *again = (out for command, out in said if command.startswith("din run"))
     assert re.search(r"(\d+) steps: \1 made, 0 up to date", first)
-    assert len(again) == (2 if whole else 1)
+    assert len(again) == 2
     # The team's definitions beside ours change nothing of what is made, nor does the folder.
     for each in (first, *again):
         assert f"project: {machine.home / 'shop'}" in each

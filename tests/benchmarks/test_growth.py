@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from benchmarks import growth_cases, growth_sides, page
+from benchmarks.bench import QUICK
 from benchmarks.cases import Settings, run_case
+from benchmarks.clock import Clock
+from benchmarks.logs import write_shaped_log
+from benchmarks.processes import Run
 
 
 def test_a_day_has_all_rows_before_it_in_the_order_of_time(tmp_path):
@@ -47,9 +52,7 @@ def test_page_has_both_sides_of_a_day_in_a_line_and_their_means():
     assert "warm is the same with `warm_start_epochs: 2`" in shown
 
 
-@pytest.mark.timeout(600)
-def test_quick_case_grows_a_log_and_goes_on_from_the_day_before():
-    [entry] = run_case("growth", Settings(quick=True, threads=1), lambda _: None)
+def assert_days_go_on_from_the_one_before(entry):
     assert {(each["day"], each["side"]) for each in entry["days"]} == {
         (0, "cold"), (1, "cold"), (1, "warm"), (2, "cold"), (2, "warm"),
     }  # fmt: skip
@@ -59,3 +62,20 @@ def test_quick_case_grows_a_log_and_goes_on_from_the_day_before():
     assert [each["epochs"] for each in warm] == [1, 1]
     assert all(0 < each["test_rows_new"] < each["test_rows"] for each in warm)
     assert len(growth_cases.rows_of(entry)) == 3
+
+
+def test_a_log_grows_and_each_day_goes_on_from_the_one_before(tmp_path):
+    log = tmp_path / "log.csv"
+    write_shaped_log(log, **asdict(QUICK), seed=2022)
+    _, options = growth_cases.sides_of(str(log), quick=True)["ours"]
+    report = growth_sides.growth(Clock(), **options)
+    done = Run(outcome="ok", process_seconds=1, cpu_seconds=1, peak_mb=1, report=report)
+    assert_days_go_on_from_the_one_before(growth_cases.entry_of({}, {"ours": [done]}))
+
+
+# The same days, by two processes of their own; that sides report from theirs: test_benchmarks.py.
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_quick_case_grows_a_log_and_goes_on_from_the_day_before():
+    [entry] = run_case("growth", Settings(quick=True, threads=1), lambda _: None)
+    assert_days_go_on_from_the_one_before(entry)
