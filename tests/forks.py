@@ -5,6 +5,7 @@ A process has one such server, which imports when it starts: all tests ask here 
 
 import multiprocessing
 from multiprocessing.context import ForkServerContext
+from typing import Any
 
 # Not the definitions: they look at the environment when they are imported.
 _IMPORTED = [
@@ -19,3 +20,8 @@ def context() -> ForkServerContext:
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(_IMPORTED)
     return found
+
+
+def execute(source: str, names: dict[str, Any]) -> None:
+    """Run a script in such a process: a function of a test would import the test's module."""
+    exec(compile(source, "<test>", "exec"), {"__name__": "__main__", **names})
