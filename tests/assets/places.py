@@ -158,7 +158,7 @@ class Place:
         file.write_text(yaml.safe_dump({**config, "loggers": logger}), encoding="utf-8")
         return str(file)
 
-    def start_ui(self) -> UserInterface:
+    def start_ui(self, **variables: str) -> UserInterface:
         """Start ``dagster dev`` and wait until it answers."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -168,7 +168,7 @@ class Place:
             process = self.start(
                 program("dagster"), "dev", "-p", str(port),
                 "-w", str(paths.project_root() / "workspace.yaml"),
-                output=output, **temporary_folder(self.home),
+                output=output, **temporary_folder(self.home), **variables,
             )  # fmt: skip
         ui = UserInterface(process, f"http://127.0.0.1:{port}/graphql", log)
         wait_until(ui.answers, log.read_text)
