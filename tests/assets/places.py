@@ -174,13 +174,13 @@ class Place:
         wait_until(ui.answers, log.read_text)
         return ui
 
-    def start_daemon(self) -> None:
+    def start_daemon(self, **variables: str) -> None:
         """Start what ``dagster dev`` has beside its pages: the daemon, which starts queued runs."""
         with (self.home / "daemon.log").open("w") as output:
             self.start(
                 program("dagster-daemon"), "run",
                 "-w", str(paths.project_root() / "workspace.yaml"),
-                output=output, **temporary_folder(self.home),
+                output=output, **temporary_folder(self.home), **variables,
             )  # fmt: skip
 
     def statuses(self) -> dict[str, str]:

@@ -14,14 +14,12 @@ import pytest
 from dagster._core.launcher import WorkerStatus
 
 from din_assets.runs import dead_runs
-from din_assets.runs.resources import StoreResource
 from din_core.store import artifacts
 from tests import forks
-from tests.assets.conftest import SMALL_RUN, Pipeline
-from tests.assets.places import PATIENCE, Place, kill, wait_until
+from tests.assets.conftest import Pipeline
+from tests.assets.places import Place
 
 INGESTION = ("interactions", "rejected_rows", "source_files")
-CONFIG = {"ops": {"interactions": SMALL_RUN["ops"]["interactions"]}}
 
 
 @dg.job
@@ -236,34 +234,3 @@ def test_run_shows_its_sign_from_its_start_to_its_end(place, instance):
     assert result.success
     assert seen == [([result.run_id], "FAILURE")]
     assert signs(instance) == []
-
-
-@pytest.mark.timeout(2 * PATIENCE)
-def test_ui_runs_what_was_queued_although_a_terminal_and_the_ui_were_killed(place):
-    def is_now(run_id: str, wanted: str) -> None:
-        assert place.statuses()[run_id] == wanted, place.statuses()
-
-    def becomes(run_id: str, wanted: str) -> None:
-        wait_until(lambda: place.statuses()[run_id] == wanted, place.statuses)
-
-    # Whoever holds the lock decides when a run goes on, and what the kill meets.
-    with StoreResource(home=str(place.data)).locked("a test"):
-        command = place.materialize(",".join(INGESTION), CONFIG)
-        terminal = place.start_warm("dagster", *command)
-        assert any("waiting for a test" in line for line in terminal.stdout)
-        kill(terminal)
-        [of_terminal] = place.statuses()
-        is_now(of_terminal, "STARTED")
-        ui = place.start_ui()
-        first = ui.launch(*INGESTION, config=CONFIG)
-        is_now(of_terminal, "FAILURE")
-        becomes(first, "STARTED")
-        second = ui.launch(*INGESTION, config=CONFIG)
-        ui.wait_for_monitoring()
-        is_now(first, "STARTED")  # it waits for the lock, which is no death
-        is_now(second, "QUEUED")
-        kill(ui.process)
-        is_now(first, "STARTED")
-    place.start_daemon()  # as the UI does when it is started again
-    becomes(second, "SUCCESS")
-    is_now(first, "FAILURE")

@@ -20,18 +20,16 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as see
 from selenium.webdriver.support.ui import WebDriverWait
 
+from din_assets.runs.resources import StoreResource
 from din_core.tables import checks
-from tests.assets.places import Place, UserInterface, wait_until
+from tests.assets.places import Place, UserInterface, kill, wait_until
 
 pytestmark = pytest.mark.browser
 
 PATIENCE = 400  # seconds; the machine may be busy
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """The folder of the log, of the results and of the run history."""
-    place = Place(tmp_path_factory.mktemp("ui"))
+def _write_log(place: Place) -> None:
     # Three events of a user in one moment, then three in another: a check warns of that.
     rows = [
         f"{user},{item},{100 * (step // 3) + user},{item % 4}"
@@ -40,6 +38,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     ]
     log = place.home / "log.csv"
     log.write_text("\n".join(["user_id,item_id,time,cate_id", *rows]) + "\n")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The folder of the log, of the results and of the run history."""
+    place = Place(tmp_path_factory.mktemp("ui"))
+    _write_log(place)
     try:
         yield place
     finally:
@@ -279,3 +284,39 @@ def test_failed_run_says_why_on_its_page(place, served, ui, browser):
     run = served.ask("{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }")
     _go(browser, ui, f"/runs/{run['runsOrError']['results'][0]['runId']}")
     _text(browser, "are not in the header (user_id, item_id)")
+
+
+INGESTION = ("interactions", "rejected_rows", "source_files")
+
+
+@pytest.mark.timeout(2 * PATIENCE)
+def test_what_was_queued_runs_although_a_terminal_and_the_ui_were_killed(place, served):
+    # The last test: it kills the UI.
+    def is_now(run_id: str, wanted: str) -> None:
+        assert place.statuses()[run_id] == wanted, place.statuses()
+
+    def becomes(run_id: str, wanted: str) -> None:
+        wait_until(lambda: place.statuses()[run_id] == wanted, place.statuses)
+
+    _write_log(place)
+    before = place.statuses()
+    # Whoever holds the lock decides when a run goes on, and what the kill meets.
+    with StoreResource(home=str(place.data)).locked("a test"):
+        command = place.materialize(",".join(INGESTION), {"ops": {}})
+        terminal = place.start_warm("dagster", *command)
+        assert any("waiting for a test" in line for line in terminal.stdout)
+        [of_terminal] = place.statuses().keys() - before
+        is_now(of_terminal, "STARTED")
+        kill(terminal)
+        first = served.launch(*INGESTION, config={})
+        is_now(of_terminal, "FAILURE")
+        becomes(first, "STARTED")
+        second = served.launch(*INGESTION, config={})
+        served.wait_for_monitoring()
+        is_now(first, "STARTED")  # it waits for the lock, which is no death
+        is_now(second, "QUEUED")
+        kill(served.process)
+        is_now(first, "STARTED")
+    place.start_daemon(DIN_CSV=str(place.home / "log.csv"))  # as the UI does when it starts again
+    becomes(second, "SUCCESS")
+    is_now(first, "FAILURE")
