@@ -41,7 +41,7 @@ mutation Launch($job: ExecutionParams!) {
 def _empty_history() -> Path:
     """A run history without runs, made once: making its tables takes longer than some tests.
 
-    How a first start makes them is tested by test_starts.py, in the browser and from the wheel.
+    How a first start makes them is tested by test_starts.py and from the wheel.
     """
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
