@@ -41,7 +41,7 @@ mutation Launch($job: ExecutionParams!) {
 def _empty_history() -> Path:
     """A run history without runs, made once: making its tables takes longer than some tests.
 
-    How a first start makes them is tested by test_starts.py, in the browser and from the wheel.
+    How a first start makes them is tested by test_starts.py and from the wheel.
     """
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -158,7 +158,7 @@ class Place:
         file.write_text(yaml.safe_dump({**config, "loggers": logger}), encoding="utf-8")
         return str(file)
 
-    def start_ui(self) -> UserInterface:
+    def start_ui(self, **variables: str) -> UserInterface:
         """Start ``dagster dev`` and wait until it answers."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -168,19 +168,19 @@ class Place:
             process = self.start(
                 program("dagster"), "dev", "-p", str(port),
                 "-w", str(paths.project_root() / "workspace.yaml"),
-                output=output, **temporary_folder(self.home),
+                output=output, **temporary_folder(self.home), **variables,
             )  # fmt: skip
         ui = UserInterface(process, f"http://127.0.0.1:{port}/graphql", log)
         wait_until(ui.answers, log.read_text)
         return ui
 
-    def start_daemon(self) -> None:
+    def start_daemon(self, **variables: str) -> None:
         """Start what ``dagster dev`` has beside its pages: the daemon, which starts queued runs."""
         with (self.home / "daemon.log").open("w") as output:
             self.start(
                 program("dagster-daemon"), "run",
                 "-w", str(paths.project_root() / "workspace.yaml"),
-                output=output, **temporary_folder(self.home),
+                output=output, **temporary_folder(self.home), **variables,
             )  # fmt: skip
 
     def statuses(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,13 +14,12 @@ import pytest
 from dagster._core.launcher import WorkerStatus
 
 from din_assets.runs import dead_runs
-from din_assets.runs.resources import StoreResource
 from din_core.store import artifacts
-from tests.assets.conftest import SMALL_RUN, Pipeline
-from tests.assets.places import PATIENCE, Place, kill, wait_until
+from tests import forks
+from tests.assets.conftest import Pipeline
+from tests.assets.places import Place
 
 INGESTION = ("interactions", "rejected_rows", "source_files")
-CONFIG = {"ops": {"interactions": SMALL_RUN["ops"]["interactions"]}}
 
 
 @dg.job
@@ -43,14 +43,15 @@ def instance(place) -> Iterator[dg.DagsterInstance]:
 
 
 RECORD = """
-import os, sys
+import os
 import dagster as dg
-home, run_id, ending = sys.argv[1:]
 instance = dg.DagsterInstance.from_config(home)
 start = dg.DagsterEvent("PIPELINE_START", job_name="nothing_to_do", pid=os.getpid())
 instance.report_dagster_event(start, run_id)
+pipe.send("started")
+pipe.recv()
 """
-#: The same without the seconds that importing Dagster takes.
+#: The same of a run whose start is recorded already.
 SHOW = """
 import fcntl, sys
 sign = open(sys.argv[1], "w")
@@ -77,28 +78,41 @@ def event(kind: str, pid: int | None = None) -> dg.DagsterEvent:
     return dg.DagsterEvent(event_type_value=kind, job_name="nothing_to_do", pid=pid)
 
 
-def process_of(place: Place, program: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start a process; the last argument says whether it lives until its input ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", program + LIVE_OR_DIE, *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    place.processes.append(process)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
-    if arguments[-1] == "is killed":
-        process.wait()
-    return process
+@contextlib.contextmanager
+def recorded_elsewhere(place: Place, run_id: str) -> Iterator[None]:
+    """Let a run begin in a process that records it itself, and kill that at the end."""
+    context = forks.context()
+    ours, theirs = context.Pipe()
+    names = {"home": str(place.home), "run_id": run_id, "pipe": theirs}
+    process = context.Process(target=forks.execute, args=(RECORD, names))
+    process.start()
+    theirs.close()
+    try:
+        assert ours.recv() == "started"
+        yield
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
 
 
 def elsewhere(
     place: Place, instance: dg.DagsterInstance, run_id: str, ending: str
 ) -> subprocess.Popen[str]:
-    """Let a run begin in a process of its own."""
+    """Let a run begin in a process of its own, which is killed or lives until its input ends."""
     instance.report_dagster_event(event("PIPELINE_START"), run_id)
     folder = Path(instance.root_directory) / "living_runs"
     folder.mkdir(exist_ok=True)
-    return process_of(place, SHOW, str(folder / f"{run_id}.lock"), ending)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHOW + LIVE_OR_DIE, str(folder / f"{run_id}.lock"), ending],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    place.processes.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    if ending == "is killed":
+        process.wait()
+    return process
 
 
 def status(instance: dg.DagsterInstance, run_id: str) -> str:
@@ -114,8 +128,9 @@ def signs(instance: dg.DagsterInstance) -> list[str]:
 
 def test_run_of_a_process_that_is_gone_is_marked_as_failed_and_says_why(place, instance):
     run_id = begun(instance)
-    process_of(place, RECORD, str(place.home), run_id, "is killed")
-    assert signs(instance) == [run_id]
+    with recorded_elsewhere(place, run_id):
+        assert signs(instance) == [run_id]
+        assert dead_runs.mark_failed(instance) == []
     assert dead_runs.mark_failed(instance) == [run_id]
     assert status(instance, run_id) == "FAILURE"
     said = [entry.message for entry in instance.all_logs(run_id)]
@@ -155,11 +170,11 @@ def test_run_whose_launcher_died_before_it_spoke_is_dead_at_once(instance):
 def test_run_takes_over_from_its_launcher(place, instance):
     run_id = begun(instance, event("PIPELINE_STARTING"))
     dead_runs.show_sign(instance, run_id)
-    process_of(place, RECORD, str(place.home), run_id, "lives on")
-    dead_runs.take_over(instance)
-    assert run_id not in dead_runs._shown
-    assert signs(instance) == [run_id]
-    assert dead_runs.mark_failed(instance) == []
+    with recorded_elsewhere(place, run_id):
+        dead_runs.take_over(instance)
+        assert run_id not in dead_runs._shown
+        assert signs(instance) == [run_id]
+        assert dead_runs.mark_failed(instance) == []
 
 
 @pytest.mark.parametrize("pid", [None, 1, 2**22 + 1], ids=["unknown", "here", "not here"])
@@ -219,34 +234,3 @@ def test_run_shows_its_sign_from_its_start_to_its_end(place, instance):
     assert result.success
     assert seen == [([result.run_id], "FAILURE")]
     assert signs(instance) == []
-
-
-@pytest.mark.timeout(2 * PATIENCE)
-def test_ui_runs_what_was_queued_although_a_terminal_and_the_ui_were_killed(place):
-    def is_now(run_id: str, wanted: str) -> None:
-        assert place.statuses()[run_id] == wanted, place.statuses()
-
-    def becomes(run_id: str, wanted: str) -> None:
-        wait_until(lambda: place.statuses()[run_id] == wanted, place.statuses)
-
-    # Whoever holds the lock decides when a run goes on, and what the kill meets.
-    with StoreResource(home=str(place.data)).locked("a test"):
-        command = place.materialize(",".join(INGESTION), CONFIG)
-        terminal = place.start_warm("dagster", *command)
-        assert any("waiting for a test" in line for line in terminal.stdout)
-        kill(terminal)
-        [of_terminal] = place.statuses()
-        is_now(of_terminal, "STARTED")
-        ui = place.start_ui()
-        first = ui.launch(*INGESTION, config=CONFIG)
-        is_now(of_terminal, "FAILURE")
-        becomes(first, "STARTED")
-        second = ui.launch(*INGESTION, config=CONFIG)
-        ui.wait_for_monitoring()
-        is_now(first, "STARTED")  # it waits for the lock, which is no death
-        is_now(second, "QUEUED")
-        kill(ui.process)
-        is_now(first, "STARTED")
-    place.start_daemon()  # as the UI does when it is started again
-    becomes(second, "SUCCESS")
-    is_now(first, "FAILURE")

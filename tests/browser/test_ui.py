@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,64 +20,47 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as see
 from selenium.webdriver.support.ui import WebDriverWait
 
-from din_assets.runs import paths
+from din_assets.runs.resources import StoreResource
 from din_core.tables import checks
-from tests.assets.places import temporary_folder
+from tests.assets.places import Place, UserInterface, kill, wait_until
 
 pytestmark = pytest.mark.browser
 
 PATIENCE = 400  # seconds; the machine may be busy
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the log, of the results and of the run history."""
-    return tmp_path_factory.mktemp("ui")
-
-
-@pytest.fixture(scope="module")
-def ui(place: Path) -> Iterator[str]:
-    """Address of a `dagster dev` on a small log, with an instance of its own."""
-    config = (paths.project_root() / "dagster.yaml").read_text(encoding="utf-8")
-    queue = "class: RunQueue\n"
-    assert queue in config
-    often = config.replace(queue, f"{queue}  config: {{dequeue_interval_seconds: 1}}\n")
-    (place / "dagster.yaml").write_text(often, encoding="utf-8")
+def _write_log(place: Place) -> None:
     # Three events of a user in one moment, then three in another: a check warns of that.
     rows = [
         f"{user},{item},{100 * (step // 3) + user},{item % 4}"
         for user in range(30)
         for step, item in enumerate(range(7 * user % 50, 7 * user % 50 + 18, 3))
     ]
-    log = place / "log.csv"
+    log = place.home / "log.csv"
     log.write_text("\n".join(["user_id,item_id,time,cate_id", *rows]) + "\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with (place / "dev.log").open("w") as output:
-        server = subprocess.Popen(
-            [
-                str(Path(sys.executable).parent / "dagster"), "dev", "-p", str(port),
-                "-w", str(paths.project_root() / "workspace.yaml"),
-            ],
-            cwd=place,
-            env={
-                **os.environ,
-                **temporary_folder(place),
-                "DIN_HOME": str(place / "data"),
-                "DIN_CSV": str(log),
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_for(address, place / "dev.log")
-            yield address
-        finally:
-            os.killpg(server.pid, signal.SIGKILL)  # told to end, some of it takes ten seconds
-            server.wait()  # or it counts as still running when the handle goes
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The folder of the log, of the results and of the run history."""
+    place = Place(tmp_path_factory.mktemp("ui"))
+    _write_log(place)
+    try:
+        yield place
+    finally:
+        place.stop_everything()
+
+
+@pytest.fixture(scope="module")
+def served(place: Place) -> UserInterface:
+    """A `dagster dev` on a small log, with an instance of its own."""
+    return place.start_ui(DIN_CSV=str(place.home / "log.csv"))
+
+
+@pytest.fixture(scope="module")
+def ui(served: UserInterface) -> str:
+    """Its address."""
+    return served.address.removesuffix("/graphql")
 
 
 @pytest.fixture(scope="module")
@@ -121,28 +94,6 @@ def _go(browser: webdriver.Chrome, ui: str, path: str) -> None:
     )
 
 
-def _wait_for(address: str, log: Path) -> None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(log.read_text()[-3000:])
-
-
-def _ask(address: str, query: str) -> Any:
-    request = urllib.request.Request(
-        address + "/graphql",
-        data=json.dumps({"query": query}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-        return json.load(answer)["data"]
-
-
 def _text(browser: webdriver.Chrome, text: str, tag: str = "*") -> Any:
     """Wait for the innermost element with a text, on or below what is in view."""
     locator = (By.XPATH, f"//{tag}[contains(normalize-space(), '{text}')][last()]")
@@ -174,28 +125,32 @@ def _click(browser: webdriver.Chrome, text: str, tag: str) -> None:
 
 def _launch(browser: webdriver.Chrome, ui: str, job: str) -> None:
     """Launch a job from its launchpad, which leads to the page of the run."""
-    launchpad = f"/locations/din_assets.definitions/jobs/{job}/playground"
-    _go(browser, ui, launchpad)
-    # Until then the button is there and does nothing.
+    _go(browser, ui, f"/locations/din_assets.definitions/jobs/{job}/playground")
     _text(browser, "No errors")
-    for _ in range(PATIENCE // 20):
-        _click(browser, "Launch Run", "button")
-        with contextlib.suppress(TimeoutException):
-            WebDriverWait(browser, 20).until(see.url_contains("/runs/"))
-            return
-    raise AssertionError(f"no run was launched from {launchpad}")
+
+    def is_ready(_: webdriver.Chrome) -> bool:
+        return _text(browser, "Launch Run", "button").is_enabled()
+
+    not_yet = (StaleElementReferenceException,)
+    # A click on the button before that is lost.
+    WebDriverWait(browser, PATIENCE, ignored_exceptions=not_yet).until(is_ready)
+    _click(browser, "Launch Run", "button")
+    WebDriverWait(browser, PATIENCE).until(see.url_contains("/runs/"))
 
 
-def _wait_for_runs(ui: str, n_runs: int) -> list[str]:
+def _wait_for_runs(served: UserInterface, n_runs: int) -> list[str]:
     """Wait until so many runs have ended; return how, the latest first."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        runs = _ask(ui, "{ runsOrError { ... on Runs { results { status } } } }")
-        statuses = [run["status"] for run in runs["runsOrError"]["results"]]
-        if len(statuses) == n_runs and {*statuses} <= {"SUCCESS", "FAILURE"}:
-            return statuses
-        time.sleep(0.2)
-    raise AssertionError(statuses)
+
+    def statuses() -> list[str]:
+        runs = served.ask("{ runsOrError { ... on Runs { results { status } } } }")
+        return [run["status"] for run in runs["runsOrError"]["results"]]
+
+    def have_ended() -> bool:
+        found = statuses()
+        return len(found) == n_runs and {*found} <= {"SUCCESS", "FAILURE"}
+
+    wait_until(have_ended, statuses)
+    return statuses()
 
 
 #: The lines between groups: each is a curve of Bézier, M x,y C x,y,x,y,x,y.
@@ -251,13 +206,13 @@ def test_lineage_opened_cold_has_no_line_that_crosses_another(ui, browser):
     ] == []
 
 
-def test_graph_is_shown_and_a_click_materializes_it(ui, browser):
+def test_graph_is_shown_and_a_click_materializes_it(served, ui, browser):
     _go(browser, ui, "/asset-groups")
     for group in ("ingest", "sequences", "training", "evaluation", "delivery"):
         _text(browser, group)
     _click(browser, "Materialize all", "button")
     _go(browser, ui, "/runs")  # the graph would be drawn again with each step
-    assert _wait_for_runs(ui, 1) == ["SUCCESS"]
+    assert _wait_for_runs(served, 1) == ["SUCCESS"]
     _text(browser, "Success")
 
 
@@ -322,10 +277,46 @@ def test_failed_check_shows_what_was_found_and_what_to_do(ui, browser):
     WebDriverWait(browser, PATIENCE).until(see.text_to_be_present_in_element(heads, "n_ties"))
 
 
-def test_failed_run_says_why_on_its_page(ui, browser, place):
-    (place / "log.csv").write_text("user_id,item_id\n1,2\n")
+def test_failed_run_says_why_on_its_page(place, served, ui, browser):
+    (place.home / "log.csv").write_text("user_id,item_id\n1,2\n")
     _launch(browser, ui, "data_only")
-    assert _wait_for_runs(ui, 2) == ["FAILURE", "SUCCESS"]
-    run = _ask(ui, "{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }")
+    assert _wait_for_runs(served, 2) == ["FAILURE", "SUCCESS"]
+    run = served.ask("{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }")
     _go(browser, ui, f"/runs/{run['runsOrError']['results'][0]['runId']}")
     _text(browser, "are not in the header (user_id, item_id)")
+
+
+INGESTION = ("interactions", "rejected_rows", "source_files")
+
+
+@pytest.mark.timeout(2 * PATIENCE)
+def test_what_was_queued_runs_although_a_terminal_and_the_ui_were_killed(place, served):
+    # The last test: it kills the UI.
+    def is_now(run_id: str, wanted: str) -> None:
+        assert place.statuses()[run_id] == wanted, place.statuses()
+
+    def becomes(run_id: str, wanted: str) -> None:
+        wait_until(lambda: place.statuses()[run_id] == wanted, place.statuses)
+
+    _write_log(place)
+    before = place.statuses()
+    # Whoever holds the lock decides when a run goes on, and what the kill meets.
+    with StoreResource(home=str(place.data)).locked("a test"):
+        command = place.materialize(",".join(INGESTION), {"ops": {}})
+        terminal = place.start_warm("dagster", *command)
+        assert any("waiting for a test" in line for line in terminal.stdout)
+        [of_terminal] = place.statuses().keys() - before
+        is_now(of_terminal, "STARTED")
+        kill(terminal)
+        first = served.launch(*INGESTION, config={})
+        is_now(of_terminal, "FAILURE")
+        becomes(first, "STARTED")
+        second = served.launch(*INGESTION, config={})
+        served.wait_for_monitoring()
+        is_now(first, "STARTED")  # it waits for the lock, which is no death
+        is_now(second, "QUEUED")
+        kill(served.process)
+        is_now(first, "STARTED")
+    place.start_daemon(DIN_CSV=str(place.home / "log.csv"))  # as the UI does when it starts again
+    becomes(second, "SUCCESS")
+    is_now(first, "FAILURE")

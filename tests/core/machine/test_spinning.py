@@ -39,7 +39,8 @@ LIBGOMP = (
     [
         f"import din_core\n{LIBGOMP}",
         f"import din_assets.definitions\n{LIBGOMP}",
-        "import din_core.tutorial, torch",
+        # Like din_core, which it begins with; torch itself takes two seconds.
+        pytest.param("import din_core.tutorial, torch", marks=pytest.mark.thorough),
     ],
     ids=["din_core", "din_assets.definitions", "din_core.tutorial"],
 )
