@@ -56,11 +56,13 @@ def assert_equal_to_the_oracle(con, log):
         assert found[table] == expected[table], table
 
 
+@settings(max_examples=settings.default.max_examples * 2 // 3)
 @given(logs())
 def test_every_table_equals_the_oracle(con, log):
     assert_equal_to_the_oracle(con, log)
 
 
+@settings(max_examples=settings.default.max_examples * 2 // 3)
 @given(lists_shown_at_once())
 def test_every_table_of_lists_shown_at_once_equals_the_oracle(con, log):
     assert_equal_to_the_oracle(con, log)
@@ -85,7 +87,7 @@ def test_every_draw_from_a_skewed_catalogue_equals_the_oracle(con, sampling):
     assert_equal_to_the_oracle(con, (rows, source, config))
 
 
-@settings(max_examples=max(6, settings.default.max_examples // 100))
+@settings(max_examples=max(4, settings.default.max_examples // 100))
 @given(st.one_of(logs(), lists_shown_at_once()))
 def test_no_error_check_finds_fault_with_any_log(con, log):
     rows, source, config = log

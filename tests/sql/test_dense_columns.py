@@ -213,14 +213,15 @@ def test_two_columns_of_one_name_are_refused(source, column):
             sequences.template_context(con, source, SequenceConfig())
 
 
-@pytest.mark.parametrize("name", ["target_price", "hist_price", "value", "place", "n_votes", "k_"])
 @pytest.mark.parametrize("option", ["item_dense_cols", "user_dense_cols", "context_dense_cols"])
-def test_a_name_alone_gives_a_column_no_role(con, tmp_path, name, option):
-    lines = "".join(f"1,{item},{item},{item % 2},{item}.5\n" for item in range(1, 5))
-    path = write(tmp_path / "log.csv", f"user_id,item_id,time,cate_id,{name}\n{lines}")
-    source = SourceConfig(path=path, **{option: (name,)})
-    ingested(con, path, **{option: (name,)})
+def test_a_name_alone_gives_a_column_no_role(con, tmp_path, option):
+    names = ("target_price", "hist_price", "value", "place", "n_votes", "k_")
+    lines = "".join(f"1,{item},{item},{item % 2}{f',{item}.5' * 6}\n" for item in range(1, 5))
+    path = write(tmp_path / "log.csv", f"user_id,item_id,time,cate_id,{','.join(names)}\n{lines}")
+    source = SourceConfig(path=path, **{option: names})
+    ingested(con, path, **{option: names})
     sequences.build(con, source, SequenceConfig())
     role = option.removesuffix("_dense_cols")
-    found = con.execute("select role, kind from column_roles where name = ?", [name]).fetchall()
-    assert found == [(role, "dense")]
+    for name in names:
+        found = con.execute("select role, kind from column_roles where name = ?", [name]).fetchall()
+        assert found == [(role, "dense")], name

@@ -71,7 +71,7 @@ def table(con):
 
 
 @pytest.mark.parametrize("sampling", SAMPLERS)
-@settings(max_examples=max(5, settings.default.max_examples // 100))
+@settings(max_examples=max(3, settings.default.max_examples // 100))
 @given(data=st.data())
 def test_draws_from_small_random_logs_are_the_table_s(con, sampling, data):
     # Often a user has interacted with a whole category, or everything.

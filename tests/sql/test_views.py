@@ -168,10 +168,21 @@ def test_views_follow_the_attributes_of_the_source(con, item_attributes):
 @pytest.mark.parametrize(
     ("item_attributes", "user_attributes"),
     [
-        (("preference", "select"), ("it's", "a b")),
-        (("distinct_item", "rank", "rank_attribute"), ("distinct_items", "share")),
-        (("cate_id",), ("distinct_cates", "cates", "interactions", "interactions_attribute")),
-        (("whole", "examples"), ("users", "events")),
+        (
+            ("preference", "select", "distinct_item", "rank", "rank_attribute"),
+            ("it's", "a b", "distinct_items", "share"),
+        ),
+        (
+            ("cate_id", "whole", "examples"),
+            (
+                "distinct_cates",
+                "cates",
+                "interactions",
+                "interactions_attribute",
+                "users",
+                "events",
+            ),
+        ),
     ],
 )
 def test_attributes_may_have_names_of_the_queries_themselves(con, item_attributes, user_attributes):

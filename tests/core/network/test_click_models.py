@@ -196,7 +196,15 @@ def goes_all_the_way(config, data, folder):
     return result
 
 
-@pytest.mark.parametrize("config", [each() for each in MODEL_CONFIGS.values()], ids=MODEL_CONFIGS)
+# DIN goes the same way in the tests of each station: `test_training`, `test_index_graph`,
+# `test_saved_models`, `test_architecture`.
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(each(), id=name, marks=[pytest.mark.thorough] if name == "din" else [])
+        for name, each in MODEL_CONFIGS.items()
+    ],
+)
 def test_every_model_goes_all_the_way(config, planted, tmp_path):
     config = dataclasses.replace(small(config), embedding_init_std=0.05)
     goes_all_the_way(config, planted, tmp_path)

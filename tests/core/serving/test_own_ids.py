@@ -69,7 +69,12 @@ def by_id(con, saved, folder):
     return answers(con, lambda split: own_ids.predict_by_id(con, saved, folder, split))
 
 
-@pytest.mark.parametrize("log_numbers", [(), ("popularity", "days_since_last_event")])
+# Without numbers of the log there is less that could move; `test_yesterdays_model_answers_...` has
+# none either.
+@pytest.mark.parametrize(
+    "log_numbers",
+    [("popularity", "days_since_last_event"), pytest.param((), marks=pytest.mark.thorough)],
+)
 def test_answers_are_the_same_when_all_indices_have_moved(con, tmp_path, log_numbers):
     read(con, [row for row in LOG if row[1] > "i4"])
     read(con, LOG)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 
 import pandas as pd
 import pytest
@@ -32,9 +33,23 @@ def test_quotes_of_titles_swallow_no_line_of_a_tab_separated_log(con, tmp_path):
     assert report.source.notes == ()
 
 
-@pytest.mark.parametrize("delimiter", ["\t", "|", "\x01"])
-@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
-@pytest.mark.parametrize("special", ["a{}b", 'say "x"', "two\nlines", 'all "{}"\nof it'])
+DELIMITERS = ["\t", "|", "\x01"]
+QUOTINGS = [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]
+SPECIALS = ["a{}b", 'say "x"', "two\nlines", 'all "{}"\nof it']
+
+
+def a_third_of_all():
+    """All triples; outside of the thorough tests those that hold each pair of two of them once."""
+    return [
+        pytest.param(
+            DELIMITERS[a], QUOTINGS[b], SPECIALS[c],
+            marks=[] if (a + b + c) % 3 == 0 else [pytest.mark.thorough],
+        )
+        for a, b, c in itertools.product(range(3), range(3), range(4))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("delimiter", "quoting", "special"), a_third_of_all())
 def test_quoting_of_pandas_and_the_csv_module_is_recognised(
     con, tmp_path, delimiter, quoting, special
 ):

@@ -6,9 +6,8 @@ first epoch, at the end of one and in the last one; `make test-thorough` takes t
 
 import dataclasses
 import logging
-import os
-import subprocess
-import sys
+import random
+import signal
 import time
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from din_core.training.checkpoints import (
     save_checkpoint,
 )
 from din_core.training.learner import Learner
+from tests import forks
 from tests.core.training_logs import planted_log
 
 MODEL = DINConfig(
@@ -190,64 +190,38 @@ def test_a_run_stopped_early_is_over_when_it_is_called_again(data, tmp_path, mon
     assert hash_of(again) == hash_of(finished)
 
 
-KILLED_AGAIN_AND_AGAIN = """
-import logging, os, pathlib, random, signal, sys, time
-from test_checkpoints import LOOP, MODEL, N_USERS, hash_of
-from tests.core.training_logs import planted_log
-from din_core.training import loop
-from din_core.training.checkpoints import CHECKPOINT_FILE
+def train_and_write_hash(directory, out):
+    logging.basicConfig(filename=f"{out}.log", level=logging.INFO, force=True)
+    result = loop.train(MODEL, LOOP, planted_log(n_users=N_USERS), checkpoint_dir=directory)
+    out.write_text(hash_of(result))
 
-data, directory, out = planted_log(n_users=N_USERS), sys.argv[1], sys.argv[2]
-chance = random.Random(int(sys.argv[3]))
 
-def run():
-    logging.basicConfig(filename=out + ".log", level=logging.INFO)
-    result = loop.train(MODEL, LOOP, data, checkpoint_dir=directory)
-    with open(out, "w") as file:
-        file.write(hash_of(result))
-    os._exit(0)
+def was_killed(directory, out, chance):
+    """Pull the plug at a random moment after the first state that this attempt wrote."""
 
-def version():
-    path = pathlib.Path(directory) / CHECKPOINT_FILE
-    return path.stat().st_mtime_ns if path.exists() else None
+    def version():
+        path = directory / CHECKPOINT_FILE
+        return path.stat().st_mtime_ns if path.exists() else None
 
-def attempt():
-    # The plug is pulled at a random moment after the first state that this attempt wrote.
-    before, child = version(), os.fork()
-    if child == 0:
-        run()
-    while version() in (before, None):
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return True
+    before = version()
+    attempt = forks.context().Process(target=train_and_write_hash, args=(directory, out))
+    attempt.start()
+    while version() in (before, None) and attempt.is_alive():
         time.sleep(0.0005)
-    time.sleep(chance.uniform(0, 0.03))
-    os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1] == 0
-
-kills = 0
-while not attempt():
-    kills += 1
-print(kills)
-"""
+    attempt.join(chance.uniform(0, 0.03))
+    attempt.kill()
+    attempt.join()
+    assert attempt.exitcode in (0, -signal.SIGKILL)
+    return attempt.exitcode != 0
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_weights(data, tmp_path):
     whole = loop.train(MODEL, LOOP, data)
-    out = tmp_path / "hash"
-    finished = subprocess.run(
-        [sys.executable, "-c", KILLED_AGAIN_AND_AGAIN, tmp_path / "run", out, "7"],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(
-                [str(Path(__file__).parents[3]), str(Path(__file__).parent)]
-            ),
-        },
-    )
-    assert int(finished.stdout) >= 1
+    out, chance, n_kills = tmp_path / "hash", random.Random(7), 0
+    while was_killed(tmp_path / "run", out, chance):
+        n_kills += 1
+        assert n_kills < 20  # each attempt takes a step at least, and there are six
+    assert n_kills >= 1
     assert "going on at epoch" in Path(f"{out}.log").read_text()
     assert out.read_text() == hash_of(whole)
 

@@ -92,7 +92,7 @@ def train(
     return learner, losses
 
 
-def pairs():
+def pairs(quick_networks=tuple(NETWORKS)):
     """Networks and loops: each with the first of the others, and the rest for the thorough tests.
 
     A loop does the same with any network, whose weights are all that it knows of it.
@@ -104,7 +104,7 @@ def pairs():
             LOOPS[options],
             id=f"{network}-{options}",
             marks=[]
-            if network == first_network or options == first_loop
+            if network == first_network or (options == first_loop and network in quick_networks)
             else [pytest.mark.thorough],
         )
         for network in NETWORKS
@@ -112,9 +112,18 @@ def pairs():
     ]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("network", "options"), pairs())
-def test_no_step_waits_for_the_device(network, options, precision):
+def test_no_step_waits_for_the_device(network, options):
+    hold_steps_to_no_waiting(network, options, "float32")
+
+
+# The layers that change their type are those of the two networks with all kinds of them.
+@pytest.mark.parametrize(("network", "options"), pairs(("dice, dropout", "relu, joint, products")))
+def test_no_step_of_mixed_precision_waits_for_the_device(network, options):
+    hold_steps_to_no_waiting(network, options, "bfloat16")
+
+
+def hold_steps_to_no_waiting(network, options, precision):
     guard = NoWaiting()
     loop = dataclasses.replace(LOOP, **options)
     _, losses = train(network, loop, guard=guard, precision=precision, static_size=True)

@@ -1,7 +1,7 @@
 """Graphs that take ids answer as the model does, and take what nobody knows for unknown.
 
 How a graph looks up an id does not depend on the model behind it: one kind of model is asked by
-text here, two by numbers, and `din_products` both ways below. `make test-thorough` asks every kind
+text here, one by numbers, and `din_products` both ways below. `make test-thorough` asks every kind
 both ways. Whoever writes graphs holds them to the model, `base_model`'s in `test_writing`.
 """
 
@@ -68,7 +68,7 @@ def expected_of(bundle, user, history, candidates, hours):
     )
 
 
-QUICK = {("din", True), ("din_softmax", False), ("pnn", False)}
+QUICK = {("din", True), ("din_softmax", False)}
 
 
 @pytest.mark.parametrize(
