@@ -111,7 +111,7 @@ def _code_that_nobody_edits() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _history_that_nobody_migrates() -> Iterator[None]:
-    """Note no revision of the schema in a history in memory: that takes half as long as a step."""
+    """Note no revision of the schema in a history in memory: that reads all migrations."""
     from dagster._core.storage.event_log import in_memory as events_in_memory
     from dagster._core.storage.runs import in_memory as runs_in_memory
 
