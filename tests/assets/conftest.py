@@ -109,6 +109,18 @@ def _code_that_nobody_edits() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _history_that_nobody_migrates() -> Iterator[None]:
+    """Note no revision of the schema in a history in memory: that reads all migrations."""
+    from dagster._core.storage.event_log import in_memory as events_in_memory
+    from dagster._core.storage.runs import in_memory as runs_in_memory
+
+    with pytest.MonkeyPatch.context() as patch:
+        for storage in (events_in_memory, runs_in_memory):
+            patch.setattr(storage, "stamp_alembic_rev", lambda *_: None)
+        yield
+
+
 @contextlib.contextmanager
 def run_history() -> Iterator[dg.DagsterInstance]:
     """An instance in memory: on disk, recording a run takes longer than a run of this size."""

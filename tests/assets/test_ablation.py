@@ -9,6 +9,9 @@ from din_assets import evidence
 from din_assets.definitions import build_defs
 from din_assets.starting.refresh_config import RunConfigError, check_names
 from din_assets.starting.run_start import RunStore
+from din_core import presets
+from din_core.config import DINConfig, TrainingConfig
+from din_core.evaluation.ablation import plan
 from din_core.store import connect
 
 QUICK = {
@@ -42,6 +45,17 @@ def test_what_it_reads_is_drawn_where_it_is_made():
     assert (shown.parent_keys, shown.child_keys) == (set(), {dg.AssetKey("warehouse")})
 
 
+@pytest.fixture
+def small_network(monkeypatch):
+    """Train a small network in large batches: what the trials come to is not looked at."""
+    small = presets.Preset(
+        model=DINConfig(embed_dim=2, mlp_dims=(2,), attention_dims=(2,)),
+        training=TrainingConfig(batch_size=256, checkpoint_seconds=0),
+    )
+    monkeypatch.setitem(plan._PRESETS, "tutorial", small)
+
+
+@pytest.mark.usefixtures("small_network")
 def test_leaderboard_is_made_kept_and_published(finished, pipeline):
     shutil.copytree(finished.home, pipeline.home)
     result = materialize(pipeline, QUICK)

@@ -97,15 +97,16 @@ class TestDinRun:
             "samples": {"config": {"max_history": 7}},
         }
 
-    @pytest.mark.parametrize("dry_run", [False, True])
     def test_options_that_the_log_cannot_take_are_refused_although_nothing_is_read(
-        self, run, home, labelled, pipeline, dry_run
+        self, run, home, labelled, pipeline
     ):
         run(config(), named=str(labelled))
         asked = config(negatives={"sampling_seed": 3})
-        with pytest.raises(OptionsError, match="sampling_seed=3 has no effect: the log is label"):
-            list(refresh(pipeline.instance, run_config=asked, dry_run=dry_run))
-        assert remembered(home) == {"interactions": {"config": {"path": str(labelled)}}}
+        says = "sampling_seed=3 has no effect: the log is label"
+        for dry_run in (True, False):
+            with pytest.raises(OptionsError, match=says):
+                list(refresh(pipeline.instance, run_config=asked, dry_run=dry_run))
+            assert remembered(home) == {"interactions": {"config": {"path": str(labelled)}}}
 
     def test_file_that_cannot_be_used_takes_nobodys_place(self, run, home, log, tmp_path):
         run(config(), named=str(log))

@@ -127,7 +127,13 @@ def test_options_of_steps_that_were_not_reached_are_remembered(pipeline, log, mo
     ("is_labelled", "asked", "says"),
     [
         (True, {"negatives": {"sampling_seed": 3}}, "ops: negatives: sampling_seed=3 has no effe"),
-        (True, {"din_model": {"negatives": "redrawn"}}, "negatives is 'redrawn', but the log is"),
+        # Another option that a labelled log leaves without effect.
+        pytest.param(
+            True,
+            {"din_model": {"negatives": "redrawn"}},
+            "negatives is 'redrawn', but the log is",
+            marks=pytest.mark.thorough,
+        ),
         (
             True,
             {"din_model": {"redrawn_per_positive": 3}},
@@ -138,10 +144,12 @@ def test_options_of_steps_that_were_not_reached_are_remembered(pipeline, log, mo
             {"interactions": NO_ATTRIBUTES, "negatives": BY_CATEGORY},
             "negative_sampling is 'same_category', but item_attribute_cols is empty",
         ),
-        (
+        # The same of training, as the line above.
+        pytest.param(
             False,
             {"interactions": NO_ATTRIBUTES, "din_model": {"redrawn_sampling": "same_category"}},
             "redrawn_sampling is 'same_category', but item_attribute_cols is empty",
+            marks=pytest.mark.thorough,
         ),
         (
             False,
@@ -195,7 +203,8 @@ def test_options_of_another_log_that_this_one_leaves_without_effect_are_forgotte
 
 def test_run_that_reads_no_source_goes_by_the_log_that_was_read(pipeline, labelled, monkeypatch):
     monkeypatch.setenv("DIN_CSV", str(labelled))
-    assert pipeline.start(*UNTIL_NEGATIVES, config={"ops": {}}).success
+    reading = ("interactions", "rejected_rows", "source_files")
+    assert pipeline.start(*reading, config={"ops": {}}).success
     before = pipeline.versions()
     asked = config(known_ids={"min_interactions": 5}, negatives={"sampling_seed": 3})
 

@@ -5,8 +5,8 @@ had the same loads, since known ids keep their indices, or one without a past wh
 forgotten. Pictures and exported graphs, which take seconds each, are replaced by something that
 depends on the same.
 
-A change and its fresh build are two whole runs. ``make test`` makes one of each kind: an option,
-forgotten ids of a log of another kind, code, a file of the store; what rows that only moved leave
+A change and its fresh build are two whole runs. ``make test`` makes one of each kind: forgotten ids
+of a log of another kind with other options, a file of the store; what rows that only moved leave
 behind is what lay there. ``make test-thorough`` makes the others.
 """
 
@@ -278,7 +278,7 @@ CHANGES = {
 }
 
 
-#: Changes of `make test-thorough` alone, and which change of `make test` shows the kind.
+#: Changes of `make test-thorough`, and which test of `make test` shows the kind.
 MORE_OF_THE_SAME = {
     "usable row": "forgotten ids",  # other rows of known ids; those with new ids are forgotten
     "rejected row": "forgotten ids",  # and test_refresh.py, what is published of it
@@ -286,22 +286,19 @@ MORE_OF_THE_SAME = {
     "attribute of an item": "forgotten ids",
     "rows in another order": "the test of moved rows below",
     "labels": "forgotten ids",  # of a log that has got labels
-    "item_attribute_cols": "popularity",
-    "user_attribute_cols": "popularity",
-    "min_interactions": "popularity",
-    "negatives_per_positive": "popularity",
-    "max_history": "popularity",
-    "max_history, beyond every history": "popularity",  # and test_refresh.py
+    # An option by itself makes what it affects, and that is made of it: test_refresh.py.
+    "item_attribute_cols": "forgotten ids",
+    "user_attribute_cols": "forgotten ids",
+    "min_interactions": "forgotten ids",
+    "popularity": "forgotten ids",
+    "negatives_per_positive": "forgotten ids",
+    "max_history": "forgotten ids",
+    "max_history, beyond every history": "forgotten ids",  # and test_refresh.py
 }
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(change, marks=[pytest.mark.thorough] if change in MORE_OF_THE_SAME else [])
-        for change in CHANGES
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("change", MORE_OF_THE_SAME)
 def test_change_ends_as_a_fresh_build(before, place, fresh_build, change):
     CHANGES[change](place)
     assert place.run() != []
@@ -353,6 +350,7 @@ def test_after_forgotten_ids_it_ends_as_a_build_that_never_knew_any(
     _append("a0,i00,9999,c00,a0,a0,1")(place)
     _append("a0,i1,9998,c1,b1,l0,0")(place)
     assert "items" in place.run(until="items")
+    _option("samples", max_history=2)(place)
     with _tables(place) as con:
         grown = store.content_version(con, "items")
         assert known_ids.forget(con) > 0
@@ -385,18 +383,17 @@ def first_version(place: Place, asset: str) -> str:
         return ledger.entry(con, asset).data_version
 
 
+# What was made by other code is made again, and what hangs on new content: test_refresh.py.
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "assets",
+    # Together and one by one: that the others were made again hides nothing.
     [
         ("attributes", "negatives", "din_model"),
-        # One by one: that the others were made again hides nothing.
-        *(
-            pytest.param((asset,), marks=pytest.mark.thorough)
-            for asset in ("attributes", "negatives", "din_model")
-        ),
+        ("attributes",), ("negatives",), ("din_model",),
     ],
     ids=", ".join,
-)
+)  # fmt: skip
 def test_asset_made_by_other_code_is_made_again_with_what_hangs_on_it(before, place, assets):
     for asset in assets:
         _made_by_other_code(place, asset)
@@ -419,30 +416,33 @@ def _files_of(place: Place) -> list[Path]:
 def _files_harmed_together(place: Place, *, both_ways: bool) -> Iterator[list[Path]]:
     """What a manifest describes or, of every other artifact, the manifest; then the other way.
 
-    Then the other files, each by itself where it goes both ways. An artifact's damage is its own:
-    whole inputs that are made again, as they were, repair nothing.
+    The other files together with the first, or each by itself where it goes both ways. An
+    artifact's damage is its own: whole inputs that are made again, as they were, repair nothing.
     """
     for other_way in (False, True) if both_ways else (False,):
         # What is made again has files of other names, too.
         of_artifacts = [file for file in _files_of(place) if file.parts[0] == "artifacts"]
         folders = sorted({file.parts[1:3] for file in of_artifacts})
         loses_manifest = {folder: n % 2 != other_way for n, folder in enumerate(folders)}
-        yield [
+        harmed = [
             file
             for file in of_artifacts
             if (file.name == manifests.MANIFEST) is loses_manifest[file.parts[1:3]]
         ]
+        # The published file or its checksum by itself: test_refresh_sentences.py.
+        yield harmed if both_ways else [*harmed, *_files_alone(place)]
+    if both_ways:
+        yield from ([file] for file in _files_alone(place))
+
+
+def _files_alone(place: Place) -> list[Path]:
     # The pipeline's database as a whole: see the next test; cut short it is told, not made again.
     files = {file for file in _files_of(place) if file.parts[0] != "artifacts"}
     alone = files - {Path("pipeline.duckdb")}
     assert {file.name for file in alone} == {
         last_run.FILE, "warehouse.duckdb", "warehouse.duckdb.sha256",
     }  # fmt: skip
-    if both_ways:
-        yield from ([file] for file in sorted(alone))
-    else:
-        # The published file or its checksum by itself: test_refresh_sentences.py.
-        yield sorted(alone)
+    return sorted(alone)
 
 
 @pytest.mark.parametrize(

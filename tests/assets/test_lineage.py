@@ -301,6 +301,7 @@ def bare(finished, pipeline, graph):
 
 #: Assets of `make test-thorough` alone, and which asset of `make test` shows the kind.
 MORE_OF_THE_SAME = {
+    "negatives": "samples",
     "users": "samples",  # of SQL, which says itself what it reads
     "items": "samples",
     "cates": "samples",
@@ -315,7 +316,7 @@ MORE_OF_THE_SAME = {
 @pytest.mark.parametrize(
     "asset",
     [
-        "negatives", "samples", "din_model", "test_predictions", "test_auc",
+        "samples", "din_model", "test_predictions", "test_auc",
         *(pytest.param(asset, marks=pytest.mark.thorough) for asset in MORE_OF_THE_SAME),
     ],
 )  # fmt: skip
