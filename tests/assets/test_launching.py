@@ -276,14 +276,15 @@ with signs.shown(folder.sign(rank), timeout=60, is_wanted=folder.is_wanted()):
 """
 
 
-def wait_for_them(root: Path, restarts: int) -> None:
+def wait_for_them(root: Path, restarts: int, seconds: float = 60) -> None:
     """Have such workers started by torchrun as a run has it, and wait for them as a run does."""
     script = root / "waiting.py"
     script.write_text(WAITING)
-    config = LaunchConfig(processes=2, worker_timeout_seconds=60, worker_restarts=restarts)
+    config = LaunchConfig(processes=2, worker_timeout_seconds=seconds, worker_restarts=restarts)
     job = Job(
-        task={}, database="", spill="", tables_root="", threads=1, memory_limit=None, timeout=60.0
-    )
+        task={}, database="", spill="", tables_root="", threads=1, memory_limit=None,
+        timeout=seconds,
+    )  # fmt: skip
     with supervision.launch_folder(root / "launches") as folder:
         job.write(folder.path)
         command = launch._command(folder, config)
@@ -333,9 +334,15 @@ def test_killed_worker_is_started_again_as_often_as_asked_and_then_ends_all_in_a
     assert not any(is_alive(pid) for pid in killed)
 
 
+def wait_for_them_in_a_terminal(root: Path) -> None:
+    """Wait for longer than the test does; what a shell begins in the background ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    wait_for_them(root, restarts=0, seconds=2 * PATIENCE)
+
+
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_no_worker_outlives_the_process_that_started_it(tmp_path, by):
-    launcher = forks.context().Process(target=wait_for_them, args=(tmp_path, 0))
+    launcher = forks.context().Process(target=wait_for_them_in_a_terminal, args=(tmp_path,))
     launcher.start()
     pids = waiting(tmp_path)
     os.kill(pids[1], signal.SIGSTOP)  # one that cannot end by itself
