@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from din_core.config import SourceConfig
 from din_core.sources import SourceError, ingest
+from din_core.sources.rendering import WORDS_FOR_NOTHING
 
 NAMES = ("user_id", "item_id", "time", "cate_id")
 
@@ -261,8 +262,10 @@ def test_parquet_gives_the_same_interactions_as_csv(con, tmp_path):
 
 value = st.one_of(
     st.sampled_from(["", " ", "1", "2", "3", "-1", "007", "a", 'q"q', "é", "two\nlines", "x,y"]),
-    # Without a point: no number is written in two ways, which has tests of its own.
-    st.text(st.characters(codec="utf-8", exclude_characters="\0\r."), max_size=4),
+    # No number in two ways of writing, and no word for nothing, which have tests of their own.
+    st.text(st.characters(codec="utf-8", exclude_characters="\0\r.eE"), max_size=4).filter(
+        lambda some: some.strip() not in WORDS_FOR_NOTHING
+    ),
 )
 time = st.sampled_from(["1", "2", "3", "x", "", "-4", "2024-01-01", "1969-01-01"])
 row = st.one_of(
