@@ -186,17 +186,17 @@ def _be_patient(spark: SparkSession, policy: dict[str, int]) -> None:
 def _close(spark: SparkSession) -> None:
     # A session that is gone is closed; its error would hide the one that ended the run, and asking
     # again would only keep the user waiting.
-    client: Any = spark.client
+    closing: Any = spark
     with contextlib.suppress(Exception):
         _be_patient(spark, {**_PATIENCE, "max_retries": 0})
         try:
-            client.release_session()
+            closing.client.release_session()
         except Exception:  # noqa: BLE001 (whatever it is, nobody answers)
             # What the client gives back in the background, the result of a question that was never
             # answered, it would ask for as long again, and closing would wait for that.
-            client._channel.close()
-        spark.release_session_on_close = False
-        spark.stop()
+            closing.client._channel.close()
+        closing.release_session_on_close = False
+        closing.stop()
     # Where nobody answers, it stays the session of this process: whatever asks for that later, as
     # pyspark itself does of each column, would ask where nobody answers.
     kept: Any = type(spark)
