@@ -25,7 +25,7 @@ gc.set_threshold(50_000, 20, 100)
 
 # Building all tables takes longer on a busy machine than any fixed deadline would allow.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("default", max_examples=12, **_common)
+settings.register_profile("default", max_examples=25, **_common)
 settings.register_profile("thorough", max_examples=10_000, **_common)
 settings.load_profile("default")
 

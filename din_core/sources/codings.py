@@ -37,7 +37,7 @@ _BANDS: Mapping[Unit, tuple[int, int]] = {
     "ns": (10**17, 2**63 - 1),
 }
 # `number_pattern` of sql/macros/source_values.jinja.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$")
 # One in so many may be of another kind than the rest: those rows alone are rejected.
 FEW_TIMES, FEW_LABELS = 100, 20
 # DECIMAL(18, 6) is stored in 64 bits, and holds seconds of twelve digits.

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import duckdb
 import numpy as np
 import pyarrow as pa
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from din_core.evaluation import attention_pictures
@@ -65,6 +66,30 @@ def test_history_is_shown_with_a_row_for_each_candidate(tmp_path):
     for png in pictures.values():
         with Image.open(png) as picture:
             assert picture.format == "PNG"
+
+
+def test_colour_of_a_cell_is_the_change_of_its_event_for_its_candidate():
+    rows = [
+        event("u", k, place, "c", "d", change)
+        for k, changes in enumerate([(1.0, -1.0, 0.0), (0.0, 0.0, 1.0)])
+        for place, change in enumerate(changes)
+    ]
+    [figure] = [each for name, each in attention_pictures._figures(rows) if name == "changes"]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels, axes = np.asarray(canvas.buffer_rgba()), figure.axes[0]
+
+    def colour(column, row):
+        x, y = axes.transData.transform((column, row)).round().astype(int)
+        red, _, blue, _ = pixels[-y, x].astype(int)
+        return "red" if red > blue + 50 else "blue" if blue > red + 50 else "pale"
+
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert [label.split(",")[1] for label in labels] == [" taken", " not taken"]
+    assert [colour(place, 0) for place in range(3)] == ["red", "blue", "pale"]
+    assert [colour(place, 1) for place in range(3)] == ["pale", "pale", "red"]
+    below, above = (axes.transData.transform((0, row))[1] for row in (1, 0))
+    assert below < above
 
 
 def test_weights_are_shown_by_unit_and_said_to_be_shares_or_none(tmp_path):

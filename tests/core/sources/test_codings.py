@@ -2,12 +2,15 @@
 
 import datetime
 import logging
+import re
 from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from din_core.sources import codings
+from din_core.store import sql_files
 from tests.core.ingested_logs import ingested, refused, rejected, rows, write
 
 
@@ -352,3 +355,9 @@ def test_numbers_that_look_like_dates_are_warned_of(con, tmp_path, times, what):
     assert [f"look like {what} and are read as seconds" in note for note in notes] == (
         [True] if what else []
     )
+
+
+def test_a_number_is_the_same_in_python_and_in_sql():
+    macros = (sql_files.SQL_ROOT / "macros" / "source_values.jinja").read_text(encoding="utf-8")
+    [pattern] = re.findall(r'number_pattern = literal\("(.*)"\)', macros)
+    assert codings._NUMBER.pattern == pattern

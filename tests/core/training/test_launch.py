@@ -298,18 +298,23 @@ for worker in each:
 """
 
 
+def supervise_both(source, folder, seconds):
+    """Wait for two workers that run a script, no longer than so many seconds for a silent one."""
+    script = folder.path / "worker.py"
+    script.write_text(source)
+    supervision.supervise(
+        [sys.executable, "-c", BOTH, str(script), str(folder.path)],
+        {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        folder,
+        LaunchConfig(processes=2, worker_timeout_seconds=seconds),
+        on_poll=lambda: None,
+    )
+
+
 def test_one_worker_that_fails_ends_those_that_would_wait_for_it(tmp_path):
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
     with supervision.launch_folder(tmp_path / "launches") as folder:
         with pytest.raises(WorkerError, match=r"worker 1 of 2 .* is out of memory"):
-            supervision.supervise(
-                [sys.executable, "-c", BOTH, str(script), str(folder.path)],
-                {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-                folder,
-                LaunchConfig(processes=2, worker_timeout_seconds=300),
-                on_poll=lambda: None,
-            )
+            supervise_both(WORKER, folder, seconds=300)
         # Before the folder goes, with which all are ended that hold a sign there.
         assert [path.name for path in folder.signs()] == ["worker-0", "worker-1"]
         assert signs.wait_until_gone(folder.signs(), 60) == []
@@ -330,17 +335,9 @@ with signs.shown(folder.sign(rank), timeout=2, is_wanted=folder.is_wanted()):
 
 
 def test_suspended_worker_ends_the_launch_within_the_configured_time(tmp_path):
-    script = tmp_path / "worker.py"
-    script.write_text(SUSPENDED)
     with supervision.launch_folder(tmp_path / "launches") as folder:
         with pytest.raises(WorkerError) as caught:
-            supervision.supervise(
-                [sys.executable, "-c", BOTH, str(script), str(folder.path)],
-                {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-                folder,
-                LaunchConfig(processes=2, worker_timeout_seconds=2),
-                on_poll=lambda: None,
-            )
+            supervise_both(SUSPENDED, folder, seconds=2)
         suspended = signs.read(folder.sign(1))
         assert suspended is not None
         assert str(caught.value).startswith(
