@@ -8,7 +8,16 @@ import platform
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("torch-rechub", "torch", "duckdb", "pyarrow", "pandas", "numpy")
+_PACKAGES = (
+    "torch-rechub",
+    "torch",
+    "duckdb",
+    "pysail",
+    "pyspark",
+    "pyarrow",
+    "pandas",
+    "numpy",
+)
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
 
 

@@ -34,13 +34,15 @@ def add_entries(entries: Sequence[Mapping[str, Any]], path: Path = RESULTS) -> d
         What the file holds now.
     """
     today = datetime.now(UTC).strftime("%Y-%m-%d")
-    cases = {entry["case"]: entry for entry in read_results(path)["cases"]}
+    earlier = read_results(path)
+    cases = {entry["case"]: entry for entry in earlier["cases"]}
     machine = describe_machine()
     for entry in entries:
         cases[entry["case"]] = {**entry, "machine": machine, "date": today}
     results = {
         "machine": machine,
-        "versions": describe_versions(),
+        # Those of packages that other cases needed and this machine lacks stay as they were.
+        "versions": {**earlier.get("versions", {}), **describe_versions()},
         "date": today,
         "cases": sorted(cases.values(), key=_place),
     }

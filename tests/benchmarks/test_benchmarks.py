@@ -3,6 +3,7 @@
 Nothing here needs torch-rechub; its own sides run in ``make bench`` only.
 """
 
+import importlib.metadata
 import json
 from dataclasses import replace
 
@@ -115,13 +116,17 @@ def test_page_tells_every_outcome():
 def test_partial_run_replaces_its_own_cases_only(tmp_path):
     path = tmp_path / "results.json"
     report.add_entries([{"case": "scale_1m", "rows": 1}, {"case": "sequences_grocery"}], path)
+    elsewhere = json.loads(path.read_text())
+    elsewhere["versions"] = {"a-package-of-another-machine": "1.0", "torch": "1.0"}
+    path.write_text(json.dumps(elsewhere))
     report.add_entries([{"case": "scale_1m", "rows": 2}], path)
     results = json.loads(path.read_text())
     assert [entry["case"] for entry in results["cases"]] == ["sequences_grocery", "scale_1m"]
     assert results["cases"][1]["rows"] == 2
     assert set(results) == {"machine", "versions", "date", "cases"}
     assert {"cpu", "cores", "memory_gb", "isa"} <= set(results["machine"])
-    assert "torch" in results["versions"]
+    assert results["versions"]["a-package-of-another-machine"] == "1.0"
+    assert results["versions"]["torch"] == importlib.metadata.version("torch")
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
 
 
