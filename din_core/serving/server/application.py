@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,12 +264,17 @@ def _add_protocol(app: FastAPI, current: CurrentBundle) -> None:
         body = await request.body()
         return await run_in_threadpool(_infer, bundle, name, request.headers, body)
 
-    app.get("/v2", tags=["v2"])(server)
-    app.get("/v2/health/live", tags=["v2"])(live)
-    app.get("/v2/health/ready", tags=["v2"])(ready)
+    # Also with HEAD, by which load balancers ask whether a server is there.
+    def get(path: str, answer: Callable[..., Any]) -> None:
+        app.get(path, tags=["v2"])(answer)
+        app.head(path, include_in_schema=False)(answer)
+
+    get("/v2", server)
+    get("/v2/health/live", live)
+    get("/v2/health/ready", ready)
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-        app.get(path, tags=["v2"])(model)
-        app.get(f"{path}/ready", tags=["v2"])(model_ready)
+        get(path, model)
+        get(f"{path}/ready", model_ready)
         app.post(f"{path}/infer", tags=["v2"])(infer)
 
 

@@ -235,6 +235,20 @@ def test_protocol_tells_health_and_metadata(client):
     }
 
 
+def test_head_is_answered_as_get_is_and_without_a_body(client):
+    described = client.get("/openapi.json").json()["paths"]
+    asked = [path for path, methods in described.items() if "get" in methods]
+    assert {"/v2", "/v2/health/live", "/v2/health/ready"} < {*asked}
+    for name, status in (("rank", 200), ("nobody", 404)):
+        for path in (each.format(name=name, version="v1") for each in asked):
+            head, get = client.head(path), client.get(path)
+            assert head.status_code == get.status_code
+            assert get.status_code == (status if name in path else 200)
+            assert head.headers["content-length"] == get.headers["content-length"]
+    # What changes nothing is not described twice.
+    assert not [path for path, methods in described.items() if "head" in methods]
+
+
 def test_protocol_infers_what_the_route_ranks(client):
     inputs = [
         _tensor("history_item_id", "INT64", [10, 40]),
