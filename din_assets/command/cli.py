@@ -11,12 +11,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from din_assets.command import streams
 from din_assets.command.saying import say
 from din_assets.runs import garbage
 from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
 from din_core.errors import DinError, WrongRequestError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 #: Module of each command, in the order in which they are listed.
 _MODULES = {
@@ -35,6 +39,7 @@ _MODULES = {
     "serve": "serve",
     "ui": "ui",
 }
+_NOBODY_READS = 128 + signal.SIGPIPE
 _DESCRIPTION = "From a log of interactions to a served Deep Interest Network."
 _EXAMPLES = """\
 a first time:
@@ -53,36 +58,45 @@ then:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command of ``din`` and return its exit status.
 
-    It is 0 where the command did what it was asked to, 2 where what was asked cannot be answered,
-    130 where it was interrupted, 141 where nobody reads its output any more, and 1 where something
-    else went wrong.
+    It is 0 where the command did what it was asked to, 2 where what was asked for is wrong or not
+    there, so that nothing was begun, 130 where it was interrupted, 141 where nobody reads its
+    output any more, and 1 where what was begun failed.
     """
     garbage.collect_seldom()
     garbage.leave_at_end()
     streams.make_writable()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(words)
-    if not words:
-        parser.print_help()
-        return 2
-    options = parser.parse_args(words)
+    status = _answer(list(sys.argv[1:] if arguments is None else arguments))
+    # Here, and not at exit, where nobody is told: whatever the command was, and however it ended.
+    unwritten = streams.write_out()
+    if unwritten is None:
+        return status
+    if isinstance(unwritten, BrokenPipeError):
+        # The reader has seen enough, as `head` has.
+        return status or _NOBODY_READS
+    say(streams.told(unwritten))
+    return status or 1
+
+
+def _answer(words: Sequence[str]) -> int:
     try:
+        parser = _parser(words)
+        if not words:
+            parser.print_help()
+            return 2
+        options = parser.parse_args(words)
         status: int = _module(_MODULES[options.command]).run(options)
-        sys.stdout.flush()  # here, where a reader that is gone can be told from other errors
+    except SystemExit as end:  # argparse has helped, or refused
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except DinError as error:
         say(str(error))
         return 2 if isinstance(error, WrongRequestError) else 1
     except BrokenPipeError:
-        # The reader has seen enough, as `head` has. What is left would be written at exit.
         streams.lead_output_nowhere()
-        return 128 + signal.SIGPIPE
+        return _NOBODY_READS
     except OSError as error:
         if not is_of_the_machine(error):
             raise
-        if streams.output_is_stuck():
-            streams.lead_output_nowhere()
-            say(f"the output cannot be written: {error.strerror}")
-        else:
+        if not streams.output_is_stuck():
             say(of_the_disk(error))
         return 1
     except KeyboardInterrupt:
@@ -91,8 +105,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that fails where its help cannot be written, which argparse passes over."""
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        try:
+            print(self.format_help(), end="", file=file, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            streams.lead_output_nowhere()
+            raise DinError(streams.told(error)) from error
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="din",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,

@@ -34,6 +34,21 @@ def output_is_stuck() -> bool:
     return False
 
 
+def write_out() -> OSError | None:
+    """Write what was printed and waits; where it cannot be, drop it and return why."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        lead_output_nowhere()
+        return error
+    return None
+
+
+def told(error: OSError) -> str:
+    """Say in a sentence that what was printed cannot be written."""
+    return f"the output cannot be written: {error.strerror}"
+
+
 def lead_output_nowhere() -> None:
     """Drop what is not written yet, which Python would try again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from din_core.atomic_files import replacing
-from din_core.errors import WrongRequestError
+from din_core.errors import DinError, WrongRequestError
 from din_core.serving.bundle.ids import from_arrow
 from din_core.serving.bundle.rows import pair_columns
 from din_core.serving.ranker import Ranker
@@ -23,6 +24,10 @@ SCORE = "score"
 
 _parquet: Any = parquet  # pyarrow has no types
 _ROWS_OF_A_BLOCK = 65_536
+
+
+class UnwrittenScoresError(DinError, OSError):
+    """The scores cannot be written; a file that was there before is still there."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def score(
     Raises:
         WrongRequestError: A file cannot be read or written, or a column is missing, of another
             type, or called ``score`` already. The file is left as it was.
+        UnwrittenScoresError: The disk cannot take the scores, likewise.
     """
     if not rows.is_file():
         raise WrongRequestError(f"{rows}: no such file")
@@ -81,7 +87,9 @@ def score(
         raise WrongRequestError(f"{rows} cannot be read: {error}") from error
     if not out.parent.is_dir():
         raise WrongRequestError(f"{out}: there is no folder {out.parent}")
-    if out.is_dir() or not os.access(out.parent, os.W_OK):
+    if (out.exists() and not out.is_file()) or not os.access(out.parent, os.W_OK):
+        # A folder, or a device or pipe such as /dev/stdout: Parquet is put in place when it is
+        # whole, and would replace it.
         raise WrongRequestError(f"{out}: no file can be written there")
     with file:
         schema = file.schema_arrow
@@ -91,6 +99,7 @@ def score(
         started = told = time.monotonic()
         new = pa.field(SCORE, pa.float32())
         with (
+            _explained(out),
             replacing(out) as temporary,
             _parquet.ParquetWriter(temporary, schema.append(new)) as writer,
         ):
@@ -108,6 +117,19 @@ def score(
                     left = (now - started) / done * (total - done)
                     on_progress(Progress(done, total, left))
     return total
+
+
+@contextlib.contextmanager
+def _explained(out: Path) -> Generator[None]:
+    """Name the file that cannot be written, as on a full disk; what is read explains itself.
+
+    pyarrow's errors name no file, and its writer fails once more when it is closed.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise UnwrittenScoresError(f"{out}: not written: {reason}; what was there stays") from error
 
 
 def _blocks(file: Any, rows: Path) -> Iterator[Any]:

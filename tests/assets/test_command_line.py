@@ -21,10 +21,7 @@ def test_command_line_says_what_it_knows_without_what_takes_long(words):
     code = (
         "import sys\n"
         "from din_assets.command import cli\n"
-        "try:\n"
-        f"    cli.main({words!r})\n"
-        "except SystemExit as end:\n"
-        "    assert end.code == 0, end\n"
+        f"assert cli.main({words!r}) == 0\n"
         f"print(*sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -107,10 +104,48 @@ def test_output_that_cannot_be_written_is_not_laid_to_the_results():
     assert (done.returncode, done.stderr) == (1, sentence)
 
 
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], []])
+@pytest.mark.parametrize("buffered", [True, False])
+def test_help_that_cannot_be_written_is_an_error_and_one_that_nobody_reads_is_none(words, buffered):
+    command = [sys.executable, *([] if buffered else ["-u"]), "-m", "din_assets.command.cli"]
+    read, closed = os.pipe()
+    os.close(read)
+    with open("/dev/full", "w") as full, open(closed, "w") as unread:  # noqa: PTH123
+        for to, status, sentence in (
+            (full, 1, "din: the output cannot be written: No space left on device\n"),
+            (unread, 128 + signal.SIGPIPE, ""),
+        ):
+            done = subprocess.run(
+                [*command, *words], stdout=to, stderr=subprocess.PIPE, text=True, check=False
+            )
+            assert (done.returncode, done.stderr) == (status, sentence)
+
+
+def test_error_after_output_that_cannot_be_written_keeps_its_own_status():
+    code = (
+        "import sys\n"
+        "from din_assets.command import cli, prune\n"
+        "from din_core.errors import WrongRequestError\n"
+        "def failing(_):\n"
+        "    print('some of it')\n"
+        "    raise WrongRequestError('k is 0')\n"
+        "prune.run = failing\n"
+        "sys.exit(cli.main(['prune']))\n"
+    )
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "din: k is 0\ndin: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
 def test_unknown_command_names_those_that_there_are(capsys):
-    with pytest.raises(SystemExit) as end:
-        cli.main(["prun"])
-    assert end.value.code == 2
+    assert cli.main(["prun"]) == 2
     said = capsys.readouterr().err.partition("choose from")[2]
     assert {"run", "refresh", "prune"} <= set(re.findall(r"\w+", said))
 

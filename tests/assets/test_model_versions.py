@@ -94,8 +94,7 @@ def test_figures_in_a_file_are_those_of_the_refused_model_and_the_help_says_so(
     assert cli.main(["metrics", "--json", str(tmp_path / "now.json")]) == 0
     assert json.loads((tmp_path / "now.json").read_text())["model_version"] == house.model()
     assert f"Model `{house.model()}`." in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        cli.main(["metrics", "--help"])
+    assert cli.main(["metrics", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "the model that was made last, published or refused" in said
 
