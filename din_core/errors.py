@@ -13,7 +13,9 @@ class RefusedOptionsError(DinError):
 
 
 class WrongRequestError(DinError, ValueError):
-    """A question to a served model that cannot be answered; the message names what is wrong in it.
+    """What was asked for is wrong or not there; the message names what is wrong in it.
 
-    The command line ends with status 2 on such an error, a server answers 4xx.
+    A word, an option, a file or a setting, a question to a served model, or a result that no run
+    has made yet. Nothing was begun. The command line ends with status 2 on such an error, a server
+    answers 4xx; any other error, of what was begun and failed, is status 1.
     """

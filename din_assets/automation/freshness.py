@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from din_assets.names import name_of
-from din_core.errors import DinError
+from din_core.errors import WrongRequestError
 
 _VARIABLE = "DIN_FRESH_WITHIN_HOURS"
 #: What leaves the pipeline; the asset names, whatever stands before them in a key.
@@ -16,7 +16,7 @@ _PUBLISHED = ("warehouse", "bundle")
 _WARN_AFTER = 0.75
 
 
-class FreshnessError(DinError, ValueError):
+class FreshnessError(WrongRequestError):
     """The environment names no number of hours; the message says what it may be."""
 
 

@@ -13,10 +13,10 @@ from din_assets.making import preset_files
 from din_assets.runs import yaml_files
 from din_assets.runs.folders import current_names
 from din_core.config import MODEL_CONFIGS, options_of_others
-from din_core.errors import DinError
+from din_core.errors import WrongRequestError
 
 
-class ConfigFileError(DinError, ValueError):
+class ConfigFileError(WrongRequestError):
     """The file of a run configuration cannot be used, or there is no such preset."""
 
 

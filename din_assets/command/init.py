@@ -14,7 +14,7 @@ from pathlib import Path
 import jinja2
 
 from din_assets.command.subcommand import Commands
-from din_core.errors import DinError
+from din_core.errors import DinError, WrongRequestError
 
 _TEMPLATES = Path(__file__).parent.parent / "project_template"
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -32,7 +32,7 @@ _PLACES: Mapping[str, str] = {
 }
 
 
-class InitError(DinError, ValueError):
+class InitError(WrongRequestError):
     """A project cannot be made there, or cannot have that name."""
 
 
@@ -52,10 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         InitError: There is something already, or the name cannot be a package's.
-        OSError: The folder cannot be written.
+        DinError: The folder cannot be written.
     """
     folder: Path = arguments.folder
-    made = make_project(folder)
+    try:
+        made = make_project(folder)
+    except OSError as error:
+        raise DinError(f"{folder} cannot be written: {error.strerror}; nothing is left") from error
     print(f"{folder} is a Dagster project now:")
     for file in made:
         print(f"  {file}")
@@ -74,7 +77,7 @@ def make_project(folder: Path) -> list[str]:
 
     Raises:
         InitError: As of :func:`run`.
-        OSError: As of :func:`run`.
+        OSError: It cannot be written.
     """
     target = Path(os.path.abspath(folder))  # noqa: PTH100  (`..` is taken out, links stay)
     name = target.name

@@ -70,7 +70,7 @@ def _explained(file: Path) -> Generator[None]:
     """Say in a sentence that a file cannot be what was meant; status 1 would mean a worse model."""
     try:
         yield
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except OSError as error:
         raise WrongRequestError(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise WrongRequestError(f"{file} is no text: {error.reason}") from error

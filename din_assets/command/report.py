@@ -8,10 +8,10 @@ import webbrowser
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_assets.runs.folders import home
-from din_core.errors import DinError
+from din_core.errors import WrongRequestError
 
 
-class NoReportError(DinError, FileNotFoundError):
+class NoReportError(WrongRequestError):
     """There is no report yet."""
 
 

@@ -14,13 +14,13 @@ import dagster as dg
 from dagster._core.execution import context_creation_job
 
 from din_assets.runs.story import Story
-from din_core.errors import DinError
+from din_core.errors import WrongRequestError
 
 #: What a configuration may set ``log_level`` to, in any case.
 LEVELS = ("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL")
 
 
-class LogLevelError(DinError, ValueError):
+class LogLevelError(WrongRequestError):
     """There is no such level of the log."""
 
 

@@ -11,6 +11,7 @@ from din_core import atomic_files
 from din_core.engines.engine import DUCKDB, Engine
 from din_core.engines.errors import EngineError
 from din_core.engines.sessions import without_token
+from din_core.errors import WrongRequestError
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
 EngineName = Literal["duckdb", "spark"]
 
 
+class EngineNameError(EngineError, WrongRequestError):
+    """There is no such engine."""
+
+
 def name() -> EngineName:
     """Return the engine that ``DIN_ENGINE`` names; DuckDB where it is unset or empty.
 
     Raises:
-        EngineError: There is no such engine.
+        EngineNameError: There is no such engine.
     """
     named = os.environ.get("DIN_ENGINE") or "duckdb"
     if named not in ("duckdb", "spark"):
-        raise EngineError(f"DIN_ENGINE is '{named}', must be 'duckdb' or 'spark'")
+        raise EngineNameError(f"DIN_ENGINE is '{named}', must be 'duckdb' or 'spark'")
     return named
 
 

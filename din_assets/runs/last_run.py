@@ -20,7 +20,7 @@ import yaml
 
 from din_assets.runs import yaml_files
 from din_core.atomic_files import replacing
-from din_core.errors import DinError, RefusedOptionsError
+from din_core.errors import RefusedOptionsError, WrongRequestError
 
 Options = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ _HEAD = """\
 """
 
 
-class ChoicesError(DinError, ValueError):
+class ChoicesError(WrongRequestError):
     """What a run is asked for is unclear or gone; the message says how to name it."""
 
 

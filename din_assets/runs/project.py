@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from din_assets.names import Names
-from din_core.errors import DinError
+from din_core.errors import WrongRequestError
 
 FILE = "pyproject.toml"
 TABLE = "[tool.din]"
 _OPTIONS = ("prefix", "group_prefix", "home")
 
 
-class ProjectError(DinError, ValueError):
+class ProjectError(WrongRequestError):
     """The project's file cannot be read, or says what cannot be."""
 
 

@@ -29,14 +29,14 @@ from din_assets.names import PLAIN, Names
 from din_assets.runs import choices, console
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import config_errors, former_names
-from din_core.errors import DinError, RefusedOptionsError
+from din_core.errors import RefusedOptionsError, WrongRequestError
 
 RunConfig = Mapping[str, Any]
 
 _SECTIONS = ("ops", "resources", "loggers", "execution")
 
 
-class RunConfigError(DinError, ValueError):
+class RunConfigError(WrongRequestError):
     """The run configuration names what there is not, or a value out of its range."""
 
 

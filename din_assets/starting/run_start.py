@@ -18,8 +18,13 @@ from din_assets.runs.last_run import Settled, Source
 from din_assets.runs.resources import Asked, Log, StoreResource
 from din_assets.starting import refresh_config
 from din_assets.starting.parts_of_run import OwnPart, own_part
+from din_core.errors import WrongRequestError
 from din_core.sources import SourceError
 from din_core.store import StoreError, connect, ledger
+
+
+class NoSourceError(SourceError, WrongRequestError):
+    """The file that is to be read is not there."""
 
 
 class RunStore(StoreResource):
@@ -135,8 +140,8 @@ def refuse_missing(source: Source) -> None:
     """Refuse a file that is not there: waiting for the lock first would waste the user's time.
 
     Raises:
-        SourceError: There is no such file, or none fits the pattern.
+        NoSourceError: There is no such file, or none fits the pattern.
     """
     path = source.options.get("path")
     if path and path != paths.SYNTHETIC and not choices.is_there(path):
-        raise SourceError(f"{path}: there is no such file ({source.origin} names it)")
+        raise NoSourceError(f"{path}: there is no such file ({source.origin} names it)")

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from din_core.errors import DinError
+from din_core.errors import WrongRequestError
 from din_core.evaluation import metrics_table
 from din_core.evaluation.intervals import Interval
 from din_core.metrics.registry import LOWER_IS_BETTER, OF_A_MODEL
@@ -25,7 +25,7 @@ _FORMAT = 1
 JUDGED = tuple(name for name in OF_A_MODEL if name != "predicted_over_observed")
 
 
-class FiguresError(DinError, ValueError):
+class FiguresError(WrongRequestError):
     """A file holds no figures, or a figure is asked for that it does not have."""
 
 

@@ -126,12 +126,12 @@ def test_command_line_reads_paths_from_where_it_is_typed(home, tmp_path, monkeyp
     monkeypatch.chdir(folder)
     assert cli.main(["run", "--dry-run", "--csv", "my log*.csv"]) == 0
     monkeypatch.chdir(folder)
-    assert cli.main(["run", "--dry-run", "--csv", "log.csv"]) == 1
+    assert cli.main(["run", "--dry-run", "--csv", "log.csv"]) == 2
     assert f"{folder}/log.csv: there is no such file" in capsys.readouterr().err
 
 
 def test_unknown_preset_is_told(home, capsys):
-    assert cli.main(["run", "--preset", "tutorail"]) == 1
+    assert cli.main(["run", "--preset", "tutorail"]) == 2
     assert "no preset 'tutorail'; is 'tutorial' meant?" in capsys.readouterr().err
 
 

@@ -56,6 +56,17 @@ def test_file_that_cannot_be_is_no_model_that_got_worse(home, tmp_path, capsys, 
     assert capsys.readouterr().err == f"din: {named}: {says}\n"
 
 
+def test_figures_that_cannot_be_written_are_no_model_that_got_worse(home, capsys):
+    assert cli.main(["metrics", "--json", "/dev/full"]) == 2
+    assert capsys.readouterr().err == "din: /dev/full: No space left on device\n"
+
+
+def test_file_that_holds_no_figures_is_no_model_that_got_worse(home, tmp_path, capsys):
+    (tmp_path / "main.json").write_text("{}")
+    assert cli.main(["metrics", "--against", str(tmp_path / "main.json")]) == 2
+    assert "these are no figures" in capsys.readouterr().err
+
+
 def test_file_of_figures_that_is_no_text_is_refused(home, tmp_path, capsys):
     (tmp_path / "main.json").write_bytes(b"\xff\xfe")
     assert cli.main(["metrics", "--against", str(tmp_path / "main.json")]) == 2

@@ -115,12 +115,12 @@ def test_init_refuses(tmp_path, monkeypatch, capsys, folder, sentence):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "mine.txt").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
-    assert cli.main(["init", folder]) == 1
+    assert cli.main(["init", folder]) == 2
     assert re.search(sentence, capsys.readouterr().err)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_init_leaves_nothing_behind_where_it_fails(tmp_path, monkeypatch):
+def test_init_leaves_nothing_behind_where_it_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def no_space(*_: object, **__: object) -> int:
@@ -128,6 +128,8 @@ def test_init_leaves_nothing_behind_where_it_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", no_space)
     assert cli.main(["init", "shop"]) == 1
+    sentence = "din: shop cannot be written: No space left on device; nothing is left\n"
+    assert capsys.readouterr().err == sentence
     assert list(tmp_path.iterdir()) == []
 
 

@@ -122,7 +122,7 @@ def test_dry_run_without_results_makes_no_home(never_refreshed, pipeline):
 def test_wrong_configuration_ends_in_a_sentence(csv, tmp_path, capsys, text, says):
     config = tmp_path / "config.yaml"
     config.write_text(text)
-    assert cli.main(["refresh", "--dry-run", "-c", str(config)]) == 1
+    assert cli.main(["refresh", "--dry-run", "-c", str(config)]) == 2
     assert says in capsys.readouterr().err
 
 
@@ -134,7 +134,7 @@ def test_source_that_is_named_and_empty_is_not_passed_over(csv, capsys):
 
 
 def test_missing_configuration_ends_in_a_sentence(csv, tmp_path, capsys):
-    assert cli.main(["refresh", "-c", str(tmp_path / "nowhere.yaml")]) == 1
+    assert cli.main(["refresh", "-c", str(tmp_path / "nowhere.yaml")]) == 2
     assert "nowhere.yaml: No such file" in capsys.readouterr().err
 
 

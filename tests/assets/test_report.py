@@ -52,7 +52,7 @@ def test_page_is_opened_where_there_is_a_display_and_printed_where_not(
 
 
 def test_without_a_report_the_command_names_the_way_to_one(pipeline, monkeypatch, capsys):
-    assert of(pipeline, monkeypatch) == 1
+    assert of(pipeline, monkeypatch) == 2
     assert "`din run` makes one" in capsys.readouterr().err
 
 
