@@ -55,6 +55,7 @@ test-thorough: $(INSTALLED_DEV) $(SYSTEM) ## more of what other tests show alrea
 	$(BIN)/pytest -m thorough --timeout=3600
 	$(BIN)/pytest tests/sql/test_against_oracle.py --hypothesis-profile=thorough --timeout=7200
 
+# Its cases that are marked `thorough`, more of the same without drawing, are in test-thorough.
 test-faults: $(INSTALLED_DEV) $(SYSTEM) ## kill -9 at 20 random moments
 	DIN_FAULT_KILLS=20 $(BIN)/pytest tests/assets/test_faults.py --timeout=1800
 
