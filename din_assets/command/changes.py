@@ -13,6 +13,7 @@ from din_assets.making import facts, versions
 from din_assets.making.artifact_assets import POINTED_TO
 from din_assets.making.materialization import inputs_of, model_of
 from din_assets.names import step_of
+from din_assets.runs import engines
 from din_assets.runs.resources import StoreResource
 from din_assets.starting import refresh_config
 from din_assets.starting.refresh_config import RunConfig
@@ -34,12 +35,14 @@ class State:
         facts: What assets take of it beside their inputs' content (see :mod:`facts`), by asset.
         decided: Every decision about a model.
         shown: Those that the published file has.
+        damaged: What is wrong with tables that lie in Parquet, by table.
     """
 
     made: Mapping[str, ledger.Entry] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     decided: tuple[Publication, ...] = ()
     shown: tuple[Publication, ...] = ()
+    damaged: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def read_state(resource: StoreResource) -> State:
@@ -54,7 +57,9 @@ def read_state(resource: StoreResource) -> State:
         made = ledger.entries(con)
         of_assets = {asset: facts.of(con, asset) for asset in made}
         decided = history.publications(con)
-    return State(made, of_assets, decided, _read_published(resource, history.publications) or ())
+        damaged = engines.damaged_tables(con, resource.tables_root)
+    shown = _read_published(resource, history.publications) or ()
+    return State(made, of_assets, decided, shown, damaged)
 
 
 def read_again(resource: StoreResource, assets: Collection[str], before: State) -> State:
@@ -72,7 +77,7 @@ def read_again(resource: StoreResource, assets: Collection[str], before: State) 
     with resource.connection(read_only=True) as con:
         made = ledger.entries(con)
         of_assets = {asset: facts.of(con, asset) for asset in assets if asset in made}
-        return State(made, of_assets, history.publications(con), before.shown)
+        return State(made, of_assets, history.publications(con), before.shown, before.damaged)
 
 
 def own_reasons(
@@ -106,6 +111,8 @@ def own_reasons(
         was, now = entry.options.get(name), current.get(name)
         if was != now:
             yield f"{name}: {json.dumps(was)} → {json.dumps(now)}"
+    if asset in state.damaged:
+        yield state.damaged[asset]
     folder = entry.artifact and resource.artifacts_root / entry.artifact
     if folder and (damage := manifests.damage_of(folder)):
         yield damage

@@ -147,6 +147,41 @@ def settle(con: "duckdb.DuckDBPyConnection", root: str, home: Path) -> list[str]
     return said
 
 
+def damaged_tables(con: "duckdb.DuckDBPyConnection", root: str) -> dict[str, str]:
+    """Say of which tables in Parquet files are gone, cut off, or others than were written.
+
+    Only the ends of the files are read, which say how many rows there are. An object store looks
+    after its objects itself, and asking for each would take long.
+
+    Args:
+        con: The pipeline's database.
+        root: Root of the Parquet tables, a folder or a URL.
+
+    Returns:
+        What is wrong, by table.
+    """
+    from din_core.store import table_files
+
+    if "://" in root or not table_files.of_views(con):
+        return {}
+    from din_core.engines import parquet_views, reading
+    from din_core.engines.parquet_tables import Manifest, ParquetRoot
+
+    place = ParquetRoot(root)
+    try:
+        manifest = place.manifest()
+    except EngineError:
+        return {}  # whoever needs it says so
+    damaged: dict[str, str] = {}
+    for name, table in manifest.tables.items():
+        if parquet_views.folder_of(con, place, name) == table.folder:
+            try:
+                reading.require_whole(con, place, Manifest(manifest.buckets, {name: table}))
+            except EngineError:
+                damaged[name] = f"{table.folder} is not what was written"
+    return damaged
+
+
 @contextlib.contextmanager
 def opened(
     engine: EngineName, address: str | None, root: str, home: Path, buckets: int | None = None

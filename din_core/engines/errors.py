@@ -19,6 +19,10 @@ class EngineError(DinError, RuntimeError):
     """An engine is not there, cannot be reached, or gave up; the message names the way out."""
 
 
+class UnreadableTableError(EngineError):
+    """An engine cannot read a file of the tables; which one, it mostly does not say."""
+
+
 @dataclass(frozen=True)
 class _Trouble:
     """A way in which engines fail.
@@ -26,14 +30,16 @@ class _Trouble:
     Attributes:
         said: How they say it.
         sentence: What it means and what to do.
+        kind: The error to raise.
     """
 
     said: re.Pattern[str]
     sentence: str
+    kind: type[EngineError] = EngineError
 
 
-def _trouble(said: str, sentence: str) -> _Trouble:
-    return _Trouble(re.compile(said, re.IGNORECASE), sentence)
+def _trouble(said: str, sentence: str, kind: type[EngineError] = EngineError) -> _Trouble:
+    return _Trouble(re.compile(said, re.IGNORECASE), sentence, kind)
 
 
 _GRPC_DETAILS = re.compile(r'^\s*details = "(.*)"$', re.MULTILINE)
@@ -74,6 +80,7 @@ _TROUBLES = (
         r"|Parquet (?:\w+ )?error|Could not read footer|FAILED_READ_FILE|PATH_NOT_FOUND|NoSuchKey"
         r"|Object at location \S+ not found|(?:File|Path) does not exist",
         "found a file of the tables damaged or gone; make the tables again (din run --all)",
+        UnreadableTableError,
     ),
     _trouble(
         r"Generic \w+ error|Error performing (?:GET|HEAD|POST|PUT|DELETE)\b"
@@ -141,7 +148,7 @@ def told_of(engine: str, error: Exception) -> EngineError | None:
     said = str(error)
     for each in _TROUBLES:
         if found := each.said.search(said):
-            return EngineError(f"{engine} {each.sentence} ({_line_of(said, found)})")
+            return each.kind(f"{engine} {each.sentence} ({_line_of(said, found)})")
     return None
 
 

@@ -16,12 +16,11 @@ from din_core.engines.errors import EngineError
 from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
 from din_core.store.query_relations import select_of
 from din_core.store.sql_files import literal, quote
+from din_core.store.table_files import files_in
 
 if TYPE_CHECKING:
     import duckdb
 
-_READ = re.compile(r"read_parquet\(list_value\(((?:'(?:[^']|'')*'(?:, )?)+)\)")
-_FILE = re.compile(r"'((?:[^']|'')*)'")
 _BUCKET_OF = re.compile(rf"/{BUCKET}=(\d+)/")
 
 
@@ -38,8 +37,12 @@ def create(con: duckdb.DuckDBPyConnection, root: ParquetRoot, name: str, folder:
     files = ", ".join(map(literal, root.files(folder)))
     read = f"read_parquet([{files}], hive_partitioning = false)"
     described = con.execute(f"describe select * from {read}").fetchall()
-    columns = ", ".join(quote(str(column)) for column, *_ in described)
-    store.create_view_as(con, name, f"select {columns} from {read}")
+    # With their types: a file of another table that has the same columns is an error then.
+    columns = ", ".join(
+        f"file.{quote(str(column))}::{kind} as {quote(str(column))}"
+        for column, kind, *_ in described
+    )
+    store.create_view_as(con, name, f"select {columns} from {read} as file")
 
 
 def folder_of(con: duckdb.DuckDBPyConnection, root: ParquetRoot, name: str) -> str | None:
@@ -74,8 +77,7 @@ def files_of(con: duckdb.DuckDBPyConnection, name: str) -> list[str]:
         con: The pipeline's database.
         name: A relation.
     """
-    read = _READ.search(words_of(con, name))
-    return [each.replace("''", "'") for each in _FILE.findall(read[1])] if read else []
+    return files_in(words_of(con, name))
 
 
 def words_of(con: duckdb.DuckDBPyConnection, name: str) -> str:

@@ -7,7 +7,7 @@ manifest says which version of each table holds, and what its views are.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import duckdb
 
@@ -16,6 +16,7 @@ from din_core.engines.errors import EngineError
 from din_core.engines.parquet_tables import MANIFEST, Manifest, ParquetRoot, ParquetTable
 from din_core.store.query_relations import UnreadableQueryError, in_order, relations_of
 from din_core.store.sql_files import literal, quote
+from din_core.store.table_files import TableFiles, find_fault, find_foreign
 
 
 @contextlib.contextmanager
@@ -92,7 +93,7 @@ def _removed_since(root: ParquetRoot, shown: Manifest) -> str | None:
 
 def _create_views(con: duckdb.DuckDBPyConnection, root: ParquetRoot, manifest: Manifest) -> None:
     for name, table in manifest.tables.items():
-        with _explained(root, name):
+        with _explained(con, root, name, table):
             con.execute(f"create or replace view {quote(name)} as {select_of(root, table)}")
     require_whole(con, root, manifest)
     views = {name.lower(): (name, select) for name, select in manifest.views.items()}
@@ -124,21 +125,45 @@ def select_of(root: ParquetRoot, table: ParquetTable) -> str:
     Raises:
         EngineError: It has no files.
     """
-    columns = ", ".join(
-        f"{quote(name)}::{kind} as {quote(name)}" for name, kind in table.columns.items()
-    )
     # Where none is left, DuckDB says it of the folder.
     files = root.files(table.folder) or [root.url_of(table.folder) + "/*.parquet"]
+    return _select_from(table, files)
+
+
+def _select_from(table: ParquetTable, files: Sequence[str]) -> str:
+    # Of the file's own column, and not of the one that is selected under its name.
+    columns = ", ".join(
+        f"file.{quote(name)}::{kind} as {quote(name)}" for name, kind in table.columns.items()
+    )
     listed = ", ".join(map(literal, files))
     # The bucket is in the path and in no column.
-    return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
+    return f"select {columns} from read_parquet([{listed}], hive_partitioning = false) as file"
+
+
+def files_of(root: ParquetRoot, name: str, table: ParquetTable) -> TableFiles:
+    """Return the files of a version, to look for the one that cannot be read.
+
+    Args:
+        root: Where it lies.
+        name: The table.
+        table: The version.
+    """
+
+    def select(file: str) -> str:
+        # Its types may be narrower than the table's.
+        columns = ", ".join(f"file.{quote(column)}" for column in table.columns)
+        read = f"read_parquet([{literal(file)}], hive_partitioning = false)"
+        return f"select {columns} from {read} as file"
+
+    return TableFiles(name, root.files(table.folder), select)
 
 
 def require_whole(
     con: duckdb.DuckDBPyConnection, root: ParquetRoot, manifest: Manifest | None = None
 ) -> None:
-    """Refuse tables with fewer or more rows than were written: a file that is gone is not noticed.
+    """Refuse tables with fewer or more rows than were written, or with files of other columns.
 
+    A file that is gone would not be noticed, and Spark reads a column that a file lacks as missing.
     Only the ends of the files are read, in which their rows are counted.
 
     Args:
@@ -151,9 +176,16 @@ def require_whole(
     """
     held = root.manifest() if manifest is None else manifest
     for name, table in held.tables.items():
-        with _explained(root, name):
+        with _explained(con, root, name, table):
             rows = int(
                 con.execute(f"select count(*) from ({select_of(root, table)})").fetchall()[0][0]
+            )
+        # An object store looks after its objects, and each look would be a request.
+        if (rows != table.rows or root.is_local) and (
+            foreign := find_foreign(con, [files_of(root, name, table)])
+        ):
+            raise EngineError(
+                f"{foreign.file}: the file is not one of '{name}' ({foreign.why}); {_AGAIN}"
             )
         if rows != table.rows:
             raise EngineError(
@@ -166,14 +198,19 @@ _AGAIN = "make the tables again (din run --all)"
 
 
 @contextlib.contextmanager
-def _explained(root: ParquetRoot, table: str) -> Generator[None]:
+def _explained(
+    con: duckdb.DuckDBPyConnection, root: ParquetRoot, name: str, table: ParquetTable
+) -> Generator[None]:
     try:
         yield
     except (duckdb.Error, OSError) as error:
         # What a filesystem in Python raised is told last.
         reason = str(error).strip().splitlines()
         told = next((line for line in reason if "Error" in line), reason[-1])
+        of_table = [files_of(root, name, table)]
+        if isinstance(error, duckdb.Error) and (found := find_fault(con, error, of_table)):
+            told = f"{found.file}: {found.why}"
         raise EngineError(
-            f"{root.url}: '{table}' cannot be read ({told}); where its files were damaged or "
+            f"{root.url}: '{name}' cannot be read ({told}); where its files were damaged or "
             f"removed {_AGAIN}"
         ) from error

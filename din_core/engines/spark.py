@@ -12,10 +12,11 @@ from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from din_core import store
-from din_core.engines import parquet_views, translation
+from din_core.engines import parquet_views, reading, translation
 from din_core.engines.engine import Answer
-from din_core.engines.errors import EngineError, explaining
+from din_core.engines.errors import EngineError, UnreadableTableError, explaining
 from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
+from din_core.store.table_files import Fault, find_damaged
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,6 +51,7 @@ class SparkEngine:
         self._views: dict[str, str] = {}
         self._engine_views: dict[str, str] = {}
         self._session_views: dict[str, object] = {}
+        self._asked_for: set[str] = set()
 
     @property
     def spark(self) -> SparkSession:
@@ -68,6 +70,7 @@ class SparkEngine:
             with explaining(self._called):
                 yield
         except BaseException as error:
+            unreadable = self._unreadable() if isinstance(error, UnreadableTableError) else None
             for name in self._views:
                 self._engine_views.pop(name, None)
             for name, table in self._made.items():
@@ -77,6 +80,8 @@ class SparkEngine:
                     with contextlib.suppress(EngineError):
                         self._root.remove(table.folder)
             self._forget()
+            if unreadable is not None:
+                raise UnreadableTableError(unreadable.sentence()) from error
             raise
         try:
             self._let_hold()
@@ -202,6 +207,8 @@ class SparkEngine:
             made_of = self._files_of(con, name)
             if self._session_views.get(name) == made_of:
                 return
+            self._asked_for.add(name)
+            self._require_whole(con, name, made_of)
             frame = self._reading(made_of, store.column_types(con, name))
         frame.createOrReplaceTempView(name)
         self._session_views[name] = made_of
@@ -212,6 +219,31 @@ class SparkEngine:
         if parquet_views.folder_of_files(self._root, files) is None:
             files = self._root.files(self._write_out(con, name).folder)
         return tuple(files)
+
+    def _require_whole(
+        self, con: duckdb.DuckDBPyConnection, name: str, files: tuple[str, ...]
+    ) -> None:
+        """Refuse files that are others than were written, before the engine reads them.
+
+        Of an object store they are asked for one by one, and it looks after them itself.
+        """
+        table = self._manifest.tables.get(name)
+        is_held = table is not None and (
+            parquet_views.folder_of_files(self._root, files) == table.folder
+        )
+        if is_held and self._root.is_local:
+            reading.require_whole(con, self._root, Manifest(self._manifest.buckets, {name: table}))
+
+    def _unreadable(self) -> Fault | None:
+        """Find the file that the engine could not read, of the tables that it was asked for."""
+        tables = [
+            reading.files_of(self._root, name, table)
+            for name, table in {**self._manifest.tables, **self._made}.items()
+            if name in self._asked_for
+        ]
+        filesystem = None if self._root.is_local else self._root.filesystem
+        with store.connect(":memory:", filesystem=filesystem) as con:
+            return find_damaged(con, tables)
 
     def _write_out(self, con: duckdb.DuckDBPyConnection, name: str) -> ParquetTable:
         """Write a relation that Spark did not make below this root.

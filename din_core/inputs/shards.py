@@ -25,8 +25,9 @@ from din_core.engines.errors import EngineError
 from din_core.inputs import times, training_data
 from din_core.inputs.flat_log import Int64, ShareOfUsers, SplitName, TrainingData
 from din_core.inputs.training_data import TrainingDataError
-from din_core.store.errors import lost_table_file, shortage
+from din_core.store.errors import shortage
 from din_core.store.sql_files import literal, quote
+from din_core.store.table_files import TableFiles, explain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,8 +197,9 @@ class Shards:
     ) -> Generator[duckdb.DuckDBPyConnection]:
         """Have a database whose views are tables, of users those of a shard or none."""
         tables = self._manifest.tables
-        try:
-            with contextlib.nullcontext(con) if con is not None else self._database() as database:
+        read: list[TableFiles] = []
+        with contextlib.nullcontext(con) if con is not None else self._database() as database:
+            try:
                 # Let go of what it keeps of the remote files of the shard before.
                 for keeps in ("false", "true"):
                     database.execute(f"set enable_external_file_cache = {keeps}")
@@ -210,18 +212,22 @@ class Shards:
                     files = list[str]()
                     if number is not None or not tables[name].bucketed:
                         files = self._root.files(tables[name].folder, number)
+                    read.append(TableFiles(name, files, self._select_one(tables[name])))
                     _create_view(database, name, self._select(tables[name], files))
                 yield database
-        except (duckdb.Error, OSError) as error:
-            if isinstance(error, duckdb.Error) and (
-                known := lost_table_file(error) or shortage(":memory:", error)
-            ):
-                raise known from error
-            reason = str(error).splitlines()[0]
-            raise EngineError(
-                f"{self._root.url}: {what} cannot be read ({reason}). If the tables were made "
-                "again meanwhile, train again; otherwise make them again (din run --all)"
-            ) from error
+            except (duckdb.Error, OSError) as error:
+                if isinstance(error, duckdb.Error) and (
+                    known := explain(database, error, read) or shortage(":memory:", error)
+                ):
+                    raise known from error
+                reason = str(error).splitlines()[0]
+                raise EngineError(
+                    f"{self._root.url}: {what} cannot be read ({reason}). If the tables were made "
+                    "again meanwhile, train again; otherwise make them again (din run --all)"
+                ) from error
+
+    def _select_one(self, table: ParquetTable) -> Callable[[str], str]:
+        return lambda file: self._select(table, [file])
 
     def _select(self, table: ParquetTable, files: list[str]) -> str:
         """Select a table's columns from files; in those of a shard its users count from 1."""

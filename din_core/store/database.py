@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypedDict
 import duckdb
 
 from din_core.machine import limits
-from din_core.store import kept_instance, sql_files
-from din_core.store.errors import StoreError, damage, explain, lost_table_file, shortage
+from din_core.store import kept_instance, sql_files, table_files
+from din_core.store.errors import StoreError, damage, explain, shortage
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -88,7 +88,7 @@ def connect(
             # an attached one is its caller's.
             if not in_memory and (damaged := damage(path, error)):
                 raise damaged from error
-            if lost := lost_table_file(error):
+            if lost := table_files.explain(connection, error):
                 raise lost from error
             if short := shortage(path, error):
                 raise short from error

@@ -18,8 +18,6 @@ _DAMAGE = re.compile(
 )
 _FILE_READ = re.compile(r'read enough bytes from file "(?P<path>.+?)"')
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
-# A file of a version of a table, as :mod:`din_core.engines.parquet_tables` lays them out.
-_TABLE_FILE = re.compile(r"(?P<path>[^\s'\"]*/(?P<table>\w+)/[0-9a-f]{12}/[^'\"]*\.parquet)")
 
 _DISK_TROUBLES = tuple(
     os.strerror(code)
@@ -57,12 +55,7 @@ def explain(path: Path | str, error: duckdb.Error) -> StoreError:
             f"{path}: this process has the file open already, once for reading and once for "
             "writing; close the other connection first"
         )
-    return (
-        damage(path, error)
-        or lost_table_file(error)
-        or shortage(path, error)
-        or StoreError(f"{path}: {text}")
-    )
+    return damage(path, error) or shortage(path, error) or StoreError(f"{path}: {text}")
 
 
 def damage(path: Path | str, error: duckdb.Error) -> StoreError | None:
@@ -84,33 +77,6 @@ def damage(path: Path | str, error: duckdb.Error) -> StoreError | None:
     return StoreError(
         f"{path}: damaged, or not a DuckDB database ({text}); move {name} away, and {name}.wal "
         "where it is there, and run again: everything in it is made from the source"
-    )
-
-
-def lost_table_file(error: duckdb.Error) -> StoreError | None:
-    """Recognise that a table that lies in Parquet cannot be reached, is gone or half written.
-
-    Args:
-        error: What DuckDB raised.
-
-    Returns:
-        The error to raise instead; None where no such file is to blame.
-    """
-    text = " ".join(str(error).split())
-    if "httpfs" in text:
-        return StoreError(
-            "tables lie in an object store that this process was not told of; let DIN_TABLES name "
-            "their place, as it did for the run that made them"
-        )
-    if not isinstance(error, (duckdb.IOException, duckdb.InvalidInputException)):
-        return None
-    if not (file := _TABLE_FILE.search(text)):
-        return None
-    return StoreError(
-        f"{file['path']}: a file of the table '{file['table']}' is gone, or was not written to its "
-        f"end ({str(error).splitlines()[0]}); make the tables again (din run --all). Where that "
-        "ends here, too, since ids keep their indices by what was there, move pipeline.duckdb away "
-        "before: all in it is made from the source, and ids are numbered anew"
     )
 
 

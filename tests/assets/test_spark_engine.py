@@ -3,10 +3,12 @@
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import duckdb
 import pytest
 
+from din_assets.command.refresh import refresh
 from din_assets.starting.run_start import RunStore
 from din_core import store
 from din_core.config import SequenceConfig
@@ -203,6 +205,45 @@ def test_the_way_out_of_a_lost_file_that_tables_go_on_from_leads_out(on_spark):
     assert on_spark.run(*names).success
     found = on_spark.versions()
     assert {name: found[name] for name in names} == {name: versions[name] for name in names}
+
+
+def files_of(pipeline, table):
+    root = root_of(pipeline)
+    return root.files(root.manifest().tables[table].folder)
+
+
+def test_file_that_is_damaged_in_its_middle_is_named_by_the_step_that_reads_it_on_the_engine(
+    on_spark,
+):
+    file = Path(files_of(on_spark, "events")[-1])
+    content = bytearray(file.read_bytes())
+    end = len(content) - 8 - int.from_bytes(content[-8:-4], "little")  # it says what lies where
+    for place in range(4, end, 5):
+        content[place] ^= 0x5A
+    file.write_bytes(content)
+    said = failure_of(on_spark.run("negatives"))
+    assert said.startswith(
+        f"{file}: a file of the table 'events' is gone, damaged or another one's"
+    )
+    assert "make the tables again (din run --all)" in said
+
+
+def test_file_of_another_table_is_not_read_as_missing_values_and_din_run_makes_the_table_again(
+    on_spark,
+):
+    # Both have a row a user, so that not even the number of rows differs.
+    file = files_of(on_spark, "user_sequences")[-1]
+    shutil.copy(files_of(on_spark, "users")[-1], file)
+    said = failure_of(on_spark.run("negatives"))
+    assert said.startswith(f"{file}: the file is not one of 'user_sequences' (")
+
+    store_of_it = {"home": str(on_spark.home), "engine_name": "spark"}
+    config = {**on_spark.config, "resources": {"store": {"config": store_of_it}}}
+    asked = list(refresh(None, run_config=config, dry_run=True))
+    folder = root_of(on_spark).manifest().tables["user_sequences"].folder
+    reasons = {asset: each.reasons for each in asked for asset in each.assets}
+    assert reasons["events"] == ()
+    assert reasons["user_sequences"] == (f"{folder} is not what was written",)
 
 
 def test_engines_take_over_from_each_other(on_spark):

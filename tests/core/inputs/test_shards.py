@@ -232,11 +232,11 @@ def test_missing_tables_and_damaged_files_are_named(tmp_path):
     (events,) = root.files(root.manifest().tables["events"].folder, 3)
     Path(events).write_bytes(b"PAR1")
     assert len(shards.open(2, ("train",)).samples["train"]) > 0
-    with pytest.raises(store.StoreError, match=r"a file of the table 'events' is gone, or was not"):
+    with pytest.raises(store.StoreError, match=r"a file of the table 'events' is gone, damaged"):
         shards.open(3, ("train",))
     with (
         shards.opened() as read,
-        pytest.raises(store.StoreError, match=r"a file of the table 'events' is gone, or was not"),
+        pytest.raises(store.StoreError, match=r"a file of the table 'events' is gone, damaged"),
     ):
         read(3, ("train",))
     Path(events).unlink()
