@@ -20,7 +20,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import din_core  # noqa: F401  (before any test imports torch: see din_core.machine.spinning)
 from din_core import store
 
-# What the imports make stays: looking through it for garbage took a tenth of the time.
 gc.set_threshold(50_000, 20, 100)
 
 # Building all tables takes longer on a busy machine than any fixed deadline would allow.
@@ -53,12 +52,19 @@ def pytest_collection_modifyitems(items):
     items.sort(key=place)
 
 
-def pytest_collection_finish():
-    """Keep what was imported and collected out of all later searches for garbage.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for no garbage among what is imported and collected: all of it stays.
 
-    pytest ends with several, one after the other, which took each worker more than 2 s.
+    Neither meanwhile nor later: pytest ends with several searches, one after the other, which took
+    each worker more than 2 s.
     """
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
