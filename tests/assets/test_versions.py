@@ -19,48 +19,50 @@ from tests.assets.test_definitions import PUBLISHED_NAMES
 KNOWN = PUBLISHED_NAMES
 ROOT = Path(din_core.__file__).parents[1]
 # Each line is a library whose version is another, or is empty. What answers is a fork of this
-# process, which has imported the libraries and parsed the code: a fork imports our own code itself,
-# and parses what was edited since. What the forks keep on disk they share, as runs on one machine
-# do, and a fork looks once for each file and reads each template once.
+# process, which has imported our code as it was and read its files: what it finds edited it reads
+# anew, as a process that runs for long does. What they keep on disk forks share, as runs on one
+# machine do, and a fork looks once for each file and reads each template once.
 ALL_VERSIONS = """
 import functools, json, os, pathlib, sys
-import dagster as dg
-import duckdb, jinja2, numpy, pyarrow.compute, pydantic, yaml
-from din_core import code_versions
-from din_core.code_versions import modules, python_code
+from din_core.store import sql_files
 
 kept = pathlib.Path(sys.argv[1])
-python_code._Walk._path = functools.cache(python_code._Walk._path)
-code_versions.template_tokens = functools.cache(code_versions.template_tokens)
-root = pathlib.Path(modules.__file__).parents[1]
-for path in root.rglob("*.py"):
-    name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
-    modules.parse(name.removesuffix(".__init__"), path)
+sql_files.private_folder = lambda: kept
+
+import dagster as dg
+from din_assets.assets.catalogue import ASSETS
+from din_assets.making import versions
+from din_core import code_versions
+from din_core.code_versions import libraries, python_code
+
+told = {key.to_user_string(): version for asset in ASSETS
+    if isinstance(asset, dg.AssetsDefinition) and asset.is_materializable
+    for key, version in asset.code_versions_by_key.items()}
 
 def answer(library):
-    from din_core.code_versions import libraries
     if library:
         known = libraries._version
         libraries._version = lambda name: "0" if name == library else known(name)
-    from din_core.store import sql_files
-    sql_files.private_folder = lambda: kept
-    from din_assets.making import versions
     versions.stamps = functools.cache(versions.stamps)
-    from din_assets.assets.catalogue import ASSETS
-    whole = {key.to_user_string(): version for asset in ASSETS
-        if isinstance(asset, dg.AssetsDefinition) and asset.is_materializable
-        for key, version in asset.code_versions_by_key.items()}
+    code_versions.template_tokens = functools.cache(code_versions.template_tokens)
+    found, where = python_code._Walk._found, {}
+    def find(walk, name):
+        if name not in where:
+            where[name] = found(walk, name)
+        return where[name]
+    python_code._Walk._found = find
+    whole = {asset: versions.with_model(asset, None) for asset in told}
     of_one = {f"{asset} of {model}": versions.with_model(asset, model)
-        for asset in whole for model in ("din", "pnn")}
+        for asset in told for model in ("din", "pnn")}
     return {**whole, **of_one}
 
+print(json.dumps(told), flush=True)
 for line in sys.stdin:
     if os.fork() == 0:
         print(json.dumps(answer(line.strip())), flush=True)
         os._exit(0)
     if os.wait()[1]:
         print("null", flush=True)
-    sys.dont_write_bytecode = True  # the first has written it, and later ones see edited code
 """
 
 
@@ -76,8 +78,8 @@ def house(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def versions_of(house):
-    """The code versions of the copy as it is, by asset; with another version of a library."""
+def process(house):
+    """What answers, and the versions that Dagster was told when it started."""
     log = house.with_name("log")
     kept = house.with_name("kept")
     kept.mkdir()
@@ -89,6 +91,7 @@ def versions_of(house):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
         ) as process,
     ):  # fmt: skip
+        told = json.loads(process.stdout.readline())
 
         def ask(library=""):
             print(library, file=process.stdin, flush=True)
@@ -96,12 +99,21 @@ def versions_of(house):
             assert answer is not None, log.read_text()
             return answer
 
-        yield ask
+        yield ask, told
 
 
 @pytest.fixture(scope="module")
-def before(versions_of):
-    return versions_of()
+def versions_of(process):
+    """The code versions of the copy as it is, by asset; with another version of a library."""
+    return process[0]
+
+
+@pytest.fixture(scope="module")
+def before(versions_of, process):
+    found = versions_of()
+    told = process[1]
+    assert told == {asset: found[asset] for asset in told}  # what Dagster is told is compared
+    return found
 
 
 @pytest.fixture
@@ -314,7 +326,7 @@ def test_every_library_that_the_code_imports_is_told_as_deciding_or_not():
             names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.append(node.module)
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+            if getattr(getattr(node, "func", None), "attr", None) == "import_module":
                 names += [each.value for each in node.args if isinstance(each, ast.Constant)]
             used.update(name.split(".")[0] for name in names)
     told = {*libraries.OTHERS, *(name.split(".")[0] for name in libraries.COMPUTING)}
