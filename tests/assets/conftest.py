@@ -7,6 +7,7 @@ import copy
 import functools
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +119,36 @@ def _history_that_nobody_migrates() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for storage in (events_in_memory, runs_in_memory):
             patch.setattr(storage, "stamp_alembic_rev", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _history_that_stays_connected() -> Iterator[None]:
+    """Record events in memory on the connection that holds them, not on a new one for each.
+
+    A new one also asks for a journal, which is on no disk, each time. Another thread than the one
+    that made the history may not use its connection, and has new ones.
+    """
+    from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage as Events
+
+    make, connect = Events.__init__, Events._connect
+
+    def making(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        self._made_in = threading.get_ident()
+
+    @contextlib.contextmanager
+    def connected(self: Any) -> Iterator[Any]:
+        if threading.get_ident() != self._made_in:
+            with connect(self) as connection:
+                yield connection
+            return
+        with self._db_lock, self._held_conn.begin():
+            yield self._held_conn
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Events, "__init__", making)
+        patch.setattr(Events, "_connect", connected)
         yield
 
 
