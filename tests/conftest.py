@@ -20,6 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import din_core  # noqa: F401  (before any test imports torch: see din_core.machine.spinning)
 from din_core import store
 
+# Python would look for garbage after 700 new objects: with what is imported here, all the time.
 gc.set_threshold(50_000, 20, 100)
 
 # Building all tables takes longer on a busy machine than any fixed deadline would allow.
