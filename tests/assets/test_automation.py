@@ -174,6 +174,19 @@ def test_touched_file_starts_nothing(store, incoming, at_rest):
     assert look_twice(store, fired.cursor).run_requests == []
 
 
+def test_renamed_file_starts_a_run_only_where_the_files_come_in_another_order(
+    store, incoming, at_rest
+):
+    write_rows(incoming / "2026-11-02.csv", "u7,i1,500,c1")
+    fired = look_twice(store)
+    assert key_of(fired)
+    (incoming / "2026-11-02.csv").rename(incoming / "2026-11-03.csv")
+    renamed = look_twice(store, fired.cursor)
+    assert renamed.run_requests == []
+    (incoming / "2026-11-03.csv").rename(incoming / "2026-10-31.csv")
+    assert key_of(look_twice(store, renamed.cursor))
+
+
 def publish_as_read(finished, store, version):
     """Let the store's published tables be made of content of that version."""
     published = store.folder / "warehouse.duckdb"
