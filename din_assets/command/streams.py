@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from typing import TextIO
 
 
 def make_writable() -> None:
@@ -35,13 +36,15 @@ def output_is_stuck() -> bool:
 
 
 def write_out() -> OSError | None:
-    """Write what was printed and waits; where it cannot be, drop it and return why."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        lead_output_nowhere()
-        return error
-    return None
+    """Write what was printed or said and waits; where it cannot be, drop it and return why."""
+    unwritten: list[OSError] = []
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            _lead_nowhere(stream)
+            unwritten.append(error)
+    return unwritten[0] if unwritten else None
 
 
 def told(error: OSError) -> str:
@@ -51,4 +54,8 @@ def told(error: OSError) -> str:
 
 def lead_output_nowhere() -> None:
     """Drop what is not written yet, which Python would try again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _lead_nowhere(sys.stdout)
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

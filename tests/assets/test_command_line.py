@@ -144,6 +144,29 @@ def test_error_after_output_that_cannot_be_written_keeps_its_own_status():
     assert (done.returncode, done.stderr) == (2, said)
 
 
+@pytest.mark.parametrize("status", [0, 2])
+def test_sentences_that_cannot_be_written_are_told_by_the_status(status):
+    code = (
+        "import sys\n"
+        "from din_assets.command import cli, prune\n"
+        "from din_assets.command.saying import say\n"
+        f"prune.run = lambda _: say('half of it') or print('done') or {status}\n"
+        "sys.exit(cli.main(['prune']))\n"
+    )
+    read, closed = os.pipe()
+    os.close(read)
+    with open("/dev/full", "w") as full, open(closed, "w") as unread:  # noqa: PTH123
+        for to, expected in ((full, 1), (unread, 128 + signal.SIGPIPE)):
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                stdout=subprocess.PIPE,
+                stderr=to,
+                text=True,
+                check=False,
+            )
+            assert (done.returncode, done.stdout) == (status or expected, "done\n")
+
+
 def test_unknown_command_names_those_that_there_are(capsys):
     assert cli.main(["prun"]) == 2
     said = capsys.readouterr().err.partition("choose from")[2]
