@@ -9,7 +9,7 @@ from din_core.config.options import config_class, option
 NegativeSampling = Literal["uniform", "popularity", "same_category"]
 Split = Literal["leave_one_out", "temporal"]
 
-# The SQL computes positions and draws in 64 bits from numbers below this (DESIGN, section 4).
+# The SQL computes positions and draws in 64 bits from numbers below this (sql/macros/draw.jinja).
 _LIMIT = 2**30
 _MILLIONTHS = 1_000_000
 
