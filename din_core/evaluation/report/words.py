@@ -6,29 +6,14 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from din_core.metrics.registry import LOWER_IS_BETTER
+from din_core.metrics.registry import LOWER_IS_BETTER, OF_A_MODEL
 
 Row = Mapping[str, Any]
 
-#: What a figure is, and what its value says.
+#: What a figure is, and what its value says. Those of a model say it themselves.
 FIGURES: Mapping[str, tuple[str, str]] = {
-    "auc": (
-        "AUC",
-        "share of pairs of a taken item and another candidate in the right order; 0.5 is chance",
-    ),
-    "gauc": ("GAUC", "the same within each user's own candidates"),
+    **{name: (metric.title, metric.says) for name, metric in OF_A_MODEL.items()},
     "gauc_users_left_out": ("users without a GAUC", "their candidates were all taken, or none was"),
-    "pr_auc": ("PR-AUC", "average precision; the share of taken items is chance"),
-    "logloss": ("logloss", "how surprised the model is by what happened; lower is better"),
-    "normalized_entropy": (
-        "normalized entropy",
-        "the logloss beside that of one score for all; below 1 is better than that",
-    ),
-    "calibration_error": ("calibration error", "mean distance of scores and observed shares"),
-    "predicted_over_observed": (
-        "predicted over observed",
-        "mean score over the share that was taken; 1 is right, above 1 promises too much",
-    ),
     "popularity_auc": ("AUC of popularity", "the same order for everybody, popular items first"),
     "item_cooccurrence_auc": (
         "AUC of item co-occurrence",

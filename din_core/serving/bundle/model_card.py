@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from din_core.escaping import markdown_code, markdown_code_cell, markdown_text
+from din_core.metrics.registry import OF_A_MODEL
 from din_core.serving.bundle import contents
 
 _FILES = {
@@ -28,14 +29,8 @@ _FILES = {
 _TYPES = {"float": "float32"}
 #: What the figures are, in the order in which they stand in the card.
 _OF_A_SCORE = {
-    "auc": "share of pairs of a taken and another sample in the right order; 0.5 is chance",
-    "gauc": "the same within each user's samples, weighted by their number",
+    **{name: metric.definition for name, metric in OF_A_MODEL.items()},
     "gauc_users_left_out": "users with samples of one label only, who have no AUC",
-    "pr_auc": "average precision",
-    "logloss": "mean negative log-likelihood, in nats",
-    "normalized_entropy": "the logloss over that of the mean label; 1 is no better than it",
-    "calibration_error": "mean distance of score and observed share",
-    "predicted_over_observed": "mean score over share of taken samples; 1 is right",
 }
 _OF_RANKS = {
     "mrr": "mean of 1 / rank of the taken item",
@@ -231,7 +226,7 @@ def _figures(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield f"On the test split ({n_samples:,} samples{few}), with intervals of 95% over users where"
     yield "there are some."
     yield ""
-    others = {name: "" for name in figures if not _is_described(name)}
+    others = {name: "" for name in figures if not is_described(name)}
     yield from _figures_of("of the scores", figures, {**_OF_A_SCORE, **others})
     yield from _figures_of("AUC of what needs no model", figures, _OF_RIVALS)
     ranks = {
@@ -245,7 +240,8 @@ def _figures(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from _figures_of("of ranks", figures, ranks)
 
 
-def _is_described(name: str) -> bool:
+def is_described(name: str) -> bool:
+    """Say whether the card tells of a figure what it is."""
     return name in _OF_A_SCORE or name in _OF_RIVALS or name.startswith(tuple(_OF_RANKS))
 
 

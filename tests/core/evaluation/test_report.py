@@ -8,6 +8,9 @@ import pytest
 
 from din_core.evaluation.report import charts, render, words
 from din_core.evaluation.report.contents import Contents
+from din_core.metrics import ranking
+from din_core.metrics.registry import OF_A_MODEL
+from din_core.serving.bundle import model_card
 from din_core.store.ledger import Entry
 
 DAY = datetime.datetime(2024, 5, 31, tzinfo=datetime.UTC)
@@ -217,6 +220,12 @@ def test_what_follows_from_a_difference(metric, low, high, says):
 )
 def test_figure_has_a_name_for_a_reader(metric, called):
     assert words.figure_name(metric)[0] == called
+
+
+@pytest.mark.parametrize("figure", [*OF_A_MODEL, *(f"{each}_all" for each in ranking.by_name([1]))])
+def test_every_figure_says_what_it_is_in_the_report_and_in_the_model_card(figure):
+    assert words.figure_name(figure)[1], "din_core/evaluation/report/words.py"
+    assert model_card.is_described(figure), "din_core/serving/bundle/model_card.py"
 
 
 def test_reader_is_told_what_weakens_the_figures_and_nothing_where_nothing_does():
