@@ -265,6 +265,7 @@ def sampled_negatives(sequences, item_attributes, config):
         # What is drawn from beside this item, as if its user had interacted with nothing.
         if config.negative_sampling == "popularity":
             return [other for other in catalogue for _ in range(weight(counts[other]))]
+        assert config.negative_sampling == "same_category", "the oracle knows no such draw"
         cate = item_attributes[item][0] if item else 0
         return [other for other in catalogue if cate in (0, item_attributes[other][0])]
 

@@ -5,6 +5,9 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.inputs.samplers import SAMPLERS
+from din_core.store.sql_files import SQL_ROOT
+from din_core.tables.lineage.heads import head_of
 
 NUMBERS = ("price", "weight", "height", "hour")
 
@@ -48,6 +51,11 @@ def ids(prefix, most):
     return st.sampled_from([numbers, numbers.map(lambda number: f"{prefix}{number * 7}")])
 
 
+def goes_by_an_attribute(sampler):
+    """Whether a sampler needs an item attribute, as the head of its file says."""
+    return "item_attributes" in head_of(SQL_ROOT / f"sequences/negatives.{sampler}.sql").needs
+
+
 @st.composite
 def logs(draw, *, always_labelled=False, n_users=4, latest=(0, 3, 30)):
     labelled = always_labelled or draw(st.booleans())
@@ -68,7 +76,7 @@ def logs(draw, *, always_labelled=False, n_users=4, latest=(0, 3, 30)):
         row["label"] = st.integers(0, 1)
     rows = log_rows(draw(st.lists(st.fixed_dictionaries(row), min_size=1, max_size=40)))
     item_attributes = draw(st.sampled_from([(), ("cate_id",), ("cate_id", "brand")]))
-    strategies = ["uniform", "popularity"] + ["same_category"] * bool(item_attributes)
+    strategies = [name for name in SAMPLERS if item_attributes or not goes_by_an_attribute(name)]
     source = SourceConfig(
         path="",
         item_attribute_cols=item_attributes,

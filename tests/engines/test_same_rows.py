@@ -12,6 +12,7 @@ from din_core.config import SequenceConfig, SourceConfig
 from din_core.engines.engine import DUCKDB
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.engines.spark import SparkEngine
+from din_core.inputs.samplers import SAMPLERS
 from din_core.store import sql_files
 from din_core.tables import sequences
 from tests import contexts, random_logs
@@ -116,10 +117,11 @@ def test_the_cases_leave_no_file_out():
         labelled, sampling = "label" in log(), choices.get("negative_sampling", "uniform")
         context = contexts.context(labelled=labelled, negative_sampling=sampling)
         seen.add(f"negatives.{sequences.negatives_variant(context)}")
-    assert {path.stem for path in (sql_files.SQL_ROOT / "sequences").glob("*.sql")} == seen
+    files = {path.stem for path in (sql_files.SQL_ROOT / "sequences").glob("*.sql")}
+    assert files == seen, "a case of tests/engines/logs.py shows each"
 
 
-@pytest.mark.parametrize("variant", ["uniform", "popularity", "same_category"])
+@pytest.mark.parametrize("variant", SAMPLERS)
 def test_the_draw_stays_below_the_largest_bigint(engine, ours, theirs, variant):
     # All inputs of the hash at their limit: an overflow would be an error on DuckDB and Spark.
     largest = logs.LARGEST

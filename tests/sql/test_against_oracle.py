@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.inputs.samplers import SAMPLERS
 from din_core.tables import checks, sequences
 from tests import oracle
 from tests.contexts import OF_A_MODEL
@@ -68,7 +69,7 @@ def test_every_table_of_lists_shown_at_once_equals_the_oracle(con, log):
     assert_equal_to_the_oracle(con, log)
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+@pytest.mark.parametrize("sampling", SAMPLERS)
 def test_every_draw_from_a_skewed_catalogue_equals_the_oracle(con, sampling):
     # 60 items of some thirty different weights, so that marks of all kinds are drawn.
     random = Random(0)

@@ -7,6 +7,7 @@ import pytest
 
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
+from din_core.inputs.samplers import SAMPLERS
 from din_core.sources import ingest
 from din_core.tables import analytics, checks, sequences
 from tests.contexts import OF_A_MODEL
@@ -55,7 +56,7 @@ def test_every_check_passes_on_fractions_of_seconds(con, build):
             assert checks.run_check(con, check.name, context).examples == [], check.name
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+@pytest.mark.parametrize("sampling", SAMPLERS)
 def test_negatives_have_the_time_of_their_positive_in_the_same_type(con, build, sampling):
     other = "2,E,2020-07-05 00:08:24.000,4\n2,A,2020-07-05 00:08:24.250,4\n"
     build(LOG + other, negative_sampling=sampling)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from din_core import store
 from din_core.config import SequenceConfig, SourceConfig
 from din_core.inputs import training_data
+from din_core.inputs.samplers import SAMPLERS
 from din_core.serving.bundle import building
 from din_core.store import sql_files
 from din_core.tables import known_ids, sequences
@@ -292,7 +293,7 @@ def test_files_of_a_bundle_number_elsewhere_as_the_log_was_numbered(
     )
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+@pytest.mark.parametrize("sampling", SAMPLERS)
 def test_samples_of_a_grown_log_are_whole_and_an_item_that_left_may_be_a_negative(con, sampling):
     new_log(con)
     read(con, [(1, 1, 1, 1), (1, 7, 1, 1)])

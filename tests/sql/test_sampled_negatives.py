@@ -4,6 +4,7 @@ import pytest
 
 from din_core import store
 from din_core.config import OptionsError, SequenceConfig, SourceConfig
+from din_core.inputs.samplers import SAMPLERS
 from din_core.tables import popular_items, sequences
 from tests.sql.built_by_hand import build
 
@@ -26,7 +27,7 @@ def test_a_user_who_interacted_with_every_item_keeps_the_positives_alone(con, sa
     assert con.execute("select user_idx, label from encoded_samples").fetchall() == [(1, 1)]
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+@pytest.mark.parametrize("sampling", SAMPLERS)
 def test_a_user_who_repeats_two_items_of_three_costs_no_more_than_others(con, sampling):
     # 100,000 events, nearly as many draws of an interacted item: pairs of the two would take
     # minutes.
@@ -86,7 +87,7 @@ def test_every_free_item_of_the_category_is_drawn_as_often(con):
     assert all(240 < n_draws < 360 for n_draws in counts.values())
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "popularity", "same_category"])
+@pytest.mark.parametrize("sampling", SAMPLERS)
 def test_every_sampling_of_an_empty_log_is_empty(con, sampling):
     columns, attributes = "user_id, item_id, time, cate_id", ("cate_id",)
     build(con, [(1, 1, 1, 1)], columns=columns, attributes=attributes)

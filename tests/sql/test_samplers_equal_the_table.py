@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from din_core import store
-from din_core.config import SequenceConfig, SourceConfig, TrainingConfig
+from din_core.config import NegativeSampling, SequenceConfig, SourceConfig, TrainingConfig
 from din_core.inputs import training_data
 from din_core.inputs.epochs import EpochPlanner
 from din_core.inputs.samplers import SAMPLERS, draw_negatives, first_events
@@ -173,6 +174,7 @@ def test_a_new_sampler_is_a_file_on_each_side(con, tmp_path, monkeypatch):
         sql_files._environment.cache_clear()
 
 
-def test_every_file_that_samples_has_its_counterpart_in_training():
+def test_every_file_that_samples_has_its_counterpart_in_training_and_can_be_chosen():
     files = (sql_files.SQL_ROOT / "sequences").glob("negatives.*.sql")
     assert {path.name.split(".")[1] for path in files} - {"logged"} == set(SAMPLERS)
+    assert set(get_args(NegativeSampling)) == set(SAMPLERS)

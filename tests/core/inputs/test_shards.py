@@ -15,6 +15,7 @@ from din_core.engines.parquet_tables import ParquetRoot
 from din_core.inputs import times, training_data
 from din_core.inputs.epochs import EpochPlanner
 from din_core.inputs.flat_log import SPLITS
+from din_core.inputs.samplers import SAMPLERS
 from din_core.inputs.shard_summaries import facts_of, moments_of, summarize
 from din_core.inputs.shards import Shards
 from din_core.inputs.training_data import TrainingDataError
@@ -147,7 +148,10 @@ def test_what_is_measured_shard_by_shard_is_that_of_the_log(logs, kind):
 # One process and two draw `uniform` alike in `test_sharded`, too.
 @pytest.mark.parametrize(
     "sampling",
-    [pytest.param("uniform", marks=pytest.mark.thorough), "popularity", "same_category"],
+    [
+        pytest.param(name, marks=[pytest.mark.thorough] if name == "uniform" else [])
+        for name in SAMPLERS
+    ],
 )
 def test_an_epoch_redraws_the_negatives_of_the_whole_log(logs, sampling):
     whole, root = logs["sampled"]
