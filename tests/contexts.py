@@ -1,5 +1,7 @@
 """A template context made by hand, and which tables it says nothing of."""
 
+import dataclasses
+
 from din_core.config import SequenceConfig
 from din_core.tables.attributes import Attribute
 from din_core.tables.template_context import TemplateContext
@@ -11,12 +13,11 @@ OF_A_MODEL = {"test_predictions", "attention_weights"}
 def context(**changes):
     """The context of an unlabelled log with the tutorial's options, but for some changes."""
     options = SequenceConfig()
+    of_class = dataclasses.fields(TemplateContext)
+    required = [each for each in of_class if each.default is dataclasses.MISSING]
     fields = {
+        **{each.name: () for each in required if each.type.startswith("tuple")},
         "item_attributes": (Attribute("cate_id"),),
-        "user_attributes": (),
-        "item_dense": (),
-        "user_dense": (),
-        "context_dense": (),
         "labelled": False,
         "max_history": options.max_history,
         "min_interactions": options.min_interactions,

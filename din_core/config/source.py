@@ -120,6 +120,12 @@ class SourceConfig:
         return {
             "item_attribute_cols": self.item_attribute_cols,
             "user_attribute_cols": self.user_attribute_cols,
+            **self.number_columns(),
+        }
+
+    def number_columns(self) -> dict[str, tuple[str, ...]]:
+        """Return those of them that hold numbers, likewise."""
+        return {
             "item_dense_cols": self.item_dense_cols,
             "user_dense_cols": self.user_dense_cols,
             "context_dense_cols": self.context_dense_cols,

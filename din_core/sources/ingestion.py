@@ -295,7 +295,7 @@ def _attribute_cols(source: SourceConfig) -> tuple[str, ...]:
 
 
 def _dense_cols(source: SourceConfig) -> tuple[str, ...]:
-    return (*source.item_dense_cols, *source.user_dense_cols, *source.context_dense_cols)
+    return tuple(name for names in source.number_columns().values() for name in names)
 
 
 def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
@@ -307,7 +307,7 @@ def _wanted_columns(source: SourceConfig) -> dict[str, tuple[str, str]]:
     }
     for option, names in source.described_columns().items():
         for name in names:
-            number = option.endswith("_dense_cols")
+            number = option in source.number_columns()
             if is_reserved(name, number=number):
                 kind = "a dense feature" if number else "an attribute"
                 raise SourceError(

@@ -145,8 +145,8 @@ def refuse_without_numbers(
         SourceError: A dense column has values, and not one is a number.
     """
     n_usable = summary.n_rows - summary.n_rejected
-    for option in ("item_dense_cols", "user_dense_cols", "context_dense_cols"):
-        for name in getattr(source, option):
+    for option, names in source.number_columns().items():
+        for name in names:
             if 0 < summary.unreadable[name] == n_usable - summary.no_numbers[name]:
                 raise SourceError(
                     f"{source.path}: {option}: '{name}' holds no finite number ({examples[name]}): "

@@ -11,12 +11,15 @@ import din_core
 from din_core.sources.rendering import Coding, IngestContext, SourceColumn
 from din_core.store import sql_files
 from din_core.tables.attributes import Attribute, DenseColumn
-from din_core.tables.lineage.plausible_contexts import plausible_contexts
+from din_core.tables.lineage.plausible_contexts import HANDED_TO_ONE, plausible_contexts
 from din_core.tables.template_context import TemplateContext
 from tests import contexts
 
-#: What one kind of file alone takes: `split_moment`, `known_ids`, `source_labels`, the checks.
-ALONE = {"millionths", "load", "most_labels", "one_user_in", "max_rows", "with_times"}
+ALONE = {*HANDED_TO_ONE, "with_times"}
+#: The context's columns by their type, such as `tuple[DenseColumn, ...]`.
+TYPES = {each.name: each.type for each in dataclasses.fields(TemplateContext)}
+ATTRIBUTES = [name for name, of in TYPES.items() if of == "tuple[Attribute, ...]"]
+NUMBERS = [name for name, of in TYPES.items() if of == "tuple[DenseColumn, ...]"]
 
 
 def linted():
@@ -49,11 +52,11 @@ def named(attributes):
 def test_the_linter_sees_what_the_tables_are_rendered_with():
     given = linted()
     fields = {each.name: given[each.name] for each in dataclasses.fields(TemplateContext)}
-    for attributes in ("item_attributes", "user_attributes"):
+    for attributes in ATTRIBUTES:
         fields[attributes] = named(given[attributes])
     for ids in ("user_ids", "item_ids"):
         [fields[ids]] = named([given[ids]])
-    for numbers in ("item_dense", "user_dense", "context_dense"):
+    for numbers in NUMBERS:
         fields[numbers] = tuple(DenseColumn(each["name"]) for each in given[numbers])
     variables = TemplateContext(**fields).variables()
     assert {name: plain(value) for name, value in variables.items()} == {
@@ -72,10 +75,10 @@ def test_the_linter_sees_what_the_source_is_read_with():
     fields["coding"] = Coding(**given["coding"])
     assert plain(IngestContext(**fields)) == {name: given[name] for name in fields}
     named_there = [each["name"] for each in given["attributes"]]
-    both = [*given["item_attributes"], *given["user_attributes"]]
+    both = [each for attributes in ATTRIBUTES for each in given[attributes]]
     assert named_there == [each["name"] for each in both]
     assert list(given["coding"]["kinds"]) == ["user_id", "item_id", *named_there]
-    numbers = [*given["item_dense"], *given["user_dense"], *given["context_dense"]]
+    numbers = [each for columns in NUMBERS for each in given[columns]]
     assert [each["name"] for each in given["dense"]] == [each["name"] for each in numbers]
 
 
