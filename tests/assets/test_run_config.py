@@ -41,7 +41,7 @@ def test_every_option_of_the_library_is_one_of_a_steps():
     # Code versions leave defaults out, since they are compared as options of a step.
     declared = {
         each
-        for each in vars(config).values()
+        for each in (*vars(config).values(), *config.MODEL_CONFIGS.values())
         if dataclasses.is_dataclass(each) and dataclasses.fields(each) and each is not config.Option
     }
     abstract = {config.ModelConfig, config.MLPModelConfig}
@@ -117,6 +117,9 @@ def test_a_value_out_of_range_is_refused_before_a_run_by_name_value_and_range(cl
             )
 
 
+MODELS = ", ".join(map(repr, config.MODEL_CONFIGS))
+
+
 @pytest.mark.parametrize(
     ("ops", "sentence"),
     [
@@ -130,7 +133,7 @@ def test_a_value_out_of_range_is_refused_before_a_run_by_name_value_and_range(cl
         ),
         (
             {"din_model": {"model": "din_model"}},
-            "ops: din_model: model is 'din_model', must be one of 'din', 'base_model', 'pnn'; is",
+            f"ops: din_model: model is 'din_model', must be one of {MODELS}; is",
         ),
         ({"din_model": {"n_epoch": "5"}}, "ops: din_model: n_epoch is '5', must be an integer"),
         ({"interactions": {"path": 5}}, "ops: interactions: path is 5: Input should be a valid"),
