@@ -291,7 +291,9 @@ def _columns(names: Sequence[str]) -> tuple[SourceColumn, ...]:
 
 
 def _attribute_cols(source: SourceConfig) -> tuple[str, ...]:
-    return (*source.item_attribute_cols, *source.user_attribute_cols)
+    numbers = source.number_columns()
+    described = source.described_columns()
+    return tuple(name for of, names in described.items() if of not in numbers for name in names)
 
 
 def _dense_cols(source: SourceConfig) -> tuple[str, ...]:
