@@ -14,23 +14,32 @@ from din_core.serving.saved_models import load_model, save_model
 from din_core.tables import known_ids, sequences
 from din_core.training.prediction import predict
 
-SOURCE = SourceConfig(path="", item_attribute_cols=("cate_id",), user_attribute_cols=("age",))
+SOURCE = SourceConfig(
+    path="",
+    item_attribute_cols=("cate_id",),
+    user_attribute_cols=("age",),
+    item_dense_cols=("price",),
+    user_dense_cols=("height",),
+)
 #: user, item, cate, age: each user's events in their order.
 LOG = [
-    (user, f"i{(3 * place + ord(user[1])) % 9}", f"c{(3 * place + ord(user[1])) % 9 % 4}", f"a{n}")
+    (user, f"i{item}", f"c{item % 4}", f"a{3 * n % 4}")
     for n, user in enumerate(["u5", "u6", "u7", "u8"])
-    for place in range(6)
+    for item in ((3 * place + ord(user[1])) % 9 for place in range(6))
 ]
 
 
 def read(con, rows):
     con.execute(
         "create or replace table interactions (user_id varchar, item_id varchar, cate_id varchar, "
-        "age varchar, time bigint, file varchar, line bigint)"
+        "age varchar, price double, height double, time bigint, file varchar, line bigint)"
     )
     con.executemany(
-        "insert into interactions values (?, ?, ?, ?, ?, 'log', ?)",
-        [[*row, 100_000 * number, number] for number, row in enumerate(rows)],
+        "insert into interactions values (?, ?, ?, ?, ?, ?, ?, 'log', ?)",
+        [
+            [user, item, cate, age, int(item[1:]) ** 2, int(user[1:]), 100_000 * number, number]
+            for number, (user, item, cate, age) in enumerate(rows)
+        ],
     )
     sequences.build(con, SOURCE, SequenceConfig(), grows=True, in_ids=True)
 
@@ -76,7 +85,7 @@ def by_id(con, saved, folder):
     [("popularity", "days_since_last_event"), pytest.param((), marks=pytest.mark.thorough)],
 )
 def test_answers_are_the_same_when_all_indices_have_moved(con, tmp_path, log_numbers):
-    read(con, [row for row in LOG if row[1] > "i4"])
+    read(con, [row for row in LOG if row[0] > "u5" and row[1] > "i4"])
     read(con, LOG)
     saved = saved_for(con, tmp_path / "model", use_user=True, log_numbers=log_numbers)
     before = by_id(con, saved, tmp_path / "model")
