@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import shutil
@@ -92,6 +93,18 @@ def _go(browser: webdriver.Chrome, ui: str, path: str) -> None:
         "history.pushState(null, '', arguments[0]); dispatchEvent(new PopStateEvent('popstate'))",
         path,
     )
+
+
+@contextlib.contextmanager
+def _in_the_background(browser: webdriver.Chrome) -> Iterator[None]:
+    """Have no page in view: one that is asks and draws all the time, and a run waits for that."""
+    page = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    try:
+        yield
+    finally:
+        browser.close()
+        browser.switch_to.window(page)
 
 
 def _text(browser: webdriver.Chrome, text: str, tag: str = "*") -> Any:
@@ -212,7 +225,8 @@ def test_graph_is_shown_and_a_click_materializes_it(served, ui, browser):
         _text(browser, group)
     _click(browser, "Materialize all", "button")
     _go(browser, ui, "/runs")  # the graph would be drawn again with each step
-    assert _wait_for_runs(served, 1) == ["SUCCESS"]
+    with _in_the_background(browser):
+        assert _wait_for_runs(served, 1) == ["SUCCESS"]
     _text(browser, "Success")
 
 
@@ -280,7 +294,8 @@ def test_failed_check_shows_what_was_found_and_what_to_do(ui, browser):
 def test_failed_run_says_why_on_its_page(place, served, ui, browser):
     (place.home / "log.csv").write_text("user_id,item_id\n1,2\n")
     _launch(browser, ui, "data_only")
-    assert _wait_for_runs(served, 2) == ["FAILURE", "SUCCESS"]
+    with _in_the_background(browser):
+        assert _wait_for_runs(served, 2) == ["FAILURE", "SUCCESS"]
     run = served.ask("{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }")
     _go(browser, ui, f"/runs/{run['runsOrError']['results'][0]['runId']}")
     _text(browser, "are not in the header (user_id, item_id)")
@@ -290,8 +305,10 @@ INGESTION = ("interactions", "rejected_rows", "source_files")
 
 
 @pytest.mark.timeout(2 * PATIENCE)
-def test_what_was_queued_runs_although_a_terminal_and_the_ui_were_killed(place, served):
+def test_what_was_queued_runs_although_a_terminal_and_the_ui_were_killed(place, served, browser):
     # The last test: it kills the UI.
+    browser.get("about:blank")
+
     def is_now(run_id: str, wanted: str) -> None:
         assert place.statuses()[run_id] == wanted, place.statuses()
 
