@@ -19,6 +19,7 @@ import pytest
 
 from din_assets.definitions import alone, build_defs
 from din_assets.making import versions
+from din_assets.runs import engines
 from din_assets.starting.run_start import RunStore
 from din_core.store import ledger, sql_files
 
@@ -65,11 +66,11 @@ class Pipeline:
 
     def start(self, *selection: str, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with the whole configuration."""
-        store = RunStore(home=str(self.home), engine_name=self.engine, buckets=self.buckets)
-        definitions = alone(build_defs(resource_overrides={"store": store}))
-        self.result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        job = _job_of_all(self.engine, self.buckets, engines.remote(), engines.tables())
+        home = {"store": {"config": {"home": str(self.home)}}}
+        self.result = job.execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,
-            run_config=dict(config),
+            run_config={**config, "resources": home},
             instance=self.instance,
             raise_on_error=False,
         )
@@ -86,11 +87,39 @@ class Pipeline:
             return con.execute(sql).fetchall()
 
 
+@functools.cache
+def _job_of_all(
+    engine: str, buckets: int | None, remote: str | None, tables: str | None
+) -> dg.JobDefinition:
+    """The job of all assets; it and the job of each selection are built once.
+
+    Dagster would build them anew for each run, and describe them for the history, which takes a
+    quarter of the time of a run that only reads a log.
+    """
+    store = RunStore(engine_name=engine, buckets=buckets, spark_remote=remote, tables=tables)
+    definitions = alone(build_defs(resource_overrides={"store": store}))
+    job: Any = definitions.resolve_implicit_global_asset_job_def()
+    build, built = job.as_ephemeral_job, {}
+
+    def build_once(asset_selection: list[dg.AssetKey], **others: Any) -> dg.JobDefinition:
+        selected = frozenset(asset_selection)
+        if selected not in built:
+            built[selected] = build(asset_selection=asset_selection, **others)
+        return built[selected]
+
+    job.as_ephemeral_job = build_once
+    return job
+
+
 def up_to(*assets: str) -> list[str]:
     """Return the names of assets and of all that they are made from."""
     above = dg.AssetSelection.assets(*assets).upstream().required_multi_asset_neighbors()
-    keys = above.resolve(alone(build_defs()).resolve_asset_graph())
-    return [key.to_user_string() for key in keys]
+    return [key.to_user_string() for key in above.resolve(_graph())]
+
+
+@functools.cache
+def _graph() -> Any:
+    return build_defs().resolve_asset_graph()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import re
 import time
 
@@ -50,7 +51,12 @@ def store(tmp_path, incoming) -> RunStore:
 
 
 def definitions(store=None):
-    return build_defs(resource_overrides={"store": store} if store else None)
+    return _definitions(store and store.home)
+
+
+@functools.cache
+def _definitions(home):
+    return build_defs(resource_overrides={"store": RunStore(home=home)} if home else None)
 
 
 def test_all_of_it_is_off_until_it_is_switched_on_and_says_what_it_does():
@@ -375,7 +381,7 @@ def test_published_results_are_fresh_within_the_hours_that_are_named(
     monkeypatch, hours, fails, warns
 ):
     monkeypatch.setenv("DIN_FRESH_WITHIN_HOURS", hours)
-    graph = definitions().resolve_asset_graph()
+    graph = build_defs().resolve_asset_graph()
     policies = {
         node.key.to_user_string(): node.freshness_policy
         for node in graph.asset_nodes
@@ -391,4 +397,4 @@ def test_published_results_are_fresh_within_the_hours_that_are_named(
 def test_hours_that_are_none_are_refused(monkeypatch, hours):
     monkeypatch.setenv("DIN_FRESH_WITHIN_HOURS", hours)
     with pytest.raises(freshness.FreshnessError, match=rf"DIN_FRESH_WITHIN_HOURS is '{hours}'"):
-        definitions()
+        build_defs()
