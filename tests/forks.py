@@ -68,3 +68,16 @@ def _share_server(session: str) -> None:
 def execute(source: str, names: dict[str, Any]) -> None:
     """Run a script in such a process: a function of a test would import the test's module."""
     exec(compile(source, "<test>", "exec"), {"__name__": "__main__", **names})
+
+
+def answer(source: str, **names: Any) -> Any:
+    """Run a script in such a process, and return what it sends through ``pipe``."""
+    ours, theirs = context().Pipe()
+    process = context().Process(target=execute, args=(source, {**names, "pipe": theirs}))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()
+    finally:
+        process.join()
+        ours.close()

@@ -1,8 +1,6 @@
 """Cores and memory by affinity and control groups, whose files the tests write."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -10,6 +8,7 @@ import torch
 from din_core import store
 from din_core.machine import limits
 from din_core.network.hardware import seeded
+from tests import forks
 
 ALL_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -97,14 +96,11 @@ def test_a_process_bound_to_one_core_has_one_thread_of_torch_and_of_duckdb():
         "import torch; torch.set_num_threads(8)\n"
         "from din_core import store\n"
         "from din_core.network.hardware import seeded\n"
-        "with seeded(0): print(torch.get_num_threads())\n"
-        "with store.connect(':memory:') as con:\n"
-        "    print(*con.execute(\"select current_setting('threads')\").fetchone())\n"
+        "with seeded(0), store.connect(':memory:') as con:\n"
+        "    [threads] = con.execute(\"select current_setting('threads')\").fetchone()\n"
+        "    pipe.send((torch.get_num_threads(), threads))\n"
     )
-    answer = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.split() == ["1", "1"]
+    assert forks.answer(program) == (1, 1)
 
 
 def test_duckdb_has_four_fifths_of_the_memory_that_is_there(monkeypatch):
