@@ -49,16 +49,11 @@ def run_quietly(module: str, *arguments: str) -> None:
 class Machine:
     """A machine with the wheel, and no checkout."""
 
-    def __init__(self, folder: Path, wheel: Path) -> None:
+    def __init__(self, folder: Path, packages: Path) -> None:
         self.home = folder / "somebody"
         self.working_directory = self.home
-        self.packages = folder / "packages"
+        self.packages = packages
         self.home.mkdir()
-        # What it depends on is here already, and no registry is asked for it.
-        run_quietly(
-            *("pip", "install", "--no-deps", "--no-index", "--disable-pip-version-check"),
-            *("--target", str(self.packages), str(wheel)),
-        )
         programs = self.packages / "bin"
         self.variables = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DIN_")},
@@ -90,17 +85,23 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip installs of the wheel."""
     pytest.importorskip("hatchling", reason="the [dev] extra has it: pip install -e '.[dev]'")
     folder = tmp_path_factory.mktemp("dist")
     run_quietly("hatchling", "build", "-t", "wheel", "-d", str(folder))
-    (made,) = folder.glob("*.whl")
-    return made
+    [wheel] = folder.glob("*.whl")
+    # What it depends on is here already, and no registry is asked for it.
+    run_quietly(
+        *("pip", "install", "--no-deps", "--no-index", "--disable-pip-version-check"),
+        *("--target", str(folder / "packages"), str(wheel)),
+    )
+    return folder / "packages"
 
 
 @pytest.fixture
-def machine(tmp_path: Path, wheel: Path) -> Machine:
-    made = Machine(tmp_path, wheel)
+def machine(tmp_path: Path, packages: Path) -> Machine:
+    made = Machine(tmp_path, packages)
     (made.home / "clicks.csv").write_text(clicks())
     return made
 
