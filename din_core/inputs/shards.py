@@ -13,8 +13,9 @@ import copy
 import dataclasses
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Collection, Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import duckdb
 import numpy as np
@@ -32,9 +33,19 @@ from din_core.store.table_files import TableFiles, explain
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fsspec import AbstractFileSystem
+
     from din_core.config import SequenceConfig
     from din_core.engines.parquet_tables import ParquetRoot, ParquetTable
     from din_core.network.vocabulary import Vocabulary
+
+
+class _Options(TypedDict):
+    filesystem: AbstractFileSystem | None
+    memory_limit: str | None
+    threads: int | None
+    temp_directory: Path | str | None
+
 
 # What is read of each shard, and what is read once. Tables come before the views over them.
 _OF_USERS = ("users", "events", "user_sequences", "negatives", "sample_bounds")
@@ -74,8 +85,13 @@ class Shards:
         temp_directory: Path | str | None = None,
     ) -> None:
         self._root, self._sequences = root, sequences
-        self._with_times, self._threads = with_times, threads
-        self._memory_limit, self._temp_directory = memory_limit, temp_directory
+        self._with_times = with_times
+        self._databases = _Databases(
+            filesystem=None if root.is_local else root.filesystem,
+            memory_limit=memory_limit,
+            threads=threads,
+            temp_directory=temp_directory,
+        )
         self._manifest = manifest = root.manifest()
         there = {*manifest.tables, *manifest.views}
         missing = [name for name in (*_OF_USERS, *_OF_ALL, "interactions") if name not in there]
@@ -125,12 +141,12 @@ class Shards:
 
     @contextlib.contextmanager
     def opened(self) -> Generator[Callable[[int, Collection[SplitName]], TrainingData]]:
-        """Open one database for a pass over shards: one for each would cost 20 ms a shard.
+        """Open one database for a pass over shards.
 
         Yields:
             :meth:`open` in that database, for one call at a time.
         """
-        with self._database() as con:
+        with self._databases.empty() as con:
             yield functools.partial(self.open, con=con)
 
     def open(
@@ -176,18 +192,6 @@ class Shards:
         return dataclasses.replace(data, share=share)
 
     @contextlib.contextmanager
-    def _database(self) -> Generator[duckdb.DuckDBPyConnection]:
-        elsewhere = None if self._root.is_local else self._root.filesystem
-        with store.connect(
-            ":memory:",
-            filesystem=elsewhere,
-            memory_limit=self._memory_limit,
-            threads=self._threads,
-            temp_directory=self._temp_directory,
-        ) as con:
-            yield con
-
-    @contextlib.contextmanager
     def _tables(
         self,
         what: str,
@@ -198,11 +202,9 @@ class Shards:
         """Have a database whose views are tables, of users those of a shard or none."""
         tables = self._manifest.tables
         read: list[TableFiles] = []
-        with contextlib.nullcontext(con) if con is not None else self._database() as database:
+        with contextlib.nullcontext(con) if con else self._databases.empty() as database:
             try:
-                # Let go of what it keeps of the remote files of the shard before.
-                for keeps in ("false", "true"):
-                    database.execute(f"set enable_external_file_cache = {keeps}")
+                _let_go(database)
                 # Only its columns are asked for.
                 _create_view(database, "interactions", self._select(tables["interactions"], []))
                 for name in names:
@@ -243,6 +245,44 @@ class Shards:
         # The bucket is in the path and in no column.
         paths = ", ".join(map(literal, files))
         return f"select {columns} from read_parquet([{paths}], hive_partitioning = false)"
+
+
+class _Databases:
+    """Empty databases of one instance of DuckDB.
+
+    To start an instance takes 20 ms, which a pass over small shards would feel. It is closed when
+    nobody has the shards any more.
+    """
+
+    def __init__(self, **options: Unpack[_Options]) -> None:
+        self._options = options
+        self._instance: duckdb.DuckDBPyConnection | None = None
+        self._until_closed = contextlib.ExitStack()
+        self._numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def empty(self) -> Generator[duckdb.DuckDBPyConnection]:
+        if self._instance is None:
+            connected = store.connect(":memory:", **self._options)
+            self._instance = self._until_closed.enter_context(connected)
+        con, name = self._instance.cursor(), f"shards_{next(self._numbers)}"
+        with contextlib.closing(con):
+            con.execute(f"attach ':memory:' as {name}; use {name}")
+            try:
+                yield con
+                _let_go(con)
+                con.execute(f"use memory; detach {name}")
+            except duckdb.Error:
+                # What went wrong may be the instance's state.
+                self._instance = None
+                self._until_closed.close()
+                raise
+
+
+def _let_go(con: duckdb.DuckDBPyConnection) -> None:
+    """Keep nothing of the remote files of the shard before."""
+    for keeps in ("false", "true"):
+        con.execute(f"set enable_external_file_cache = {keeps}")
 
 
 def _create_view(con: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
