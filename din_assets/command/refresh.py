@@ -67,8 +67,10 @@ def refresh(
         RefreshFailedError: A step failed.
     """
     names = folders.current_names()
-    definitions = _definitions({})
-    refresh_config.check(run_config, _job(definitions, names), names)
+    store = HeldStore.of_its_own()
+    definitions = _definitions({STORE: store})
+    job = _job(definitions, names)
+    refresh_config.check(run_config, job, names)
     resource = StoreResource(**refresh_config.config_of(run_config, "resources", "store"))
     settle = functools.partial(_settle, run_config, keeps_others, named, resource)
     # Once before the lock: nobody should wait for another run to hear of a file that is not there.
@@ -84,7 +86,7 @@ def refresh(
         settled, notes = settle(recorded and recorded.options)
         for note in notes:
             on_note(note)
-        job = _job(_definitions({STORE: HeldStore.going_by(settled)}), names)
+        store.go_by(settled)
         one_pass = Pass(job, names, instance, resource, run_config, settled, everything)
         if not one_pass.reads_source(steps, state):
             # Otherwise the step that reads the source does.

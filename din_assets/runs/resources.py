@@ -305,18 +305,22 @@ class StoreResource(dg.ConfigurableResource):
 class HeldStore(StoreResource):
     """The store for runs of a process that holds the lock around all of them.
 
-    Taking it again, such a run would wait for its own process. What its runs go by was settled for
-    all of them: a process that holds the lock says so in a class of its own (:meth:`going_by`).
+    Taking it again, such a run would wait for its own process. What its runs go by is settled for
+    all of them once the process has the lock: it says so by :meth:`go_by`.
     """
 
     lock_is_held: ClassVar[bool] = True
     settled_for_all: ClassVar[Settled]
 
     @classmethod
-    def going_by(cls, settled: Settled) -> "HeldStore":
-        """Return the store for runs that go by this."""
-        # A class, since Dagster makes another object of it for each run.
-        return type(cls.__name__, (cls,), {"settled_for_all": settled, "__module__": __name__})()
+    def of_its_own(cls) -> "HeldStore":
+        """Return the store for the runs of one process."""
+        # Of a class of its own, since Dagster makes another object of it for each run.
+        return type(cls.__name__, (cls,), {"__module__": __name__})()
+
+    def go_by(self, settled: Settled) -> None:
+        """Let all runs of this store go by this from now on."""
+        type(self).settled_for_all = settled
 
     @property
     def settled(self) -> Settled:

@@ -45,7 +45,9 @@ def greeting(tmp_path):
 
     def make(**options):
         settled = Settled({"greeting": options}, None, {}, tmp_path / "last_run.yaml")
-        warehouse = type(HeldStore.going_by(settled))(home=str(tmp_path))
+        store = HeldStore.of_its_own()
+        store.go_by(settled)
+        warehouse = type(store)(home=str(tmp_path))
         with run_history() as instance:
             return dg.materialize(
                 [greeting],
