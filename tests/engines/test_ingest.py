@@ -4,6 +4,7 @@ Sources that are read in parts of a few bytes are read whole by `make test-thoro
 the account are the same either way.
 """
 
+import contextlib
 import gzip
 import os
 import pathlib
@@ -16,7 +17,7 @@ from din_core.config import SourceConfig
 from din_core.engines.errors import EngineError
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.engines.spark import SparkEngine
-from din_core.sources import SourceError, ingest, parts
+from din_core.sources import SourceError, ingest, parts, staged_parquet
 from din_core.sources.staged_parquet import StagedParquet
 from tests.engines.source_files import BARE, DENSE, LOGS, PLAIN, parquet
 
@@ -26,6 +27,22 @@ TABLES = ("interactions", "rejected_rows")
 @pytest.fixture
 def engine(spark, tmp_path):
     return SparkEngine(spark, ParquetRoot(str(tmp_path / "tables"), buckets=2))
+
+
+@pytest.fixture(autouse=True)
+def _readers_by_name(request, monkeypatch):
+    """Let the workers find the readers by their names where they are threads of this process.
+
+    To send them whole takes a third of such a small ingestion.
+    """
+    is_sail = request.config.getoption("--engine") == "sail"
+    if is_sail and "readers_travel_whole" not in request.fixturenames:
+        monkeypatch.setattr(staged_parquet, "on_workers", contextlib.nullcontext)
+
+
+@pytest.fixture
+def readers_travel_whole():
+    """Send the readers as to workers that have no installation of this program."""
 
 
 def written(folder, files):
@@ -131,6 +148,7 @@ def test_parts_of_a_few_bytes_make_the_same_tables(
     assert account["duplicates_dropped"] == dropped
 
 
+@pytest.mark.usefixtures("readers_travel_whole")
 def test_parts_that_begin_amiss_for_the_second_time_are_read_beside_others(
     engine, ours, theirs, tmp_path, monkeypatch
 ):
@@ -143,6 +161,7 @@ def test_parts_that_begin_amiss_for_the_second_time_are_read_beside_others(
     assert (account["lines_read"], account["interactions"]) == (5, 5)
 
 
+@pytest.mark.usefixtures("readers_travel_whole")
 def test_row_groups_are_read_side_by_side(engine, ours, theirs, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "PART_BYTES", 1)
     columns = {"user_id": [1, 2, 3, 4, 5], "item_id": [7] * 5, "time": [1, -2, 3, -4, 5]}
@@ -325,6 +344,7 @@ def test_rows_that_a_cluster_writes_twice_are_no_duplicates(engine, theirs, tmp_
     assert store.relations(theirs) == {}
 
 
+@pytest.mark.usefixtures("readers_travel_whole")
 def test_nothing_of_the_reading_is_left_below_the_root(engine, theirs, tmp_path):
     written(tmp_path, {"a.csv": PLAIN + "1,2,-3,3\n", "b.csv": "user_id,item_id,time\n1,2,-3\n"})
     on_cluster(engine, theirs, SourceConfig(path=str(tmp_path / "a.csv")))
