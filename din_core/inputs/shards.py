@@ -272,8 +272,8 @@ class _Databases:
                 yield con
                 _let_go(con)
                 con.execute(f"use memory; detach {name}")
-            except duckdb.Error:
-                # What went wrong may be the instance's state.
+            except BaseException:
+                # What went wrong may be the instance's state: what comes next has another one.
                 self._instance = None
                 self._until_closed.close()
                 raise

@@ -115,6 +115,20 @@ def test_a_pass_keeps_no_file_of_a_shard_that_is_done(logs):
     assert of_second == of_first != [(0,)]
 
 
+def test_a_pass_leaves_no_database_behind_nor_does_one_that_failed(logs):
+    shards = shards_of(logs["sampled"][1])
+    counting = "select count(*) from duckdb_databases() where not internal"
+
+    def databases():
+        with shards.opened() as read:
+            return read.keywords["con"].execute(counting).fetchall()
+
+    assert databases() == [(2,)]  # the instance's own, and that of the pass
+    with pytest.raises(ZeroDivisionError), shards.opened():
+        1 / 0  # noqa: B018 (whatever goes wrong in a pass)
+    assert databases() == databases() == [(2,)]
+
+
 def test_of_negatives_that_are_redrawn_those_of_the_table_are_not_read(logs):
     shards, _ = known(shards_of(logs["sampled"][1]), LOOP)
     of_training = shards.open(2, ("train",)).samples["train"]
