@@ -23,6 +23,8 @@ LogNumber = Literal[
     "popularity",
     "popularity_90_days",
     "popularity_365_days",
+    "trend_90_days",
+    "trend_365_days",
     "days_since_item_event",
     "days_since_last_event",
     "same_category_events",
@@ -55,7 +57,9 @@ class ModelConfig:
         (),
         "Numbers that are computed of the log for each sample, from training events that are "
         "earlier, as logarithms: 'popularity' of the candidate (its events as a multiple of the "
-        "average item's), also of the last 90 or 365 days alone; 'days_since_item_event', its last "
+        "average item's), also of the last 90 or 365 days alone; its 'trend_90_days' and "
+        "'trend_365_days' (its latest events as a multiple of what its share of all events so far "
+        "lets expect); 'days_since_item_event', its last "
         "one; 'days_since_last_event', the user's; 'same_category_events' of the history, and "
         "'same_moment_events', those at the sample's own time.",
     )

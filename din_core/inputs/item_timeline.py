@@ -14,6 +14,8 @@ import numpy.typing as npt
 DAY = 86_400.0
 #: Days that each of the numbers of popularity looks back.
 WINDOWS = {"popularity": math.inf, "popularity_90_days": 90.0, "popularity_365_days": 365.0}
+#: Likewise, each of the numbers that say how an item's popularity moves.
+TRENDS = {"trend_90_days": 90.0, "trend_365_days": 365.0}
 
 
 class ItemTimeline:
@@ -63,6 +65,24 @@ class ItemTimeline:
         of_item = self._place(item, moment) - self._place(item, begin)
         of_all = self.n_before[moment] - self.n_before[begin]
         return np.log1p(of_item) - np.log1p(of_all / (len(self.first) - 1))
+
+    def trend(
+        self, item: npt.NDArray[np.int64], time: npt.NDArray[np.float64], days: float
+    ) -> npt.NDArray[np.float64]:
+        """Logarithm of an item's latest events as a multiple of what those before promise.
+
+        Args:
+            item: ``[B]``; 0 is an unknown one, which has no events and no trend.
+            time: In seconds, ``[B]``.
+            days: How far back the latest are.
+        """
+        moment, begin = self._rank(time), self._rank(time - days * DAY)
+        place = self._place(item, moment)
+        of_item = place - self._place(item, begin)
+        so_far = place - self._place(item, np.zeros_like(moment))
+        latest = self.n_before[moment] - self.n_before[begin]
+        promised = so_far * (latest / np.maximum(self.n_before[moment], 1))
+        return np.log1p(of_item) - np.log1p(promised)
 
     def last_of_item(
         self, item: npt.NDArray[np.int64], time: npt.NDArray[np.float64]

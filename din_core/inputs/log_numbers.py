@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from din_core.errors import DinError
-from din_core.inputs.item_timeline import DAY, WINDOWS, ItemTimeline
+from din_core.inputs.item_timeline import DAY, TRENDS, WINDOWS, ItemTimeline
 from din_core.inputs.samplers.visible_log import n_seen_in_training
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 # Those that count an item's events, whose ever they are.
-_OF_ITEMS = (*WINDOWS, "days_since_item_event")
+_OF_ITEMS = (*WINDOWS, *TRENDS, "days_since_item_event")
 
 
 class LogNumbersError(DinError, LookupError):
@@ -129,6 +129,8 @@ class LogNumbers:
         for name in self.names:
             if name in WINDOWS:
                 found[name] = self._popularity(item, time, moment, WINDOWS[name])
+            elif name in TRENDS:
+                found[name] = self._trend(item, time, moment, TRENDS[name])
             elif name == "days_since_item_event":
                 found[name] = _log_days(time - self._last_of_item(item, moment))
             elif name == "days_since_last_event":
@@ -161,6 +163,16 @@ class LogNumbers:
         of_item = (self._place(item, moment) - self._place(item, begin)).to(time.dtype)
         of_all = (self._before[moment] - self._before[begin]).to(time.dtype)
         return torch.log1p(of_item) - torch.log1p(of_all / self._n_items)
+
+    def _trend(self, item: Tensor, time: Tensor, moment: Tensor, days: float) -> Tensor:
+        """Logarithm of an item's latest events as a multiple of what those before promise."""
+        begin = self._rank(time - days * DAY)
+        place = self._place(item, moment)
+        of_item = (place - self._place(item, begin)).to(time.dtype)
+        so_far = (place - self._first[item.long()]).to(time.dtype)
+        latest = (self._before[moment] - self._before[begin]).to(time.dtype)
+        promised = so_far * (latest / self._before[moment].clamp(min=1))
+        return torch.log1p(of_item) - torch.log1p(promised)
 
     def _last_of_item(self, item: Tensor, moment: Tensor) -> Tensor:
         """Time of an item's last training event before a moment, NaN where there is none."""

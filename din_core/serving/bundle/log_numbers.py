@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from din_core.errors import WrongRequestError
-from din_core.inputs.item_timeline import DAY, WINDOWS, ItemTimeline
+from din_core.inputs.item_timeline import DAY, TRENDS, WINDOWS, ItemTimeline
 from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
 
@@ -164,6 +164,8 @@ class LogNumbers:
         for name in names:
             if name in WINDOWS:
                 found[name] = self._timeline.popularity(targets, moments, WINDOWS[name])
+            elif name in TRENDS:
+                found[name] = self._timeline.trend(targets, moments, TRENDS[name])
             elif name == "days_since_item_event":
                 found[name] = _log_days(moments - self._timeline.last_of_item(targets, moments))
             elif name == "days_since_last_event":

@@ -66,6 +66,20 @@ def test_popularity_of_a_window_forgets_what_is_older():
     assert found == pytest.approx(math.log1p(2) - math.log1p(4 / 5))
 
 
+@pytest.mark.parametrize(("name", "day"), [("trend_90_days", 94), ("trend_365_days", 369)])
+def test_a_trend_is_of_the_latest_events_beside_what_those_so_far_promise(name, day):
+    # The window begins on day 4: three of the four events are in it, and so promise three quarters.
+    for item, of_item, promised in [(1, 1, 1.5), (2, 2, 1.5), (3, 0, 0.0), (0, 0, 0.0)]:
+        (found,) = numbers_of(timed(), name, item=item, day=day)
+        assert found == pytest.approx(math.log1p(of_item) - math.log1p(promised))
+
+
+def test_no_trend_is_known_before_the_window_begins():
+    for item, day in [(1, 0), (1, 6), (2, 80), (3, 80)]:
+        (found,) = numbers_of(timed(), "trend_90_days", item=item, day=day)
+        assert found == 0
+
+
 def test_days_since_an_items_last_event_are_missing_before_its_first():
     for item, day, expected in [(1, 9, 9), (1, 10, 10), (1, 12, 2), (2, 7, 2)]:
         (found,) = numbers_of(timed(), "days_since_item_event", item=item, day=day)
@@ -95,6 +109,36 @@ def test_a_log_without_training_events_has_popular_items_nowhere():
     popularity, recent, days = numbers_of(data, *names, item=1, day=9)
     assert (popularity, recent) == (0.0, 0.0)
     assert math.isnan(days)
+
+
+def test_trends_do_not_tell_training_labels_where_nothing_trends_and_popularity_does():
+    """An embedding knows how many events its item has in all, a positive's own among them."""
+    rng = np.random.default_rng(1)
+    n_users, n_items = 1_000, 600
+    sequences = rng.integers(1, n_items + 1, (n_users, 6)).tolist()
+    data = log(sequences, cates=[1] * n_items, n_items=n_items)
+    # A user is there once, any time of a thousand days.
+    times = np.repeat(rng.uniform(0, 1_000, n_users), 6) * DAY + np.tile(np.arange(6.0), n_users)
+    data = dataclasses.replace(data, event_times=times)
+    train = data.samples["train"]
+    positives = train.take(train.label == 1)
+    names = ("popularity", "trend_90_days", "trend_365_days")
+
+    def means(items):
+        batch = BatchGatherer(data, CPU, names).gather(
+            user=torch.as_tensor(positives.user),
+            item=torch.as_tensor(items),
+            start=torch.as_tensor(positives.start),
+            end=torch.as_tensor(positives.end),
+            n_positions=int((positives.end - positives.start).sum()),
+            time=torch.as_tensor(times[positives.end]),
+        )
+        return np.array([batch.sparse[name].mean() for name in names])
+
+    # Negatives of the very same items, so that they have the same events in all.
+    popularity, *trends = means(rng.permutation(positives.item)) - means(positives.item)
+    assert popularity > 0.08
+    assert trends == pytest.approx([0, 0], abs=0.03)
 
 
 def test_a_log_that_was_read_without_times_is_refused():

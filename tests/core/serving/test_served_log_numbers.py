@@ -55,6 +55,12 @@ def number_of(ranker, item, **asked):
         ("popularity", 99, 101, -math.log1p(4 / 4)),  # an unknown item has no events
         ("popularity_90_days", 10, 95, -math.log1p(1 / 4)),  # day 0 is too old, day 10 is not
         ("popularity_365_days", 10, 95, math.log1p(1) - math.log1p(2 / 4)),
+        # Day 10 is in the window and day 0 is not: one event of the two so far.
+        ("trend_90_days", 10, 95, -math.log1p(1 / 2)),
+        ("trend_90_days", 20, 95, math.log1p(1) - math.log1p(1 / 2)),
+        ("trend_90_days", 30, 95, 0.0),  # no events, no trend
+        ("trend_90_days", 99, 95, 0.0),
+        ("trend_365_days", 20, 95, 0.0),  # all events so far are in the window
         ("days_since_item_event", 20, 14, math.log1p(4)),
         ("days_since_item_event", 10, 103, math.log1p(3)),
         ("days_since_item_event", 20, 10, 0.0),  # missing: its first event is not earlier
