@@ -57,9 +57,8 @@ TRENDS = Preset(
     model=replace(
         BEST.model,
         log_numbers=(
-            "popularity",
-            "popularity_90_days",
-            "popularity_365_days",
+            "trend_90_days",
+            "trend_365_days",
             "days_since_item_event",
             "days_since_last_event",
             "same_moment_events",
