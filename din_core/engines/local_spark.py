@@ -3,6 +3,10 @@
 By itself pyspark's ``local[N]`` listens on one and the same port of all addresses. A second one on
 the machine then fails, and whoever reaches the machine reaches a server that runs what it is sent.
 What Java and Spark's log say goes to a file, which is named where something went wrong.
+
+Of the tables of a small log Spark takes seconds, and a minute to get ready for them: it writes a
+program for each stage of each query, which Java compiles. Settings that fit one machine keep that
+down; what somebody set of them holds.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,23 @@ _SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
 }
 
+
+# What fits one machine, unless somebody set it.
+_FITTING = {
+    # The number of a stage in the name of its program makes another program of each.
+    "spark.sql.codegen.useIdInClassName": "false",
+}
+# Parts of what is shuffled: by default 200, each a file of each task that writes them, and small
+# ones are read together again. 32 of the 64 MiB that Spark aims at hold 30 million rows.
+_FEWEST_PARTS, _PARTS_OF_A_THREAD = 32, 2
+# When Java compiles a method for the second time, thoroughly: by default after a tenth of these
+# calls, and turns of a loop. A large log has as many in an instant, a small one of few methods.
+_JAVA_OPTIONS = (
+    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
+    "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
+)
+# Of options that differ Java takes the last: those in here come before extraJavaOptions of Spark.
+_SUBMIT_OPTIONS = "SPARK_SUBMIT_OPTS"
 
 _TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 (the name of a variable)
 
@@ -69,7 +90,7 @@ def running(remote: str) -> Generator[str]:
             # What `builder.remote("local[2]")` calls, which then asks at a fixed port. The version
             # of pyspark is one that `requirements` has seen to.
             starting: Any = SparkSession
-            starting._start_connect_server(remote, dict(_SETTINGS))
+            starting._start_connect_server(remote, _SETTINGS | _unless_made(context, remote))
         service = getattr(context._jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
         port = getattr(service, "MODULE$").localPort()
     try:
@@ -114,19 +135,45 @@ def _java(remote: str) -> Any:
     conf = SparkConf(loadDefaults=False)
     conf.setAll([("spark.master", remote), *_SETTINGS.items()])
     starting: Any = launch_gateway
-    with os.fdopen(handle, "wb") as said, _without("SPARK_REMOTE"):
+    options = " ".join(filter(None, (_JAVA_OPTIONS, os.environ.get(_SUBMIT_OPTIONS))))
+    # Spark itself takes SPARK_REMOTE for a contradiction.
+    environment = {"SPARK_REMOTE": None, _SUBMIT_OPTIONS: options}
+    with os.fdopen(handle, "wb") as said, _environment(environment):
         return starting(conf, popen_kwargs={"stderr": said})
 
 
 @contextlib.contextmanager
-def _without(variable: str) -> Generator[None]:
-    """Hide a variable of the environment: Spark itself takes this one for a contradiction."""
-    value = os.environ.pop(variable, None)
+def _environment(variables: Mapping[str, str | None]) -> Generator[None]:
+    """Let variables of the environment have these values inside; None is none."""
+    before = {name: os.environ.get(name) for name in variables}
     try:
+        _set(variables)
         yield
     finally:
-        if value is not None:
-            os.environ[variable] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _unless_made(context: Any, remote: str) -> dict[str, str]:
+    """Return what suits one machine, but for what somebody set; Java runs."""
+    from pyspark.conf import SparkConf
+
+    named = re.search(r"\d+", remote)
+    threads = int(
+        named[0] if named else context._jvm.java.lang.Runtime.getRuntime().availableProcessors()
+    )
+    parts = max(_FEWEST_PARTS, _PARTS_OF_A_THREAD * threads)
+    # Java's own, so that of spark-defaults.conf, too.
+    made = SparkConf(loadDefaults=True)
+    fitting = {"spark.sql.shuffle.partitions": str(parts), **_FITTING}
+    return {name: value for name, value in fitting.items() if not made.contains(name)}
 
 
 def _stop() -> None:

@@ -22,6 +22,32 @@ with sessions.session("local[1]") as spark:
     print(spark.range(3).count(), flush=True)
 """
 
+TELLS = """
+import os
+from pyspark.core.context import SparkContext
+from din_core.engines import sessions
+with sessions.session("local[20]") as spark:
+    java = SparkContext._jvm.java.lang
+    beans = java.management.ManagementFactory
+    options = beans.getPlatformMXBean(
+        java.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
+    )
+    print(
+        spark.conf.get("spark.sql.shuffle.partitions"),
+        spark.conf.get("spark.sql.codegen.useIdInClassName"),
+        options.getVMOption("Tier4BackEdgeThreshold").getValue(),
+        options.getVMOption("Tier4InvocationThreshold").getValue(),
+        os.environ.get("SPARK_SUBMIT_OPTS"),
+    )
+"""
+
+
+def environment(**variables):
+    """That of a process which starts an Apache Spark, as in a run."""
+    # Spark itself takes SPARK_REMOTE for another way to say "master".
+    beside = {"PYTHONPATH": os.pathsep.join(sys.path), "SPARK_REMOTE": "local[1]"}
+    return {**os.environ, **beside, **variables}
+
 
 @contextlib.contextmanager
 def asking(**variables):
@@ -32,13 +58,7 @@ def asking(**variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # As in a run: Spark itself takes the variable for another way to say "master".
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "SPARK_REMOTE": "local[1]",
-            **variables,
-        },
+        env=environment(**variables),
     )
     with process:
         try:
@@ -88,3 +108,28 @@ def test_a_setting_that_spark_does_not_start_with_is_told():
     assert "its settings are SPARK_DRIVER_MEMORY" in last
     (log,) = re.findall(r"what Spark itself said is in (\S+)", complained)
     Path(log).unlink()
+
+
+def settings_told(**variables):
+    """What an Apache Spark and its Java go by, and what is left of SPARK_SUBMIT_OPTS here."""
+    asked = [sys.executable, "-c", TELLS]
+    told = subprocess.run(
+        asked, env=environment(**variables), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return told.stdout.split()
+
+
+def test_a_spark_of_this_machine_gets_ready_for_a_small_log(monkeypatch):
+    monkeypatch.delenv("SPARK_SUBMIT_OPTS", raising=False)
+    # Two parts for each of 20 threads.
+    assert settings_told() == ["40", "false", "400000", "50000", "None"]
+
+
+def test_what_people_set_of_it_holds(tmp_path):
+    (tmp_path / "spark-defaults.conf").write_text("spark.sql.shuffle.partitions 7\n")
+    mine = "-XX:Tier4BackEdgeThreshold=12345"
+    submit = "--conf spark.sql.codegen.useIdInClassName=true pyspark-shell"
+    told = settings_told(
+        SPARK_CONF_DIR=str(tmp_path), SPARK_SUBMIT_OPTS=mine, PYSPARK_SUBMIT_ARGS=submit
+    )
+    assert told == ["7", "true", "12345", "50000", mine]
