@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from din_core import store
 from din_core.engines import parquet_views, reading, translation
@@ -178,11 +178,23 @@ class SparkEngine:
     def frame(self, con: duckdb.DuckDBPyConnection, select: str) -> DataFrame:
         """Return what a query in Spark's words gives, computed when it is asked for."""
         self._let_read(con, select)
-        return self._spark.sql(select)
+        return self._asking(select)
 
     def render(self, name: str, *, variant: str | None = None, **options: object) -> str:
         """Render a file of ``sql/`` in Spark's words."""
         return translation.render(name, variant=variant, **options)
+
+    def _asking(self, select: str) -> DataFrame:
+        """Return what a query gives; nothing is asked yet.
+
+        The session's own `sql()` would have the engine analyse each query once more, to see
+        whether it is a command. The version of pyspark is one that `requirements` has seen to.
+        """
+        from pyspark.sql.connect.dataframe import DataFrame
+        from pyspark.sql.connect.plan import SQL
+
+        session: Any = self._spark
+        return DataFrame(SQL(select, [], {}, []), session)
 
     def _let_read(self, con: duckdb.DuckDBPyConnection, select: str) -> None:
         """Make the relations that a query names known to the session."""
@@ -202,7 +214,7 @@ class SparkEngine:
             made_of = (view, *(self._session_views[each] for each in below))
             if self._session_views.get(name) == made_of:
                 return
-            frame = self._spark.sql(view)
+            frame = self._asking(view)
         else:
             made_of = self._files_of(con, name)
             if self._session_views.get(name) == made_of:
