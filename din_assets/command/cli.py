@@ -110,7 +110,9 @@ class _Parser(argparse.ArgumentParser):
 
     def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
         try:
-            print(self.format_help(), end="", file=file, flush=True)
+            print(self.format_help(), end="", file=file)
+            if file is None:
+                sys.stdout.flush()
         except BrokenPipeError:
             raise
         except OSError as error:

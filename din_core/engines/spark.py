@@ -240,10 +240,9 @@ class SparkEngine:
         Of an object store they are asked for one by one, and it looks after them itself.
         """
         table = self._manifest.tables.get(name)
-        is_held = table is not None and (
-            parquet_views.folder_of_files(self._root, files) == table.folder
-        )
-        if is_held and self._root.is_local:
+        if table is None or not self._root.is_local:
+            return
+        if parquet_views.folder_of_files(self._root, files) == table.folder:
             reading.require_whole(con, self._root, Manifest(self._manifest.buckets, {name: table}))
 
     def _unreadable(self) -> Fault | None:
