@@ -12,6 +12,8 @@ def make_writable() -> None:
     A descriptor that the caller closed (``>&-``) leads to nowhere from here on. It would go to the
     next file that is opened, a database perhaps, with whatever a library prints.
     A character that the terminal's encoding does not have is written as Python writes it in a text.
+    What is unbuffered (``PYTHONUNBUFFERED``) is written line by line: it would forget that
+    something could not be written.
     """
     for descriptor in range(3):
         try:
@@ -22,8 +24,26 @@ def make_writable() -> None:
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _by_line(sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _by_line(sys.stderr)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _by_line(stream: TextIO) -> TextIO:
+    """Return a stream that keeps what it could not write, in the place of an unbuffered one."""
+    if not (isinstance(stream, io.TextIOWrapper) and stream.write_through):
+        return stream
+    return open(
+        stream.fileno(),
+        "w",
+        buffering=1,
+        encoding=stream.encoding,
+        errors=stream.errors,
+        closefd=False,
+    )
 
 
 def output_is_stuck() -> bool:

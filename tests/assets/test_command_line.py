@@ -98,8 +98,9 @@ def test_closed_streams_are_no_error(redirection):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_output_that_cannot_be_written_is_not_laid_to_the_results():
-    done = _said(">/dev/full", PYTHONIOENCODING="utf-8")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_not_laid_to_the_results(unbuffered):
+    done = _said(">/dev/full", PYTHONIOENCODING="utf-8", PYTHONUNBUFFERED=unbuffered)
     sentence = "din: the output cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, sentence)
 
@@ -139,13 +140,15 @@ def test_error_after_output_that_cannot_be_written_keeps_its_own_status():
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
         )
     said = "din: k is 0\ndin: the output cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (2, said)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("status", [0, 2])
-def test_sentences_that_cannot_be_written_are_told_by_the_status(status):
+def test_sentences_that_cannot_be_written_are_told_by_the_status(status, unbuffered):
     code = (
         "import sys\n"
         "from din_assets.command import cli, prune\n"
@@ -163,6 +166,7 @@ def test_sentences_that_cannot_be_written_are_told_by_the_status(status):
                 stderr=to,
                 text=True,
                 check=False,
+                env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             )
             assert (done.returncode, done.stdout) == (status or expected, "done\n")
 
