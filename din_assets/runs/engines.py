@@ -3,7 +3,7 @@
 import contextlib
 import os
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -184,7 +184,13 @@ def damaged_tables(con: "duckdb.DuckDBPyConnection", root: str) -> dict[str, str
 
 @contextlib.contextmanager
 def opened(
-    engine: EngineName, address: str | None, root: str, home: Path, buckets: int | None = None
+    engine: EngineName,
+    address: str | None,
+    root: str,
+    home: Path,
+    buckets: int | None = None,
+    *,
+    warn: Callable[[str], object] = lambda _: None,
 ) -> Generator[Engine]:
     """Open an engine for the length of a run.
 
@@ -194,6 +200,7 @@ def opened(
         root: Root of the Parquet tables, a folder or a URL.
         home: Folder of all results.
         buckets: Into how many folders users are spread; None for as many as there are.
+        warn: Told where nobody works on what the engine was asked.
     """
     if engine == "duckdb":
         yield DUCKDB
@@ -202,6 +209,6 @@ def opened(
     from din_core.engines.parquet_tables import ParquetRoot
     from din_core.engines.spark import SparkEngine
 
-    with sessions.session(address) as spark:
+    with sessions.session(address, warn=warn) as spark:
         place = ParquetRoot(root, buckets=buckets, owner=owner(home))
         yield SparkEngine(spark, place, called=sessions.called(address))

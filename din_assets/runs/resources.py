@@ -62,6 +62,7 @@ class StoreResource(dg.ConfigurableResource):
     _settled: Settled | None = PrivateAttr(default=None)
     _of_run: contextlib.ExitStack | None = PrivateAttr(default=None)
     _engine: Engine | None = PrivateAttr(default=None)
+    _warn: Callable[[str], object] = PrivateAttr(default=lambda _: None)
 
     home: str = Field(
         default_factory=lambda: str(paths.home()),
@@ -150,7 +151,12 @@ class StoreResource(dg.ConfigurableResource):
             if self._of_run is None:
                 raise RuntimeError("no run has been started on this resource")
             opening = engines.opened(
-                self.engine_name, self.spark_remote, self.tables_root, self.folder, self.buckets
+                self.engine_name,
+                self.spark_remote,
+                self.tables_root,
+                self.folder,
+                self.buckets,
+                warn=self._warn,
             )
             with as_dagster_failures():
                 self._engine = self._of_run.enter_context(opening)
@@ -175,7 +181,7 @@ class StoreResource(dg.ConfigurableResource):
         ):
             log.warning(sentence)
         with contextlib.ExitStack() as stack:
-            self._of_run = stack
+            self._of_run, self._warn = stack, log.warning
             owner = "a Dagster resource"
             asked = None
             if context.run and context.instance is not None:

@@ -10,11 +10,12 @@ import contextlib
 import os
 import re
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from din_core.engines import local_spark, requirements
 from din_core.engines.errors import EngineError, explaining
+from din_core.engines.standstill import Standstill
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,12 +52,15 @@ _SETTINGS_OF_SAIL = {**_SETTINGS, "spark.sql.ansi.enabled": "false"}
 
 
 @contextlib.contextmanager
-def session(remote: str | None = None) -> Generator[SparkSession]:
+def session(
+    remote: str | None = None, *, warn: Callable[[str], object] = lambda _: None
+) -> Generator[SparkSession]:
     """Open a session for the length of a run; what its client raises inside is explained.
 
     Args:
         remote: A Spark Connect address (``sc://host:15002``), ``local[N]`` for an Apache Spark of
             N threads on this machine, which needs Java 17; by default Sail in this process.
+        warn: Told where nobody works on what the engine was asked.
 
     Yields:
         The session, its tables and settings its own.
@@ -85,6 +89,7 @@ def session(remote: str | None = None) -> Generator[SparkSession]:
         for setting, value in settings.items():
             spark.conf.set(setting, value)
         _be_patient(spark, _PATIENCE)
+        spark.registerProgressHandler(Standstill(called(remote), warn))
         yield spark
 
 
