@@ -42,6 +42,8 @@ def _trouble(said: str, sentence: str, kind: type[EngineError] = EngineError) ->
     return _Trouble(re.compile(said, re.IGNORECASE), sentence, kind)
 
 
+# Lines of a stack, of Java's and of Python's. They hold names and numbers that mean something else.
+_FRAME = re.compile(r'^(?:\s*at \S|\s*\.\.\. \d+ more\b|\s*File ".*", line \d+).*\n?', re.MULTILINE)
 _GRPC_DETAILS = re.compile(r'^\s*details = "(.*)"$', re.MULTILINE)
 
 # The first that fits is told: what the engine says of a cause comes before what it says of its end.
@@ -68,12 +70,24 @@ _TROUBLES = (
         "spark.hadoop.fs.s3.impl=org.apache.hadoop.fs.s3a.S3AFileSystem)",
     ),
     _trouble(
-        r"AccessDenied|Access Denied|InvalidAccessKeyId|SignatureDoesNotMatch|\b403\b|Unauthorized"
+        r"UNAUTHENTICATED",
+        "does not let this run in; let SPARK_CONNECT_AUTHENTICATE_TOKEN be the token that it was "
+        "started with",
+    ),
+    _trouble(
+        r"Tls handshake failed|SSL_ERROR_SSL",
+        "does not speak TLS as this run does, which has a token or ';use_ssl=true'; Spark's own "
+        "server speaks none: let a proxy before it do so, or reach it through a tunnel as "
+        "sc://localhost, the one name to which a token is sent without",
+    ),
+    _trouble(
+        r"AccessDenied|Access Denied|InvalidAccessKeyId|SignatureDoesNotMatch|Unauthorized"
+        r"|\bForbidden\b|Status(?: Code)?:? 403\b"
         r"|no credentials|missing credentials|Unable to load credentials|NoCredentials"
-        r"|PERMISSION_DENIED|UNAUTHENTICATED|Permission denied|not writable|NoSuchBucket",
+        r"|PERMISSION_DENIED|Permission denied|not writable|NoSuchBucket",
         "is not let in; give it the right to read and write DIN_TABLES (for s3:// the variables "
         "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL beside "
-        "AWS_ALLOW_HTTP=true where it is not Amazon's), and SPARK_REMOTE its token",
+        "AWS_ALLOW_HTTP=true where it is not Amazon's)",
     ),
     _trouble(
         r"magic bytes|is not a Parquet file|Corrupt footer|Invalid Parquet file|corrupt(?:ed)? file"
@@ -100,8 +114,25 @@ _TROUBLES = (
         "DuckDB (DIN_ENGINE=duckdb)",
     ),
     _trouble(
-        r"SESSION_CLOSED|SESSION_CHANGED|SESSION_NOT_FOUND|SESSION_NOT_SAME|OPERATION_NOT_FOUND",
+        r"SESSION_CLOSED",
+        "has closed the session of this run, which had asked nothing for as long as "
+        "spark.connect.session.manager.defaultSessionTimeout says on the server; set more there, "
+        "and run again: the tables that were complete stay",
+    ),
+    _trouble(
+        r"SESSION_CHANGED|SESSION_NOT_FOUND|SESSION_NOT_SAME|OPERATION_NOT_FOUND",
         "was started again under way, and knows nothing of this run; run again: the tables that "
+        "were complete stay",
+    ),
+    # An executor that runs out of memory refuses tasks while it ends, which is what fails last.
+    # That it was the memory is in its own log alone.
+    _trouble(
+        r"ExecutorLostFailure|RejectedExecutionException|Remote RPC client disassociated"
+        r"|worker lost|FetchFailed|maximum allowable number of times",
+        "lost executors at their work; what each said last (stderr, in its worker's folder) tells "
+        "why. Where that is OutOfMemoryError, give them more (spark.executor.memory on the "
+        "cluster), or more and smaller parts (spark.sql.shuffle.partitions); a user's events are "
+        "held together: docs/scaling.md says how many fit. Otherwise run again: the tables that "
         "were complete stay",
     ),
     _trouble(
@@ -145,7 +176,7 @@ def told_of(engine: str, error: Exception) -> EngineError | None:
     """
     if type(error).__module__.split(".")[0] not in _CLIENTS:
         return None
-    said = str(error)
+    said = _FRAME.sub("", str(error))
     for each in _TROUBLES:
         if found := each.said.search(said):
             return each.kind(f"{engine} {each.sentence} ({_line_of(said, found)})")
