@@ -84,12 +84,13 @@ def session(
         else:
             spark = _connected(_channel_without_token(stack.enter_context(_sail())))
         stack.callback(_close, spark)
+        # From the first question on: a worker answers it, be it only for the version.
+        spark.registerProgressHandler(Standstill(called(remote), warn))
         _be_patient(spark, _PATIENCE_AT_FIRST)
         settings = _SETTINGS_OF_SAIL if remote is None or _is_sail(spark) else _SETTINGS
         for setting, value in settings.items():
             spark.conf.set(setting, value)
         _be_patient(spark, _PATIENCE)
-        spark.registerProgressHandler(Standstill(called(remote), warn))
         yield spark
 
 
