@@ -97,6 +97,11 @@ _TROUBLES = (
         UnreadableTableError,
     ),
     _trouble(
+        r"UNABLE_TO_INFER_SCHEMA",
+        "does not find what its workers have just written; DIN_TABLES has to be a place that all "
+        "of them share with it and with this machine",
+    ),
+    _trouble(
         r"Generic \w+ error|Error performing (?:GET|HEAD|POST|PUT|DELETE)\b"
         r"|AWS(?:ClientIO|ServiceIO|Status\d+)Exception|SdkClientException",
         "cannot use the place that DIN_TABLES names; see that the address is right (for s3:// the "

@@ -87,7 +87,7 @@ def session(
         # From the first question on: a worker answers it, be it only for the version.
         spark.registerProgressHandler(Standstill(called(remote), warn))
         _be_patient(spark, _PATIENCE_AT_FIRST)
-        settings = _SETTINGS_OF_SAIL if remote is None or _is_sail(spark) else _SETTINGS
+        settings = _SETTINGS_OF_SAIL if remote is None or is_sail(spark) else _SETTINGS
         for setting, value in settings.items():
             spark.conf.set(setting, value)
         _be_patient(spark, _PATIENCE)
@@ -172,8 +172,8 @@ def _channel_without_token(address: str) -> Any:
     return WithoutToken(address, channelOptions=_CHANNEL)
 
 
-def _is_sail(spark: SparkSession) -> bool:
-    """Ask the engine itself: an address does not say who answers there.
+def is_sail(spark: SparkSession) -> bool:
+    """Ask an engine whether it is Sail: an address does not say who answers there.
 
     Each tells its own version. Sail's is below 1, and Spark Connect began with Spark 3.4.
     """

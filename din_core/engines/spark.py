@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from din_core import store
-from din_core.engines import parquet_views, reading, translation
+from din_core.engines import parquet_views, reading, sessions, translation
 from din_core.engines.engine import Answer
 from din_core.engines.errors import EngineError, UnreadableTableError, explaining
 from din_core.engines.parquet_tables import BUCKET, Manifest, ParquetRoot, ParquetTable
@@ -20,7 +20,9 @@ from din_core.store.table_files import Fault, find_damaged
 
 if TYPE_CHECKING:
     import duckdb
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Observation, SparkSession
+
+_ROWS = "rows"
 
 
 class SparkEngine:
@@ -52,6 +54,7 @@ class SparkEngine:
         self._engine_views: dict[str, str] = {}
         self._session_views: dict[str, object] = {}
         self._asked_for: set[str] = set()
+        self._is_sail: bool | None = None
 
     @property
     def spark(self) -> SparkSession:
@@ -114,22 +117,53 @@ class SparkEngine:
         url = self._root.url_of(folder)
         self._root.make(folder)
         bucket = _bucket(frame.columns, self._manifest.buckets)
-        if bucket is None:
-            frame.write.mode("append").parquet(url)
-        else:
+        if bucket is not None:
             spread = frame.selectExpr("*", f"{bucket} as {BUCKET}")
-            spread.repartition(self._manifest.buckets, BUCKET).write.mode("append").partitionBy(
-                BUCKET
-            ).parquet(url)
+            laid = spread.repartition(self._manifest.buckets, BUCKET)
+        else:
+            laid = frame
+        laid, counted = self._counting(laid)
+        writer = laid.write.mode("append")
+        (writer if bucket is None else writer.partitionBy(BUCKET)).parquet(url)
         if not self._root.files(folder):
             # Of a table without rows nothing is written, not even its columns.
             self._root.write_empty(folder, frame.limit(0).toArrow().schema)
         self._root.flush(folder)
         parquet_views.create(con, self._root, name, folder)
         self._made[name] = parquet_views.described(con, name, folder, bucketed=bucket is not None)
+        self._refuse_lost(name, self._made[name].rows, counted)
         # What was made of the version before has to be made again when it is read.
         self._known.clear()
         return self._made[name].rows
+
+    def _counting(self, frame: DataFrame) -> tuple[DataFrame, Observation | None]:
+        """Let the workers count the rows of a frame as they write them; Sail's cannot."""
+        if self._is_sail is None:
+            self._is_sail = sessions.is_sail(self._spark)
+        if self._is_sail:
+            return frame, None
+        from pyspark.sql.connect.functions import count, lit
+        from pyspark.sql.connect.observation import Observation
+
+        # Those of the classic session, whose types they have not, would ask Java.
+        counted: Any = Observation()
+        rows: Any = count(lit(1)).alias(_ROWS)
+        return frame.observe(counted, rows), counted
+
+    def _refuse_lost(self, name: str, rows: int, counted: Observation | None) -> None:
+        """Refuse a table of which rows are not where they were meant to be.
+
+        A worker that does not share the root writes to a folder of its own, and Spark calls that
+        written.
+        """
+        # Where Spark saw beforehand that there is no row, nobody counted.
+        written = rows if counted is None else int(counted.get.get(_ROWS) or 0)
+        if written != rows:
+            raise EngineError(
+                f"{self._root.url}: {self._called} wrote {written} rows of '{name}' and {rows} are "
+                "there; some of its workers have a folder of their own by that name. Let "
+                "DIN_TABLES name a place that all of them share with this machine"
+            )
 
     def create_view(
         self,

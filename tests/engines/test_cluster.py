@@ -2,12 +2,14 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from din_core import store
 from din_core.config import SequenceConfig
 from din_core.engines import sessions, standstill
+from din_core.engines.errors import EngineError
 from din_core.engines.spark import SparkEngine
 from din_core.tables import sequences
 from tests.engines import logs, standalone_cluster, tables
@@ -66,3 +68,25 @@ def test_tables_are_those_of_one_machine_though_nobody_works_at_first_and_an_exe
             tables.assert_equal(theirs, ours, name)
     assert killing.killed not in cluster.executors()
     assert "Lost executor 0" in cluster.log()
+
+
+def test_rows_that_a_worker_wrote_to_a_folder_of_its_own_are_missed(
+    engine, root, theirs, monkeypatch
+):
+    flush = root.flush
+
+    def elsewhere(folder):
+        # Its files are on its own disk; what Spark itself sees below the root is whole.
+        Path(root.files(folder)[0]).unlink()
+        flush(folder)
+
+    monkeypatch.setattr(root, "flush", elsewhere)
+    rows = engine.spark.range(0, 10, 1, 2).selectExpr("id as user_idx")
+    with (
+        pytest.raises(EngineError, match=r"wrote 10 rows of 'known_ids' and 5 are there; some of"),
+        engine.transaction(),
+        store.transaction(theirs),
+    ):
+        engine.keep(theirs, "known_ids", rows)
+    assert store.relations(theirs) == {}
+    assert root.manifest().tables == {}

@@ -64,6 +64,8 @@ SAID = {
         "does not speak TLS as this run does, which has a token or ';use_ssl=true'",
         "Tls handshake failed",
     ),
+    "[UNABLE_TO_INFER_SCHEMA] Unable to infer schema for Parquet. It must be specified manually. "
+    "SQLSTATE: 42KD9": ("DIN_TABLES has to be a place that all of them share", "Unable to infer"),
     "(org.apache.spark.SparkSQLException) [INVALID_HANDLE.SESSION_CLOSED] The handle 0a769d5a-7947-"
     "4122-8d37-7bcb57e07475 is invalid. Session was closed. SQLSTATE: HY000": (
         "had asked nothing for as long as spark.connect.session.manager.defaultSessionTimeout says",
