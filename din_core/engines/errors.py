@@ -97,6 +97,11 @@ _TROUBLES = (
         UnreadableTableError,
     ),
     _trouble(
+        r"Mkdirs failed to create|mkdir of \S+ failed|Read-only file system",
+        "has workers that cannot write below DIN_TABLES; let it name a place that all of them "
+        "share with this machine, and that the user who runs them may write to",
+    ),
+    _trouble(
         r"UNABLE_TO_INFER_SCHEMA",
         "does not find what its workers have just written; DIN_TABLES has to be a place that all "
         "of them share with it and with this machine",

@@ -75,7 +75,14 @@ SAID = {
         "docs/scaling.md says how many fit",
         "33.2 MB",
     ),
-    "java.io.IOException: No space left on device": ("ran out of disk", "No space left"),
+    "Lost task 0.3 in stage 1.0 (TID 7) (127.0.0.1 executor 0): java.io.IOException: No space "
+    "left on device": ("ran out of disk", "No space left"),
+    "Lost task 0.3 in stage 3.0 (TID 16) (127.0.0.1 executor 0): java.io.IOException: Mkdirs "
+    "failed to create file:/tables/t/_temporary/0/_temporary/attempt_2026112811_0003_m_000000_16 "
+    "(exists=false, cwd=file:/work/app-20261128111350-0000/0)": (
+        "has workers that cannot write below DIN_TABLES; let it name a place that all of them",
+        "Mkdirs failed",
+    ),
     'org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3"': (
         "spark.jars.packages=org.apache.hadoop:hadoop-aws:",
         'scheme "s3"',
