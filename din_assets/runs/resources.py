@@ -62,7 +62,7 @@ class StoreResource(dg.ConfigurableResource):
     _settled: Settled | None = PrivateAttr(default=None)
     _of_run: contextlib.ExitStack | None = PrivateAttr(default=None)
     _engine: Engine | None = PrivateAttr(default=None)
-    _warn: Callable[[str], object] = PrivateAttr(default=lambda _: None)
+    _log: Log | None = PrivateAttr(default=None)
 
     home: str = Field(
         default_factory=lambda: str(paths.home()),
@@ -162,6 +162,10 @@ class StoreResource(dg.ConfigurableResource):
                 self._engine = self._of_run.enter_context(opening)
         return self._engine
 
+    def _warn(self, sentence: str) -> None:
+        if self._log is not None:
+            self._log.warning(sentence)
+
     @property
     def checkpoints_root(self) -> Path:
         """Where an interrupted training finds itself again."""
@@ -181,7 +185,7 @@ class StoreResource(dg.ConfigurableResource):
         ):
             log.warning(sentence)
         with contextlib.ExitStack() as stack:
-            self._of_run, self._warn = stack, log.warning
+            self._of_run, self._log = stack, log
             owner = "a Dagster resource"
             asked = None
             if context.run and context.instance is not None:
