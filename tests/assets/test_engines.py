@@ -1,9 +1,12 @@
 """Which engine makes the tables: what is set counts, or it is said that it does not."""
 
+import contextlib
+
 import pytest
 
 from din_assets.runs import engines
 from din_assets.runs.resources import StoreResource
+from din_core.engines.engine import DUCKDB
 from din_core.engines.errors import EngineError
 
 
@@ -41,6 +44,18 @@ def test_a_cluster_that_is_named_and_not_used_is_told(pipeline, settings, capfd)
     assert "SPARK_REMOTE is sc://host:15002/;token=…, and no table is made there: DuckDB" in said
     assert "secret" not in said
     assert "DIN_TABLES" not in said
+
+
+def test_what_an_engine_warns_of_is_told_by_the_run(pipeline, settings, capfd):
+    @contextlib.contextmanager
+    def standing_still(*_, warn):
+        warn("nobody has worked on it")
+        yield DUCKDB
+
+    settings.setattr(engines, "opened", standing_still)
+    pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
+    assert pipeline.run("interactions", "rejected_rows", "source_files").success
+    assert "interactions: nobody has worked on it" in capfd.readouterr().err
 
 
 def test_what_counts_is_not_warned_of():
