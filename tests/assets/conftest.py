@@ -67,10 +67,13 @@ class Pipeline:
     def start(self, *selection: str, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with the whole configuration."""
         job = _job_of_all(self.engine, self.buckets, engines.remote(), engines.tables())
-        home = {"store": {"config": {"home": str(self.home)}}}
+        store = config.get("resources", {}).get("store", {}).get("config", {})
         self.result = job.execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,
-            run_config={**config, "resources": home},
+            run_config={
+                **config,
+                "resources": {"store": {"config": {"home": str(self.home), **store}}},
+            },
             instance=self.instance,
             raise_on_error=False,
         )
