@@ -11,7 +11,7 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import duckdb
@@ -141,10 +141,7 @@ def find_damaged(con: duckdb.DuckDBPyConnection, tables: Iterable[TableFiles]) -
         con: As of :func:`find_fault`.
         tables: The tables.
     """
-    for table, file in _each(tables):
-        if why := _damage(con, table, file):
-            return Fault(table.name, file, why)
-    return None
+    return _first(con, tables, _damage)
 
 
 def find_foreign(con: duckdb.DuckDBPyConnection, tables: Iterable[TableFiles]) -> Fault | None:
@@ -154,10 +151,8 @@ def find_foreign(con: duckdb.DuckDBPyConnection, tables: Iterable[TableFiles]) -
         con: As of :func:`find_fault`.
         tables: The tables.
     """
-    for table, file in _each(tables):
-        if why := _other_columns(con, table, file):
-            return Fault(table.name, file, why)
-    return None
+    alike = (replace(table, files=_one_of_each_kind(con, table.files)) for table in tables)
+    return _first(con, alike, _other_columns)
 
 
 def explain(
@@ -193,6 +188,33 @@ def _named(text: str, tables: Iterable[TableFiles]) -> tuple[str, str] | None:
 
 def _each(tables: Iterable[TableFiles]) -> Iterator[tuple[TableFiles, str]]:
     return ((table, file) for table in tables for file in table.files)
+
+
+def _first(
+    con: duckdb.DuckDBPyConnection,
+    tables: Iterable[TableFiles],
+    look: Callable[[duckdb.DuckDBPyConnection, TableFiles, str], str | None],
+) -> Fault | None:
+    for table, file in _each(tables):
+        if why := look(con, table, file):
+            return Fault(table.name, file, why)
+    return None
+
+
+def _one_of_each_kind(con: duckdb.DuckDBPyConnection, files: Sequence[str]) -> Sequence[str]:
+    """Return one of the files that have the same columns, for each kind; one query for all."""
+    listed = ", ".join(map(literal, files))
+    if len(files) < 2:
+        return files
+    try:
+        found = con.execute(
+            "select min(file_name) from (select file_name, list_sort(list(row(name, type, "
+            "converted_type, logical_type)::text)) as kind "
+            f"from parquet_schema([{listed}]) group by file_name) group by kind"
+        ).fetchall()
+    except (duckdb.Error, OSError):  # one is no such file: each is looked at alone
+        return files
+    return [str(file) for (file,) in found]
 
 
 def _other_columns(con: duckdb.DuckDBPyConnection, table: TableFiles, file: str) -> str | None:

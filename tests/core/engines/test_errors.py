@@ -79,7 +79,7 @@ SAID = {
     "left on device": ("ran out of disk", "No space left"),
     "Lost task 0.3 in stage 3.0 (TID 16) (127.0.0.1 executor 0): java.io.IOException: Mkdirs "
     "failed to create file:/tables/t/_temporary/0/_temporary/attempt_2026112811_0003_m_000000_16 "
-    "(exists=false, cwd=file:/work/app-20261128111350-0000/0)": (
+    "(exists=false, cwd=file:/opt/spark/work/app-20261128111350-0000/0)": (
         "has workers that cannot write below DIN_TABLES; let it name a place that all of them",
         "Mkdirs failed",
     ),
