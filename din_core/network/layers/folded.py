@@ -77,12 +77,10 @@ class Gate(NamedTuple):
 
     def of_layer(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Activate what a layer gives that :meth:`layer_before` has made, ``[N, H]``."""
+        u = nn.functional.linear(x, weight, bias)
         if self.dice is None:
-            return self.activation(nn.functional.linear(x, weight, bias))
-        # Not a product with a bias, which runtimes write to all of the result beforehand.
-        z = nn.functional.linear(x, weight)
-        offset, slope = bias + self.dice.offset, self.dice.slope
-        return (z + offset) * (torch.sigmoid(z + bias) + slope)
+            return self.activation(u)
+        return (u + self.dice.offset) * (torch.sigmoid(u) + self.dice.slope)
 
     def weighed(self, x: Tensor, weight: Tensor, bias: Tensor, output: nn.Linear) -> Tensor:
         """Add up with an output layer what :meth:`of_layer` gives, ``[1, N]``.
@@ -94,11 +92,10 @@ class Gate(NamedTuple):
         if self.dice is None:
             return one_number(self.of_layer(x, weight, bias), to_one, output.bias)
         offset, slope = self.dice.offset, self.dice.slope
-        z = nn.functional.linear(x, weight)
-        u = z + bias
+        u = nn.functional.linear(x, weight, bias)
         p = torch.sigmoid(u)
-        constant = output.bias + (to_one * slope * (bias + offset)).sum()
-        linear = one_number(z, to_one * slope, constant)
+        constant = output.bias + (to_one * slope * offset).sum()
+        linear = one_number(u, to_one * slope, constant)
         return one_number(u * p, to_one, one_number(p, to_one * offset, linear))
 
 

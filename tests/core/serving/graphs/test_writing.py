@@ -125,6 +125,18 @@ def test_a_ranking_fuses_its_products_with_what_follows(products):
     assert [1, 5] in [widths.get(node.input[0]) for node in products]
 
 
+def operators_of_a_block(folder):
+    graph = onnx.load(folder / "rank.onnx").graph
+    [body] = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+    return [node.op_type for node in body.node]
+
+
+def test_no_bias_of_a_ranking_is_added_in_a_pass(bundle):
+    operators = operators_of_a_block(bundle.folder)
+    first_layers = 3  # of the units of items and categories, and of what follows them
+    assert operators.count("Add") == 2 * first_layers  # the offset and the slope of Dice
+
+
 def test_a_model_without_attention_has_no_weights(tmp_path):
     made = make_bundle(tmp_path, CONFIGS["base_model"], PLAIN)
     outputs = [each.name for each in onnx.load(made.folder / "explain.onnx").graph.output]
