@@ -1,8 +1,8 @@
 """A graph over many rows, computed a block of rows at a time.
 
-What does not depend on the rows (a user's history, and the products of weights with it) is computed
-once before; what does runs over blocks that are small enough for a core's cache. Shapes: N rows, B
-rows of a block, K blocks.
+What does not depend on the rows (a user's history, and the products of weights with it), or on
+their number alone, is computed once before; what does runs over blocks that are small enough for a
+core's cache. Shapes: N rows, B rows of a block, K blocks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from onnx import helper, numpy_helper
 from din_core.serving.graphs.constants import with_constants_folded
 
 _PREFIX = "blocks/"
+_SIZE = f"{_PREFIX}size"
+#: Numbers of a constant up to which the shape of a value may follow from it.
+_NUMBERS_OF_A_SHAPE = 16
 
 
 def in_blocks(model: onnx.ModelProto, rows: Mapping[str, float], most: int) -> onnx.ModelProto:
@@ -24,21 +27,25 @@ def in_blocks(model: onnx.ModelProto, rows: Mapping[str, float], most: int) -> o
 
     Args:
         model: A graph without subgraphs whose one output has one value a row, ``[N]``.
-        rows: The inputs ``[N]``, and what fills the last block.
+        rows: The inputs ``[N]``, which call that size by one name, and what fills the last block.
         most: Most rows of a block. Blocks are equal but for the filling, so that little is
             computed for nothing.
 
     Returns:
         A graph with the same inputs and output and, up to rounding, the same values.
     """
-    graph = with_constants_folded(model).graph
+    folded = with_constants_folded(model)
+    graph = folded.graph
+    numbers_of_rows = _numbers_of_rows(folded, rows)
     depends = set(rows)
     inside: list[onnx.NodeProto] = []
     before: list[onnx.NodeProto] = []
     for node in graph.node:  # in an order in which they can be computed
+        for place, name in enumerate(node.input):
+            node.input[place] = _SIZE if name in numbers_of_rows else name
         if depends.isdisjoint(node.input):
             before.append(node)
-        else:
+        elif node.output[0] not in numbers_of_rows:
             inside.append(node)
             depends.update(node.output)
     read_before = {name for node in before for name in node.input}
@@ -53,8 +60,8 @@ def in_blocks(model: onnx.ModelProto, rows: Mapping[str, float], most: int) -> o
     )
     whole = helper.make_graph(
         [
-            *before,
             *_blocks(graph, rows, most),
+            *before,  # which may take the number of rows of a block
             helper.make_node(
                 "Scan",
                 [f"{_PREFIX}of_{each.name}" for each in graph.input if each.name in rows],
@@ -77,6 +84,36 @@ def in_blocks(model: onnx.ModelProto, rows: Mapping[str, float], most: int) -> o
         producer_name=model.producer_name,
         producer_version=model.producer_version,
     )
+
+
+def _numbers_of_rows(model: onnx.ModelProto, rows: Mapping[str, float]) -> set[str]:
+    """Outputs of the nodes that read how many rows there are, as ``[N]``."""
+    graph = model.graph
+    small = [each for each in graph.initializer if np.prod(each.dims) <= _NUMBERS_OF_A_SHAPE]
+    described = [  # of weights, which may take gigabytes, only what they look like
+        helper.make_tensor_value_info(each.name, each.data_type, list(each.dims))
+        for each in graph.initializer
+        if np.prod(each.dims) > _NUMBERS_OF_A_SHAPE
+    ]
+    inputs = [*graph.input, *described]
+    light = helper.make_graph(list(graph.node), graph.name, inputs, list(graph.output), small)
+    opsets = list(model.opset_import)
+    alone = helper.make_model(light, opset_imports=opsets, ir_version=model.ir_version)
+    inferred = onnx.shape_inference.infer_shapes(alone).graph
+    sizes: dict[str, list[str]] = {
+        value.name: [axis.dim_param for axis in value.type.tensor_type.shape.dim]
+        for value in (*inferred.input, *inferred.value_info)
+    }
+    [[n]] = {tuple(sizes[name]) for name in rows}
+    assert n, "the number of rows has no name"
+    found: set[str] = set()
+    for node in model.graph.node:
+        of_input = sizes.get(node.input[0], []) if node.op_type == "Shape" else []
+        given = {each.name: each.i for each in node.attribute}
+        start, end = given.get("start", 0), given.get("end", len(of_input))
+        if of_input[start:end] == [n]:
+            found.update(node.output)
+    return found
 
 
 def _of_block(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:

@@ -60,6 +60,48 @@ def test_what_depends_on_no_row_is_computed_once_and_what_depends_on_nothing_nev
     assert [each.name for each in body.initializer] == [constants[1.0]]
 
 
+SIZED = """
+<ir_version: 10, opset_import: ["" : 20]>
+made (float[rows] x, float[other] z) => (float[rows] y)
+<int64[1] two = {2}, int64[1] minus = {-1}>
+{
+    n = Shape <start = 0, end = 1> (x)
+    m = Shape (x)
+    shape = Concat <axis = 0> (n, two)
+    ones = ConstantOfShape <value = float[1] {1.0}> (shape)
+    zeros = ConstantOfShape (m)
+    total = ReduceSum <keepdims = 0> (z)
+    shifted = Add (x, zeros)
+    column = Unsqueeze (shifted, minus)
+    pairs = Mul (column, ones)
+    sums = ReduceSum <keepdims = 0> (pairs, minus)
+    y = Mul (sums, total)
+}
+"""
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 9])
+def test_what_depends_on_the_number_of_rows_alone_is_computed_once(n):
+    blocked = in_blocks(onnx.parser.parse_model(SIZED), {"x": 0.0}, 4)
+    onnx.checker.check_model(blocked, full_check=True)
+    [scan] = [each for each in blocked.graph.node if each.op_type == "Scan"]
+    [body] = [each.g for each in scan.attribute if each.name == "body"]
+    inside = [each.op_type for each in body.node]
+    assert inside == ["Add", "Unsqueeze", "Mul", "ReduceSum", "Mul"]
+    feed = {"x": np.arange(n, dtype=np.float32), "z": np.array([1, 2], np.float32)}
+    [answer] = session_on(blocked.SerializeToString()).run(None, feed)
+    assert answer.tolist() == [6 * x for x in range(n)]  # (x + x) * (1 + 2)
+
+
+def test_the_size_of_another_axis_is_no_number_of_rows():
+    other = onnx.parser.parse_model(SIZED.replace("end = 1> (x)", "end = 1> (z)"))
+    blocked = in_blocks(other, {"x": 0.0}, 4)
+    assert ["z"] in [each.input for each in blocked.graph.node if each.op_type == "Shape"]
+    feed = {"x": np.arange(5, dtype=np.float32), "z": np.array([3], np.float32)}
+    [answer] = session_on(blocked.SerializeToString()).run(None, feed)
+    assert answer.tolist() == [0, 6, 12, 18, 24]
+
+
 def test_equal_constants_are_one():
     nodes = [
         helper.make_node("Add", ["x", "a"], ["u"]),

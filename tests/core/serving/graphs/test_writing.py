@@ -137,6 +137,10 @@ def test_no_bias_of_a_ranking_is_added_in_a_pass(bundle):
     assert operators.count("Add") == 2 * first_layers  # the offset and the slope of Dice
 
 
+def test_sizes_are_read_before_a_ranking_goes_by_blocks(bundle):
+    assert not {"Shape", "ConstantOfShape"}.intersection(operators_of_a_block(bundle.folder))
+
+
 def test_a_model_without_attention_has_no_weights(tmp_path):
     made = make_bundle(tmp_path, CONFIGS["base_model"], PLAIN)
     outputs = [each.name for each in onnx.load(made.folder / "explain.onnx").graph.output]
