@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from din_core.network.layers.attention import ActivationUnit
+from din_core.network.layers.dice import Dice
 from din_core.network.layers.positions import SharedPositions
 from din_core.network.models import ClickModel
 from din_core.serving.graphs.blocks import in_blocks
@@ -20,8 +21,10 @@ from din_core.serving.graphs.shared_rows import with_shared_rows_apart
 from din_core.serving.graphs.sizes import with_sizes_at_once
 from din_core.serving.graphs.tracing import OUTPUT_NAME, Array, ready_for_export, traced
 
-_NUMBERS_OF_A_BLOCK = 409_600
-_ROWS_OF_A_BLOCK = (16, 512)
+#: Numbers of a unit's widest layer in a block: of one with Dice, which goes over them four times,
+#: and of one whose activation runtimes fuse with the product before it.
+_NUMBERS_OF_A_BLOCK = {True: 128_000, False: 409_600}
+_ROWS_OF_A_BLOCK = (8, 512)
 
 
 def latest_positions(index: Tensor, max_history: int) -> Tensor:
@@ -98,15 +101,20 @@ def ranked_in_blocks(graph: onnx.ModelProto, source: Source) -> onnx.ModelProto:
 def rows_of_a_block(model: ClickModel, max_history: int) -> int:
     """How many candidates are computed at a time.
 
-    As many as give the widest layer of an activation unit 1.6 MB over a whole history: measured
-    best, or within a few percent of it, for narrow units and wide ones on cores with 1 MB of cache.
+    As many as give the widest layer of an activation unit 1.6 MB over a whole history. With Dice
+    0.5 MB, so that what its passes read and write stays in a core's cache of 1 or 2 MB; yet no
+    fewer than half the embedding width: each block packs the matrices of all positions anew, and
+    the wider they are, the more candidates must share that.
     """
+    units = [module for module in model.modules() if isinstance(module, ActivationUnit)]
+    has_dice = any(isinstance(each, Dice) for unit in units for each in unit.mlp.activations)
     widths = [
         layer.out_features
-        for module in model.modules()
-        if isinstance(module, ActivationUnit)
-        for layer in module.mlp.layers
+        for unit in units
+        for layer in unit.mlp.layers
         if isinstance(layer, nn.Linear)
     ]
     widest = max(widths, default=1) * max_history
-    return int(np.clip(_NUMBERS_OF_A_BLOCK // widest, *_ROWS_OF_A_BLOCK))
+    least, most = _ROWS_OF_A_BLOCK
+    least = min(max([least, *(unit.embed_dim // 2 for unit in units)]), most)
+    return int(np.clip(_NUMBERS_OF_A_BLOCK[has_dice] // widest, least, most))
