@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -26,6 +27,9 @@ from din_core.serving.graphs.tracing import (
 )
 from din_core.serving.saved_models import SavedModel
 from din_core.store import artifacts
+
+_Trace = Callable[[Source], onnx.ModelProto]
+_Finish = Callable[[onnx.ModelProto, Source], onnx.ModelProto]
 
 FORMAT = 1
 _OF_ONE_USER = {
@@ -112,8 +116,8 @@ def write_all(
     }
     left_out = _left_out(source)
     sizes: dict[str, int] = {}
-    for name in sorted(_TRACED.keys() - left_out.keys()):  # one at a time: each holds all weights
-        graph = _traced_twice(name, source)
+    # One at a time: each holds all weights.
+    for name, graph in _graphs(source, _MADE.keys() - left_out.keys()):
         for each in ids if name in _IN_IDS else ():
             take_ids(graph, _IN_IDS[name], each)
         padding = str(ids[0].padding) if name in _IN_IDS else "0"
@@ -141,11 +145,24 @@ def _refuse_clashes(context: list[str]) -> None:
         )
 
 
-def _traced_twice(name: str, source: Source) -> onnx.ModelProto:
-    """A graph in indices, the same bytes twice."""
-    graph = _TRACED[name](source)
+def _graphs(source: Source, wanted: Iterable[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Graphs in indices by their names; graphs that are made of one trace share it."""
+    of_trace: dict[_Trace, list[str]] = {}
+    for name in sorted(wanted):
+        of_trace.setdefault(_MADE[name].trace, []).append(name)
+    for trace, names in of_trace.items():
+        traced = _same_twice(names[0], partial(trace, source))
+        for name in names:
+            finish = _MADE[name].finish
+            made = finish and _same_twice(name, partial(_finished, finish, traced, source))
+            yield name, made or traced
+
+
+def _same_twice(name: str, make: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
+    """What is made, if it has the same bytes when it is made again."""
+    graph = make()
     content = artifacts.digest(graph.SerializeToString(deterministic=True))
-    if content != artifacts.digest(_TRACED[name](source).SerializeToString(deterministic=True)):
+    if content != artifacts.digest(make().SerializeToString(deterministic=True)):
         raise ExportError(
             f"{name}: made twice from the same weights, it has other bytes; nothing is published. "
             "Please report it with the versions of torch and onnx"
@@ -153,20 +170,43 @@ def _traced_twice(name: str, source: Source) -> onnx.ModelProto:
     return graph
 
 
-def _ranked_in_indices(source: Source) -> onnx.ModelProto:
-    graph = rank_graph(source)
+def _finished(finish: _Finish, traced: onnx.ModelProto, source: Source) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(traced)
+    return finish(copy, source)
+
+
+def _ranked_in_indices(graph: onnx.ModelProto, source: Source) -> onnx.ModelProto:
     n_items = len(source.ids[0].keys)
     sizes = {f"{each.kind}_idx": len(each.keys) for each in source.ids}
     take_indices(graph, {**sizes, "history_item_idx": n_items, "candidate_item_idx": n_items})
     return ranked_in_blocks(graph, source)
 
 
-_TRACED: dict[str, Callable[[Source], onnx.ModelProto]] = {
-    "din.onnx": lambda source: index_graph(source.model),
-    "rank.onnx": lambda source: ranked_in_blocks(rank_graph(source), source),
-    "rank_indices.onnx": _ranked_in_indices,
-    "score.onnx": score_graph,
-    "explain.onnx": explain_graph,
+@dataclass(frozen=True)
+class _Made:
+    """How a graph is made.
+
+    Attributes:
+        trace: Traces the model, which takes most of the time.
+        finish: Makes the graph of a copy of the trace; None where the trace is the graph, and no
+            other graph shares it.
+    """
+
+    trace: _Trace
+    finish: _Finish | None = None
+
+
+def _index_graph(source: Source) -> onnx.ModelProto:
+    return index_graph(source.model)
+
+
+_MADE = {
+    "din.onnx": _Made(_index_graph),
+    "rank.onnx": _Made(rank_graph, ranked_in_blocks),
+    "rank_indices.onnx": _Made(rank_graph, _ranked_in_indices),
+    "score.onnx": _Made(score_graph),
+    "explain.onnx": _Made(explain_graph),
 }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from din_core.network.features import Normalization
 from din_core.serving.graphs import tracing, writing
 from din_core.serving.graphs.id_tables import padding_of
+from din_core.serving.graphs.rank_graph import rank_graph
 from din_core.serving.graphs.tracing import ExportError
 from tests.core.serving.graphs.tiny_bundles import (
     CONFIGS,
@@ -160,10 +163,41 @@ def test_graphs_say_how_they_are_to_be_asked(bundle):
         }
 
 
-def test_graphs_are_the_same_bytes_twice(products, tmp_path):
+def test_graphs_are_the_same_bytes_twice_and_both_rankings_of_one_trace(
+    products, tmp_path, monkeypatch
+):
+    traced = Counter()
+
+    def counted(source):
+        traced["ranking"] += 1
+        return rank_graph(source)
+
+    for name in ("rank.onnx", "rank_indices.onnx"):
+        monkeypatch.setitem(writing._MADE, name, replace(writing._MADE[name], trace=counted))
     again = make_bundle(tmp_path, CONFIGS["din_products"], PLAIN)
     for name in EVERY:
         assert (products.folder / name).read_bytes() == (again.folder / name).read_bytes()
+    assert traced == {"ranking": 2}  # each trace is made twice
+
+
+@pytest.mark.parametrize("part", ["trace", "finish"])
+def test_a_graph_that_has_other_bytes_when_it_is_made_again_is_refused(part, tmp_path, monkeypatch):
+    made = itertools.count()
+
+    def numbered(*_):
+        graph = onnx.ModelProto()
+        graph.producer_version = str(next(made)) if part == "trace" else ""
+        return graph
+
+    def finish(graph, _):
+        graph.producer_version = str(next(made))
+        return graph
+
+    recipe = writing._Made(numbered, finish if part == "finish" else None)
+    monkeypatch.setitem(writing._MADE, "din.onnx", recipe)
+    with pytest.raises(ExportError, match=r"din\.onnx: made twice from the same weights"):
+        make_bundle(tmp_path, CONFIGS["din"], PLAIN)
+    assert not list((tmp_path / "graphs").iterdir())
 
 
 def test_graphs_carry_no_trace_of_the_machine(bundle):
