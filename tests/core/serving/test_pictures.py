@@ -54,6 +54,17 @@ def test_graph_is_drawn_as_png_at_300_dpi_and_as_svg(tmp_path):
 
 
 @needs_dot
+@pytest.mark.parametrize("dpi", [50, 99, 300])
+def test_a_png_ends_where_its_last_pixels_do(dpi, tmp_path):
+    drawn = images.draw('digraph {\n  graph [label="x"]\n  a -> b\n}\n', tmp_path / "ab", dpi)
+    with Image.open(drawn.png) as picture:
+        assert picture.mode == "RGB"  # no pixel is half covered, so none is transparent
+        in_points = [each * 72 / dpi for each in picture.size]
+    across, up = re.search(r'viewBox="0.00 0.00 (\S+) (\S+)"', drawn.svg.read_text()).groups()
+    assert in_points == pytest.approx([float(across), float(up)], abs=72 / dpi)
+
+
+@needs_dot
 def test_equal_networks_give_equal_pictures(tmp_path):
     first = pictures.architecture_graph(make_model(0), tmp_path / "a", dpi=50)
     second = pictures.architecture_graph(make_model(1), tmp_path / "b", dpi=50)
