@@ -58,11 +58,15 @@ def _figures(rows: Rows) -> Iterator[tuple[str, Figure]]:
     if not rows:
         return
     shown = _shown(rows)
-    yield "changes", _activations(shown, {"": "log_odds_change"}, _CHANGE)
+    changes = _Activations(shown, [""])
+    yield "changes", changes.of(["log_odds_change"], _CHANGE)
     if units := _units(rows):
         shares = rows[0]["weights_are_shares"]
         said = "a share of 1" if shares else "without softmax no share of anything"
-        yield "weights", _activations(shown, units, f"attention weight, {said}")
+        # With the same rows only colours and what they mean differ; to place the names of all
+        # events once more would take half as long as to draw them.
+        weights = changes if list(units) == [""] else _Activations(shown, list(units))
+        yield "weights", weights.of(list(units.values()), f"attention weight, {said}")
     if attributes := _attributes(rows):
         yield "categories", _categories(rows, attributes[0])
 
@@ -115,54 +119,77 @@ def _spread(history: _History) -> float:
     return float(sum(abs(row["log_odds_change"]) for rows in history.candidates for row in rows))
 
 
-def _activations(histories: Sequence[_History], columns: Mapping[str, str], what: str) -> Figure:
-    """One panel a user; rows are candidates (and units), columns events in the order of time."""
-    attribute = next(iter(_attributes(histories[0].candidates[0])), None)
-    of_events = [
-        [_named(row, "hist", attribute) for row in history.candidates[0]] for history in histories
-    ]
-    of_rows = [
-        [
-            " ".join(filter(None, [_candidate(rows[0], attribute), unit]))
-            for rows in history.candidates
-            for unit in columns
+class _Activations:
+    """One panel a user; rows are candidates (and units), columns events in the order of time.
+
+    Args:
+        histories: The users.
+        units: What is told of each candidate, one row a name; "" where there is one.
+    """
+
+    def __init__(self, histories: Sequence[_History], units: Sequence[str]) -> None:
+        self._histories = histories
+        attribute = next(iter(_attributes(histories[0].candidates[0])), None)
+        of_events = [
+            [_named(row, "hist", attribute) for row in history.candidates[0]]
+            for history in histories
         ]
-        for history in histories
-    ]
-    heights = [
-        0.32 * len(rows) + 0.5 + 0.85 * _width(events)
-        for rows, events in zip(of_rows, of_events, strict=True)
-    ]
-    width = max(map(_width, of_rows)) + 0.38 * max(map(len, of_events)) + 0.4
-    figure = Figure(figsize=(max(7.0, width), sum(heights) + 1.2), layout="constrained")
-    panels = figure.subplots(len(histories), 1, squeeze=False, height_ratios=heights)[:, 0]
-    values = [
-        np.array([[row[column] for row in rows] for rows in history.candidates
-                  for column in columns.values()], dtype=np.float64)
-        for history in histories
-    ]  # fmt: skip
-    limit = max(float(np.abs(each).max()) for each in values) or 1.0
-    image: Any = None
-    for axes, history, cells, rows, names in zip(
-        panels, histories, values, of_rows, of_events, strict=True
-    ):
-        image = _cells(axes, cells, limit)
-        events = history.candidates[0]
-        _ticks(axes, "x", names, rotation=55, ha="right", rotation_mode="anchor")
-        _ticks(axes, "y", rows)
-        latest = f", the latest {len(events)} of {history.n_events}"
-        cut = latest if len(events) < history.n_events else ""
-        first, last = (f"{row['hist_time']:%Y-%m-%d}" for row in (events[0], events[-1]))
-        axes.set_title(
-            f"user {_short(history.user)}: events from {first} to {last}{cut}",
-            fontsize=10,
-            loc="left",
-            parse_math=False,
+        of_rows = [
+            [
+                " ".join(filter(None, [_candidate(rows[0], attribute), unit]))
+                for rows in history.candidates
+                for unit in units
+            ]
+            for history in histories
+        ]
+        heights = [
+            0.32 * len(rows) + 0.5 + 0.85 * _width(events)
+            for rows, events in zip(of_rows, of_events, strict=True)
+        ]
+        width = max(map(_width, of_rows)) + 0.38 * max(map(len, of_events)) + 0.4
+        self._figure = Figure(figsize=(max(7.0, width), sum(heights) + 1.2), layout="constrained")
+        panels = self._figure.subplots(len(histories), 1, squeeze=False, height_ratios=heights)
+        self._meshes: list[Any] = []
+        for axes, history, rows, names in zip(
+            panels[:, 0], histories, of_rows, of_events, strict=True
+        ):
+            self._meshes.append(_cells(axes, np.zeros((len(rows), len(names))), 1.0))
+            events = history.candidates[0]
+            _ticks(axes, "x", names, rotation=55, ha="right", rotation_mode="anchor")
+            _ticks(axes, "y", rows)
+            latest = f", the latest {len(events)} of {history.n_events}"
+            cut = latest if len(events) < history.n_events else ""
+            first, last = (f"{row['hist_time']:%Y-%m-%d}" for row in (events[0], events[-1]))
+            axes.set_title(
+                f"user {_short(history.user)}: events from {first} to {last}{cut}",
+                fontsize=10,
+                loc="left",
+                parse_math=False,
+            )
+        named = "item" if attribute is None else f"{printable(attribute)} / item"
+        panels[-1, 0].set_xlabel(f"{named} of the events, oldest first", parse_math=False)
+        self._colours = self._figure.colorbar(
+            self._meshes[-1], ax=list(panels[:, 0]), location="top", shrink=0.6, aspect=40
         )
-    named = "item" if attribute is None else f"{printable(attribute)} / item"
-    panels[-1].set_xlabel(f"{named} of the events, oldest first", parse_math=False)
-    figure.colorbar(image, ax=list(panels), location="top", shrink=0.6, aspect=40, label=what)
-    return figure
+
+    def of(self, columns: Sequence[str], what: str) -> Figure:
+        """The figure, the same one each time, with other values.
+
+        Args:
+            columns: Where the values of each row's units stand.
+            what: What a value is.
+        """
+        values = [
+            np.array([[row[column] for row in rows] for rows in history.candidates
+                      for column in columns], dtype=np.float64)
+            for history in self._histories
+        ]  # fmt: skip
+        limit = max(float(np.abs(each).max()) for each in values) or 1.0
+        for mesh, cells in zip(self._meshes, values, strict=True):
+            mesh.set_array(cells)
+            mesh.set_clim(-limit, limit)
+        self._colours.set_label(what)
+        return self._figure
 
 
 def _categories(rows: Rows, attribute: str) -> Figure:

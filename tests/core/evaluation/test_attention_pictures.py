@@ -106,6 +106,18 @@ def test_weights_are_shown_by_unit_and_said_to_be_shares_or_none(tmp_path):
     assert "attention weight, a share of 1" in said
 
 
+def test_the_picture_of_weights_has_nothing_of_the_changes_drawn_before_it(tmp_path):
+    def weights(folder, *changes):
+        joint = {"attention_weight_cate": 0.25, "attention_weight_item": 0.25}
+        rows = [event("u", 0, place, "c", "d", each, **joint) for place, each in enumerate(changes)]
+        (tmp_path / folder).mkdir()
+        png = drawn(rows, tmp_path / folder)["weights"]
+        return png.read_bytes(), png.with_suffix(".svg").read_bytes()
+
+    # The changes have other colours, another range, and other numbers at their scale.
+    assert weights("a", 0.5, -0.25) == weights("b", 12_345.0, -98_765.0)
+
+
 def test_model_without_attention_has_no_picture_of_weights(tmp_path):
     rows = [event("u", 0, 1, "c", "d", 0.5) | dict.fromkeys(WEIGHTS)]
     assert list(drawn(rows, tmp_path)) == ["changes", "categories"]
