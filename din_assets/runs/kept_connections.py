@@ -2,8 +2,9 @@
 
 Dagster makes an engine, which compiles every statement again, and a connection for each event: a
 sixth of the time of a small run. Here each file keeps its engine, and the two files that all runs
-share keep their connection. A run's own file is closed after each event, as Dagster does: the UI
-follows a run by the changes of that file, and SQLite writes to it when the last connection closes.
+share keep their connection, as a run's own file does in the process that runs it. Whoever follows a
+run, such as the UI, waits for the run's file to change. SQLite writes new events beside that file
+until its last connection closes, so the file is touched after each event.
 """
 
 import contextlib
@@ -13,10 +14,11 @@ import sqlite3
 from collections.abc import Generator
 
 import sqlalchemy as sa
+from dagster import EventLogEntry
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from sqlalchemy import event
+from sqlalchemy import event as events
 from sqlalchemy.pool import NullPool, QueuePool
 
 from din_assets.runs.history_errors import explained
@@ -43,7 +45,7 @@ class Engines:
         self._of_runs: dict[str, sa.Engine] = {}
 
     def shared(self, url: str) -> sa.Engine:
-        """Return the engine of a file that all runs share; its connection stays open.
+        """Return the engine of a file whose connection stays open, as of one that all runs share.
 
         A commit is not forced to the disk: a power cut may take the last events from the history,
         a killed process takes none, and the file stays whole either way.
@@ -60,7 +62,7 @@ class Engines:
                 max_overflow=-1,
                 connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
             )
-            event.listen(engine, "connect", _without_waiting_for_the_disk)
+            events.listen(engine, "connect", _without_waiting_for_the_disk)
             self._shared[url] = engine
         return self._shared[url]
 
@@ -68,9 +70,11 @@ class Engines:
         """Return the engine of one run's file, which is closed after each use.
 
         Args:
-            url: The file, as SQLAlchemy names it.
+            url: The file, as SQLAlchemy names it. If its connection stays open, that is used.
         """
         self._leave_to_parent()
+        if url in self._shared:
+            return self._shared[url]
         engine = self._of_runs.pop(url, None) or sa.create_engine(
             url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
         )
@@ -78,6 +82,16 @@ class Engines:
         if len(self._of_runs) > _KEPT_RUNS:
             del self._of_runs[next(iter(self._of_runs))]
         return engine
+
+    def let_go(self, url: str) -> None:
+        """Close a file whose connection stayed open; nothing happens where none did.
+
+        Args:
+            url: The file, as SQLAlchemy names it.
+        """
+        self._leave_to_parent()
+        if engine := self._shared.pop(url, None):
+            engine.dispose()
 
     def dispose(self) -> None:
         """Close what is open; what is asked for afterwards is opened again."""
@@ -117,6 +131,19 @@ class EventLog(sqlite_event_log.SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.begin() as connection:
                 yield connection
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event, and show whoever follows the run that there is one."""
+        super().store_event(event)
+        os.utime(self.path_for_shard(event.run_id))
+
+    def keep_open(self, run_id: str) -> None:
+        """Keep the connection to a run's file, which otherwise is closed after each event."""
+        self._engines.shared(self.conn_string_for_shard(run_id))
+
+    def let_go(self, run_id: str) -> None:
+        """Close a run's file, where it was kept open."""
+        self._engines.let_go(self.conn_string_for_shard(run_id))
 
     def dispose(self) -> None:
         """Close the log."""

@@ -41,8 +41,10 @@ class _Events(EventLog):
         kind = event.dagster_event_type
         if kind == dg.DagsterEventType.RUN_START and event.get_dagster_event().pid == os.getpid():
             dead_runs.show_sign(self._instance, event.run_id)
+            self.keep_open(event.run_id)
         super().store_event(event)
         if kind in _ENDS:
+            self.let_go(event.run_id)
             dead_runs.take_sign_away(self._instance, event.run_id)
 
 

@@ -44,15 +44,52 @@ def test_no_engine_is_made_for_a_further_event_of_a_run(history, monkeypatch):
     assert len(history.get_logs_for_run("a-run")) == 5
 
 
+@pytest.mark.parametrize("kept", [False, True])
 def test_the_file_of_a_run_changes_with_each_event_as_whoever_follows_it_waits_for(
-    history, tmp_path
+    kept, history, tmp_path
 ):
     file = tmp_path / "history" / "runs" / "a-run.db"
-    history.store_event(event(0))
-    for number in range(1, 4):
-        os.utime(file, (0, 0))
+    if kept:
+        history.keep_open("a-run")
+    for number in range(4):
+        if number:
+            os.utime(file, (0, 0))
         history.store_event(event(number))
         assert file.stat().st_mtime > 0
+        with contextlib.closing(sqlite3.connect(file)) as other:
+            assert other.execute("select count(*) from event_logs").fetchall() == [(number + 1,)]
+
+
+def test_a_file_of_a_run_is_kept_open_until_it_is_let_go(history, tmp_path):
+    beside = tmp_path / "history" / "runs" / "a-run.db-wal"
+    history.store_event(event(0))
+    assert not beside.exists()
+    history.keep_open("a-run")
+    history.store_event(event(1))
+    assert beside.exists()
+    history.let_go("a-run")
+    assert not beside.exists()
+    history.let_go("a-run")
+    history.store_event(event(2))
+    assert not beside.exists()
+    assert len(history.get_logs_for_run("a-run")) == 3
+
+
+@pytest.mark.parametrize(("process", "kept"), [(os.getpid(), True), (-1, False)])
+def test_the_process_that_runs_a_run_keeps_its_file_open_until_the_run_ends(
+    process, kept, history, tmp_path
+):
+    def store(number, kind):
+        of_run = dg.DagsterEvent(event_type_value=kind.value, job_name="a_job", pid=process)
+        history.store_event(event(number)._replace(dagster_event=of_run))
+
+    beside = tmp_path / "history" / "runs" / "a-run.db-wal"
+    store(0, dg.DagsterEventType.RUN_START)
+    assert beside.exists() == kept
+    history.store_event(event(1))
+    assert beside.exists() == kept
+    store(2, dg.DagsterEventType.RUN_SUCCESS)
+    assert not beside.exists()
 
 
 def test_engines_of_earlier_runs_are_let_go(history, monkeypatch):
