@@ -56,17 +56,15 @@ QUERIES = [
 
 
 @pytest.mark.parametrize(("query", "known", "expected"), QUERIES)
-def test_column_comes_from_what_its_expression_names(query, known, expected):
-    with duckdb.connect() as con:
-        found = column_sources(con, query, known)["z"]
+def test_column_comes_from_what_its_expression_names(con, query, known, expected):
+    found = column_sources(con, query, known)["z"]
     assert {".".join(filter(None, each)) for each in found} == set(expected.split())
 
 
-def test_star_stands_for_the_columns_of_the_first_relation_first():
+def test_star_stands_for_the_columns_of_the_first_relation_first(con):
     # Of rows below each other, columns belong together by place.
     query = "select * from a cross join b union all select p, q from c"
-    with duckdb.connect() as con:
-        found = column_sources(con, query, {"a": ["x"], "b": ["y"]})
+    found = column_sources(con, query, {"a": ["x"], "b": ["y"]})
     assert list(found.items()) == [("x", {("a", "x"), ("c", "p")}), ("y", {("b", "y"), ("c", "q")})]
 
 
@@ -83,8 +81,8 @@ def test_star_stands_for_the_columns_of_the_first_relation_first():
         ("select z from read_csv('log.csv')", {}, r"what read_csv\(\) makes is not known"),
     ],
 )
-def test_what_cannot_be_told_is_refused(query, known, told):
-    with duckdb.connect() as con, pytest.raises(UnreadableQueryError, match=told):
+def test_what_cannot_be_told_is_refused(con, query, known, told):
+    with pytest.raises(UnreadableQueryError, match=told):
         column_sources(con, query, known)
 
 

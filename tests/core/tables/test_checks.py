@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 
-from din_core import store
 from din_core.config import SourceConfig
 from din_core.store import sql_files
 from din_core.tables import checks, sequences
@@ -17,11 +16,12 @@ from tests.broken_tables import (
     build,
     build_lists,
 )
+from tests.conftest import empty_database
 
 
 @pytest.fixture(scope="module")
-def _built():
-    with store.connect(":memory:") as connection:
+def _built(duckdb_instance):
+    with empty_database(duckdb_instance, "built") as connection:
         yield connection, build(connection)
 
 
