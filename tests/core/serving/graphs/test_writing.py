@@ -20,12 +20,14 @@ from din_core.serving.graphs import tracing, writing
 from din_core.serving.graphs.id_tables import padding_of
 from din_core.serving.graphs.rank_graph import rank_graph
 from din_core.serving.graphs.tracing import ExportError
+from din_core.serving.saved_models import SavedModel
 from tests.core.serving.graphs.tiny_bundles import (
     CONFIGS,
     DESCRIBED,
     PLAIN,
     make_bundle,
     make_model,
+    write_vocabularies,
 )
 
 INT64 = np.iinfo(np.int64)
@@ -198,6 +200,23 @@ def test_a_graph_that_has_other_bytes_when_it_is_made_again_is_refused(part, tmp
     with pytest.raises(ExportError, match=r"din\.onnx: made twice from the same weights"):
         make_bundle(tmp_path, CONFIGS["din"], PLAIN)
     assert not list((tmp_path / "graphs").iterdir())
+
+
+def test_a_graph_that_is_not_the_same_twice_is_refused(tmp_path, monkeypatch):
+    names = itertools.count()
+    trace = writing._TRACED["din.onnx"]
+
+    def named_anew(source):
+        graph = trace(source)
+        graph.graph.name = f"graph {next(names)}"
+        return graph
+
+    monkeypatch.setitem(writing._TRACED, "din.onnx", named_anew)
+    config, vocabularies = CONFIGS["base_model"], write_vocabularies(tmp_path, strings=False)
+    saved = SavedModel(make_model(config, PLAIN), config, PLAIN, "", {})
+    with pytest.raises(ExportError, match=r"^din\.onnx: made twice .* nothing is published"):
+        writing.write_all(saved, vocabularies, tmp_path / "graphs", max_history=4)
+    assert list((tmp_path / "graphs").iterdir()) == []
 
 
 def test_graphs_carry_no_trace_of_the_machine(bundle):
