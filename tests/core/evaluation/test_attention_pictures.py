@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
-import duckdb
 import numpy as np
 import pyarrow as pa
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from din_core import store
 from din_core.evaluation import attention_pictures
 from din_core.evaluation.attention_pictures import draw
 
@@ -40,10 +41,20 @@ def event(user, k, place, cate, target_cate, change, **others):
     } | others
 
 
-def drawn(rows, folder):
-    with duckdb.connect() as con:
+@pytest.fixture
+def drawn(con):
+    def of(rows, folder):
         con.register("attention_weights", pa.Table.from_pylist(rows))
         return draw(con, folder)
+
+    yield of
+    store.unregister(con, "attention_weights")
+
+
+def said_by(rows, folder, name):
+    """What one picture says; to draw the others takes twice as long again."""
+    [figure] = [each for of, each in attention_pictures._figures(rows) if of == name]
+    return texts(attention_pictures._saved(figure, folder / name))
 
 
 def texts(png):
@@ -52,7 +63,7 @@ def texts(png):
     return ["".join(each.itertext()) for each in found]
 
 
-def test_history_is_shown_with_a_row_for_each_candidate(tmp_path):
+def test_history_is_shown_with_a_row_for_each_candidate(drawn, tmp_path):
     rows = [event("u", k, place, "c", "d", 0.5) for k in (0, 1) for place in (1, 2)]
     pictures = drawn(rows, tmp_path)
     assert list(pictures) == ["changes", "weights", "categories"]
@@ -94,14 +105,14 @@ def test_colour_of_a_cell_is_the_change_of_its_event_for_its_candidate():
 
 def test_weights_are_shown_by_unit_and_said_to_be_shares_or_none(tmp_path):
     rows = [event("u", 0, place, "c", "d", 0.5) for place in (1, 2)]
-    said = texts(drawn(rows, tmp_path)["weights"])
+    said = said_by(rows, tmp_path, "weights")
     assert [text for text in said if "score" in text] == [
         "d / target 0, taken, score 0.75 item",
         "d / target 0, taken, score 0.75 cate",
     ]
     assert "attention weight, without softmax no share of anything" in said
     joint = [row | {"attention_weight_cate": 0.25, "weights_are_shares": True} for row in rows]
-    said = texts(drawn(joint, tmp_path)["weights"])
+    said = said_by(joint, tmp_path, "weights")
     assert [text for text in said if "score" in text] == ["d / target 0, taken, score 0.75"]
     assert "attention weight, a share of 1" in said
 
@@ -118,7 +129,7 @@ def test_the_picture_of_weights_has_nothing_of_the_changes_drawn_before_it(tmp_p
     assert weights("a", 0.5, -0.25) == weights("b", 12_345.0, -98_765.0)
 
 
-def test_model_without_attention_has_no_picture_of_weights(tmp_path):
+def test_model_without_attention_has_no_picture_of_weights(drawn, tmp_path):
     rows = [event("u", 0, 1, "c", "d", 0.5) | dict.fromkeys(WEIGHTS)]
     assert list(drawn(rows, tmp_path)) == ["changes", "categories"]
 
@@ -129,12 +140,12 @@ def test_cell_of_two_categories_is_the_mean_change(tmp_path):
         event("u", 0, 2, "a", "a", 1.0),
         event("v", 1, 1, "a", None, -0.25),
     ]
-    said = texts(drawn(rows, tmp_path)["categories"])
+    said = said_by(rows, tmp_path, "categories")
     assert {"+0.75", "-0.25"} <= set(said)
     assert {"a", "unknown", "cate_id of the event", "cate_id of the candidate"} <= set(said)
 
 
-def test_items_without_attributes_have_no_picture_of_categories(tmp_path):
+def test_items_without_attributes_have_no_picture_of_categories(drawn, tmp_path):
     rows = [event("u", 0, 1, "c", "d", 0.5)]
     for row in rows:
         for name in ("hist_cate_id", "target_cate_id", "attention_weight_cate"):
@@ -150,12 +161,13 @@ def test_users_whose_answers_hang_on_their_history_are_shown_with_their_latest_e
         for user in range(1, 8)
         for place in range(1, 26)
     ]
-    shown = [text for text in texts(drawn(rows, tmp_path)["changes"]) if text.startswith("user")]
+    said = said_by(rows, tmp_path, "changes")
+    shown = [text for text in said if text.startswith("user")]
     assert [title.split(":")[0] for title in shown] == ["user 7", "user 6", "user 5", "user 4"]
     assert shown[0].endswith("2024-03-24, the latest 20 of 25")
 
 
-def test_any_id_can_be_drawn(tmp_path):
+def test_any_id_can_be_drawn(drawn, tmp_path):
     names = ["$x^2$_", "<b>&\x1b[2J\n", "日本語", "x" * 99]  # as many users as are shown
     rows = [
         event(name, 0, 1, name, name, 0.0, hist_item_id=name, target_item_id=name) for name in names
@@ -167,7 +179,7 @@ def test_any_id_can_be_drawn(tmp_path):
     assert all(f"{each} / {each}" in texts(tmp_path / "changes.png") for each in shown)
 
 
-def test_equal_rows_are_equal_pictures(tmp_path):
+def test_equal_rows_are_equal_pictures(drawn, tmp_path):
     rows = [event("u", 0, place, "c", "d", 0.5) for place in (1, 2)]
     one, other = (drawn(rows, tmp_path / name) for name in _made(tmp_path, "one", "other"))
     for name, png in one.items():
@@ -181,16 +193,14 @@ def _made(tmp_path, *names):
     return names
 
 
-def test_empty_table_gives_no_picture(tmp_path):
-    with duckdb.connect() as con:
-        con.register("attention_weights", pa.Table.from_pylist([event("u", 0, 1, "c", "d", 0.5)]))
-        con.execute("create table empty_one as from attention_weights where false")
-        con.unregister("attention_weights")
-        con.execute("create view attention_weights as from empty_one")
-        assert draw(con, tmp_path) == {}
+def test_empty_table_gives_no_picture(con, tmp_path):
+    con.register("one_row", pa.Table.from_pylist([event("u", 0, 1, "c", "d", 0.5)]))
+    con.execute("create table attention_weights as from one_row where false")
+    con.unregister("one_row")
+    assert draw(con, tmp_path) == {}
 
 
-def test_all_changes_zero_are_drawn(tmp_path):
+def test_all_changes_zero_are_drawn(drawn, tmp_path):
     rows = [event("u", 0, 1, "c", "d", 0.0)]
     assert np.isclose(rows[0]["log_odds_change"], 0)
-    assert "+0.00" in texts(drawn(rows, tmp_path)["categories"])
+    assert "+0.00" in said_by(rows, tmp_path, "categories")
