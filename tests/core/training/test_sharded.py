@@ -82,7 +82,7 @@ def hash_of(trained):
 def tables(tmp_path_factory):
     """The whole log, and the root of its tables in four buckets, one without training samples."""
     with store.connect(":memory:", threads=1) as con:
-        build_uneven_log(con)
+        build_uneven_log(con, n_users=21)
         whole = times.with_times(con, training_data.load(con, SEQUENCES))
         return whole, write_root(con, str(tmp_path_factory.mktemp("tables")))
 
@@ -249,7 +249,7 @@ def test_a_finished_run_is_not_trained_again_but_with_another_number_of_streams(
 @pytest.mark.parametrize("n_streams", [pytest.param(1, marks=pytest.mark.thorough), 2])
 def test_no_more_shards_are_in_memory_than_streams_and_one(tmp_path, monkeypatch, n_streams):
     with store.connect(":memory:", threads=1) as con:
-        build_uneven_log(con)
+        build_uneven_log(con, n_users=21)
         root = write_root(con, str(tmp_path), buckets=6)
     alive, most = set(), []
     opened = Shards.open
