@@ -26,7 +26,7 @@ from din_core.engines.engine import DUCKDB, Engine
 from din_core.tables import heavy_users, known_ids, popular_items, split_moments, unused_options
 from din_core.tables.attributes import Attribute, DenseColumn
 from din_core.tables.column_names import refuse_clashing_names
-from din_core.tables.lineage import Head, head_of, lineage
+from din_core.tables.lineage import Head, SqlFile, head_of, lineage
 from din_core.tables.template_context import TemplateContext
 
 _log = logging.getLogger(__name__)
@@ -224,20 +224,22 @@ def build(
         OptionsError: As :func:`template_context`.
     """
     rows: dict[str, int] = {}
+    files = lineage().files  # once for all tables: it looks for changes of each file
     if not grows:
         known_ids.forget(con)
     for table in tables():
         with store.transaction(con):
             for sentence in restarts(con, table, source, sequences):
                 _log.warning("%s: %s", table, sentence)
-            context = build_table(con, table, source, sequences)
+            context, made = _build(con, table, (table,), source, sequences, files=files)
             for sentence in unused_options.sentences(table, context, sequences):
                 _log.warning("%s: %s", table, sentence)
-        rows[table] = store.row_count(con, table)
+        rows[table] = made[table] if table in made else store.row_count(con, table)
         if on_table:
             on_table(table, rows[table])
     with store.transaction(con):
-        _build(con, "samples", samples_relations() if in_ids else _ENCODED, source, sequences)
+        relations = samples_relations() if in_ids else _ENCODED
+        _build(con, "samples", relations, source, sequences, files=files)
     return rows
 
 
@@ -268,7 +270,10 @@ def build_table(
         EngineError: A user has more events than the engine takes.
     """
     relations = samples_relations() if name == "samples" else (name,)
-    return _build(con, name, relations, source, sequences, engine)
+    context, _ = _build(
+        con, name, relations, source, sequences, files=lineage().files, engine=engine
+    )
+    return context
 
 
 def restarts(
@@ -293,26 +298,31 @@ def _build(
     relations: Sequence[str],
     source: SourceConfig,
     sequences: SequenceConfig,
+    *,
+    files: Mapping[str, SqlFile],
     engine: Engine = DUCKDB,
-) -> TemplateContext:
+) -> tuple[TemplateContext, dict[str, int]]:
+    """Build relations of an asset; return what they were rendered with and the rows of tables."""
     context = template_context(con, source, sequences, for_table=asset, engine=engine)
     unused_options.refuse(asset, context, sequences)
     if asset == known_ids.TABLE:
         with known_ids.handed_in(con, context) as beside:
             engine.hand_over(con, known_ids.KEPT)
             variables: dict[str, Any] = {**context.variables(), **beside}
-            engine.create_table(con, asset, **variables)
-        return context
+            rows = {asset: engine.create_table(con, asset, **variables)}
+        return context, rows
     if asset in ("user_sequences", "samples"):
         heavy_users.refuse(con, engine, context)
-    files = lineage().files
+    rows: dict[str, int] = {}
     for name in relations:
         variant = negatives_variant(context) if name == "negatives" else None
         if variant == "popularity":
             popular_items.refuse(con, engine, context)
-        create = engine.create_view if files[name].head.kind == "view" else engine.create_table
-        create(con, name, variant=variant, **context.variables())
-    return context
+        if files[name].head.kind == "view":
+            engine.create_view(con, name, variant=variant, **context.variables())
+        else:
+            rows[name] = engine.create_table(con, name, variant=variant, **context.variables())
+    return context, rows
 
 
 def figures(
