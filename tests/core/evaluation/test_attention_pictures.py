@@ -53,7 +53,7 @@ def drawn(con):
 
 def said_by(rows, folder, name):
     """What one picture says; to draw the others takes twice as long again."""
-    [figure] = [each for of, each in attention_pictures._figures(rows) if of == name]
+    figure = next(each for of, each in attention_pictures._figures(rows) if of == name)
     return texts(attention_pictures._saved(figure, folder / name))
 
 
@@ -117,7 +117,7 @@ def test_weights_are_shown_by_unit_and_said_to_be_shares_or_none(tmp_path):
     assert "attention weight, a share of 1" in said
 
 
-def test_the_picture_of_weights_has_nothing_of_the_changes_drawn_before_it(tmp_path):
+def test_the_picture_of_weights_has_nothing_of_the_changes_drawn_before_it(drawn, tmp_path):
     def weights(folder, *changes):
         joint = {"attention_weight_cate": 0.25, "attention_weight_item": 0.25}
         rows = [event("u", 0, place, "c", "d", each, **joint) for place, each in enumerate(changes)]

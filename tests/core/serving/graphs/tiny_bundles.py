@@ -121,12 +121,12 @@ def make_bundle(
 ) -> TinyBundle:
     """Write all graphs of a small model.
 
-    Each is traced once: what is told of a graph that is not the same twice, `test_writing` asks.
+    Each is made once: what is told of a graph that is not the same twice, `test_writing` asks.
     """
     saved = SavedModel(make_model(config, vocabulary), config, vocabulary, "", {})
     vocabularies = write_vocabularies(folder / "vocabulary", strings=strings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "_traced_twice", lambda name, source: writing._TRACED[name](source))
+        patch.setattr(writing, "_same_twice", lambda _name, make: make())
         report = write_all(
             saved, vocabularies, folder / "graphs", max_history=max_history, data_version="v7"
         )
