@@ -21,7 +21,9 @@ from din_assets.definitions import alone, build_defs
 from din_assets.making import versions
 from din_assets.runs import engines
 from din_assets.starting.run_start import RunStore
+from din_core import store
 from din_core.store import ledger, sql_files
+from din_core.store.kept_instance import kept_instance
 
 SMALL_RUN: dict[str, Any] = {
     "ops": {
@@ -67,12 +69,12 @@ class Pipeline:
     def start(self, *selection: str, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
         """Materialize the selection, or everything, with the whole configuration."""
         job = _job_of_all(self.engine, self.buckets, engines.remote(), engines.tables())
-        store = config.get("resources", {}).get("store", {}).get("config", {})
+        of_store = config.get("resources", {}).get("store", {}).get("config", {})
         self.result = job.execute_in_process(
             asset_selection=[dg.AssetKey(name) for name in selection] or None,
             run_config={
                 **config,
-                "resources": {"store": {"config": {"home": str(self.home), **store}}},
+                "resources": {"store": {"config": {"home": str(self.home), **of_store}}},
             },
             instance=self.instance,
             raise_on_error=False,
@@ -81,13 +83,16 @@ class Pipeline:
 
     def versions(self) -> dict[str, str]:
         """Data version of each asset, by the ledger."""
-        with duckdb.connect(str(self.home / "pipeline.duckdb"), read_only=True) as con:
+        with self._database() as con:
             return {name: entry.data_version for name, entry in ledger.entries(con).items()}
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the pipeline's own database."""
-        with duckdb.connect(str(self.home / "pipeline.duckdb"), read_only=True) as con:
+        with self._database() as con:
             return con.execute(sql).fetchall()
+
+    def _database(self) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return store.connect(self.home / "pipeline.duckdb", read_only=True)
 
 
 @functools.cache
@@ -99,8 +104,8 @@ def _job_of_all(
     Dagster would build them anew for each run, and describe them for the history, which takes a
     quarter of the time of a run that only reads a log.
     """
-    store = RunStore(engine_name=engine, buckets=buckets, spark_remote=remote, tables=tables)
-    definitions = alone(build_defs(resource_overrides={"store": store}))
+    run_store = RunStore(engine_name=engine, buckets=buckets, spark_remote=remote, tables=tables)
+    definitions = alone(build_defs(resource_overrides={"store": run_store}))
     job: Any = definitions.resolve_implicit_global_asset_job_def()
     build, built = job.as_ephemeral_job, {}
 
@@ -139,6 +144,13 @@ def _code_that_nobody_edits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # Tests that edit SQL do so in a copy.
         patch.setattr(versions, "stamps", lambda *of: (looked if sql in of else look)(*of))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_instance_of_duckdb() -> Iterator[None]:
+    """Open files in one instance of DuckDB, as a run does, from the first run to the last."""
+    with kept_instance():
         yield
 
 

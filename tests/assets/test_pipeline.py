@@ -9,7 +9,7 @@ import pytest
 
 from din_assets.runs import last_run
 from din_core import store
-from din_core.store import ledger
+from din_core.store import kept_instance, ledger
 from din_core.tables import recorded_choices
 from din_core.training.checkpoints import CHECKPOINT_FILE
 from tests.assets.conftest import failure_of, write_rows
@@ -133,6 +133,7 @@ def test_another_seed_changes_negatives_and_what_is_below_and_nothing_above(fini
 
 
 def test_a_run_makes_no_instance_of_duckdb_for_a_further_step(pipeline, monkeypatch):
+    monkeypatch.setattr(kept_instance, "_kept", [])  # the one that all tests share
     made, connect = [], duckdb.connect
     monkeypatch.setattr(duckdb, "connect", lambda *a, **k: made.append(a) or connect(*a, **k))
     ingestion = ("interactions", "rejected_rows", "source_files")

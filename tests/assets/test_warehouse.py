@@ -7,6 +7,8 @@ import pytest
 
 from din_assets.command import changes, cli
 from din_assets.runs.resources import StoreResource
+from din_core import store
+from din_core.store import kept_instance
 from tests.assets.conftest import Pipeline, run_history
 
 # One row per split, item, length or tenth: no sample may tell them.
@@ -39,7 +41,7 @@ def largest(pipeline):
 
 
 def rows(home, sql):
-    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as con:
+    with store.connect(home / "warehouse.duckdb", read_only=True) as con:
         return con.execute(sql).fetchall()
 
 
@@ -99,6 +101,7 @@ def test_a_run_that_looks_at_both_files_in_turn_makes_no_instance_of_duckdb_for_
         return connect(*arguments, **options)
 
     monkeypatch.setattr(duckdb, "connect", counted)
+    monkeypatch.setattr(kept_instance, "_kept", [])  # the one that all tests share
     with resource.locked("a test"):
         for _ in range(3):
             state = changes.read_state(resource)
