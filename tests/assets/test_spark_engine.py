@@ -1,5 +1,6 @@
 """Runs whose tables are made on Spark Connect, by Sail: the same assets, kept as Parquet."""
 
+import copy
 import json
 import shutil
 from collections import Counter
@@ -44,9 +45,13 @@ def kept_on_spark(tmp_path_factory):
 def made_on_spark(kept_on_spark):
     """The pipeline after its run; read it, do not change it."""
     if not kept_on_spark.home.exists():
-        # To the same place: the database names its files.
-        shutil.copytree(kept_on_spark.home.parent / "as it was", kept_on_spark.home, symlinks=True)
+        put_back(kept_on_spark, "as it was")
     return kept_on_spark
+
+
+def put_back(pipeline, name):
+    """Put a copy of its results where they were: the database names its files."""
+    shutil.copytree(pipeline.home.parent / name, pipeline.home, symlinks=True)
 
 
 @pytest.fixture
@@ -75,26 +80,28 @@ def checks_of(pipeline):
 
 
 def test_the_rows_of_a_user_lie_in_one_folder(made_on_spark):
-    manifest = root_of(made_on_spark).manifest()
-    for name in ("events", "user_sequences", "negatives", "users"):
-        table = manifest.tables[name]
-        assert table.bucketed
-        n_rows = 0
-        for bucket in range(manifest.buckets):
-            for file in root_of(made_on_spark).files(table.folder, bucket):
-                read = f"from read_parquet('{file}', hive_partitioning = false)"
-                users = made_on_spark.query(f"select user_idx {read}")
-                assert {user % manifest.buckets for (user,) in users} <= {bucket}
+    root = root_of(made_on_spark)
+    manifest = root.manifest()
+    with duckdb.connect(str(made_on_spark.home / "pipeline.duckdb"), read_only=True) as con:
+
+        def found(table, column, bucket):
+            files = root.files(manifest.tables[table].folder, bucket)
+            read = f"select {column} from read_parquet({files}, hive_partitioning = false)"
+            return [value for (value,) in con.execute(read).fetchall()] if files else []
+
+        for name in ("events", "user_sequences", "negatives", "users"):
+            assert manifest.tables[name].bucketed
+            n_rows = 0
+            for bucket in range(manifest.buckets):
+                users = found(name, "user_idx", bucket)
+                assert {user % manifest.buckets for user in users} <= {bucket}
                 n_rows += len(users)
-        assert n_rows == table.rows == made_on_spark.query(f"select count(*) from {name}")[0][0]
-    # Where rows have ids alone, likewise.
-    table, folders = manifest.tables["interactions"], []
-    for bucket in range(manifest.buckets):
-        for file in root_of(made_on_spark).files(table.folder, bucket):
-            read = f"from read_parquet('{file}', hive_partitioning = false)"
-            folders += made_on_spark.query(f"select distinct user_id {read}")
-    assert table.bucketed
-    assert len(folders) == len(set(folders)) == 60
+            in_database = con.execute(f"select count(*) from {name}").fetchall()
+            assert [(n_rows,)] == [(manifest.tables[name].rows,)] == in_database
+        # Where rows have ids alone, likewise.
+        assert manifest.tables["interactions"].bucketed
+        folders = [{*found("interactions", "user_id", n)} for n in range(manifest.buckets)]
+    assert sum(map(len, folders)) == len(set.union(*folders)) == 60
 
 
 def test_an_earlier_version_holds_until_the_new_one_passed_its_checks(on_spark, other_sql):
@@ -125,12 +132,21 @@ def settled(pipeline):
 
 
 def killed_before_the_swap(pipeline):
-    """Make other negatives, in a run that is killed when DuckDB has committed."""
-    manifest = pipeline.home / "tables" / MANIFEST
-    before, config = manifest.read_bytes(), {**pipeline.config}
-    config["ops"]["negatives"] = {"config": {"sampling_seed": 7}}
-    assert pipeline.run("negatives", "samples", config=config).success
-    manifest.write_bytes(before)
+    """Make other negatives, in a run that is killed when DuckDB has committed.
+
+    Once for the tests of this file: the others put back what it has left.
+    """
+    after = pipeline.home.with_name("after the kill")
+    if after.exists():
+        shutil.rmtree(pipeline.home)
+        put_back(pipeline, after.name)
+    else:
+        manifest = pipeline.home / "tables" / MANIFEST
+        before, config = manifest.read_bytes(), copy.deepcopy(pipeline.config)
+        config["ops"]["negatives"] = {"config": {"sampling_seed": 7}}
+        assert pipeline.run("negatives", "samples", config=config).success
+        manifest.write_bytes(before)
+        shutil.copytree(pipeline.home, after, symlinks=True)
     return pipeline.query("from negatives order by all")
 
 
@@ -267,8 +283,8 @@ def test_the_manifest_names_columns_rows_and_views(made_on_spark):
 
 def test_the_published_file_stands_alone_and_holds_the_same(made_on_spark, finished, tmp_path):
     copies = tmp_path / "spark.duckdb", tmp_path / "duckdb.duckdb"
-    for pipeline, copy in zip((made_on_spark, finished), copies, strict=True):
-        shutil.copy(pipeline.home / "warehouse.duckdb", copy)
+    for pipeline, copied in zip((made_on_spark, finished), copies, strict=True):
+        shutil.copy(pipeline.home / "warehouse.duckdb", copied)
     alone = {"enable_external_access": "false"}
     with (
         duckdb.connect(str(copies[0]), read_only=True, config=alone) as ours,
