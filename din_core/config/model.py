@@ -120,6 +120,14 @@ class DINConfig(MLPModelConfig):
         "One activation unit for each history feature, or one 'joint' unit over the concatenated "
         "item and attribute embeddings.",
     )
+    position_bias: int = option(
+        0,
+        "How many of the latest positions of a history have a learned bias each, which is added to "
+        "the attention weight of the event there (before a softmax); earlier positions share the "
+        "last of them. 0: none.",
+        ge=0,
+        le=10_000,
+    )
     product_inputs: bool = option(
         False,
         "Feed the MLP also with attention output x target, the plain history sum and history sum "

@@ -128,6 +128,11 @@ class FusedKernel:
                 activations, statistics[::2], statistics[1::2], strict=True
             ):
                 cast("Dice", layer).track(mean, var, len(history))
+        # Without softmax a bias adds to a weight, and so a sum of its own to what is pooled.
+        if (biases := unit.biases(segment_ids, len(target))) is not None:
+            pooled = pooled + segment_sum(
+                biases.unsqueeze(1) * history.float(), segment_ids, len(target)
+            )
         return pooled, sums
 
 

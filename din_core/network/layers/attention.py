@@ -61,12 +61,14 @@ class ActivationUnit(nn.Module):
 
         x = [t, h, t - h, t * h]                       4 D
         a = activation(W1 x + b1), then the further hidden layers
-        w = output . a + c                             one number, the weight
+        w = output . a + c + b_j                       one number, the weight
         interest of the sample = sum over its positions of w * h
 
     Weights are not normalised by default, so that the length of the interest vector carries its
     strength. With ``use_softmax`` they are, over the sample's own positions. A sample without
     history has the zero vector. Dice takes its statistics over all P positions of the batch.
+    With ``position_bias`` a weight has a learned term *b_j*, where *j* says how many positions of
+    the same history are later; without it, the term is not there.
 
     The first layer is never computed on the concatenation. With ``W1 = [Wt, Wh, Wd, Wp]``,
     ``W1 x + b1 = ((Wt + Wd) t + b1) + (Wh - Wd) h + Wp (t * h)``: the bracket once per sample, and
@@ -78,10 +80,14 @@ class ActivationUnit(nn.Module):
         dims: Widths of the hidden layers, at least one.
         activation: Hidden activation, by name.
         use_softmax: Normalise the weights over each sample's positions.
+        position_bias: How many of the latest positions have a bias each; earlier ones share the
+            last. 0 gives none.
 
     Attributes:
-        mlp: All parameters: ``mlp.layers[0].weight`` is ``[dims[0], 4 D]`` with its columns in the
-            order t, h, t - h, t * h.
+        mlp: The parameters of the formula: ``mlp.layers[0].weight`` is ``[dims[0], 4 D]`` with its
+            columns in the order t, h, t - h, t * h.
+        position_bias: The biases, that of the latest position first, ``[position_bias]``, all 0 at
+            the start; ``None`` where there are none.
         kernel: ``None`` for the plain formula, or an :data:`ActivationKernel` to run instead.
 
     Raises:
@@ -94,6 +100,7 @@ class ActivationUnit(nn.Module):
         dims: Sequence[int] = (256, 128),
         activation: ActivationName = "dice",
         use_softmax: bool = False,
+        position_bias: int = 0,
     ) -> None:
         super().__init__()
         if not dims:
@@ -101,6 +108,7 @@ class ActivationUnit(nn.Module):
         self.embed_dim = embed_dim
         self.use_softmax = use_softmax
         self.mlp = MLP(4 * embed_dim, dims, activation)
+        self.position_bias = nn.Parameter(torch.zeros(position_bias)) if position_bias else None
         self.kernel: ActivationKernel | None = None
 
     def forward(
@@ -142,12 +150,14 @@ class ActivationUnit(nn.Module):
     def weights(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
         """What each position is multiplied by, ``[P]``: with softmax shares of 1, else anything."""
         scores_P = self.scores(target, history, segment_ids)
+        if (biases_P := self.biases(segment_ids, target.shape[0])) is not None:
+            scores_P = scores_P + biases_P
         if self.use_softmax:
             return segment_softmax(scores_P, segment_ids, target.shape[0])
         return scores_P
 
     def scores(self, target: Tensor, history: Tensor, segment_ids: Tensor) -> Tensor:
-        """Weights before any softmax, ``[P]``, by the split formula."""
+        """What embeddings alone give each position, ``[P]``, by the split formula."""
         of_target_HD, of_position_H2D = self._first_layer()
         target_term_BH = nn.functional.linear(target, of_target_HD, self.mlp.first_layer.bias)
         x_P2D = torch.cat([history, target[segment_ids] * history], dim=1)
@@ -158,9 +168,23 @@ class ActivationUnit(nn.Module):
     def scores_by_concatenation(
         self, target: Tensor, history: Tensor, segment_ids: Tensor
     ) -> Tensor:
-        """Weights before any softmax, ``[P]``, as the paper draws them: slow, and the reference."""
+        """The same as the paper draws it, ``[P]``: slow, and the reference."""
         t_PD = target[segment_ids]
         return self.mlp(torch.cat([t_PD, history, t_PD - history, t_PD * history], dim=1))
+
+    def biases(self, segment_ids: Tensor, n_rows: int) -> Tensor | None:
+        """What positions add to their weights, ``[P]``; ``None`` where there are no biases.
+
+        Args:
+            segment_ids: Sample of each position, int64 ``[P]``, not decreasing.
+            n_rows: B.
+        """
+        if self.position_bias is None:
+            return None
+        n_later_P = later_positions(segment_ids, n_rows)
+        last = self.position_bias.shape[0] - 1
+        # Not by an index in brackets, whose gradient is added up one by one on the CPU.
+        return self.position_bias.index_select(0, n_later_P.clamp(max=last))
 
     def pool_padded(self, target: Tensor, history: Tensor, is_position: Tensor) -> Tensor:
         """The same on rectangles, for exported graphs; evaluation only.
@@ -194,7 +218,7 @@ class ActivationUnit(nn.Module):
         return self.weights_of(self.shared_scores(target, history)) @ history
 
     def shared_scores(self, target: Tensor, history: Tensor) -> Tensor:
-        """Weights before any softmax ``[B, L]`` of one history that all samples have.
+        """What embeddings alone give ``[B, L]``, of one history that all samples have.
 
         ``Wp (t * h)`` is ``(Wp diag(h)) t``. So what a position does to its sample's candidate is
         a matrix of its own, made once, and the first layer of all positions one product with the
@@ -223,22 +247,34 @@ class ActivationUnit(nn.Module):
         return scores.view(target.shape[0], history.shape[0])
 
     def weights_of(self, scores: Tensor, is_position: Tensor | None = None) -> Tensor:
-        """What positions are weighed with, given their scores.
+        """What positions are weighed with, given what their embeddings say.
 
         Args:
-            scores: ``[B, L]``.
+            scores: ``[B, L]``, or ``[1, L]`` where that is the same for all samples.
             is_position: bool ``[B, L]``, false where there is padding; ``None`` where there is
                 none.
 
         Returns:
             ``[B, L]``, 0 where there is padding.
         """
+        if self.position_bias is not None:
+            scores = scores + self._biases_of(scores, is_position)
         if is_position is None:
             return torch.softmax(scores, dim=1) if self.use_softmax else scores
         if self.use_softmax:
             # Far below every score, yet finite: a row of padding alone must not become NaN.
             scores = torch.softmax(scores.masked_fill(~is_position, -1e30), dim=1)
         return scores * is_position.to(scores.dtype)
+
+    def _biases_of(self, scores: Tensor, is_position: Tensor | None) -> Tensor:
+        """As :meth:`biases`, on rectangles: ``[B, L]``, or ``[1, L]`` without padding."""
+        assert self.position_bias is not None
+        if is_position is None:
+            length = scores.shape[1]
+            n_later = (length - torch.arange(1, length + 1, device=scores.device)).unsqueeze(0)
+        else:
+            n_later = is_position.sum(1, keepdim=True) - is_position.long().cumsum(1)
+        return self.position_bias[n_later.clamp(max=self.position_bias.shape[0] - 1)]
 
     def _first_layer(self) -> tuple[Tensor, Tensor]:
         """Weights on the target ``[H, D]``, and on ``[h, t * h]`` of a position ``[H, 2 D]``."""
@@ -268,6 +304,26 @@ def segment_sum(values: Tensor, segment_ids: Tensor, n_rows: int) -> Tensor:
         ``[B, D]``, zero where a sample has no position.
     """
     return values.new_zeros(n_rows, values.shape[1]).index_add(0, segment_ids, values)
+
+
+def later_positions(segment_ids: Tensor, n_rows: int) -> Tensor:
+    """Count for each position those of its sample that are later.
+
+    Args:
+        segment_ids: Sample of each position, int64 ``[P]``, not decreasing.
+        n_rows: B.
+
+    Returns:
+        int64 ``[P]``, 0 for the latest position of a sample.
+
+    Example:
+        >>> later_positions(torch.tensor([0, 0, 2, 2, 2]), 3).tolist()
+        [1, 0, 2, 1, 0]
+    """
+    ones_P = torch.ones_like(segment_ids)
+    counts_B = segment_ids.new_zeros(n_rows).index_add(0, segment_ids, ones_P)
+    number_P = torch.arange(1, segment_ids.shape[0] + 1, device=segment_ids.device)
+    return counts_B.cumsum(0)[segment_ids] - number_P
 
 
 def segment_softmax(scores: Tensor, segment_ids: Tensor, n_rows: int) -> Tensor:

@@ -44,6 +44,8 @@ class DIN(ClickModel):
             left out), ``activation`` and ``use_softmax``.
         attention: ``per_feature``: one unit for each history, as torch-rechub; ``joint``: one unit
             over the concatenated histories, as the paper's figure 2 and its authors' code.
+        position_bias: How many of the latest positions have a bias each in every unit, as
+            :class:`ActivationUnit`.
         product_inputs: Feed the MLP also, for each history, with interest x candidate, the plain
             history sum, and history sum x candidate.
         embedding_init_std: Standard deviation of the normal initial embeddings.
@@ -68,6 +70,7 @@ class DIN(ClickModel):
         attention_mlp_params: Mapping[str, Any],
         *,
         attention: Attention = "per_feature",
+        position_bias: int = 0,
         product_inputs: bool = False,
         embedding_init_std: float = 1e-4,
         sparse_gradients: bool = False,
@@ -90,7 +93,9 @@ class DIN(ClickModel):
         )
         unit_options.setdefault("dims", (36,))  # as torch-rechub
         widths = [sum(history.dim for history in histories) for histories, _ in self.groups]
-        self.units = nn.ModuleList(ActivationUnit(width, **unit_options) for width in widths)
+        self.units = nn.ModuleList(
+            ActivationUnit(width, **unit_options, position_bias=position_bias) for width in widths
+        )
         products = 3 if product_inputs else 0
         mlp_width = (2 + products) * sum(widths) + sum(each.dim for each in self.context_features)
         known = ("dims", "activation", "dropout", "output_layer")
@@ -118,6 +123,7 @@ class DIN(ClickModel):
                 "use_softmax": config.use_softmax,
             },
             attention=config.attention,
+            position_bias=config.position_bias,
             product_inputs=config.product_inputs,
             embedding_init_std=config.embedding_init_std,
         )

@@ -274,6 +274,7 @@ class _WatchedPositions:
                 unit.scores_by_concatenation(
                     target, history, torch.arange(_B, device=target.device)
                 )
+            layers += ["+ bias of the position"] if unit.position_bias is not None else []
             layers += ["softmax over L"] if unit.use_softmax else []
             step = Step("attend", "activation unit", fed, _symbols(output), tuple(layers))
             return recorder.record(output, step)

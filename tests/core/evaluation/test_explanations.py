@@ -22,6 +22,7 @@ CONFIGS = {
     "per feature": DINConfig(),
     "joint": DINConfig(attention="joint", product_inputs=True),
     "softmax": DINConfig(use_softmax=True),
+    "biases of positions": DINConfig(attention="joint", product_inputs=True, position_bias=3),
     "base_model": BaseModelConfig(),
     "pnn": PNNConfig(),
 }
@@ -33,6 +34,9 @@ def built(config):
     sizes |= {"attention_dims": (7, 5)} if isinstance(config, DINConfig) else {}
     model = build_model(dataclasses.replace(config, **sizes), VOCABULARY)
     model(padded_inputs())  # running statistics that are not the initial ones
+    for unit in getattr(model, "units", ()):
+        if unit.position_bias is not None:
+            torch.nn.init.uniform_(unit.position_bias)
     return model.eval()
 
 

@@ -72,6 +72,36 @@ def test_softmax_is_over_each_samples_own_positions():
     torch.testing.assert_close(pooled, expected)
 
 
+def biased(unit, *biases):
+    unit.position_bias = torch.nn.Parameter(torch.tensor(biases))
+    return unit
+
+
+def test_a_bias_is_added_to_the_weight_of_its_position_counted_from_the_latest():
+    target = torch.tensor([[2.0], [7.0], [-1.0]])
+    history = torch.tensor([[1.0], [-1.0], [0.0], [1.0], [3.0]])
+    unit = biased(tiny_unit(), 10.0, 0.5)
+    # 1.0, -0.4 and -0.9, -1, -1, as above. The latest gets 10, the one before 0.5, and the one
+    # before that, for which there is no bias of its own, 0.5 as well.
+    weights = unit.weights(target, history, ROW)
+    torch.testing.assert_close(weights, torch.tensor([1.5, 9.6, -0.4, -0.5, 9.0]))
+    # 1.5 * 1 + 9.6 * -1 = -8.1;  no history: 0;  -0.4 * 0 - 0.5 * 1 + 9 * 3 = 26.5
+    pooled = unit(target, history, ROW, OFFSETS)
+    torch.testing.assert_close(pooled, torch.tensor([[-8.1], [0.0], [26.5]]))
+    unit.use_softmax = True
+    shares = unit.weights(target, history, ROW)
+    first = math.exp(1.5) / (math.exp(1.5) + math.exp(9.6))
+    torch.testing.assert_close(shares[:2], torch.tensor([first, 1 - first]))
+
+
+def test_biases_begin_as_nothing_and_leave_the_other_weights_as_they_are_drawn():
+    unit, without = make_unit(position_bias=3), make_unit()
+    assert torch.equal(unit.position_bias, torch.zeros(3))
+    assert without.position_bias is None
+    for name, each in without.state_dict().items():
+        assert torch.equal(unit.state_dict()[name], each), name
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("activation", ["dice", "prelu", "relu", "sigmoid"])
 def test_split_first_layer_equals_the_concatenation(activation, training):
@@ -90,7 +120,7 @@ def test_split_first_layer_equals_the_concatenation(activation, training):
 @pytest.mark.parametrize("use_softmax", [False, True])
 @pytest.mark.parametrize("activation", ["dice", "prelu"])
 def test_gradients_are_exact(activation, use_softmax):
-    unit = make_unit(activation=activation, use_softmax=use_softmax).double()
+    unit = make_unit(activation=activation, use_softmax=use_softmax, position_bias=2).double()
     inputs = random_inputs(4, torch.float64)
     names, parameters = zip(*unit.named_parameters(), strict=True)
     parameters = [parameter.detach().clone().requires_grad_() for parameter in parameters]
@@ -113,9 +143,11 @@ def test_dice_statistics_are_over_all_positions_of_the_batch():
     torch.testing.assert_close(dice.running_var, s.var(0, correction=0))
 
 
+@pytest.mark.parametrize("biases", [(), (0.5, -2.0), (0.5, -2.0, 3.0, 0.0)])
 @pytest.mark.parametrize("use_softmax", [False, True])
-def test_padded_rectangles_give_the_same(use_softmax):
+def test_padded_rectangles_give_the_same(use_softmax, biases):
     unit = make_unit(use_softmax=use_softmax)
+    unit = biased(unit, *biases) if biases else unit
     target, history = random_inputs(4)
     unit(target, history, ROW, OFFSETS)
     unit.eval()
@@ -133,7 +165,7 @@ def test_padded_rectangles_give_the_same(use_softmax):
 @pytest.mark.parametrize("use_softmax", [False, True])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_batch_of_empty_histories_is_zero_with_zero_gradients(training, use_softmax):
-    unit = make_unit(use_softmax=use_softmax).train(training)
+    unit = make_unit(use_softmax=use_softmax, position_bias=2).train(training)
     target = torch.randn(3, 4, requires_grad=True)
     none = torch.zeros(0, dtype=torch.int64)
     pooled = unit(target, torch.zeros(0, 4), none, torch.zeros(4, dtype=torch.int64))

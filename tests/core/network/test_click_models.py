@@ -36,6 +36,10 @@ from tests.core.training_logs import planted_log
 
 VARIANTS = {
     **{f"{name}, as it comes": config() for name, config in MODEL_CONFIGS.items()},
+    "din, biases of positions": DINConfig(position_bias=3, activation="relu"),
+    "din, softmax over biased weights": DINConfig(
+        position_bias=2, use_softmax=True, attention="joint", product_inputs=True
+    ),
     "base_model, separate histories": BaseModelConfig(history_embeddings="separate"),
     "base_model, relu, no user": BaseModelConfig(activation="relu", use_user=False),
     "pnn, elementwise": PNNConfig(product_layer="elementwise", activation="prelu"),
@@ -92,6 +96,9 @@ def model(config):
     torch.manual_seed(0)
     model = build_model(config, VOCABULARY)
     model(padded_inputs())  # running statistics that are not the initial ones
+    for name, parameter in model.named_parameters():
+        if name.endswith("position_bias"):  # which begins as 0
+            torch.nn.init.uniform_(parameter)
     return model.eval()
 
 

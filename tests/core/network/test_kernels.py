@@ -42,10 +42,14 @@ def _small_batches_too(monkeypatch):
     monkeypatch.setattr(fused_units, "FEWEST_SAMPLES", 0)
 
 
-def make_unit(dim: int, dims: tuple[int, ...], activation: ActivationName) -> ActivationUnit:
+def make_unit(
+    dim: int, dims: tuple[int, ...], activation: ActivationName, position_bias: int = 0
+) -> ActivationUnit:
     torch.manual_seed(1)
-    unit = ActivationUnit(dim, dims, activation)
+    unit = ActivationUnit(dim, dims, activation, position_bias=position_bias)
     with torch.no_grad():
+        if unit.position_bias is not None:
+            unit.position_bias.uniform_(-1.0, 1.0)
         for layer in unit.mlp.activations:
             if isinstance(layer, Dice):
                 layer.alpha.uniform_(-0.3, 0.5)
@@ -103,6 +107,20 @@ def test_float32_equals_the_plain_formula_in_float64(dim, dims, activation, trai
     inputs = make_inputs(LENGTHS, dim)
     reference = gradients(unit, inputs, torch.float64)
     assert_close(gradients(fused(unit), inputs, torch.float32), reference, 1e-5)
+
+
+@needs_kernel
+@pytest.mark.parametrize("training", [True, False])
+def test_biases_of_positions_are_added_beside_the_kernel(training):
+    unit = make_unit(8, (36, 20), "dice", position_bias=30).train(training)
+    inputs = make_inputs(LENGTHS, 8)
+    reference = gradients(unit, inputs, torch.float64)
+    ours = fused(unit)
+    assert_close(gradients(ours, inputs, torch.float32), reference, 1e-5)
+    pooled, sums = ours.with_sum(*inputs)
+    expected, expected_sums = unit.with_sum(*inputs)
+    torch.testing.assert_close(pooled, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(sums, expected_sums)
 
 
 @needs_kernel

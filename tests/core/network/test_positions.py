@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 
 from din_core.network.layers.attention import ActivationUnit
-from din_core.network.layers.positions import FlatPositions, PaddedPositions
+from din_core.network.layers.positions import (
+    FlatPositions,
+    PaddedPositions,
+    PartsOfOne,
+    SharedPositions,
+)
 
 # Three samples: two positions, none, one. 9 stands on padding.
 FLAT = FlatPositions(torch.tensor([0, 0, 2]), torch.tensor([0, 2, 2, 3]))
@@ -34,3 +39,22 @@ def test_positions_are_weighed_by_the_unit():
     expected = SUMS * torch.tensor([[6.5], [3.5], [0.5]])
     torch.testing.assert_close(FLAT.attend(unit, target, FLAT_HISTORY), expected)
     torch.testing.assert_close(PADDED.attend(unit, target, PADDED_HISTORY), expected)
+
+
+def test_biases_count_positions_from_the_latest_that_a_sample_sees():
+    unit = ActivationUnit(2, (3,), "relu", position_bias=2)
+    with torch.no_grad():
+        for parameter in unit.parameters():
+            parameter.zero_()
+        unit.position_bias.copy_(torch.tensor([1.0, 10.0]))
+    target, history = torch.ones(3, 2), FLAT_HISTORY
+    shared = SharedPositions(torch.zeros(3, dtype=torch.int64))
+    # Weights 10, 10, 1 on the three events, as one history.
+    expected = torch.tensor([[10 + 30 + 0.5, 20 - 50 + 4.0]])
+    torch.testing.assert_close(shared.attend(unit, target, history), expected.expand(3, 2))
+    is_position = torch.tensor([[True, True, True], [True, True, False], [True, False, False]])
+    parts = PartsOfOne(is_position)
+    # Without the third event the second is the latest, and so on.
+    expected = torch.cat([expected, torch.tensor([[10 + 3.0, 20 - 5.0], [1.0, 2.0]])])
+    torch.testing.assert_close(parts.attend(unit, target, history), expected)
+    torch.testing.assert_close(parts.weights[0], torch.tensor([10.0, 10.0, 1.0]))

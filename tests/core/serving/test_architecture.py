@@ -64,11 +64,12 @@ def test_flow_of_din_is_that_of_the_paper():
 
 def test_flow_follows_the_options():
     config = DINConfig(
-        **SMALL, **UNIT, attention="joint", product_inputs=True, use_softmax=True, dropout=0.5
-    )
+        **SMALL, **UNIT, attention="joint", product_inputs=True, use_softmax=True, dropout=0.5,
+        position_bias=9,
+    )  # fmt: skip
     steps = flow_of(build(config)).steps
     [unit] = [step for step in steps if step.kind == "attend"]
-    assert unit.layers[-1] == "softmax over L"
+    assert unit.layers[-2:] == ("+ bias of the position", "softmax over L")
     assert unit.shape == ("B", "8")
     products = [said(step)[2] for step in steps if step.kind == "product"]
     assert products == [["activation unit", "cat"], ["sum", "cat"]]

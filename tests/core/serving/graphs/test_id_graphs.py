@@ -256,6 +256,9 @@ def test_attention_weights_are_those_of_the_formula(bundles, name):
     for unit, (past, target), given in zip(model.units, embedded, weights, strict=True):
         with torch.no_grad():
             expected = unit.scores_by_concatenation(target, past, torch.zeros(3, dtype=torch.int64))
+        if unit.position_bias is not None:  # that of the latest event is the first
+            last = len(unit.position_bias) - 1
+            expected = expected + unit.position_bias.detach()[[min(2, last), 1, 0]]
         expected = torch.softmax(expected, 0) if unit.use_softmax else expected
         np.testing.assert_allclose(given, expected.numpy(), atol=1e-6, rtol=0)
 

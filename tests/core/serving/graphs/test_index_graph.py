@@ -34,7 +34,7 @@ def make_model(**options):
         model({name: torch.from_numpy(each) for name, each in inputs.items()})
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name.endswith("alpha"):
+            if name.endswith(("alpha", "position_bias")):
                 parameter.uniform_(-0.5, 0.5)
     return model.eval()
 
@@ -69,8 +69,9 @@ def test_parity_notices_other_weights(exported):
     [
         {"use_softmax": True, "activation": "prelu"},
         {"attention": "joint", "product_inputs": True, "use_user": False},
+        {"position_bias": 3},
     ],
-    ids=["softmax", "joint with products"],
+    ids=["softmax", "joint with products", "biases of positions"],
 )
 def test_every_variant_agrees_with_torch(tmp_path, options):
     model = make_model(**options)

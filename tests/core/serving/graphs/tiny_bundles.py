@@ -40,11 +40,12 @@ SMALL = {"mlp_dims": (6, 5), "embedding_init_std": 1.0}
 CONFIGS = {
     "din": DINConfig(**SMALL, attention_dims=(5, 4)),
     "din_softmax": DINConfig(
-        **SMALL, attention_dims=(5, 4), use_softmax=True, activation="prelu", attention="joint"
+        **SMALL, attention_dims=(5, 4), use_softmax=True, activation="prelu", attention="joint",
+        position_bias=2,
     ),
     "din_products": DINConfig(
         **SMALL, attention_dims=(5,), activation="relu", attention="joint", product_inputs=True,
-        use_user=False,
+        use_user=False, position_bias=3,
     ),
     "base_model": BaseModelConfig(**SMALL),
     "pnn": PNNConfig(**SMALL),
@@ -79,12 +80,12 @@ class TinyBundle:
 
 
 def make_model(config: Any, vocabulary: Vocabulary) -> Any:
-    """A model whose running statistics, slopes and normalisers are not the initial ones."""
+    """A model whose running statistics, slopes, biases and normalisers are not the initial ones."""
     torch.manual_seed(0)
     model = build_model(config, vocabulary).eval()
     with torch.no_grad():
         for name, each in (*model.named_parameters(), *model.named_buffers()):
-            if name.endswith(("alpha", "running_mean")):
+            if name.endswith(("alpha", "position_bias", "running_mean")):
                 each.uniform_(-0.5, 0.5)
             elif name.endswith("running_var"):
                 each.uniform_(0.01, 2.0)
