@@ -75,6 +75,7 @@ _TRIED = (
     Variant(name="activation=relu", model={"activation": "relu"}),
     Variant(name="softmax over the history", model={"use_softmax": True}),
     Variant(name="no softmax", model={"use_softmax": False}),
+    Variant(name="position bias", model={"position_bias": 50}),
     Variant(name="max_history=5", max_history=5),
     Variant(name="max_history=10", max_history=10),
     Variant(name="max_history=20", max_history=20),

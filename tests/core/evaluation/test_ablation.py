@@ -52,6 +52,8 @@ def test_each_variant_changes_one_thing_of_the_base():
     assert by_name.keys() >= {"activation=dice", "softmax over the history", "plain DIN", "PNN"}
     plain = by_name["plain DIN"].network(presets.BEST.model)
     assert plain == dataclasses.replace(presets.BEST.model, product_inputs=False)
+    biased = by_name["position bias"].network(presets.BEST.model)
+    assert biased == dataclasses.replace(presets.BEST.model, position_bias=50)
     base_model = by_name["BaseModel"].network(presets.BEST.model)
     assert base_model == BaseModelConfig(
         embed_dim=32, activation="relu", use_user=False, embedding_init_std=0.03
