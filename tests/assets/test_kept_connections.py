@@ -75,10 +75,12 @@ def test_a_file_of_a_run_is_kept_open_until_it_is_let_go(history, tmp_path):
     assert len(history.get_logs_for_run("a-run")) == 3
 
 
-@pytest.mark.parametrize(("process", "kept"), [(os.getpid(), True), (-1, False)])
+@pytest.mark.parametrize("kept", [True, False], ids=["this process", "another"])
 def test_the_process_that_runs_a_run_keeps_its_file_open_until_the_run_ends(
-    process, kept, history, tmp_path
+    kept, history, tmp_path
 ):
+    process = os.getpid() if kept else -1
+
     def store(number, kind):
         of_run = dg.DagsterEvent(event_type_value=kind.value, job_name="a_job", pid=process)
         history.store_event(event(number)._replace(dagster_event=of_run))
