@@ -35,7 +35,7 @@ def test_preview_fills_what_it_may_and_keeps_the_proportions(tmp_path, limits):
 def test_preview_of_what_graphviz_did_not_draw_says_so(tmp_path):
     svg = tmp_path / "other.svg"
     svg.write_text("<svg/>")
-    with pytest.raises(ValueError, match="without width and height"):
+    with pytest.raises(ValueError, match="without a viewBox"):
         images.DrawnGraph(tmp_path / "other.png", svg, WIDE).preview()
 
 
