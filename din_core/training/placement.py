@@ -16,7 +16,7 @@ import torch
 
 from din_core.machine.freed_memory import keep_freed_memory
 from din_core.network.hardware import ChosenPrecision, choose_device, choose_precision
-from din_core.network.kernels import RowKernel, available, use_fused_units
+from din_core.network.kernels import RowKernel, available, faster_precision, use_fused_units
 from din_core.network.layers.dice import synchronize_statistics
 from din_core.training import distributed
 from din_core.training.lanes import Lanes, number_of_lanes
@@ -38,6 +38,7 @@ class Placement:
         n_threads: Threads of a step.
         precision: What products are computed in.
         is_fused: Whether the activation units run as compiled kernels.
+        unit_precision: What such units compute products in.
         row_kernel: Looks up and moves embedding rows, where kernels are compiled; or ``None``.
         lanes: Threads for shares of a step.
     """
@@ -46,6 +47,7 @@ class Placement:
     n_threads: int
     precision: ChosenPrecision
     is_fused: bool
+    unit_precision: ChosenPrecision
     row_kernel: RowKernel | None
     lanes: Lanes
 
@@ -60,6 +62,7 @@ class Placement:
             "device": str(self.device),
             "precision": self.precision,
             "fused": self.is_fused,
+            "unit_precision": self.unit_precision,
             "row_kernel": self.row_kernel is not None,
             "threads": self.n_threads,
             "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -93,8 +96,10 @@ def placed(
     model.to(device)
     synchronize_statistics(model, distributed.world_size() > 1)
     compiles = config.fused and device.type == "cpu" and n_samples >= WORTH_COMPILING
-    is_fused = compiles and use_fused_units(model, precision, kernel_cache) > 0
-    row_kernel = RowKernel(kernel_cache) if compiles and available(kernel_cache) else None
+    is_available = compiles and available(kernel_cache)
+    of_units = faster_precision(precision, kernel_cache) if is_available else precision
+    is_fused = compiles and use_fused_units(model, of_units, kernel_cache) > 0
+    row_kernel = RowKernel(kernel_cache) if is_available else None
     # Shares of a step run side by side where its samples have nothing in common.
     number = 1
     if device.type == "cpu" and model.samples_are_independent:
@@ -102,6 +107,6 @@ def placed(
     lanes = Lanes(number, n_threads // number)
     torch.set_num_threads(n_threads // number)  # beside lanes more would only wait
     try:
-        yield Placement(device, n_threads, precision, is_fused, row_kernel, lanes)
+        yield Placement(device, n_threads, precision, is_fused, of_units, row_kernel, lanes)
     finally:
         lanes.close()

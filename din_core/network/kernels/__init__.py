@@ -23,6 +23,7 @@ __all__ = [
     "KernelUnavailableError",
     "RowKernel",
     "available",
+    "faster_precision",
     "multiplies_in_bfloat16",
     "use_fused_units",
     "why_not",
@@ -54,6 +55,22 @@ def available(cache_dir: Path | None = None) -> bool:
 def multiplies_in_bfloat16(cache_dir: Path | None = None) -> bool:
     """Whether the kernels can run, and multiply in bfloat16 on this processor."""
     return available(cache_dir) and bool(load(cache_dir).din_number_bytes(1))
+
+
+def faster_precision(precision: KernelPrecision, cache_dir: Path | None = None) -> KernelPrecision:
+    """What fused units multiply in where torch's products are in a precision.
+
+    Args:
+        precision: Of torch's products.
+        cache_dir: Folder of compiled kernels; ``~/.cache/din_core`` by default.
+
+    Returns:
+        ``float32`` where that is as fast as ``bfloat16``, as on processors with AMX: there torch's
+        products gain by bfloat16, and those of the kernels lose.
+    """
+    if precision == "bfloat16" and not load(cache_dir).din_bfloat16_is_faster():
+        return "float32"
+    return precision
 
 
 def use_fused_units(

@@ -408,6 +408,16 @@ UNSAFE = {
 
 
 @needs_kernel
+def test_units_multiply_in_bfloat16_only_where_that_is_faster():
+    # With AMX a product of two numbers in bfloat16 takes the time of two in float32.
+    information = Path("/proc/cpuinfo")
+    has_amx = information.exists() and "amx_bf16" in information.read_text().split()
+    is_faster = kernels.multiplies_in_bfloat16() and not has_amx
+    assert kernels.faster_precision("bfloat16") == ("bfloat16" if is_faster else "float32")
+    assert kernels.faster_precision("float32") == "float32"
+
+
+@needs_kernel
 @pytest.mark.parametrize("change", UNSAFE, ids=lambda each: each.__name__)
 def test_what_others_may_have_written_is_not_run(compiled, tmp_path, caplog, change):
     cache = tmp_path / "cache"
