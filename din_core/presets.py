@@ -4,7 +4,8 @@
 selected on validation only (``benchmarks/search_best.py``): product inputs beside the attention's
 output, sampled negatives redrawn every epoch, and an average of the weights. ``default`` is
 ``best`` with fewer epochs, for an answer within a minute or two. ``trends`` is ``best`` with
-numbers that the log itself says, for one in which popularity moves (``docs/evidence.md``).
+numbers that the log itself says and a bias for each of the latest positions, for a log in which
+popularity and tastes move (``docs/evidence.md``).
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ DEFAULT = Preset(model=BEST.model, training=replace(BEST.training, n_epoch=10))
 TRENDS = Preset(
     model=replace(
         BEST.model,
+        position_bias=50,
         log_numbers=(
             "trend_90_days",
             "trend_365_days",
