@@ -168,70 +168,31 @@ def _history_that_nobody_migrates() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _history_that_stays_connected() -> Iterator[None]:
-    """Record in memory on the connection that holds the records, not on a new one each time.
+    """Record events in memory on the connection that holds them, not on a new one for each.
 
     A new one also asks for a journal, which is on no disk, each time. Another thread than the one
     that made the history may not use its connection, and has new ones.
     """
     from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage as Events
-    from dagster._core.storage.runs import InMemoryRunStorage as Runs
 
-    def stay_connected(patch: pytest.MonkeyPatch, storage: Any, name: str) -> None:
-        make, connect = storage.__init__, getattr(storage, name)
+    make, connect = Events.__init__, Events._connect
 
-        def making(self: Any, *args: Any, **kwargs: Any) -> None:
-            make(self, *args, **kwargs)
-            self._made_in = threading.get_ident()
+    def making(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        self._made_in = threading.get_ident()
 
-        @contextlib.contextmanager
-        def connected(self: Any) -> Iterator[Any]:
-            if threading.get_ident() != self._made_in or self._held_conn.in_transaction():
-                with connect(self) as connection:
-                    yield connection
-                return
-            lock = getattr(self, "_db_lock", None)  # events have one
-            with lock or contextlib.nullcontext(), self._held_conn.begin():
-                yield self._held_conn
-
-        patch.setattr(storage, "__init__", making)
-        patch.setattr(storage, name, connected)
+    @contextlib.contextmanager
+    def connected(self: Any) -> Iterator[Any]:
+        if threading.get_ident() != self._made_in:
+            with connect(self) as connection:
+                yield connection
+            return
+        with self._db_lock, self._held_conn.begin():
+            yield self._held_conn
 
     with pytest.MonkeyPatch.context() as patch:
-        stay_connected(patch, Events, "_connect")
-        stay_connected(patch, Runs, "connect")
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _jobs_that_are_held_as_they_are() -> Iterator[None]:
-    """Hold the descriptions of jobs and plans in memory, neither packed nor hashed.
-
-    A run of one step takes longer to pack them, name them by their hash and unpack them again than
-    to make its table.
-    """
-    from dagster._core.instance.runs.run_domain import RunDomain
-    from dagster._core.storage.runs import InMemoryRunStorage as Runs
-
-    ensure_plan = RunDomain.ensure_persisted_execution_plan_snapshot
-
-    def held(self: Any) -> dict[str, Any]:
-        return vars(self).setdefault("_descriptions", {})
-
-    def add(self: Any, snapshot_id: str, snapshot_obj: Any, snapshot_type: Any) -> str:
-        held(self)[snapshot_id] = snapshot_obj
-        return snapshot_id
-
-    def ensure(self: Any, plan: Any, *others: Any) -> str:
-        storage = self._instance.run_storage
-        if not isinstance(storage, Runs):
-            return ensure_plan(self, plan, *others)
-        return add(storage, f"plan {len(held(storage))}", plan, None)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Runs, "_add_snapshot", add)
-        patch.setattr(Runs, "_has_snapshot_id", lambda self, name: name in held(self))
-        patch.setattr(Runs, "_get_snapshot", lambda self, name: held(self).get(name))
-        patch.setattr(RunDomain, "ensure_persisted_execution_plan_snapshot", ensure)
+        patch.setattr(Events, "__init__", making)
+        patch.setattr(Events, "_connect", connected)
         yield
 
 
