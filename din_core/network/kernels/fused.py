@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from din_core.network.kernels import build
 from din_core.network.kernels.activation_unit import FusedActivationUnit, Settings
 from din_core.network.kernels.scratch import Scratch
-from din_core.network.layers.attention import ActivationUnit, segment_sum
+from din_core.network.layers.attention import ActivationUnit
 from din_core.network.layers.dice import Dice
+from din_core.network.layers.segments import segment_sum
 
 logger = logging.getLogger(__name__)
 

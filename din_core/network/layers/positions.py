@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
-from din_core.network.layers.attention import segment_sum
+from din_core.network.layers.segments import segment_sum
 
 if TYPE_CHECKING:
     from din_core.network.layers.attention import ActivationUnit

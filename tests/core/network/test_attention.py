@@ -7,12 +7,8 @@ import math
 import pytest
 import torch
 
-from din_core.network.layers.attention import (
-    ActivationUnit,
-    plain_formula,
-    segment_softmax,
-    segment_sum,
-)
+from din_core.network.layers.attention import ActivationUnit, plain_formula
+from din_core.network.layers.segments import segment_softmax, segment_sum
 
 # Three samples with histories of 2, 0 and 3 positions.
 OFFSETS = torch.tensor([0, 2, 2, 5])
