@@ -203,9 +203,9 @@ def _first(
 
 def _one_of_each_kind(con: duckdb.DuckDBPyConnection, files: Sequence[str]) -> Sequence[str]:
     """Return one of the files that have the same columns, for each kind; one query for all."""
-    listed = ", ".join(map(literal, files))
     if len(files) < 2:
         return files
+    listed = ", ".join(map(literal, files))
     try:
         found = con.execute(
             "select min(file_name) from (select file_name, list_sort(list(row(name, type, "

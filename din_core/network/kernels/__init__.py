@@ -67,6 +67,9 @@ def faster_precision(precision: KernelPrecision, cache_dir: Path | None = None) 
     Returns:
         ``float32`` where that is as fast as ``bfloat16``, as on processors with AMX: there torch's
         products gain by bfloat16, and those of the kernels lose.
+
+    Raises:
+        KernelUnavailableError: The kernels cannot run here; see :func:`why_not`.
     """
     if precision == "bfloat16" and not load(cache_dir).din_bfloat16_is_faster():
         return "float32"

@@ -183,24 +183,24 @@ def test_compiled_kernels_train_as_the_plain_formulas_do(planted, monkeypatch):
 
 
 @pytest.mark.skipif(not kernels.available(), reason="no kernels on this machine")
-@pytest.mark.parametrize("of_units", ["float32", "bfloat16"])
 def test_units_have_the_precision_that_is_faster_and_a_state_of_another_is_not_taken_up(
-    planted, monkeypatch, of_units
+    planted, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(placement, "WORTH_COMPILING", 0)
     chosen = []
-    monkeypatch.setattr(placement, "faster_precision", lambda precision, _: of_units)
     use = placement.use_fused_units
-    monkeypatch.setattr(
-        placement,
-        "use_fused_units",
-        lambda model, precision, cache: chosen.append(precision) or use(model, precision, cache),
-    )
-    model, config = build_model(RELU, planted.vocabulary), dataclasses.replace(LOOP, fused=True)
-    enough = placement.WORTH_COMPILING
-    narrow = dataclasses.replace(config, precision="bfloat16")
-    with placement.placed(model, narrow, enough, None) as place:
-        assert (place.precision, place.unit_precision, chosen) == ("bfloat16", of_units, [of_units])
-        assert place.circumstances("")["unit_precision"] == of_units
+    monkeypatch.setattr(placement, "use_fused_units", lambda *of: chosen.append(of[1]) or use(*of))
+    config = dataclasses.replace(LOOP, precision="bfloat16", n_epoch=1)
+
+    def trained_epochs(of_units):
+        epochs = []
+        monkeypatch.setattr(placement, "faster_precision", lambda *_: of_units)
+        loop.train(RELU, config, planted, checkpoint_dir=tmp_path, on_epoch=epochs.append)
+        return len(epochs)
+
+    # The state of a finished run stays, so the same run has nothing left to train.
+    assert [trained_epochs(each) for each in ("float32", "float32", "bfloat16")] == [1, 0, 1]
+    assert chosen == ["float32", "float32", "bfloat16"]
 
 
 def test_lanes_are_closed_where_the_run_cannot_begin(planted, monkeypatch):
