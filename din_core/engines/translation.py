@@ -71,6 +71,7 @@ OPERATORS: frozenset[str] = frozenset(
         "Add",
         "And",
         "BitwiseAnd",
+        "BitwiseXor",  # xor()
         "DPipe",
         "Div",
         "EQ",
@@ -168,9 +169,23 @@ def _translated(select: str, called: str, shown: frozenset[str]) -> str:
     if tree.args.get("limit") is None:
         tree.set("order", None)
     # The tree is nobody else's: it is changed in its place.
+    _bracket_xor(tree)
     return tree.transform(_in_spark, copy=False).sql(
         dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE, copy=False
     )
+
+
+def _bracket_xor(tree: Expr) -> None:
+    """Put xor() in brackets: Spark has an operator for it, whose operands sqlglot leaves bare."""
+    from sqlglot import exp
+
+    for xor in list(tree.find_all(exp.BitwiseXor)):
+        brackets = exp.Paren()
+        xor.replace(brackets)
+        brackets.set("this", xor)
+        for side in ("this", "expression"):
+            if isinstance(xor.args[side], exp.Binary):
+                xor.set(side, exp.Paren(this=xor.args[side]))
 
 
 def _in_spark(node: Expr) -> Expr:
