@@ -21,7 +21,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import event as events
 from sqlalchemy.pool import NullPool, QueuePool
 
-from din_assets.runs.history_errors import explained
+from din_assets.runs.history_errors import WAY_OUT, RunHistoryError, explained
 
 _KEPT_RUNS = 8
 
@@ -133,9 +133,17 @@ class EventLog(sqlite_event_log.SqliteEventLogStorage):
                 yield connection
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event, and show whoever follows the run that there is one."""
+        """Store an event, and show whoever follows the run that there is one.
+
+        Raises:
+            RunHistoryError: The run's file cannot be written, or somebody has removed it.
+        """
         super().store_event(event)
-        os.utime(self.path_for_shard(event.run_id))
+        path = self.path_for_shard(event.run_id)
+        try:
+            os.utime(path)
+        except OSError as error:
+            raise RunHistoryError(f"{path}: {error.strerror}; {WAY_OUT}") from error
 
     def keep_open(self, run_id: str) -> None:
         """Keep the connection to a run's file, which otherwise is closed after each event."""

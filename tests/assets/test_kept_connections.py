@@ -173,6 +173,16 @@ def test_damaged_history_of_a_run_is_a_sentence(history, tmp_path):
         history.store_event(event(1))
 
 
+def test_history_of_a_run_that_somebody_removes_meanwhile_is_a_sentence(history, tmp_path):
+    history.keep_open("a-run")
+    history.store_event(event(0))
+    for file in (tmp_path / "history" / "runs").glob("a-run.db*"):
+        file.unlink()
+    with pytest.raises(RunHistoryError, match=r"/a-run\.db: No such file or directory; Dagster"):
+        history.store_event(event(1))
+    history.let_go("a-run")
+
+
 @pytest.mark.parametrize(("error", "n_told"), [(KeyboardInterrupt, 0), (OSError, 1)])
 def test_an_interrupt_while_a_connection_closes_is_told_as_no_error(
     tmp_path, monkeypatch, caplog, error, n_told
