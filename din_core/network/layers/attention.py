@@ -204,7 +204,7 @@ class ActivationUnit(nn.Module):
         x_BL2D = torch.cat([history, t_B1D * history], dim=2)
         u_BLH = nn.functional.linear(x_BL2D, of_position_H2D) + target_term_B1H
         scores_BL = self.mlp.from_folded_layer(gate, u_BLH.flatten(0, 1)).view(is_position.shape)
-        return (self.weights_of(scores_BL, is_position).unsqueeze(2) * history).sum(1)
+        return (self.weights_of(scores_BL, history, is_position).unsqueeze(2) * history).sum(1)
 
     def pool_shared(self, target: Tensor, history: Tensor) -> Tensor:
         """The same where all samples have one history, for exported graphs; evaluation only.
@@ -216,7 +216,7 @@ class ActivationUnit(nn.Module):
         Returns:
             Interest vectors ``[B, D]``.
         """
-        return self.weights_of(self.shared_scores(target, history)) @ history
+        return self.weights_of(self.shared_scores(target, history), history) @ history
 
     def shared_scores(self, target: Tensor, history: Tensor) -> Tensor:
         """What embeddings alone give ``[B, L]``, of one history that all samples have.
@@ -247,11 +247,14 @@ class ActivationUnit(nn.Module):
         # Not by the shape of `u`: an activation is fused with a product that nothing else reads.
         return scores.view(target.shape[0], history.shape[0])
 
-    def weights_of(self, scores: Tensor, is_position: Tensor | None = None) -> Tensor:
+    def weights_of(
+        self, scores: Tensor, history: Tensor, is_position: Tensor | None = None
+    ) -> Tensor:
         """What positions are weighed with, given what their embeddings say.
 
         Args:
             scores: ``[B, L]``, or ``[1, L]`` where that is the same for all samples.
+            history: What the positions hold, ``[B, L, D]`` or ``[L, D]``.
             is_position: bool ``[B, L]``, false where there is padding; ``None`` where there is
                 none.
 
@@ -259,7 +262,7 @@ class ActivationUnit(nn.Module):
             ``[B, L]``, 0 where there is padding.
         """
         if self.position_bias is not None:
-            scores = scores + self._biases_of(scores, is_position)
+            scores = scores + self._biases_of(history, is_position)
         if is_position is None:
             return torch.softmax(scores, dim=1) if self.use_softmax else scores
         if self.use_softmax:
@@ -267,12 +270,13 @@ class ActivationUnit(nn.Module):
             scores = torch.softmax(scores.masked_fill(~is_position, -1e30), dim=1)
         return scores * is_position.to(scores.dtype)
 
-    def _biases_of(self, scores: Tensor, is_position: Tensor | None) -> Tensor:
+    def _biases_of(self, history: Tensor, is_position: Tensor | None) -> Tensor:
         """As :meth:`biases`, on rectangles: ``[B, L]``, or ``[1, L]`` without padding."""
         assert self.position_bias is not None
         if is_position is None:
-            length = scores.shape[1]
-            n_later = (length - torch.arange(1, length + 1, device=scores.device)).unsqueeze(0)
+            # Not by the shape of the scores: what candidates decide is computed for each block.
+            length = history.shape[-2]
+            n_later = (length - torch.arange(1, length + 1, device=history.device)).unsqueeze(0)
         else:
             n_later = is_position.sum(1, keepdim=True) - is_position.long().cumsum(1)
         return self.position_bias[n_later.clamp(max=self.position_bias.shape[0] - 1)]

@@ -149,9 +149,9 @@ class PartsOfOne:
     def attend(self, unit: ActivationUnit, target: Tensor, history: Tensor) -> Tensor:
         """As :meth:`Positions.attend`, of ``[L, D]``; all rows of the target are equal."""
         scores_1L = unit.shared_scores(target[:1], history)
-        self.weights.append(unit.weights_of(scores_1L)[0])
+        self.weights.append(unit.weights_of(scores_1L, history)[0])
         # An event that a sample does not see makes those before it one position later.
-        return unit.weights_of(scores_1L, self.is_position) @ history
+        return unit.weights_of(scores_1L, history, self.is_position) @ history
 
 
 def attend_and_sum(

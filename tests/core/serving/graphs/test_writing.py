@@ -142,8 +142,10 @@ def test_no_bias_of_a_ranking_is_added_in_a_pass(bundle):
     assert operators.count("Add") == 2 * first_layers  # the offset and the slope of Dice
 
 
-def test_sizes_are_read_before_a_ranking_goes_by_blocks(bundle):
-    assert not {"Shape", "ConstantOfShape"}.intersection(operators_of_a_block(bundle.folder))
+@pytest.mark.parametrize("name", ["bundle", "products"], ids=["plain", "biases of positions"])
+def test_sizes_are_read_before_a_ranking_goes_by_blocks(name, request):
+    operators = operators_of_a_block(request.getfixturevalue(name).folder)
+    assert not {"Shape", "ConstantOfShape", "Range"}.intersection(operators)
 
 
 def test_a_model_without_attention_has_no_weights(tmp_path):
