@@ -60,6 +60,23 @@ def test_the_file_of_a_run_changes_with_each_event_as_whoever_follows_it_waits_f
             assert other.execute("select count(*) from event_logs").fetchall() == [(number + 1,)]
 
 
+def test_whoever_follows_a_run_is_told_of_an_event_that_is_there(history, monkeypatch):
+    seen = []
+    touch = os.utime
+
+    def touched(file):
+        with contextlib.closing(sqlite3.connect(file)) as other:
+            seen.extend(other.execute("select count(*) from event_logs").fetchone())
+        touch(file)
+
+    monkeypatch.setattr(kept_connections.os, "utime", touched)
+    history.keep_open("a-run")
+    for number in range(3):
+        history.store_event(event(number))
+    history.let_go("a-run")
+    assert seen == [1, 2, 3]
+
+
 def test_a_file_of_a_run_is_kept_open_until_it_is_let_go(history, tmp_path):
     beside = tmp_path / "history" / "runs" / "a-run.db-wal"
     history.store_event(event(0))
