@@ -102,6 +102,30 @@ def test_the_size_of_another_axis_is_no_number_of_rows():
     assert answer.tolist() == [0, 6, 12, 18, 24]
 
 
+WIDE = """
+<ir_version: 10, opset_import: ["" : 20]>
+made (float[rows] x) => (float[rows] y)
+<int64[1] minus = {-1}>
+{
+    column = Unsqueeze (x, minus)
+    pairs = Concat <axis = 1> (column, column)
+    width = Shape <start = 1, end = 2> (pairs)
+    both = Shape (pairs)
+    ones = ConstantOfShape <value = float[1] {1.0}> (width)
+    halves = ConstantOfShape <value = float[1] {0.5}> (both)
+    weighed = Mul (pairs, ones)
+    halved = Mul (weighed, halves)
+    y = ReduceSum <keepdims = 0> (halved, minus)
+}
+"""
+
+
+def test_of_a_table_of_rows_neither_its_width_nor_its_shape_is_their_number():
+    blocked = in_blocks(onnx.parser.parse_model(WIDE), {"x": 0.0}, 4)
+    [answer] = session_on(blocked.SerializeToString()).run(None, {"x": np.arange(5.0, dtype="f")})
+    assert answer.tolist() == [0, 1, 2, 3, 4]
+
+
 def test_equal_constants_are_one():
     nodes = [
         helper.make_node("Add", ["x", "a"], ["u"]),
