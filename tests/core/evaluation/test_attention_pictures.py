@@ -79,10 +79,11 @@ def test_history_is_shown_with_a_row_for_each_candidate(drawn, tmp_path):
             assert picture.format == "PNG"
 
 
-def test_colour_of_a_cell_is_the_change_of_its_event_for_its_candidate():
+@pytest.mark.parametrize("largest", [0.01, 500.0])
+def test_colour_of_a_cell_is_the_change_of_its_event_for_its_candidate(largest):
     rows = [
-        event("u", k, place, "c", "d", change)
-        for k, changes in enumerate([(1.0, -1.0, 0.0), (0.0, 0.0, 1.0)])
+        event("u", k, place, "c", "d", largest * change)
+        for k, changes in enumerate([(1.0, -1.0, 0.01), (0.0, 0.0, 1.0)])
         for place, change in enumerate(changes)
     ]
     [figure] = [each for name, each in attention_pictures._figures(rows) if name == "changes"]
