@@ -134,6 +134,15 @@ class DINConfig(MLPModelConfig):
         "x target.",
     )
 
+    def contradiction(self) -> str | None:
+        """Say whether all positions would share one bias, besides what holds of every model."""
+        if self.position_bias == 1:
+            return (
+                "position_bias is 1, so all positions would share one bias, and each activation "
+                "unit has that already: set 2 or more, or leave position_bias out"
+            )
+        return super().contradiction()
+
 
 @config_class
 class BaseModelConfig(MLPModelConfig):

@@ -44,6 +44,13 @@ def test_a_number_that_no_log_gives_or_that_is_named_twice_is_refused(names, sen
     validate(DINConfig(log_numbers=("popularity", "same_moment_events")))
 
 
+def test_a_bias_that_all_positions_would_share_is_refused():
+    with pytest.raises(RefusedOptionsError, match=r"position_bias is 1, so all .*: set 2 or more"):
+        validate(DINConfig(position_bias=1))
+    for n_biases in (0, 2):
+        validate(DINConfig(position_bias=n_biases))
+
+
 def test_an_option_of_another_model_is_refused_unless_it_is_at_a_default():
     options = {"model": "pnn", "attention_dims": [64, 32]}
     with pytest.raises(
