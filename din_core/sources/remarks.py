@@ -54,20 +54,22 @@ def notes(
             f"time_unit={source.time_unit} has no effect: '{source.time_col}' holds no number; "
             "leave it out"
         )
+    n_usable = summary.n_rows - summary.n_rejected
     first, last = codings.first_number, codings.last_number
-    for what, (low, high) in _DATES_AS_NUMBERS.items():
-        if first is not None and last is not None and low <= first < last <= high:
-            found.append(
-                f"the times from {first} to {last} look like {what} and are read as "
-                f"{codings.unit_name} since 1970: their order may be right, published dates are "
-                "not; write them as YYYY-MM-DD"
-            )
+    # One number alone may be anything, but not beside moments such as 20240501T130000Z.
+    if first is not None and last is not None and (first < last or codings.n_numbers < n_usable):
+        said = f"the times from {first} to {last}" if first < last else f"times such as {first}"
+        found += [
+            f"{said} look like {what} and are read as {codings.unit_name} since 1970: their order "
+            "may be right, published dates are not; write them as YYYY-MM-DD"
+            for what, (low, high) in _DATES_AS_NUMBERS.items()
+            if low <= first and last <= high
+        ]
     found += [
         f"the column '{name}' holds text, and among it numbers both as '1' and as '1.0': these are "
         "different ids; write them alike"
         for name in summary.mixed
     ]
-    n_usable = summary.n_rows - summary.n_rejected
     found += [
         f"the attribute '{name}' is empty in every row: it says nothing; leave it out"
         for name, n_rows in summary.missing.items()

@@ -101,6 +101,16 @@ def test_a_unit_for_dates_and_dates_without_hyphens_are_warned_of(con, tmp_path)
     assert "from 20171125 to 20171203 look like dates" in report.source.notes[0]
 
 
+def test_a_date_without_hyphens_among_moments_is_warned_of(con, tmp_path):
+    times = ["20171125T130000Z", "20171125", "2017-11-26"]
+    [note] = ingested(con, log(tmp_path / "log.csv", times=times)).source.notes
+    assert "times such as 20171125 look like dates and are read as seconds since 1970" in note
+
+
+def test_one_number_as_a_time_is_no_date_without_hyphens(con, tmp_path):
+    assert not ingested(con, log(tmp_path / "log.csv", times=["20171125"])).source.notes
+
+
 @pytest.mark.parametrize(
     "labels",
     [
