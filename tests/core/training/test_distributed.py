@@ -11,7 +11,12 @@ from tests.core.training_logs import planted_log
 from tests.core.two_processes import assert_weights_agree, run_in_two_processes
 
 MODEL = DINConfig(
-    embed_dim=4, mlp_dims=(16,), attention_dims=(8, 8), embedding_init_std=0.1, activation="dice"
+    embed_dim=4,
+    mlp_dims=(16,),
+    attention_dims=(8, 8),
+    embedding_init_std=0.1,
+    activation="dice",
+    position_bias=3,
 )
 
 

@@ -34,8 +34,8 @@ LOOP = TrainingConfig(
 NETWORKS = {
     "dice, dropout": dataclasses.replace(MODEL, activation="dice", dropout=0.2),
     "prelu, softmax": dataclasses.replace(MODEL, activation="prelu", use_softmax=True),
-    "relu, joint, products": dataclasses.replace(
-        MODEL, activation="relu", attention="joint", product_inputs=True
+    "relu, joint, products, biases": dataclasses.replace(
+        MODEL, activation="relu", attention="joint", product_inputs=True, position_bias=2
     ),
     "base model": BaseModelConfig(**SHARED),
     "inner products": PNNConfig(**SHARED),
@@ -118,7 +118,9 @@ def test_no_step_waits_for_the_device(network, options):
 
 
 # The layers that change their type are those of the two networks with all kinds of them.
-@pytest.mark.parametrize(("network", "options"), pairs(("dice, dropout", "relu, joint, products")))
+@pytest.mark.parametrize(
+    ("network", "options"), pairs(("dice, dropout", "relu, joint, products, biases"))
+)
 def test_no_step_of_mixed_precision_waits_for_the_device(network, options):
     hold_steps_to_no_waiting(network, options, "bfloat16")
 
