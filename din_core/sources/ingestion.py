@@ -83,7 +83,13 @@ def stage(
 def _layout(source: SourceConfig) -> Layout:
     validate(source)
     wanted = _wanted_columns(source)
-    layout = read_layout(find_files(source.path), wanted, source.label_col, source.quoting)
+    layout = read_layout(
+        find_files(source.path),
+        wanted,
+        source.label_col,
+        source.quoting,
+        numbers=_dense_cols(source),
+    )
     if source.positive_labels and not layout.has_label:
         raise SourceError(
             f"{source.path}: positive_labels is {list(source.positive_labels)}, but no column is "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from din_core.config import Quoting
@@ -24,6 +24,7 @@ class Layout:
         headers: The header of each text file, None for Parquet.
         columns: Columns of the source.
         wanted: Name a column gets, to its name in the source.
+        numbers: Those of the wanted that are read as numbers.
         has_label: Whether ``label`` is among the wanted.
         dialect: In words.
     """
@@ -32,6 +33,7 @@ class Layout:
     headers: Sequence[Header | None]
     columns: tuple[str, ...]
     wanted: Mapping[str, str]
+    numbers: frozenset[str]
     has_label: bool
     dialect: str
 
@@ -45,6 +47,8 @@ def read_layout(
     wanted: Mapping[str, tuple[str, str]],
     label_col: str | None,
     quoting: Quoting,
+    *,
+    numbers: Collection[str] = (),
 ) -> Layout:
     """Read the headers of all files before any row.
 
@@ -53,6 +57,7 @@ def read_layout(
         wanted: Name a column gets, to its name in the source and the option that names it.
         label_col: Name of the label column; None wants ``label`` where the source has it, '' none.
         quoting: Whether values of text files may be quoted.
+        numbers: Those of ``wanted`` that are read as numbers.
 
     Raises:
         SourceError: A column is missing, or two files have different columns.
@@ -85,7 +90,8 @@ def read_layout(
     if label:
         names["label"] = label
     kinds = [_describe(file, header) for file, header in zip(files, headers, strict=True)]
-    return Layout(files, headers, first, names, bool(label), " / ".join(dict.fromkeys(kinds)))
+    dialect = " / ".join(dict.fromkeys(kinds))
+    return Layout(files, headers, first, names, frozenset(numbers), bool(label), dialect)
 
 
 def _header(file: SourceFile, required: Sequence[str], quoting: Quoting) -> Header:

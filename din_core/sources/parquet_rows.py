@@ -1,17 +1,19 @@
-"""Parquet to the same text columns that delimited text gives: one way of judging values for both.
+r"""Parquet to the same text columns that delimited text gives: one way of judging values for both.
 
-NULL is the empty value, a timestamp its ISO 8601 form, a UUID its text, a true or false 1 or 0. A
-float that is a whole number below 2**63 in size (pandas makes floats of every integer column with a
-gap) is that number, NaN and the infinities are the empty value, and any other float is its shortest
-decimal text. Each value is judged for itself: what stands beside it changes nothing. The line of a
-row is its number in the file, from 1.
+NULL and the text `\N` are the empty value, a timestamp its ISO 8601 form, a duration its seconds,
+a UUID its text, a true or false 1 or 0. A float that is a whole number below 2**63 in size (pandas
+makes floats of every integer column with a gap) is that number, NaN is the empty value, and any
+other float is its shortest decimal text. An infinity is the empty value too, but in a column of
+numbers its text, so that it is counted there as what is no number. Each value is judged for itself:
+what stands beside it changes nothing. The line of a row is its number in the file, from 1.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import pyarrow.parquet as pq
 
 from din_core.sources.errors import SourceError
 from din_core.sources.places import Place
-from din_core.sources.record_rows import Rows, without_blanks
+from din_core.sources.record_rows import Rows, may_have_marks, without_blanks, without_marks
 
 _BATCH_ROWS = 1 << 17
 
@@ -47,7 +49,11 @@ def open_parquet(path: Place) -> Any:
 
 
 def read_parquet(
-    path: Place, wanted: Mapping[str, str], row_groups: Sequence[int] | None = None
+    path: Place,
+    wanted: Mapping[str, str],
+    row_groups: Sequence[int] | None = None,
+    *,
+    numbers: Collection[str] = (),
 ) -> Iterator[Rows]:
     """Read rows as text.
 
@@ -55,6 +61,7 @@ def read_parquet(
         path: The file.
         wanted: Name to give a column, to its name in the file.
         row_groups: Those to read, by default all.
+        numbers: Those of ``wanted`` that are read as numbers.
 
     Yields:
         Rows; their ``line`` is the number of the row among those that are read.
@@ -65,7 +72,9 @@ def read_parquet(
     line = 1
     for batch in _batches(path, row_groups, list(dict.fromkeys(wanted.values()))):
         values = {
-            name: _as_text(batch.column(column), f"{path}: column '{column}'")
+            name: _as_text(
+                batch.column(column), f"{path}: column '{column}'", is_number=name in numbers
+            )
             for name, column in wanted.items()
         }
         yield Rows(np.arange(line, line + batch.num_rows, dtype=np.int64), values)
@@ -86,7 +95,7 @@ def _damaged(path: Place, error: Exception) -> SourceError:
     return SourceError(f"{path}: no readable Parquet file ({error}); write it again")
 
 
-def _as_text(column: Any, where: str) -> Any:
+def _as_text(column: Any, where: str, *, is_number: bool) -> Any:
     kind = column.type
     try:
         if pa.types.is_dictionary(kind):
@@ -95,12 +104,15 @@ def _as_text(column: Any, where: str) -> Any:
         if pa.types.is_boolean(kind):
             column = column.cast(pa.int8())
         elif pa.types.is_floating(kind):
-            column = _floats_as_text(column)
+            column = _floats_as_text(column, infinities=is_number)
+        elif pa.types.is_duration(kind):
+            column = _seconds(column)
         elif kind == pa.uuid():
             column = _uuids_as_text(column)
         elif _is_text(kind):
             column = column.cast(pa.large_binary())  # A writer may have put anything there.
-        return without_blanks(pc.fill_null(column.cast(pa.string()), ""))
+        text = without_blanks(pc.fill_null(column.cast(pa.string()), ""))
+        return without_marks(text) if may_have_marks(_content(text)) else text
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
             f"{where} of type {kind} cannot be read as text ({error}); store it as an integer or "
@@ -113,15 +125,30 @@ def _is_text(kind: Any) -> bool:
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
-def _floats_as_text(column: Any) -> Any:
-    """Write each value down; NULL where it is not a number."""
+def _content(text: Any) -> bytes:
+    """The bytes of all values, and perhaps of others."""
+    content = text.buffers()[2]
+    return content.to_pybytes() if content is not None else b""
+
+
+def _seconds(column: Any) -> Any:
+    """Turn durations of any unit into decimal numbers of seconds."""
+    per_second = {"s": 0, "ms": 3, "us": 6, "ns": 9}[column.type.unit]
+    counts = column.cast(pa.int64()).cast(pa.decimal128(19, 0))
+    second = pa.scalar(Decimal(1).scaleb(-per_second), pa.decimal128(10, per_second))
+    return pc.call_function("multiply", [counts, second])
+
+
+def _floats_as_text(column: Any, *, infinities: bool) -> Any:
+    """Write each value down; NULL where it is not a number, or none with an end."""
     call = pc.call_function
     numbers = column.cast(pa.float64())  # Exact, and 16 bits have no arithmetic.
     is_small = call("less", [call("abs", [numbers]), pa.scalar(2.0**63)])
     whole = call("and", [call("equal", [numbers, call("floor", [numbers])]), is_small])
-    fraction = call("and_not", [call("is_finite", [numbers]), whole])
+    is_nan = call("is_nan", [numbers])
+    written = call("invert", [is_nan]) if infinities else call("is_finite", [numbers])
     integers = call("if_else", [whole, numbers, None]).cast(pa.int64())
-    others = call("if_else", [fraction, column, None])
+    others = call("if_else", [call("and_not", [written, whole]), column, None])
     return call("coalesce", [integers.cast(pa.string()), others.cast(pa.string())])
 
 

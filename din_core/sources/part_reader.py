@@ -185,7 +185,8 @@ def _rows_of(layout: Layout, part: Part, told: _Telling) -> Iterator[Rows]:
         told.sha256 = _hash_of(file)
     elif header is None:
         groups = range(part.begin, part.end)
-        for rows in read_parquet(file.path, layout.wanted, list(groups)):
+        found = read_parquet(file.path, layout.wanted, list(groups), numbers=layout.numbers)
+        for rows in found:
             yield dataclasses.replace(rows, lines=rows.lines - 1)
     else:
         with open_text(file) as stream:

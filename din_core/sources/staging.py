@@ -71,7 +71,7 @@ def load(
             if header is None:
                 digests.append(file_hash(file))
                 stream = None
-                blocks = read_parquet(file.path, layout.wanted)
+                blocks = read_parquet(file.path, layout.wanted, numbers=layout.numbers)
             else:
                 stream = stack.enter_context(open_text(file))
                 blocks = read_rows(

@@ -40,8 +40,8 @@ def id_column(values: pd.Series, where: str) -> Any:
         where: What an error calls it.
 
     Returns:
-        An Arrow array of the same length. NaN, NaT and the infinities become NULL, a missing
-        value.
+        An Arrow array of the same length. NaN and NaT become NULL, a missing value; so does an
+        infinity beside text, and for the source it is none as an id either.
 
     Raises:
         SourceError: Two different values have one text.

@@ -219,4 +219,19 @@ LOGS = {
         {},
         (4, 0, 0),
     ),
+    "Parquet of durations, infinite numbers and nothing": (
+        {
+            "a.parquet": parquet(
+                {
+                    "user_id": ["ann", r"\N", "bob"],
+                    "item_id": [1, 2, 3],
+                    "time": pa.array([500_000, 0, 3_000_000], pa.duration("us")),
+                    "cate_id": ["a", "b", r"\N"],
+                    "price": [float("inf"), 2.0, 2.5],
+                }
+            )
+        },
+        {"item_dense_cols": ("price",)},
+        (2, 1, 0),
+    ),
 }  # fmt: skip

@@ -153,3 +153,43 @@ def test_floats_too_large_for_whole_numbers_are_warned_of(con, tmp_path, kind, e
     (note,) = ingested(con, path, context_dense_cols=("price",)).source.notes
     assert note.startswith(f"log.parquet: the column 'user_id' is of type {kind}, where whole numb")
     assert f"are exact up to {exact:,}, and has {4 * exact:,}: different ids may have" in note
+
+
+def test_backslash_n_is_nothing_in_parquet_as_in_text(con, tmp_path):
+    users = pa.array(["ann", r"\N", r"C:\New"]).dictionary_encode()
+    cates = pa.array([r"\N", "x", r"\N "], pa.large_string())
+    ingested(con, parquet(tmp_path / "log.parquet", user_id=users, cate_id=cates))
+    assert rows(con, "user_id, cate_id") == [("ann", None), (r"C:\New", None)]
+    assert [row[:2] for row in rejected(con)] == [(2, "empty user_id")]
+
+
+def test_infinities_in_a_column_of_numbers_are_counted_as_in_text(con, tmp_path):
+    prices = pa.array([float("inf"), float("nan"), -float("inf"), 2.5, None, 3.0])
+    path = parquet(tmp_path / "log.parquet", price=prices)
+    pq.read_table(path).to_pandas().to_csv(tmp_path / "log.csv", index=False)
+    for name, first in (("log.parquet", 1), ("log.csv", 2)):
+        report = ingested(con, f"{tmp_path}/{name}", item_dense_cols=("price",))
+        (note,) = report.source.notes
+        assert (
+            f"'price' is no finite number in 2 of 6 rows (first {name} line {first}: 'inf'" in note
+        )
+        assert [price for (price,) in rows(con, "price")] == [None, None, None, 2.5, None, 3]
+    message = refused(
+        con,
+        parquet(tmp_path / "log.parquet", price=prices.slice(0, 3)),
+        item_dense_cols=("price",),
+    )
+    assert "'price' holds no finite number (" in message
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_duration_is_its_seconds_whatever_its_unit(con, tmp_path, unit):
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    counts = pa.array([5 * per_second, 400_000 * per_second, None], pa.duration(unit))
+    path = parquet(tmp_path / "log.parquet", time=counts, shown=counts)
+    ingested(con, path, context_dense_cols=("shown",))
+    assert rows(con, "time, shown") == [(5, 5), (400_000, 400_000)]
+    if unit != "s":
+        halves = pa.array([per_second // 2, 3 * per_second], pa.duration(unit))
+        ingested(con, parquet(tmp_path / "log.parquet", time=halves))
+        assert rows(con, "time") == [(Decimal("0.5"),), (3,)]
