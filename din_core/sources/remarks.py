@@ -5,7 +5,8 @@ What is refused is in :mod:`~din_core.sources.refusals`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
 
 from din_core.config import SourceConfig
 from din_core.sources.accounts import DoubtfulValues
@@ -22,6 +23,14 @@ _DATES_AS_NUMBERS = {
     "days of a spreadsheet": (32_874, 73_415),
     "months": (190_001, 210_012),
     "dates": (19_000_101, 21_001_231),
+}
+# What is a date and a time of day in digits, by how many there are; with twelve and more, what is
+# recognised is milliseconds.
+_MOMENTS_AS_NUMBERS = {
+    8: ("%y%m%d%H", "dates of two digits a year, with hours"),
+    10: ("%Y%m%d%H", "dates with hours"),
+    12: ("%Y%m%d%H%M", "dates with hours and minutes"),
+    14: ("%Y%m%d%H%M%S", "dates with a time of day"),
 }
 
 
@@ -61,9 +70,9 @@ def notes(
         said = f"the times from {first} to {last}" if first < last else f"times such as {first}"
         found += [
             f"{said} look like {what} and are read as {codings.unit_name} since 1970: their order "
-            "may be right, published dates are not; write them as YYYY-MM-DD"
-            for what, (low, high) in _DATES_AS_NUMBERS.items()
-            if low <= first and last <= high
+            "may be right, published dates and the time between two are not; write them as "
+            f"{way_out}"
+            for what, way_out in _like_dates(first, last)
         ]
     found += [
         f"the column '{name}' holds text, and among it numbers both as '1' and as '1.0': these are "
@@ -81,6 +90,26 @@ def notes(
         if n_rows == n_usable
     ]
     return tuple(found)
+
+
+def _like_dates(first: int, last: int) -> Iterator[tuple[str, str]]:
+    """What numbers from the one to the other may be instead, and how to write it."""
+    for what, (low, high) in _DATES_AS_NUMBERS.items():
+        if low <= first and last <= high:
+            yield what, "YYYY-MM-DD"
+            return
+    form, what = _MOMENTS_AS_NUMBERS.get(len(str(last)), ("", ""))
+    same_length = len(str(first)) == len(str(last))
+    if form and same_length and _is_moment(first, form) and _is_moment(last, form):
+        yield what, "YYYY-MM-DD HH:MM:SS"
+
+
+def _is_moment(number: int, form: str) -> bool:
+    try:
+        moment = datetime.datetime.strptime(str(number), form).replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return False
+    return 1900 <= moment.year <= 2100
 
 
 def files_of_one_content(names: Sequence[str], digests: Sequence[str]) -> tuple[str, ...]:

@@ -357,14 +357,22 @@ def test_way_out_fits_the_reason_where_no_row_can_be_used(con, tmp_path, row, wa
         (["2018", "2020"], "years"),
         (["43861.5", "43900"], "days of a spreadsheet"),
         (["201801", "201912"], "months"),
+        (["14102100", "14103023"], "dates of two digits a year, with hours"),
+        (["2024050113", "2024063000"], "dates with hours"),
+        (["202405011305", "202406300059"], "dates with hours and minutes"),
+        (["20240501130559", "20240630005900"], "dates with a time of day"),
         (["0", "43900"], None),
+        (["14102124", "14103023"], None),  # there is no hour 24
+        (["1714521600", "2024050113"], None),
+        (["1714521600000", "1714521600001"], None),
     ],
 )
 def test_numbers_that_look_like_dates_are_warned_of(con, tmp_path, times, what):
     notes = ingested(con, log(tmp_path / "log.csv", times=times)).source.notes
-    assert [f"look like {what} and are read as seconds" in note for note in notes] == (
-        [True] if what else []
-    )
+    assert [
+        f"from {times[0].split('.')[0]} to {times[1]} look like {what} and" in note
+        for note in notes
+    ] == ([True] if what else [])
 
 
 def test_a_number_is_the_same_in_python_and_in_sql():
