@@ -29,7 +29,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class DoubtfulValues:
-    """Values of an id or attribute that may not be what they were.
+    """Values of an id, an attribute or the time that may not be what they were.
 
     Attributes:
         column: The column.
@@ -192,16 +192,17 @@ def find_unreadable_numbers(rows: StagedSource, judging: IngestContext) -> dict[
 def find_doubtful_values(
     rows: StagedSource, judging: IngestContext, summary: Summary
 ) -> tuple[DoubtfulValues, ...]:
-    """Return the words such as NULL or nan, and the numbers with exponents, that stand for ids.
+    """Return words such as NULL or nan, and numbers with exponents, that stand for ids or times.
 
     Args:
         rows: The rows of the source.
         judging: What the templates of ``sql/ingest`` take.
         summary: What it says of the columns.
     """
-    if not summary.has_doubtful_values:
+    if not summary.has_doubtful_values and not summary.has_cut_times:
         return ()
     return tuple(
         DoubtfulValues(name, word, value, f"{file} line {line}", n_rows)
         for name, word, value, file, line, n_rows in rows.read("doubtful_values", judging)
+        if name != "time" or summary.has_cut_times
     )

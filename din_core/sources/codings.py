@@ -126,6 +126,8 @@ class Summary:
         n_negatives: Usable rows with label 0.
         time_scale: Digits after the point of a time in seconds: 0, 6 or 18.
         time_width: Digits of a time in all, for the type DECIMAL.
+        has_cut_times: Whether most times that are numbers have an exponent for digits that are not
+            there, as ``1.6E+12`` milliseconds.
         kinds: Id or attribute column to the kind of all its values.
         mixed: Columns of text in which a number stands as ``1`` and as ``1.0``.
         has_doubtful_values: Whether an id or attribute of text is a word such as NULL or nan, or a
@@ -143,6 +145,7 @@ class Summary:
     n_negatives: int
     time_scale: int
     time_width: int
+    has_cut_times: bool
     kinds: Mapping[str, Kind]
     mixed: tuple[str, ...]
     has_doubtful_values: bool
@@ -212,7 +215,7 @@ def summarise(
     judging = dataclasses.replace(context, coding=codings.coding())
     (counted,) = rows.read("source_summary", judging)
     values = iter(counted)
-    n_rows, n_rejected, n_positives, n_negatives, digits, last_second = islice(values, 6)
+    n_rows, n_rejected, n_positives, n_negatives, digits, last_second, n_cut = islice(values, 7)
     columns = ("user_id", "item_id", *attributes)
     bits = dict(zip(columns, islice(values, len(columns)), strict=True))
     missing = dict(zip(attributes, islice(values, len(attributes)), strict=True))
@@ -229,6 +232,7 @@ def summarise(
         n_negatives=n_negatives,
         time_scale=scale,
         time_width=38 if scale == 18 else 18,
+        has_cut_times=n_cut * 2 > codings.n_numbers,
         kinds={name: _kind(found or 0) for name, found in bits.items()},
         mixed=tuple(
             name for name, found in bits.items() if found and found & 48 and found & 3 == 3

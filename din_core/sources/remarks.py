@@ -199,7 +199,7 @@ def _filled(source: SourceConfig, name: str) -> str:
 
 
 def doubtful_values(found: Sequence[DoubtfulValues]) -> tuple[str, ...]:
-    """Say which words such as NULL count as ids, and which ids may have lost digits.
+    """Say which words such as NULL count as ids, and which ids or times may have lost digits.
 
     Args:
         found: Them.
@@ -214,7 +214,7 @@ def doubtful_values(found: Sequence[DoubtfulValues]) -> tuple[str, ...]:
         if each.word
         else f"'{each.column}' has an exponent in {each.rows} rows (first {each.place}: "
         f"{each.first}), as spreadsheets write long numbers and cut their digits off: if different "
-        "ids became one, export them as text"
+        f"{'times' if each.column == 'time' else 'ids'} became one, export them as text"
         for each in sorted(found, key=lambda each: (each.column, each.word))
     )
 

@@ -192,6 +192,11 @@ LOGS = {
         {},
         (3, 1, 0),
     ),
+    "times whose digits were cut off": (
+        {"a.csv": "user_id,item_id,time\n1,1,1.6E+12\n1,2,1.60E+12\n2,1,1600000000001\n"},
+        BARE,
+        (3, 0, 0),
+    ),
     "Parquet of integers": (
         {
             "a.parquet": parquet(

@@ -375,6 +375,27 @@ def test_numbers_that_look_like_dates_are_warned_of(con, tmp_path, times, what):
     ] == ([True] if what else [])
 
 
+@pytest.mark.parametrize(
+    ("times", "is_cut"),
+    [
+        (["1.6E+12"] * 3, True),
+        (["1.60E+09", "1.6e9", "1600000001"], True),
+        (["1.71452e+18", "1.714520001000e+18", "1.71453e+18"], True),
+        (["1.600000001E+12", "1.600000002E+12", "1.6E+12"], False),
+        (["1.600000000000000000e+09"] * 3, False),
+        (["1.6E+09", "1600000001", "1600000002.5"], False),
+    ],
+)
+def test_times_whose_digits_were_cut_off_are_warned_of(con, tmp_path, times, is_cut):
+    report = ingested(con, log(tmp_path / "log.csv", times=times, cates=["a", "NULL", "b"]))
+    notes = [note for note in report.source.notes if "'time'" in note]
+    assert [f"(first log.csv line 2: {times[0]}), as spreadsheets" in note for note in notes] == (
+        [True] if is_cut else []
+    )
+    assert all("if different times became one, export them as text" in note for note in notes)
+    assert report.interactions == 3
+
+
 def test_a_number_is_the_same_in_python_and_in_sql():
     macros = (sql_files.SQL_ROOT / "macros" / "source_values.jinja").read_text(encoding="utf-8")
     [pattern] = re.findall(r'number_pattern = literal\("(.*)"\)', macros)
