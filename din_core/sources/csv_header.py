@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ DELIMITERS = {
 BOM = b"\xef\xbb\xbf"
 _SEP_LINE = re.compile(rb'"?sep=([^\w"\r\n])"?', re.IGNORECASE)  # as spreadsheets write and read
 _DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}")
+# Titles and notes above a header, as reports have them.
+_LINES_ABOVE_A_HEADER = 50
 _UNKNOWN_DELIMITERS = " ^~#:/&\x02\x1f"
 
 
@@ -99,8 +102,11 @@ def read_header(
     delimiter, (columns, end) = max(
         candidates, key=lambda found: (len(set(required) & set(found[1][0])), len(found[1][0]))
     )
-    if len(columns) == 1 and not set(required) <= set(columns):
-        raise SourceError(_explain_delimiter(line, where, delimiters))
+    if not set(required) <= set(columns):
+        below = _lines_below(start, line)
+        _refuse_lines_above(line, below, where, required, delimiters)
+        if len(columns) == 1:
+            raise SourceError(_explain_delimiter(line, below, where, delimiters))
     rows = start[end + 1 :]
     quoted = is_quoted(
         quoting,
@@ -169,7 +175,35 @@ def _names(start: bytes, line: _Line, delimiter: str, quoting: bool) -> tuple[tu
     return tuple(value.decode(errors="replace").strip() for value in values), end
 
 
-def _explain_delimiter(line: _Line, where: str, delimiters: Sequence[str]) -> str:
+def _lines_below(start: bytes, line: _Line) -> list[tuple[int, str]]:
+    """The next lines with their numbers, as far as they are text."""
+    below = start[line.end + 1 :].split(b"\n", _LINES_ABOVE_A_HEADER)[:_LINES_ABOVE_A_HEADER]
+    numbered = enumerate((each.decode(errors="replace") for each in below), line.number + 1)
+    return [(number, text.strip("\ufeff\r")) for number, text in numbered]
+
+
+def _refuse_lines_above(
+    line: _Line,
+    below: Sequence[tuple[int, str]],
+    where: str,
+    required: Sequence[str],
+    delimiters: Sequence[str],
+) -> None:
+    """Refuse a file that has its header, with all that is required, further down."""
+    for number, text in below:
+        for delimiter in delimiters:
+            names = [each.strip().strip('"').strip() for each in text.split(delimiter)]
+            if set(required) <= set(names):
+                raise SourceError(
+                    f"{where}: the header is line {number} ({_shown(text.encode())}), and line "
+                    f"{line.number} reads '{_shown(line.content)}'; remove the lines above the "
+                    f"header, for example with `tail -n +{number} log.csv > log-below.csv`"
+                )
+
+
+def _explain_delimiter(
+    line: _Line, below: Sequence[tuple[int, str]], where: str, delimiters: Sequence[str]
+) -> str:
     text = line.content.decode()
     if text.startswith("#"):
         return (
@@ -181,12 +215,23 @@ def _explain_delimiter(line: _Line, where: str, delimiters: Sequence[str]) -> st
     way_out = "separate the columns by one of these"
     if len(text) > 1 and text[0] == text[-1] == '"' and any(each in text for each in delimiters):
         way_out = "the whole line stands in quotes; remove them, in each line"
+    elif titled := _separated(below, delimiters):
+        way_out = f"{titled}: if it is the header, remove the lines above it"
     elif text.count(seen):
         way_out += f"; {seen!r} stands there {text.count(seen)} times: is it the delimiter?"
     return (
         f"{where}: no known delimiter in line {line.number} ({known}), it reads "
         f"'{_shown(line.content)}'; {way_out}"
     )
+
+
+def _separated(below: Sequence[tuple[int, str]], delimiters: Sequence[str]) -> str:
+    """Say which line, with the one below it, has several known delimiters, both as many."""
+    for (number, text), (_, next_text) in itertools.pairwise(below):
+        for each in delimiters:
+            if text.count(each) == next_text.count(each) > 1:
+                return f"line {number} is {DELIMITERS.get(each, repr(each))}-separated"
+    return ""
 
 
 def _shown(content: bytes) -> str:

@@ -311,12 +311,36 @@ def test_log_without_a_header_is_told_so(con, tmp_path, line):
 
 
 def test_what_stands_above_or_around_the_header_is_named(con, tmp_path):
-    path = write(tmp_path / "log.csv", "# exported 2020-01-01\n" + HEADER + "1,2,3,4\n")
+    path = write(tmp_path / "log.csv", "# exported 2020-01-01\n")
     assert "line 1 should be the header and looks like a comment" in refused(con, path)
     path = write(tmp_path / "log.csv", f'"{HEADER.strip()}"\n"1,2,3,4"\n')
     assert "the whole line stands in quotes" in refused(con, path)
     assert "has only blank lines" in refused(con, write(tmp_path / "log.csv", "  \n \t\n"))
     assert ingested(con, write(tmp_path / "log.csv", f" \n{HEADER}1,2,3,4\n")).interactions == 1
+
+
+@pytest.mark.parametrize(
+    ("above", "header"),
+    [
+        ("Export of 2020-01-01\n\n", HEADER),
+        ("Export of,2020-01-01\n,\n", HEADER),
+        ("# exported by ann, bob\n\n", HEADER.replace(",", ";")),
+        ('\ufeff"Report"\n""\n', '"user_id","item_id","time","cate_id"\n'),
+        ("+----+\n\n", "| user_id | item_id | time | cate_id |\n"),
+    ],
+)
+def test_header_below_other_lines_is_found_and_told(con, tmp_path, above, header):
+    message = refused(con, write(tmp_path / "log.csv", f"{above}{header}1,2,3,4\n"))
+    first = above.strip("\ufeff").split("\n")[0]
+    assert f"the header is line 3 ({header.strip()}), and line 1 reads '{first}'" in message
+    assert "tail -n +3 log.csv" in message
+
+
+def test_lines_with_a_delimiter_below_a_title_are_told(con, tmp_path):
+    path = write(tmp_path / "log.csv", "Export of 2020\nuser,item,time\n1,2,3\n")
+    assert "line 2 is comma-separated: if it is the header, remove" in refused(con, path)
+    path = write(tmp_path / "log.csv", "user item time cate\n1 2 3 a,b,c\n1 2 3 4\n")
+    assert "' ' stands there 3 times: is it the delimiter?" in refused(con, path)
 
 
 def test_files_of_one_content_are_warned_of(con, tmp_path):
