@@ -125,7 +125,7 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
         {rejection.reason: rejection.examples[0] for rejection in rejections},
         (lambda: _labels(rows, judging)) if layout.has_label else None,
     )
-    refusals.refuse_without_rows(where, rejections, n_rows, n_rejected)
+    refusals.refuse_without_rows(where, rejections, n_rows, n_rejected, staged.notes)
     unreadable = remarks.refuse_without_numbers(
         source, summary, find_unreadable_numbers(rows, judging)
     )

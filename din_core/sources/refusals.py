@@ -85,7 +85,11 @@ _WAYS_OUT = {
 
 
 def refuse_without_rows(
-    where: str, rejections: Sequence[Rejection], n_rows: int, n_rejected: int
+    where: str,
+    rejections: Sequence[Rejection],
+    n_rows: int,
+    n_rejected: int,
+    notes: Sequence[str],
 ) -> None:
     """Refuse a source in which no row can be used.
 
@@ -94,16 +98,19 @@ def refuse_without_rows(
         rejections: Why rows were rejected, the most frequent reason first.
         n_rows: Rows of the source.
         n_rejected: How many of them were rejected.
+        notes: What was seen while it was read, as quotes that are kept: it may be the cause.
 
     Raises:
-        SourceError: All of them; the message has the reasons, and the way out of the first.
+        SourceError: All of them; the message has the reasons, the way out of the first, and what
+            was seen.
     """
     if n_rejected < n_rows:
         return
     reasons = "; ".join(f"{r.reason} ({r.rows} rows, {r.examples[0]})" for r in rejections[:3])
     ways_out = (way for begin, way in _WAYS_OUT.items() if rejections[0].reason.startswith(begin))
     way_out = next(ways_out, "check which column is which, and what they hold")
-    raise SourceError(f"{where}: not one of {n_rows} rows can be used: {reasons}; {way_out}")
+    seen = "".join(f"; {note}" for note in notes)
+    raise SourceError(f"{where}: not one of {n_rows} rows can be used: {reasons}; {way_out}{seen}")
 
 
 def _refuse_labels(summary: Summary, where: str, list_labels: Callable[[], str]) -> None:
@@ -121,6 +128,8 @@ def _refuse_labels(summary: Summary, where: str, list_labels: Callable[[], str])
             f"{list_labels()}; {choose}, or ignore the column with label_col=''"
         )
     if not summary.n_negatives and summary.n_positives:
+        if codings.n_labels < summary.n_rows:
+            choose += ", or write 0 where an empty label means not taken: such rows are left out"
         raise SourceError(
             f"{where} has positive labels only, and nothing to tell them from: {list_labels()}; if "
             "the log holds nothing but positives, ignore the column with label_col='' and "

@@ -205,6 +205,8 @@ def test_labels_of_one_class_are_refused_with_the_true_cause(con, tmp_path):
     message = refused(con, log(tmp_path / "log.csv", labels=["1", "", "1"]))
     assert "has positive labels only" in message
     assert "'1' (2 rows), '' (1 rows)" in message
+    assert "or write 0 where an empty label means not taken: such rows are left out" in message
+    assert "write 0" not in refused(con, log(tmp_path / "log.csv", labels=["1", "1"]))
     message = refused(con, log(tmp_path / "log.csv", labels=[1, 2]), positive_labels=("3",))
     assert "has no positive label" in message
     ingested(con, log(tmp_path / "log.csv", labels=[1, 1]), label_col="")

@@ -130,6 +130,15 @@ def test_values_that_keep_their_quotes_are_warned_of_unless_asked_for(con, tmp_p
     assert titles(con, path, quoting="none")[1].source.notes == ()
 
 
+def test_quotes_that_are_kept_are_told_where_no_row_can_be_used(con, tmp_path):
+    text = 'user_id|item_id|time|cate_id\n"1"|"2"|"3"|"4"\n'
+    path = write(tmp_path / "log.csv", text)
+    message = refused(con, path)
+    assert "4 values keep the quotes around them" in message
+    assert message.endswith("set quoting: minimal")
+    assert ingested(con, path, quoting="minimal").interactions == 1
+
+
 def test_quoting_named_for_parquet_is_said_to_change_nothing(con, tmp_path):
     frame = pd.DataFrame([(1, 2, 3, '"x"')], columns=list(NAMES))
     frame.to_parquet(tmp_path / "log.parquet")
