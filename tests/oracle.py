@@ -51,7 +51,7 @@ def build(rows, source, config):
         return vocabularies[column].get(winner(key, value, column), 0)
 
     def is_kept(user):
-        return sum(row["user_id"] == user for row in positives) >= config.min_interactions
+        return sum(row["user_id"] == user for row in rows) >= config.min_interactions
 
     user_ids = sorted({row["user_id"] for row in rows if is_kept(row["user_id"])})
     users = {user: number for number, user in enumerate(user_ids, start=1)}

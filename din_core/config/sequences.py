@@ -21,7 +21,8 @@ class SequenceConfig:
     max_history: int = option(50, "Most recent events kept in a history.", ge=1, lt=_LIMIT)
     min_interactions: int = option(
         0,
-        "Users with fewer interactions are left out (the tutorial's `min_item`).",
+        "Users with fewer interactions are left out (the tutorial's `min_item`); impressions "
+        "count, taken or not.",
         ge=0,
         lt=_LIMIT,
     )

@@ -139,7 +139,10 @@ def nothing_to_rank_by(facts: LogFacts) -> str | None:
     if len(labels) > 1:
         return None
     if not labels and not facts.n_events and facts.labelled:
-        return "no training sample: no row of the log has label 1 (check label_col and its coding)"
+        return (
+            "no training sample: no row of a user that is kept has label 1 (lower "
+            "min_interactions, or check label_col and its coding)"
+        )
     if not labels and not facts.n_events:
         return (
             "no training sample: the log has no event of a user that is kept (lower "

@@ -1,7 +1,7 @@
 -- asset: known_ids
 -- severity: error
--- Exactly the users with at least min_interactions interactions are in the log (positive ones,
--- where it is labelled): one too many is trained on against the option, one too few is lost unseen.
+-- Exactly the users with at least min_interactions rows are in the log: one too many is trained on
+-- against the option, one too few is lost unseen.
 -- what_to_do: Nothing is wrong with the log: `interactions` and `known_ids` are of different runs.
 -- Run `din run --all`; if the check still fails, report it with the examples.
 with
@@ -9,11 +9,7 @@ with
 counted as (
     select
         cast(user_id as varchar) as user_id,
-        {% if labelled %}
-        count(case when label = 1 then 1 end) as n_interactions
-        {% else %}
         count(*) as n_interactions
-        {% endif %}
     from interactions
     group by user_id
 ),

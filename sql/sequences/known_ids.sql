@@ -5,7 +5,8 @@
 -- `kept_ids` is the table as it was: its rows stay. New ids come behind them in the order of the
 -- ids (of numbers where the column holds integers, of text otherwise), so a first load numbers in
 -- that order. load is the load that brought the id. A user is known from the first load on that has
--- min_interactions interactions of the user (positive ones, where the log is labelled).
+-- min_interactions rows of the user, taken or not where the log is labelled: to count what was
+-- taken would choose users by the labels that they are tested with.
 -- in_log says whether the log that is read now has the id, of a user min_interactions times.
 {% set attributes = item_attributes + user_attributes %}
 with
@@ -42,11 +43,7 @@ users_in_log as (
         select user_id
         from interactions
         group by user_id
-        {% if labelled %}
-        having count(case when label = 1 then 1 end) >= {{ min_interactions }}
-        {% else %}
         having count(*) >= {{ min_interactions }}
-        {% endif %}
     ) as users_with_enough
 ),
 

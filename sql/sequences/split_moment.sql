@@ -18,7 +18,7 @@ positives as (
 
 kept_users as (
     select user_id
-    from positives
+    from interactions
     group by user_id
     having count(*) >= {{ min_interactions }}
 ),

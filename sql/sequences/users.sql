@@ -1,7 +1,7 @@
 -- Vocabulary of the users, with the attributes that describe them.
 -- Grain: one row per known user, at their index of known_ids; indices run 1 ... n. 0 means unknown.
--- in_log: whether the log has the user with min_interactions interactions (of positive ones, where
--- it is labelled); one that it has not is known from an earlier load, and has no events.
+-- in_log: whether the log has min_interactions rows of the user, taken or not where it is labelled;
+-- one of whom it has not is known from an earlier load, and has no events.
 -- An attribute or number is what most of the user's interactions agree on, then the smallest.
 -- sqlfluff:exclude_rules:LT02,RF04,ST06
 {% from "macros/decided_value.jinja" import decided_values, decided_columns, decided_joins %}

@@ -152,10 +152,10 @@ def test_what_is_not_sampled_from_is_counted(con):
         (1, 3, 5, 0),
         (2, 1, 5, 1),
         (2, 2, 6, 1),
-        (3, 1, 5, 0),  # no positive: below min_interactions, or at 0 without an event
+        (3, 1, 5, 0),  # one row: below min_interactions of 2, else without an event
     ]
     source = SourceConfig(path="", item_attribute_cols=())
-    for least, left_out, silent in ((0, 0, 2), (1, 1, 1)):
+    for least, left_out, silent in ((1, 0, 2), (2, 1, 1)):
         config = SequenceConfig(min_interactions=least)
         build(con, rows, columns="user_id, item_id, time, label", min_interactions=least)
         context = sequences.template_context(con, source, config)
@@ -163,11 +163,13 @@ def test_what_is_not_sampled_from_is_counted(con):
         assert sequences.figures(con, "samples", context) == {"users_without_samples": silent}
 
 
-def test_of_a_labelled_log_positive_interactions_count(con):
-    rows = [(1, 1, 1, 1), (1, 2, 2, 1), (1, 3, 3, 0), (2, 1, 1, 1), (2, 2, 2, 0), (2, 3, 3, 0)]
+def test_of_a_labelled_log_what_was_shown_counts_whatever_was_taken(con):
+    rows = [(1, 1, 1, 1), (1, 2, 2, 1), (2, 1, 1, 1), (2, 2, 2, 0), (2, 3, 3, 0), (3, 1, 1, 1)]
     build(con, rows, columns="user_id, item_id, time, label", min_interactions=2)
-    assert con.execute("select user_id from users").fetchall() == [(1,)]
-    assert con.execute("select distinct user_idx from events").fetchall() == [(1,)]
+    assert con.execute("select user_id from users").fetchall() == [(1,), (2,)]
+    assert con.execute(
+        "select user_idx, count(*) from events group by all order by all"
+    ).fetchall() == [(1, 2), (2, 1)]
 
 
 def test_users_of_one_event_are_counted_without_labels(con):

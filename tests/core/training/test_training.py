@@ -228,7 +228,7 @@ NOTHING_TO_RANK_BY = {
             labelled=True,
         ),
         {"negatives": "auto"},
-        "no row of the log has label 1",
+        "no row of a user that is kept has label 1",
     ),
     "short users": (
         log([[1, 2, 3], [2, 3]], cates=[1] * 3, n_items=3),
