@@ -24,9 +24,10 @@ _DATES_AS_NUMBERS = {
     "months": (190_001, 210_012),
     "dates": (19_000_101, 21_001_231),
 }
-# What is a date and a time of day in digits, by how many there are; with twelve and more, what is
-# recognised is milliseconds.
+# What is a date in digits, by how many there are; with twelve and more, what is recognised is
+# milliseconds. (A number has no zero before it: 829 is as long as 1111.)
 _MOMENTS_AS_NUMBERS = {
+    4: ("%m%d", "months and days without a year"),
     8: ("%y%m%d%H", "dates of two digits a year, with hours"),
     10: ("%Y%m%d%H", "dates with hours"),
     12: ("%Y%m%d%H%M", "dates with hours and minutes"),
@@ -99,14 +100,14 @@ def _like_dates(first: int, last: int) -> Iterator[tuple[str, str]]:
             yield what, "YYYY-MM-DD"
             return
     form, what = _MOMENTS_AS_NUMBERS.get(len(str(last)), ("", ""))
-    same_length = len(str(first)) == len(str(last))
-    if form and same_length and _is_moment(first, form) and _is_moment(last, form):
-        yield what, "YYYY-MM-DD HH:MM:SS"
+    digits = [str(number).zfill(len(str(last))) for number in (first, last)]
+    if form and all(_is_moment(each, form) for each in digits):
+        yield what, "YYYY-MM-DD HH:MM:SS" if "%H" in form else "YYYY-MM-DD"
 
 
-def _is_moment(number: int, form: str) -> bool:
+def _is_moment(digits: str, form: str) -> bool:
     try:
-        moment = datetime.datetime.strptime(str(number), form).replace(tzinfo=datetime.UTC)
+        moment = datetime.datetime.strptime(digits, form).replace(tzinfo=datetime.UTC)
     except ValueError:
         return False
     return 1900 <= moment.year <= 2100

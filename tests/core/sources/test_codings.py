@@ -359,6 +359,8 @@ def test_way_out_fits_the_reason_where_no_row_can_be_used(con, tmp_path, row, wa
         (["2018", "2020"], "years"),
         (["43861.5", "43900"], "days of a spreadsheet"),
         (["201801", "201912"], "months"),
+        (["829", "1111"], "months and days without a year"),
+        (["829", "1311"], None),
         (["14102100", "14103023"], "dates of two digits a year, with hours"),
         (["2024050113", "2024063000"], "dates with hours"),
         (["202405011305", "202406300059"], "dates with hours and minutes"),
