@@ -46,6 +46,7 @@ def id_column(values: pd.Series, where: str) -> Any:
     Raises:
         SourceError: Two different values have one text.
     """
+    values = _dense(values)
     if _is_numeric(values):
         return pa.array(values, from_pandas=True)
     objects = values.to_numpy(dtype=object)
@@ -72,6 +73,7 @@ def time_column(values: pd.Series, where: str) -> Any:
     Raises:
         SourceError: Numbers beside moments, or values that are neither and no text.
     """
+    values = _dense(values)
     is_there = np.asarray(values.notna())
     if _is_numeric(values):
         numbers = values.where(is_there, 0).to_numpy(
@@ -89,6 +91,13 @@ def time_column(values: pd.Series, where: str) -> Any:
         shown = " beside ".join(f"{kind} as {example!r}" for kind, example in kinds.items())
         raise SourceError(f"{where} holds {shown}: make all of them the one or the other")
     return _ranks_of_objects(objects, is_there, _moment if "moments" in kinds else _number)
+
+
+def _dense(values: pd.Series) -> pd.Series:
+    """The same values where Arrow takes them: written out, and in 64 bits."""
+    if isinstance(values.dtype, pd.SparseDtype):
+        values = cast("pd.Series", values.sparse.to_dense())
+    return values.astype(np.float64) if values.dtype == np.longdouble else values
 
 
 def _is_numeric(values: pd.Series) -> bool:

@@ -72,6 +72,8 @@ TYPES = {
     "unsigned": {"user": "uint8", "when": "uint64"},
     "arrow": {"user": pd.ArrowDtype(pa.int32()), "when": pd.ArrowDtype(pa.float64())},
     "text": {"user": str, "when": str},
+    "sparse": {"user": "Sparse[int]", "when": "Sparse[float]"},
+    "long doubles": {"user": "longdouble", "when": "longdouble"},
 }
 
 
