@@ -77,7 +77,9 @@ def stage(
             the columns, has not one usable row, or can be read in more than one way.
     """
     layout = _layout(source)
-    return _judge(source, layout, StagedTables(con, layout, on_progress))
+    report = _judge(source, layout, StagedTables(con, layout, on_progress))
+    _log_findings(source.path, report)
+    return report
 
 
 def _layout(source: SourceConfig) -> Layout:
@@ -142,20 +144,11 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
     if source.positive_labels and layout.has_label:
         remarked = remarks.chosen_labels(source, _distinct_labels(rows, judging))
         notes += tuple(f"{where}: {sentence}" for sentence in remarked)
-    for note in notes:
-        _log.warning("%s", note)
-    for rejection in rejections:
-        _log.warning(
-            "%s: %d of %d rows rejected: %s, for example %s",
-            *(where, rejection.rows, n_rows, rejection.reason, rejection.examples[0]),
-        )
     recognised = (
         *_other_names(files),
         *remarks.recognised(source, summary),
         *remarks.emptied(words_in),
     )
-    for sentence in recognised:
-        _log.info("%s: %s", where, sentence)
     return SourceReport(
         files=tuple(file.name for file in files),
         read_files=tuple(
@@ -184,6 +177,18 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
     )
 
 
+def _log_findings(where: str, report: SourceReport) -> None:
+    for note in report.notes:
+        _log.warning("%s", note)
+    for rejection in report.rejections:
+        _log.warning(
+            "%s: %d of %d rows rejected: %s, for example %s",
+            *(where, rejection.rows, report.lines_read, rejection.reason, rejection.examples[0]),
+        )
+    for sentence in report.recognised:
+        _log.info("%s: %s", where, sentence)
+
+
 def _rounded(source: SourceConfig, layout: Layout) -> tuple[str, ...]:
     numbers = {*_dense_cols(source), "label"}
     columns = [column for name, column in layout.wanted.items() if name not in numbers]
@@ -205,6 +210,7 @@ def ingest(
     *,
     engine: Engine = DUCKDB,
     on_progress: Callable[[Progress], None] | None = None,
+    quiet: bool = False,
 ) -> IngestReport:
     """Make the tables ``interactions`` and ``rejected_rows``, in the caller's transaction.
 
@@ -213,6 +219,7 @@ def ingest(
         source: The source and the names of its columns.
         engine: What reads the rows and makes the tables. The tables are the same on each.
         on_progress: Told how far the reading is: after each block, by a cluster at its end.
+        quiet: Whether what was found is in the report alone, and not in the log.
 
     Returns:
         The account of all rows.
@@ -225,15 +232,19 @@ def ingest(
     if engine is not DUCKDB:
         cluster = cast("SparkEngine", engine)
         with staged_parquet.staged(cluster, con, layout, on_progress) as rows:
-            return _make_tables(source, layout, rows)
+            return _make_tables(source, layout, rows, quiet=quiet)
     rows = StagedTables(con, layout, on_progress)
-    report = _make_tables(source, layout, rows)
+    report = _make_tables(source, layout, rows, quiet=quiet)
     rows.discard()
     return report
 
 
-def _make_tables(source: SourceConfig, layout: Layout, rows: StagedSource) -> IngestReport:
+def _make_tables(
+    source: SourceConfig, layout: Layout, rows: StagedSource, *, quiet: bool
+) -> IngestReport:
     report = _judge(source, layout, rows)
+    if not quiet:
+        _log_findings(source.path, report)
     context = ingest_context(source, report).variables()
     with rows.rejected_alone():
         rejected = rows.engine.create_table(rows.con, "rejected_rows", **context)

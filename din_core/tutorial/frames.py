@@ -134,7 +134,8 @@ def generate_seq_feature(
             # A number is staged as an id is: as a number, or as text for the source to read.
             staged[staged_name] = id_column(_column(data, name), f"{option}: column {name!r}")
         pq.write_table(pa.table(staged), source.path)
-        _ingest(con, source, columns)
+        names_of = {staged: name for staged, (_, name) in zip(staged_names, described, strict=True)}
+        _ingest(con, source, columns, names_of)
         _require_samples(con, options.min_interactions)
         sequences.build(con, source, options)
         tables = _sample_tables(con, source)
@@ -242,15 +243,29 @@ def _whole(argument: str, value: Any, option: str) -> int:
 
 
 def _ingest(
-    con: duckdb.DuckDBPyConnection, source: SourceConfig, columns: Mapping[str, Hashable]
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    columns: Mapping[str, Hashable],
+    names_of: Mapping[str, Hashable],
 ) -> None:
     """Make the table ``interactions``, and speak of the frame instead of the file behind it."""
+    called = {"user_id": "user_col", "item_id": "item_col", "time": "time_col"}
+    spoken = {f"'{name}'": f"{columns[argument]!r}" for name, argument in called.items()}
+    spoken |= {f"'{staged}'": f"{name!r}" for staged, name in names_of.items()}
+    spoken |= {source.path: "data", "data.parquet line": "row", "data.parquet: ": "data: "}
+
+    def of_the_frame(sentence: str) -> str:
+        for staged, name in spoken.items():
+            sentence = sentence.replace(staged, name)
+        return sentence
+
     try:
         with store.transaction(con):
-            report = sources.ingest(con, source)
+            report = sources.ingest(con, source, quiet=True)
     except sources.SourceError as error:
-        of_data = str(error).replace(source.path, "data").replace("data.parquet line", "row")
-        raise sources.SourceError(of_data) from error
+        raise sources.SourceError(of_the_frame(str(error))) from error
+    for note in report.source.notes:
+        _log.warning("%s", of_the_frame(note))
     if report.rejected:
         _log.warning(
             "%d of %d rows were left out: %s; the columns are %s",

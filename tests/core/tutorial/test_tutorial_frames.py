@@ -122,6 +122,19 @@ def test_unusable_rows_are_left_out_with_a_warning(caplog):
         assert frame.target_item_id.tolist() == expected.target_item_id.tolist()
 
 
+def test_what_is_said_of_values_names_the_column_and_the_row_of_the_frame(caplog):
+    log = LOG.assign(price=["1.5", "$2", *["3"] * 6], user=["a", "NULL", *["b"] * 6])
+    with caplog.at_level(logging.WARNING):
+        generate(log, item_dense_cols="price", shuffle=False)
+    assert "data: 'price' is no finite number in 1 of 8 rows (first row 2: '$2')" in caplog.text
+    assert "data: 'user' is the word 'NULL' in 1 rows (first row 2)" in caplog.text
+    assert "parquet" not in caplog.text
+    with pytest.raises(
+        SourceError, match=r"data: item_dense_cols: 'price' holds no .*\(row 1: 'x'"
+    ):
+        generate(log.assign(price="x"), item_dense_cols="price")
+
+
 def test_a_missing_column_is_named():
     with pytest.raises(SourceError, match="item_col: the data frame has no column 'item_id', only"):
         generate_seq_feature(LOG, "user", "item_id", "when")
