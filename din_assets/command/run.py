@@ -82,16 +82,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _instance() -> "dg.DagsterInstance":
-    """Return the instance that ``dagster dev`` shows: DAGSTER_HOME's, or the project's."""
+    """Return the instance that ``dagster dev`` shows: DAGSTER_HOME's, or the project's.
+
+    Raises:
+        WrongRequestError: DAGSTER_HOME is not the full path of a folder.
+    """
     import dagster as dg
 
     from din_assets.runs import paths
 
-    return (
-        dg.DagsterInstance.get()
-        if os.environ.get("DAGSTER_HOME")
-        else dg.DagsterInstance.from_config(str(paths.project_root()))
-    )
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        return dg.DagsterInstance.from_config(str(paths.project_root()))
+    folder = Path(home).expanduser()
+    if not (folder.is_absolute() and folder.is_dir()):
+        raise WrongRequestError(
+            f"DAGSTER_HOME is '{home}', which is not the full path of a folder: make the folder, "
+            "with a copy of dagster.yaml in it, or leave the variable out"
+        )
+    return dg.DagsterInstance.get()
 
 
 def _run(asked: config_files.Asked, named: str | None, *, everything: bool, dry_run: bool) -> int:

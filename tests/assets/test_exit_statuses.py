@@ -82,3 +82,15 @@ def test_page_says_what_each_status_means():
     page = (project_root() / "docs" / "running.md").read_text(encoding="utf-8")
     section = page.partition("\n## How a command ends\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| (\d+) \|", section, flags=re.M) == ["0", "1", "2", "130", "141"]
+
+
+@pytest.mark.parametrize("home", ["nowhere", "a_file", "relative"])
+def test_a_history_in_no_folder_is_told(tmp_path, monkeypatch, capsys, home):
+    (tmp_path / "a_file").touch()
+    named = home if home == "relative" else str(tmp_path / home)
+    monkeypatch.setenv("DAGSTER_HOME", named)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", "--synthetic"]) == 2
+    assert f"DAGSTER_HOME is '{named}', which is not the full path of a folder" in (
+        capsys.readouterr().err
+    )
