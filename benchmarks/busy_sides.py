@@ -5,7 +5,6 @@ Runs in a process of its own (:mod:`benchmarks.side`) and imports what it needs.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -17,9 +16,6 @@ from benchmarks.training_sides import ours_training
 if TYPE_CHECKING:
     from benchmarks.clock import Clock
 
-#: What libgomp does where nobody says anything.
-_UNLIMITED = "300000"
-
 
 def ours_beside(clock: Clock, neighbours: int, as_before: bool, **training: Any) -> dict[str, Any]:
     """Train beside busy processes.
@@ -30,13 +26,8 @@ def ours_beside(clock: Clock, neighbours: int, as_before: bool, **training: Any)
         as_before: Let torch's threads meet after every operation and spin there, without lanes.
         **training: Arguments of :func:`benchmarks.training_sides.ours_training`.
     """
-    if as_before:
-        os.environ["GOMP_SPINCOUNT"] = _UNLIMITED  # read with torch, which is not imported yet
-        from din_core.training import lanes
-
-        lanes.MOST_LANES = 1
     with _busy(neighbours):
-        return ours_training(clock, **training)
+        return ours_training(clock, spinning=as_before, **training)
 
 
 @contextmanager

@@ -273,11 +273,16 @@ class _Cases(Bench):
             "epochs": 2 if self.settings.quick else 4,
         }
         sides = {
-            precision: (
+            precision + ("_spinning" if spinning else ""): (
                 "ours_training",
-                {**ours, "training": {**options, "device": "cpu", "precision": precision}},
+                {
+                    **ours,
+                    "training": {**options, "device": "cpu", "precision": precision},
+                    "spinning": spinning,
+                },
             )
             for precision in _precisions()
+            for spinning in (False, True)
         }
         sides["theirs"] = (
             "theirs_training",
@@ -293,13 +298,14 @@ class _Cases(Bench):
         theirs = runs.pop("theirs")
         return [
             {
-                "case": f"{case}_{precision}",
+                "case": f"{case}_{side}",
+                "spinning": side.endswith("_spinning"),
                 "log": shape,
                 "preset": name,
                 "options": _plain(options),
                 **compare(these, theirs, rate=True),
             }
-            for precision, these in runs.items()
+            for side, these in runs.items()
         ]
 
 

@@ -18,7 +18,8 @@ STEADY = (
     "Samples per second in steady state: the first epoch (ours) or the first step (torch-rechub, "
     "of which only some steps are run) is left out; the time to the end of the first step is in "
     "the column of its name, ours / theirs, model building included. Our kernels had been compiled "
-    "before: the first training of an installation takes some ten seconds longer."
+    "before: the first training of an installation takes some ten seconds longer. Spinning: with "
+    "`GOMP_SPINCOUNT=300000`, which is libgomp's own and so torch-rechub's in every line."
 )
 MATMUL_SHARE = (
     "Matmul share: FLOPs of the matrix products that the network needs for a sample, forward and "

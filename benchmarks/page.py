@@ -142,7 +142,7 @@ def _training(entries: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
             entry["preset"],
-            entry.get("precision", "-"),
+            entry.get("precision", "-") + (", spinning" if entry.get("spinning") else ""),
             _rate(entry, "ours"),
             _rate(entry, "theirs"),
             _ratio(entry),

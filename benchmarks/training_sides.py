@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
     from benchmarks.clock import Clock
 
 _MATRIX = 2_048
+_LIBGOMPS_OWN = "300000"  # turns that threads spin where nobody says anything
 
 
 def ours_training(
-    clock: Clock, database: str, model: Mapping[str, Any], training: Mapping[str, Any], epochs: int
+    clock: Clock,
+    database: str,
+    model: Mapping[str, Any],
+    training: Mapping[str, Any],
+    epochs: int,
+    spinning: bool = False,
 ) -> dict[str, Any]:
     """Train for some epochs; the first is not counted as steady.
 
@@ -33,7 +40,10 @@ def ours_training(
         model: Fields of :class:`din_core.config.DINConfig`.
         training: Fields of :class:`din_core.config.TrainingConfig`; ``precision`` among them.
         epochs: Epochs, at least 2.
+        spinning: Let threads spin as long as libgomp pleases, as those of the other side do.
     """
+    if spinning:
+        os.environ["GOMP_SPINCOUNT"] = _LIBGOMPS_OWN  # read with torch, which is not imported yet
     import statistics
 
     from din_core import store

@@ -10,7 +10,7 @@ environment before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, MutableMapping
+from collections.abc import Container, Mapping, MutableMapping
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ SETTING = "GOMP_SPINCOUNT"
 TURNS = "1000"
 #: Whoever has set one of these has decided.
 _DECIDED_BY = (SETTING, "OMP_WAIT_POLICY")
+#: From so many turns on somebody has decided for spinning; libgomp's own number is 300,000.
+_MANY_TURNS = 100_000
 _too_late = False
 
 
@@ -35,6 +37,16 @@ def limit_spinning(environment: MutableMapping[str, str], loaded: Container[str]
         _too_late = True
     else:
         environment[SETTING] = TURNS
+
+
+def may_spin(environment: Mapping[str, str]) -> bool:
+    """Say whether somebody lets threads spin: who does has the machine to himself.
+
+    Args:
+        environment: Of this process, ``os.environ``.
+    """
+    turns = environment.get(SETTING, "")
+    return turns.isdecimal() and int(turns) >= _MANY_TURNS
 
 
 def say_if_too_late() -> None:

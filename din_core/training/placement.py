@@ -6,6 +6,7 @@ of what makes two runs alike (:meth:`Placement.circumstances`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from din_core.machine.freed_memory import keep_freed_memory
+from din_core.machine.spinning import may_spin
 from din_core.network.hardware import ChosenPrecision, choose_device, choose_precision
 from din_core.network.kernels import RowKernel, available, faster_precision, use_fused_units
 from din_core.network.layers.dice import synchronize_statistics
@@ -65,6 +67,7 @@ class Placement:
             "unit_precision": self.unit_precision,
             "row_kernel": self.row_kernel is not None,
             "threads": self.n_threads,
+            "lanes": self.lanes.number,
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "world_size": distributed.world_size(),
         }
@@ -100,9 +103,10 @@ def placed(
     of_units = faster_precision(precision, kernel_cache) if is_available else precision
     is_fused = compiles and use_fused_units(model, of_units, kernel_cache) > 0
     row_kernel = RowKernel(kernel_cache) if is_available else None
-    # Shares of a step run side by side where its samples have nothing in common.
+    # Shares of a step run side by side where its samples have nothing in common. Threads that may
+    # spin meet after each operation in less time than such shares wait for Python's lock.
     number = 1
-    if device.type == "cpu" and model.samples_are_independent:
+    if device.type == "cpu" and model.samples_are_independent and not may_spin(os.environ):
         number = number_of_lanes(config.batch_size, n_threads)
     lanes = Lanes(number, n_threads // number)
     torch.set_num_threads(n_threads // number)  # beside lanes more would only wait
