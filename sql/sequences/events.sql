@@ -1,6 +1,6 @@
 -- Each user's interactions, once, in order: the table everything else is a slice of.
--- Grain: one row per interaction (per positive one, where the log is labelled) of a user of whom the
--- log has min_interactions rows (users.in_log).
+-- Grain: one row per interaction (per positive one, where the log is labelled) of a user who has
+-- min_interactions rows in the log (users.in_log).
 -- position runs 1 ... n for each user by (time, file, line): ties in time are decided by the
 -- source's own order, and a larger position is never earlier.
 -- In a labelled log history_end is the position of the last event that is earlier in time, 0 where
