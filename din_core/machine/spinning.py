@@ -18,7 +18,7 @@ SETTING = "GOMP_SPINCOUNT"
 TURNS = "1000"
 #: Whoever has set one of these has decided.
 _DECIDED_BY = (SETTING, "OMP_WAIT_POLICY")
-#: From so many turns on somebody has decided for spinning; libgomp's own number is 300,000.
+#: Turns that stand for leave to spin; libgomp's own number is 300,000.
 _MANY_TURNS = 100_000
 _too_late = False
 
@@ -40,7 +40,7 @@ def limit_spinning(environment: MutableMapping[str, str], loaded: Container[str]
 
 
 def may_spin(environment: Mapping[str, str]) -> bool:
-    """Say whether somebody lets threads spin: who does has the machine to himself.
+    """Say whether threads were given leave to spin, as on a machine that nobody else uses.
 
     Args:
         environment: Of this process, ``os.environ``.
