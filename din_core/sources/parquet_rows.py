@@ -112,7 +112,9 @@ def _as_text(column: Any, where: str, *, is_number: bool) -> Any:
         elif _is_text(kind):
             column = column.cast(pa.large_binary())  # A writer may have put anything there.
         text = without_blanks(pc.fill_null(column.cast(pa.string()), ""))
-        return without_marks(text) if may_have_marks(_content(text)) else text
+        # What is made of numbers and moments has no marks.
+        has_marks = not pa.types.is_primitive(kind) and may_have_marks(_content(text))
+        return without_marks(text) if has_marks else text
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
             f"{where} of type {kind} cannot be read as text ({error}); store it as an integer or "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import operator
+import re
 import tempfile
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -253,11 +254,11 @@ def _ingest(
     spoken = {f"'{name}'": f"{columns[argument]!r}" for name, argument in called.items()}
     spoken |= {f"'{staged}'": f"{name!r}" for staged, name in names_of.items()}
     spoken |= {source.path: "data", "data.parquet line": "row", "data.parquet: ": "data: "}
+    # At once: a column of the frame may bear the name that another one is staged by.
+    staged = re.compile("|".join(map(re.escape, spoken)))
 
     def of_the_frame(sentence: str) -> str:
-        for staged, name in spoken.items():
-            sentence = sentence.replace(staged, name)
-        return sentence
+        return staged.sub(lambda found: spoken[found[0]], sentence)
 
     try:
         with store.transaction(con):

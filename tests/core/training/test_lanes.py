@@ -32,6 +32,11 @@ RELU = DINConfig(
 LOOP = TrainingConfig(batch_size=2 * LEAST_SAMPLES, n_epoch=2, num_threads=2, embedding_l2=1e-3)
 
 
+@pytest.fixture(autouse=True)
+def _machine_of_others_too(monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+
+
 @pytest.fixture(scope="module")
 def planted():
     return planted_log()

@@ -133,6 +133,11 @@ def test_what_is_said_of_values_names_the_column_and_the_row_of_the_frame(caplog
         SourceError, match=r"data: item_dense_cols: 'price' holds no .*\(row 1: 'x'"
     ):
         generate(log.assign(price="x"), item_dense_cols="price")
+    caplog.clear()
+    swapped = log.rename(columns={"user": "item_id", "item": "user_id"})
+    with caplog.at_level(logging.WARNING):
+        generate_seq_feature(swapped, "item_id", "user_id", "when")
+    assert "data: 'item_id' is the word 'NULL' in 1 rows (first row 2)" in caplog.text
 
 
 def test_a_missing_column_is_named():
