@@ -15,7 +15,7 @@ from din_core.inputs.log_numbers import LogNumbers
 from din_core.network.batch import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from din_core.config import LogNumber
     from din_core.inputs.flat_log import Samples, TrainingData
@@ -124,10 +124,10 @@ class BatchGatherer:
         torch.cumsum(length, 0, out=offsets[1:])
         segment_ids = torch.repeat_interleave(length, output_size=n_positions)
         # Position p of the batch is event p, moved by as much as its own history is.
-        event = (
-            torch.arange(n_positions, device=length.device) + (start - offsets[:-1])[segment_ids]
-        )
-        history = self._event_items[event]
+        moved_by = (start - offsets[:-1]).index_select(0, segment_ids)
+        event = torch.arange(n_positions, device=length.device).add_(moved_by)
+        # On a CPU `[index]` is five times as slow as `index_select`.
+        history = self._event_items.index_select(0, event)
         numbers = () if context is None else context.unbind(1)
         of_log: dict[str, Tensor] = {}
         if self._log_numbers.names:
@@ -138,27 +138,37 @@ class BatchGatherer:
                 end=end,
                 segment_ids=segment_ids,
                 event=event,
-                target_category=None if category is None else category[item],
-                event_category=None if category is None else category[history],
+                target_category=None if category is None else category.index_select(0, item),
+                event_category=None if category is None else category.index_select(0, history),
             )
         return Batch(
             sparse={
                 "target_item_idx": item.long(),
-                "user_idx": (user if self._users is None else self._users[user]).long(),
+                "user_idx": (
+                    user if self._users is None else self._users.index_select(0, user)
+                ).long(),
                 **of_log,
-                **{f"target_{name}": of[item].long() for name, of in self._item_attributes.items()},
-                **{name: of[user].long() for name, of in self._user_attributes.items()},
-                **{f"target_{name}": of[item] for name, of in self._item_dense.items()},
-                **{name: of[user] for name, of in self._user_dense.items()},
+                **_each("target_", self._item_attributes, item, torch.int64),
+                **_each("", self._user_attributes, user, torch.int64),
+                **_each("target_", self._item_dense, item),
+                **_each("", self._user_dense, user),
                 **dict(zip(self._context_columns, numbers, strict=True)),
             },
             sequences={
                 "hist_item_idx": history.long(),
-                **{
-                    f"hist_{name}": of[history].long() for name, of in self._item_attributes.items()
-                },
+                **_each("hist_", self._item_attributes, history, torch.int64),
             },
             offsets=offsets,
             segment_ids=segment_ids,
             label=None if label is None else label.float(),
         )
+
+
+def _each(
+    prefix: str, columns: Mapping[str, Tensor], rows: Tensor, dtype: torch.dtype | None = None
+) -> dict[str, Tensor]:
+    """Some rows of each column, with a prefix before its name."""
+    return {
+        f"{prefix}{name}": column.index_select(0, rows).to(dtype or column.dtype)
+        for name, column in columns.items()
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -47,8 +48,15 @@ class Batch:
         """
         if number == 1:
             return [self]
-        cuts = [self.n_samples * share // number for share in range(number + 1)]
-        places = [int(self.offsets[cut]) for cut in cuts]
+        return self.cut([self.n_samples * share // number for share in range(number + 1)])
+
+    def cut(self, cuts: Sequence[int]) -> list[Batch]:
+        """Cut the batch into batches of consecutive samples.
+
+        Args:
+            cuts: Where each begins, in ascending order, and B at the end.
+        """
+        places = self.offsets[torch.tensor(cuts)].tolist()
         return [
             Batch(
                 sparse={name: ids[first:end] for name, ids in self.sparse.items()},
@@ -57,9 +65,7 @@ class Batch:
                 segment_ids=self.segment_ids[begin:stop] - first,
                 label=None if self.label is None else self.label[first:end],
             )
-            for first, end, begin, stop in zip(
-                cuts[:-1], cuts[1:], places[:-1], places[1:], strict=True
-            )
+            for (first, begin), (end, stop) in pairwise(zip(cuts, places, strict=True))
         ]
 
 

@@ -6,12 +6,14 @@ Everything here is a no-operation in a single process. The process group is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from din_core.training.lanes import added_up
 
 T = TypeVar("T")
 
@@ -98,24 +100,31 @@ def rows_at_first(rows: Tensor) -> Tensor | None:
     return torch.cat([each[:count] for each, count in zip(found, counts, strict=True)])
 
 
-def sum_gradients(leaves: Iterable[Tensor]) -> None:
+def sum_gradients(
+    leaves: Sequence[Tensor], gradients: Sequence[Sequence[Tensor | None]]
+) -> list[list[Tensor]]:
     """Give every process the sum of all processes' gradients, which travel as one vector.
 
     Args:
-        leaves: Tensors of the same shapes in every process; one without gradient adds nothing.
+        leaves: Tensors of the same shapes in every process.
+        gradients: Of each leaf, the parts that this process's are the sum of; ``None`` adds
+            nothing.
+
+    Returns:
+        Of each leaf, the parts that all processes' are the sum of; none where it has no gradient.
     """
+    own = [[part for part in parts if part is not None] for parts in gradients]
     if world_size() == 1:
-        return
-    leaves = list(leaves)
+        return own
     vector = torch.cat(
         [
-            (torch.zeros_like(each) if each.grad is None else each.grad).reshape(-1)
-            for each in leaves
+            (added_up(parts) if parts else torch.zeros_like(leaf)).reshape(-1)
+            for leaf, parts in zip(leaves, own, strict=True)
         ]
     )
     dist.all_reduce(vector)
-    for each, summed in zip(leaves, vector.split([each.numel() for each in leaves]), strict=True):
-        each.grad = summed.reshape(each.shape)
+    summed = vector.split([leaf.numel() for leaf in leaves])
+    return [[part.reshape(leaf.shape)] for leaf, part in zip(leaves, summed, strict=True)]
 
 
 def _together() -> bool:

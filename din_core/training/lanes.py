@@ -10,8 +10,9 @@ not depend on which lane is faster. A lane holds Python's lock only between oper
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -39,11 +40,11 @@ def number_of_lanes(n_samples: int, n_threads: int) -> int:
 
 
 class Lanes:
-    """Some threads for shares of work; a single lane is the caller's own thread.
+    """Some threads for shares of work, of which the caller's own is one.
 
     Args:
         number: How many.
-        threads_each: torch's threads within a lane.
+        threads_each: torch's threads within a lane, from now on the caller's number, too.
     """
 
     def __init__(self, number: int, threads_each: int = 1) -> None:
@@ -51,7 +52,7 @@ class Lanes:
         self._callers_threads = torch.get_num_threads()
         self._pool = (
             ThreadPoolExecutor(
-                number,
+                number - 1,
                 thread_name_prefix="lane",
                 initializer=torch.set_num_threads,
                 initargs=(threads_each,),
@@ -59,16 +60,34 @@ class Lanes:
             if number > 1
             else None
         )
+        if self._pool is not None:
+            torch.set_num_threads(threads_each)
 
     def map(self, work: Callable[[T], R], shares: Sequence[T]) -> list[R]:
         """Do the work on every share at once and return what comes of it, in their order.
 
+        A lane that is done with a share takes the next one that nobody has.
+
         Raises:
-            Exception: What the first failing share raised.
+            Exception: What a failing share raised, when no lane works any more.
         """
-        if self._pool is None or len(shares) == 1:
+        if self._pool is None:
             return [work(share) for share in shares]
-        return list(self._pool.map(work, shares))
+        left = enumerate(shares)
+        done: dict[int, R] = {}
+
+        def work_along() -> None:
+            for number, share in left:
+                done[number] = work(share)
+
+        others = [self._pool.submit(work_along) for _ in shares[1 : self.number]]
+        try:
+            work_along()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+        return [done[number] for number in range(len(shares))]
 
     def close(self) -> None:
         """Let the threads end. The caller's torch has as many threads as before."""
@@ -76,6 +95,11 @@ class Lanes:
             self._pool.shutdown()
             # A thread that sets its own number sets that of all later threads, too.
             torch.set_num_threads(self._callers_threads)
+
+
+def added_up(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Add up what the shares of a step have given, in their order; one part or more."""
+    return functools.reduce(torch.add, parts)
 
 
 @contextmanager

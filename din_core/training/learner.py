@@ -6,9 +6,8 @@ samples of a step in this process.
 
 from __future__ import annotations
 
-import functools
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch import Tensor
 from din_core.network.hardware import autocast
 from din_core.training import distributed
 from din_core.training.averaging import WeightEMA
-from din_core.training.lanes import Lanes, number_of_lanes
+from din_core.training.lanes import Lanes, added_up, number_of_lanes
 from din_core.training.lookups import LookUps
 from din_core.training.optimizers import RowAdam, dense_adam
 from din_core.training.regularization import GatheredRowsL2, MiniBatchAware
@@ -119,7 +118,7 @@ class Learner:
         """
         assert batch.label is not None
         rows, inverse = self._lookups.of(batch)
-        gathered = {table: self._rows.take(table, index) for table, index in rows.items()}
+        gathered = self._rows.take(rows)
         leaves = [*self._dense_weights, *gathered.values()]
         self.model.train()
 
@@ -130,20 +129,25 @@ class Learner:
 
         n_lanes = number_of_lanes(batch.n_samples, self._lanes.number)
         with self.model.embedding.gathered_rows(gathered, self._row_kernel):
-            losses, gradients = zip(*self._lanes.map(work, inverse.shares(n_lanes)), strict=True)
-        for leaf, parts in zip(leaves, zip(*gradients, strict=True), strict=True):
-            leaf.grad = _sum(parts)
-        loss = cast("Tensor", _sum(losses))
-        distributed.sum_gradients(leaves)
+            losses, of_shares = zip(*self._lanes.map(work, inverse.shares(n_lanes)), strict=True)
+        gradients = distributed.sum_gradients(leaves, list(zip(*of_shares, strict=True)))
+        of_dense, of_rows = gradients[: len(self._dense_weights)], gradients[-len(gathered) :]
         for group in self._dense.param_groups:
             group["lr"] = learning_rate
         self._rows.learning_rate = learning_rate
+        self._rows.step(
+            dict(zip(gathered, of_rows, strict=True)), beside=lambda: self._move_dense(of_dense)
+        )
+        return added_up(losses)
+
+    def _move_dense(self, gradients: Sequence[Sequence[Tensor]]) -> None:
+        """Move the weights outside tables, and their average."""
+        for weight, parts in zip(self._dense_weights, gradients, strict=True):
+            weight.grad = added_up(parts) if parts else None
         self._dense.step()
         self._dense.zero_grad(set_to_none=True)
-        self._rows.step()
         if self._average is not None:
             self._average.step()
-        return loss
 
     def evaluated_weights(self) -> AbstractContextManager[None]:
         """Let the model have the weights that are evaluated and kept."""
@@ -183,12 +187,6 @@ class Learner:
                 state[name].copy_(each)
         if self._average is not None:
             self._average.restore(_below("average.", tensors))
-
-
-def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """Add up what the shares of a step have given, in their order; None where none has."""
-    given = [part for part in parts if part is not None]
-    return functools.reduce(torch.add, given) if given else None
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

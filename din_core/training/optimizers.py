@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import TypeAlias, cast
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from din_core.network.hardware import empty_table
 from din_core.network.kernels.rows import AdamConstants, Progress, RowKernel
-from din_core.training.lanes import Lanes
+from din_core.training.lanes import Lanes, added_up
 
 BETA_1, BETA_2 = 0.9, 0.999
 EPS = 1e-8
@@ -120,17 +120,21 @@ def dense_adam(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a table at hand: ``[U]``, ``[U, D]``, ``[U, 2, D]``, and the gradient ``[U, D]``."""
+    """Rows of a table at hand: ``[U]``, ``[U, D]``, ``[U, 2, D]``; their gradient in ``[U, D]``."""
 
     index: Tensor
     weight: Tensor
     moments: Tensor
-    gradient: Tensor | None = None
+    gradients: Sequence[Tensor] = ()
 
     def share(self, part: slice) -> _Rows:
         """Some of the rows, in the same memory."""
-        gradient = None if self.gradient is None else self.gradient[part]
-        return _Rows(self.index[part], self.weight[part], self.moments[part], gradient)
+        return _Rows(
+            self.index[part],
+            self.weight[part],
+            self.moments[part],
+            [each[part] for each in self.gradients],
+        )
 
 
 class RowAdam:
@@ -202,58 +206,46 @@ class RowAdam:
         }
 
     @torch.no_grad()
-    def take(self, name: str, index: Tensor) -> Tensor:
+    def take(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Have rows at hand for the step that follows, brought to the present.
 
         Args:
-            name: Name of the table.
-            index: Its rows, int64 ``[U]``; each once, but for the padding row.
+            rows: By table, int64 ``[U]``; each row once, but for the padding row.
 
         Returns:
-            Their weights ``[U, D]``: a leaf, whose gradient :meth:`step` goes by. The table itself
-            changes in that step only.
+            By table, their weights ``[U, D]``: leaves, whose gradients :meth:`step` goes by. The
+            tables themselves change in that step only.
         """
-        weight, state = self.tables[name].weight, self.state[name]
-        rows = _Rows(
-            index,
-            weight.new_empty(len(index), *weight.shape[1:]),
-            weight.new_empty(len(index), *state["moments"].shape[1:]),
-        )
-
-        def bring(here: _Rows) -> None:
-            # index_select reads whole rows; `[index]` is several times as slow on a CPU.
-            torch.index_select(weight, 0, here.index, out=here.weight)
-            torch.index_select(state["moments"], 0, here.index, out=here.moments)
-            if self._before_update is not None:
-                self._before_update(name, here.index, here.weight)
-            if self._kernel is not None:
-                self._kernel.advance(
-                    here.index,
-                    here.weight,
-                    here.moments,
-                    state["last_step"],
-                    self._progress(),
-                    _CONSTANTS,
-                )
-                return
-            missed = self.n_steps - state["last_step"].index_select(0, here.index)
-            self._advance(here, missed.unsqueeze(1).to(here.weight.dtype))
-
-        self._share(rows, bring)
-        self._gathered[name] = rows
-        return rows.weight.requires_grad_()
+        taken = {name: self._room_for(name, index) for name, index in rows.items()}
+        self._share(taken, self._bring)
+        self._gathered |= taken
+        return {name: each.weight.requires_grad_() for name, each in taken.items()}
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Update the rows at hand that have a gradient, and let go of all."""
+    def step(
+        self,
+        gradients: Mapping[str, Sequence[Tensor]] | None = None,
+        beside: Callable[[], None] | None = None,
+    ) -> None:
+        """Update the rows at hand that have a gradient, and let go of all.
+
+        Args:
+            gradients: By table, what adds up, in this order, to the gradient of its rows at hand,
+                ``[U, D]`` each; by default what ``backward()`` has left on them.
+            beside: Other work for the lanes, which touches no rows.
+        """
         self.n_steps += 1
-        for name, rows in self._gathered.items():
-            if rows.weight.grad is not None:
-                with_gradient = replace(
-                    rows, weight=rows.weight.detach(), gradient=rows.weight.grad
-                )
-                self._share(with_gradient, partial(self._update, name))
-                self._clear_padding(name)
+        if gradients is None:
+            left = {name: rows.weight.grad for name, rows in self._gathered.items()}
+            gradients = {name: [each] for name, each in left.items() if each is not None}
+        moved = {
+            name: _Rows(rows.index, rows.weight.detach(), rows.moments, gradients[name])
+            for name, rows in self._gathered.items()
+            if gradients.get(name)
+        }
+        self._share(moved, self._update, beside)
+        for name in moved:
+            self._clear_padding(name)
         self._gathered.clear()
 
     @torch.no_grad()
@@ -262,26 +254,63 @@ class RowAdam:
         for name, table in self.tables.items():
             index = torch.arange(table.num_embeddings, device=table.weight.device)
             for part in index.split(_CHUNK_ROWS):
-                self.take(name, part)
-                self._share(self._gathered.pop(name), partial(self._write, name))
+                rows = {name: self._room_for(name, part)}
+                self._share(rows, self._bring)
+                self._share(rows, self._write)
             self._clear_padding(name)
 
-    def _share(self, rows: _Rows, work: Callable[[_Rows], None]) -> None:
-        """Do the work on all rows, those of each lane by itself."""
-        n_rows = len(rows.index)
-        number = max(1, min(self._lanes.number, n_rows // _LEAST_ROWS))
-        cuts = [n_rows * lane // number for lane in range(number + 1)]
+    def _room_for(self, name: str, index: Tensor) -> _Rows:
+        weight, moments = self.tables[name].weight, self.state[name]["moments"]
+        return _Rows(
+            index,
+            weight.new_empty(len(index), *weight.shape[1:]),
+            weight.new_empty(len(index), *moments.shape[1:]),
+        )
 
-        def of_lane(part: slice) -> None:
+    def _share(
+        self,
+        rows: Mapping[str, _Rows],
+        work: Callable[[str, _Rows], None],
+        beside: Callable[[], None] | None = None,
+    ) -> None:
+        """Do the work on all rows of some tables, in parts that lanes take as they come."""
+        tasks = [] if beside is None else [beside]
+        for name, each in rows.items():
+            n_rows = len(each.index)
+            number = max(1, min(self._lanes.number, n_rows // _LEAST_ROWS))
+            cuts = [n_rows * part // number for part in range(number + 1)]
+            tasks += [partial(work, name, each.share(slice(*ends))) for ends in pairwise(cuts)]
+
+        def do(task: Callable[[], None]) -> None:
             with torch.no_grad():  # which holds for a thread
-                work(rows.share(part))
+                task()
 
-        self._lanes.map(of_lane, [slice(*ends) for ends in pairwise(cuts)])
+        self._lanes.map(do, tasks)
+
+    def _bring(self, name: str, rows: _Rows) -> None:
+        """Read rows, and bring them to the present."""
+        weight, state = self.tables[name].weight, self.state[name]
+        # index_select reads whole rows; `[index]` is several times as slow on a CPU.
+        torch.index_select(weight, 0, rows.index, out=rows.weight)
+        torch.index_select(state["moments"], 0, rows.index, out=rows.moments)
+        if self._before_update is not None:
+            self._before_update(name, rows.index, rows.weight)
+        if self._kernel is not None:
+            self._kernel.advance(
+                rows.index,
+                rows.weight,
+                rows.moments,
+                state["last_step"],
+                self._progress(),
+                _CONSTANTS,
+            )
+            return
+        missed = self.n_steps - state["last_step"].index_select(0, rows.index)
+        self._advance(rows, missed.unsqueeze(1).to(rows.weight.dtype))
 
     def _update(self, name: str, rows: _Rows) -> None:
         """Adam's step for rows at hand."""
-        w, (m, v), gradient = rows.weight, rows.moments.unbind(1), rows.gradient
-        assert gradient is not None
+        w, (m, v), gradient = rows.weight, rows.moments.unbind(1), added_up(rows.gradients)
         if self.penalty is not None:
             gradient = gradient + self.penalty(name, rows.index, w)
         if self._kernel is not None:

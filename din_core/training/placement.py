@@ -109,7 +109,6 @@ def placed(
     if device.type == "cpu" and model.samples_are_independent and not may_spin(os.environ):
         number = number_of_lanes(config.batch_size, n_threads)
     lanes = Lanes(number, n_threads // number)
-    torch.set_num_threads(n_threads // number)  # beside lanes more would only wait
     try:
         yield Placement(device, n_threads, precision, is_fused, of_units, row_kernel, lanes)
     finally:

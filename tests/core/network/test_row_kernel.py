@@ -98,7 +98,7 @@ def trained_rows(kernel, dtype, *, dim, l2, penalty=None, gap=0):
     state["moments"] = state["moments"].to(dtype)
     generator = torch.Generator().manual_seed(2)
     for step in range(30):
-        rows = optimizer.take("t", torch.randperm(12, generator=generator)[:4])
+        rows = optimizer.take({"t": torch.randperm(12, generator=generator)[:4]})["t"]
         scale = 10.0 ** torch.randint(-4, 1, (4, dim), generator=generator)
         rows.grad = (torch.randn(4, dim, generator=generator) * scale).to(dtype)
         optimizer.step()
@@ -133,7 +133,7 @@ def test_a_row_that_missed_no_step_is_taken_as_it_is():
     optimizer = RowAdam({"t": table}, 0.1, l2=0.1, kernel=RowKernel())
     for _ in range(3):
         before = table.weight.detach().clone()
-        rows = optimizer.take("t", torch.arange(3))
+        rows = optimizer.take({"t": torch.arange(3)})["t"]
         assert torch.equal(rows, before)
         rows.grad = torch.randn(3, 4)
         optimizer.step()

@@ -77,14 +77,38 @@ def test_results_come_in_the_order_of_the_shares_and_threads_run_side_by_side():
     assert seen == [before]  # and that of later threads
 
 
-def test_what_a_lane_raises_reaches_the_caller():
-    def work(share):
-        if share == 2:
-            raise ValueError("share 2")
-        return share
+def test_more_shares_than_lanes_are_taken_as_lanes_come_free():
+    first_two_are_here = threading.Barrier(2, timeout=60)
+    the_rest_is_done = threading.Event()
 
-    with lanes(2) as opened, pytest.raises(ValueError, match="share 2"):
-        opened.map(work, [1, 2])
+    def work(share):
+        if share < 2:
+            first_two_are_here.wait()
+        if share == 1:
+            assert the_rest_is_done.wait(timeout=60)  # by the other lane
+        if share == 4:
+            the_rest_is_done.set()
+        return threading.current_thread().name
+
+    with lanes(2) as opened:
+        others = opened.map(work, range(5))
+    busy = others.pop(1)
+    assert len(set(others)) == 1
+    assert busy not in others
+
+
+@pytest.mark.parametrize("failing", [1, 2])  # the caller's, as a rule, and another lane's
+def test_what_a_share_raises_reaches_the_caller_when_all_others_are_done(failing):
+    done = []
+
+    def work(share):
+        if share == failing:
+            raise ValueError(f"share {share}")
+        done.append(share)
+
+    with lanes(2) as opened, pytest.raises(ValueError, match=f"share {failing}"):
+        opened.map(work, [1, 2, 3, 4])
+    assert sorted(done) == sorted({1, 2, 3, 4} - {failing})
 
 
 def test_things_are_made_one_ahead_and_no_further():
@@ -129,9 +153,6 @@ def test_a_batch_is_cut_into_consecutive_samples_with_their_positions():
 def test_two_lanes_move_the_weights_as_one_does(planted):
     def weights_after(number):
         torch.manual_seed(0)
-        learner = Learner(
-            build_model(RELU, planted.vocabulary), LOOP, "float32", lanes=Lanes(number)
-        )
         samples = planted.samples["train"]
         assert len(samples) >= 2 * LEAST_SAMPLES
         batch = BatchGatherer(planted, torch.device("cpu")).gather(
@@ -141,7 +162,9 @@ def test_two_lanes_move_the_weights_as_one_does(planted):
             },
             n_positions=int((samples.end - samples.start).sum()),
         )
-        losses = [learner.step(batch, len(samples), 0.01) for _ in range(3)]
+        with lanes(number) as opened:
+            learner = Learner(build_model(RELU, planted.vocabulary), LOOP, "float32", lanes=opened)
+            losses = [learner.step(batch, len(samples), 0.01) for _ in range(3)]
         return torch.stack(losses), learner.model.state_dict()
 
     (losses, one), (losses_of_two, two) = weights_after(1), weights_after(2)

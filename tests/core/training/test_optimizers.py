@@ -30,7 +30,7 @@ def taken(optimizer):
 
     def look_up(ids):
         rows, place = ids.unique(return_inverse=True)
-        return optimizer.take("t", rows)[place]
+        return optimizer.take({"t": rows})["t"][place]
 
     return look_up
 
@@ -168,7 +168,7 @@ def test_a_row_that_missed_no_step_is_taken_as_it_is(n_steps, l2):
     with torch.no_grad():
         rows.weight[::4] = 0
     weight, moments = rows.weight.detach().clone(), state["moments"].clone()
-    assert torch.equal(optimizer.take("t", torch.arange(64)), weight)
+    assert torch.equal(optimizer.take({"t": torch.arange(64)})["t"], weight)
     optimizer.catch_up_all()
     assert torch.equal(rows.weight, weight)
     assert torch.equal(state["moments"], moments)
@@ -181,10 +181,10 @@ def test_rows_are_taken_as_they_are_now_and_the_table_changes_in_the_step():
     optimizer.step()
     before = rows.weight.detach().clone()
     optimizer.n_steps = 9
-    leaf = optimizer.take("t", torch.tensor([2]))
+    leaf = optimizer.take({"t": torch.tensor([2])})["t"]
     assert torch.equal(rows.weight, before)
     assert not torch.isclose(leaf, before[2]).any()
-    again = optimizer.take("t", torch.tensor([2]))
+    again = optimizer.take({"t": torch.tensor([2])})["t"]
     assert torch.equal(leaf, again)
 
 
@@ -217,7 +217,7 @@ def test_the_padding_row_never_moves():
     optimizer = RowAdam({"t": rows}, 0.1, 1.0)
     for step in range(3):
         # Twice among the rows, as where their number does not depend on the ids.
-        leaf = optimizer.take("t", torch.tensor([0, 1, 0]))
+        leaf = optimizer.take({"t": torch.tensor([0, 1, 0])})["t"]
         assert leaf[[0, 2]].tolist() == [[0.0, 0.0]] * 2
         backward(lambda place, leaf=leaf: leaf[place], [0, 1, 0], step)
         optimizer.step()
@@ -231,7 +231,7 @@ def test_a_table_without_gradient_is_left_alone():
     rows = table()
     optimizer = RowAdam({"t": rows}, 0.1, 1.0)
     optimizer.step()
-    optimizer.take("t", torch.tensor([1, 2]))  # and nothing is computed from them
+    optimizer.take({"t": torch.tensor([1, 2])})  # and nothing is computed from them
     optimizer.step()
     assert torch.equal(rows.weight, table().weight)
 
@@ -247,7 +247,7 @@ def test_observers_are_told_before_rows_change():
     optimizer.step()
     backward(taken(optimizer), [1], 1)
     optimizer.step()
-    optimizer.take("t", torch.tensor([3]))
+    optimizer.take({"t": torch.tensor([3])})
     assert [(name, ids.tolist()) for name, ids, _ in seen] == [
         ("t", [1, 3]),
         ("t", [1]),
@@ -272,7 +272,7 @@ def test_rows_shared_by_lanes_move_as_they_do_in_one():
             optimizer = RowAdam({"t": table}, 0.01, l2=0.5, lanes=opened)
             for step in range(4):
                 index = torch.arange(0, 3000, step + 1)
-                rows = optimizer.take("t", index)
+                rows = optimizer.take({"t": index})["t"]
                 (rows * torch.cos(index + step).unsqueeze(1)).sum().backward()
                 optimizer.step()
             optimizer.catch_up_all()
@@ -282,6 +282,34 @@ def test_rows_shared_by_lanes_move_as_they_do_in_one():
     assert not one[0].any()
     assert not two[0].any()
     torch.testing.assert_close(two, one)
+
+
+@pytest.mark.parametrize("n_lanes", [1, 2])
+def test_parts_of_gradients_are_added_up_and_other_work_is_done_beside_them(n_lanes):
+    index = {"long": torch.arange(1, 2500), "short": torch.tensor([2, 1])}
+
+    def tables():
+        torch.manual_seed(0)
+        return {name: nn.Embedding(2500, 3, padding_idx=0) for name in index}
+
+    def gradient(name, part):
+        generator = torch.Generator().manual_seed(part)
+        return torch.randn(len(index[name]), 3, generator=generator)
+
+    expected, found = tables(), tables()
+    one = RowAdam(expected, 0.01)
+    for name, leaf in one.take(index).items():
+        leaf.grad = gradient(name, 0) + gradient(name, 1)
+    one.step()
+    done = []
+    with lanes(n_lanes) as opened:
+        other = RowAdam(found, 0.01, lanes=opened)
+        other.take(index)
+        parts = {name: [gradient(name, 0), gradient(name, 1)] for name in index}
+        other.step(parts, beside=lambda: done.append(torch.is_grad_enabled()))
+    assert done == [False]
+    for name, each in expected.items():
+        assert torch.equal(found[name].weight, each.weight)
 
 
 def test_dense_adam_moves_weights_as_torch_does_bit_for_bit():
