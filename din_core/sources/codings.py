@@ -29,8 +29,8 @@ UNIT_NAMES: Mapping[Unit, str] = {
     "us": "microseconds",
     "ns": "nanoseconds",
 }
-# The bands of `source_codings`: 1973 to 5138 in each unit, so that they do not overlap.
-_BANDS: Mapping[Unit, tuple[int, int]] = {
+#: The bands of `source_codings`: 1973 to 5138 in each unit, so that they do not overlap.
+BANDS: Mapping[Unit, tuple[int, int]] = {
     "s": (1, 10**11 - 1),
     "ms": (10**11, 10**14 - 1),
     "us": (10**14, 10**17 - 1),
@@ -38,7 +38,7 @@ _BANDS: Mapping[Unit, tuple[int, int]] = {
 }
 # `number_pattern` of sql/macros/source_values.jinja.
 _NUMBER = re.compile(r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$")
-# One in so many may be of another kind than the rest: those rows alone are rejected.
+#: One in so many may be of another kind than the rest: those rows alone are rejected.
 FEW_TIMES, FEW_LABELS = 100, 20
 # DECIMAL(18, 6) is stored in 64 bits, and holds seconds of twelve digits.
 _SECONDS_IN_64_BITS = 10**12
@@ -98,7 +98,7 @@ class Codings:
         numbers = [number for text in self.positive_labels if (number := _number(text)) is not None]
         whole = [number for number in numbers if number == number.to_integral_value()]
         words = [text for text in self.positive_labels if _number(text) is None]
-        least, greatest = _BANDS[self.unit]
+        least, greatest = BANDS[self.unit]
         return Coding(
             unit=self.unit,
             per_second=_PER_SECOND[self.unit],
@@ -174,7 +174,7 @@ def survey(rows: StagedSource, source: SourceConfig, context: IngestContext) -> 
     """
     (counted,) = rows.read("source_codings", context)
     n_numbers, *bands, least, greatest, n_ones, n_zeros, n_minus_ones, n_labels = counted
-    by_unit: dict[Unit, int] = dict(zip(_BANDS, bands, strict=True))
+    by_unit: dict[Unit, int] = dict(zip(BANDS, bands, strict=True))
     unit, other_unit = sorted(by_unit, key=lambda each: -by_unit[each])[:2]
     named = source.time_unit != "auto"
     label: LabelCoding = "plus_minus" if n_minus_ones > n_zeros else "zero_one"

@@ -8,6 +8,7 @@ that a frame and its CSV mean the same, and :mod:`din_core.sources` judges the r
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import math
 from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
@@ -20,11 +21,15 @@ import pandas as pd
 import pyarrow as pa
 
 from din_core.sources import SourceError
+from din_core.sources.codings import BANDS, FEW_TIMES, UNIT_NAMES
+
+_log = logging.getLogger(__name__)
 
 _TEXTS = (str, bytes)
 _NUMBERS = (int, float, Decimal, Fraction, np.number, np.bool_)
 _MOMENTS = (dt.date, np.datetime64, pd.Period)  # a datetime is a date, a Timestamp a datetime
 _EPOCH = pd.Timestamp(0, tz="UTC")
+_BEYOND = 10**20  # the times of every unit
 
 
 def id_column(values: pd.Series, where: str) -> Any:
@@ -60,7 +65,8 @@ def time_column(values: pd.Series, where: str) -> Any:
 
     Numbers and moments become ranks, so that no fraction is lost: equal times share one, and what
     is below 0 (before 1970) stays below 0. Text stays text, for the source to read, and so does
-    what stands beside text.
+    what stands beside text. Numbers have one unit, whichever, as in a file: a few of another one
+    by their size are no times, and a warning says so.
 
     Args:
         values: The column; moments without a zone are UTC.
@@ -71,15 +77,18 @@ def time_column(values: pd.Series, where: str) -> Any:
         infinities are.
 
     Raises:
-        SourceError: Numbers beside moments, or values that are neither and no text.
+        SourceError: Numbers beside moments, numbers of several units, or values that are neither
+            and no text.
     """
     values = _dense(values)
-    is_there = np.asarray(values.notna())
+    is_there = np.array(values.notna())
     if _is_numeric(values):
         numbers = values.where(is_there, 0).to_numpy(
             dtype=cast("Any", getattr(values.dtype, "numpy_dtype", values.dtype))
         )
-        return _ranks(numbers, is_there & np.isfinite(numbers))
+        is_there &= np.isfinite(numbers)
+        is_there[is_there] = _of_one_unit(numbers[is_there], where)
+        return _ranks(numbers, is_there)
     if values.dtype.kind in "mM":
         index = pd.DatetimeIndex if values.dtype.kind == "M" else pd.TimedeltaIndex
         return _ranks(index(values).asi8, is_there)
@@ -90,7 +99,45 @@ def time_column(values: pd.Series, where: str) -> Any:
     if len(kinds) > 1:
         shown = " beside ".join(f"{kind} as {example!r}" for kind, example in kinds.items())
         raise SourceError(f"{where} holds {shown}: make all of them the one or the other")
-    return _ranks_of_objects(objects, is_there, _moment if "moments" in kinds else _number)
+    if "moments" in kinds:
+        return _ranks_of_objects(objects, is_there, _moment)
+    numbers = [_number(each) for each in objects[is_there]]
+    is_finite = np.array([each is not None for each in numbers], dtype=bool)
+    # Beyond the bands a number may be larger than any float.
+    sizes = [float(min(max(each, -1), _BEYOND)) for each in numbers if each is not None]
+    is_finite[is_finite] = _of_one_unit(np.array(sizes), where)
+    is_there[is_there] = is_finite
+    return _ranks_of_objects(objects, is_there, _number)
+
+
+def _of_one_unit(numbers: npt.NDArray[Any], where: str) -> npt.NDArray[np.bool_]:
+    """Which numbers are of the unit that most are of, by their size, as a file is judged.
+
+    Raises:
+        SourceError: Of too many others; says what to do.
+    """
+    units = list(BANDS)
+    first_of_next = [last + 1 for _, last in list(BANDS.values())[:-1]]
+    of_number = np.searchsorted(np.array(first_of_next), numbers, side="right")
+    has_unit = numbers > 0
+    counts = np.bincount(of_number[has_unit], minlength=len(units))
+    unit, other = np.argsort(-counts, kind="stable")[:2]
+    is_other = has_unit & (of_number != unit)
+    n_other = int(np.count_nonzero(is_other))
+    if n_other:
+        example = numbers[is_other & (of_number == other)][0]
+        said = (
+            f"of {len(numbers)} numbers {len(numbers) - n_other} are {UNIT_NAMES[units[unit]]} by "
+            f"their size and {n_other} are not, most of those {UNIT_NAMES[units[other]]} "
+            f"({example:.15g})"
+        )
+        if n_other * FEW_TIMES > len(numbers):
+            raise SourceError(
+                f"{where} mixes units: {said}; write all of them in one unit, or as moments, which "
+                "pd.to_datetime(..., unit='s') makes"
+            )
+        _log.warning("%s: %s; their rows have no time", where, said)
+    return ~is_other
 
 
 def _dense(values: pd.Series) -> pd.Series:
@@ -199,7 +246,8 @@ def _moment(value: Any) -> pd.Timestamp:
 
 def _number(value: Any) -> Fraction | None:
     number = value.item() if isinstance(value, np.generic) else value
-    return Fraction(number) if math.isfinite(number) else None
+    is_exact = isinstance(number, (int, Fraction))  # finite, and maybe too large for a float
+    return Fraction(number) if is_exact or math.isfinite(number) else None
 
 
 def _ranks(numbers: npt.NDArray[Any], is_there: npt.NDArray[np.bool_]) -> Any:

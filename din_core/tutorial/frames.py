@@ -61,10 +61,10 @@ def generate_seq_feature(
 
     Args:
         data: One row per interaction. Ids and attributes are of any type; ``1``, ``1.0`` and
-            ``'1'`` are one id. Times are numbers, moments (without a zone in UTC) or text as in a
-            log, and order the rows exactly. An attribute that is missing in a row (NaN, None) is
-            what the item's other rows say, or else index 0. A row without user, item or usable time
-            is left out, and a warning is logged.
+            ``'1'`` are one id. Times are numbers of one unit, moments (without a zone in UTC) or
+            text as in a log, and order the rows exactly. An attribute that is missing in a row
+            (NaN, None) is what the item's other rows say, or else index 0. A row without user, item
+            or usable time is left out, and a warning is logged.
         user_col: Column of the user id.
         item_col: Column of the item id.
         time_col: Column of the time.

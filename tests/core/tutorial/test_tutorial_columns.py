@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from din_core.sources import SourceError
 from tests.core.tutorial.tutorial_logs import EXPECTED, LOG, SECONDS, generate, positives
 
 IDS = {
@@ -113,6 +114,44 @@ TIMES = {
 def test_the_exact_time_decides_the_order(times):
     log = LOG.assign(when=pd.Series(times, dtype=object))
     assert positives(generate(log, shuffle=False)) == EXPECTED
+
+
+A_SECOND = 1_700_000_000
+AS_KEPT = {"as numbers": np.int64, "as objects": object}
+
+
+@pytest.mark.parametrize("kept", AS_KEPT.values(), ids=AS_KEPT.keys())
+def test_numbers_of_two_units_are_refused_as_in_a_file(kept):
+    seconds = [A_SECOND + n for n in SECONDS]
+    when = [n * 1000 if row >= 5 else n for row, n in enumerate(seconds)]
+    said = (
+        rf"time_col: column 'when' mixes units: of 8 numbers 5 are seconds by their size and 3 are "
+        rf"not, most of those milliseconds \({when[5]}\); write all .* pd\.to_datetime"
+    )
+    with pytest.raises(SourceError, match=said):
+        generate(LOG.assign(when=pd.Series(when, dtype=kept)))
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+def test_numbers_of_any_one_unit_are_ordered_and_nothing_is_said(unit, caplog):
+    when = pd.Series([(A_SECOND + n) * unit for n in SECONDS], dtype=object)
+    when[1] = 0  # a user's first one, and 0 is 0 in every unit
+    if unit == 10**9:
+        when[7] = 10**400  # a user's last one, larger than any float
+    assert positives(generate(LOG.assign(when=when), shuffle=False)) == EXPECTED
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("kept", AS_KEPT.values(), ids=AS_KEPT.keys())
+def test_a_few_numbers_of_another_unit_are_no_times(kept, caplog):
+    often = pd.concat([LOG] * 25, ignore_index=True)
+    when = [A_SECOND + row for row in range(len(often) - 1)]
+    log = often.assign(when=pd.Series([*when, A_SECOND * 1000], dtype=kept))
+    samples = positives(generate(log, shuffle=False))
+    assert samples == positives(generate(log.iloc[:-1], shuffle=False))
+    said = caplog.messages
+    assert said[0].startswith("time_col: column 'when': of 200 numbers 199 are seconds")
+    assert "1 of 200 rows were left out" in said[1]
 
 
 # The coarsest with a zone and the finest without; the units between are read as both are.
