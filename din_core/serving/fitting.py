@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from din_core import store
-from din_core.config import MODEL_CONFIGS, ModelConfig, TrainingConfig, config_from_mapping
+from din_core.config import (
+    MODEL_CONFIGS,
+    DINConfig,
+    ModelConfig,
+    TrainingConfig,
+    config_from_mapping,
+)
 from din_core.engines import parquet_views
 from din_core.engines.parquet_tables import ParquetRoot
 from din_core.evaluation.score_meaning import score_is
@@ -143,6 +149,8 @@ def fit(
     with connect() as con:
         sizes, train = _log_of(task, con)
         labelled = training_data.recorded_negatives(con)["labelled"]
+        if sentence := _untrained_biases(task.model, recorded_choices.most_history(con)):
+            on_warning(sentence)
         vocabulary = ""
         if is_first:
             with_users = task.model.use_user or sizes.describes_users
@@ -177,6 +185,18 @@ def fit(
         score_is=score_is(labelled=labelled),
         warm_started_from=None if taken_over is None else taken_over.version,
         epochs=trained.history,
+    )
+
+
+def _untrained_biases(model: ModelConfig, most_history: int) -> str | None:
+    """Say which biases of positions no event of a history has, so that they stay 0."""
+    n_biases = model.position_bias if isinstance(model, DINConfig) else 0
+    if n_biases <= most_history:
+        return None
+    return (
+        f"position_bias is {n_biases}, and no history has more than {most_history} events "
+        f"(max_history of samples): the biases beyond are never trained; lower position_bias or "
+        "raise max_history"
     )
 
 

@@ -51,6 +51,19 @@ def sampling_config(con: duckdb.DuckDBPyConnection) -> SequenceConfig:
     return config_from_mapping(SequenceConfig, {} if made is None else made.options)
 
 
+def most_history(con: duckdb.DuckDBPyConnection) -> int:
+    """Return how many events the samples' histories have at most; the default where none were made.
+
+    As :func:`sampling_config` it reads one entry.
+
+    Args:
+        con: Connection to the pipeline's database.
+    """
+    made = ledger.entries(con).get("samples")
+    recorded = {} if made is None else made.options
+    return config_from_mapping(SequenceConfig, recorded).max_history
+
+
 def sequence_config(
     con: duckdb.DuckDBPyConnection, chosen: Mapping[str, Any] | None = None
 ) -> SequenceConfig:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 
-from din_core.serving import saved_models
+import pytest
+
+from din_core import store
+from din_core.config import DINConfig, TrainingConfig
+from din_core.serving import fitting, saved_models
 from tests.assets.conftest import failure_of
 
 BELOW = (
@@ -44,3 +48,31 @@ def test_another_model_is_trained_judged_explained_drawn_and_exported(finished, 
         "select count(attention_weight_item), count(attention_weight_cate), "
         "count(score_change) > 0 from attention_weights"
     ) == [(0, 0, True)]
+
+
+@pytest.mark.parametrize("n_biases", [3, 4])
+def test_biases_of_positions_that_no_event_has_are_told(labelled, tmp_path, n_biases):
+    said = []
+    folder = tmp_path / "model"
+    folder.mkdir()
+    task = fitting.Task(
+        model=DINConfig(mlp_dims=(4,), attention_dims=(4,), position_bias=n_biases),
+        training=TrainingConfig(n_epoch=1, device="cpu"),
+        folder=folder,
+        artifacts_root=tmp_path,
+        checkpoints=tmp_path / "checkpoints",
+        tables=None,
+        code_version="",
+    )
+    fitting.fit(
+        task,
+        lambda: store.connect(labelled.home / "pipeline.duckdb", read_only=True),
+        on_epoch=str,
+        on_warning=said.append,
+        on_note=str,
+    )
+    told = (
+        "position_bias is 4, and no history has more than 3 events (max_history of samples): the "
+        "biases beyond are never trained; lower position_bias or raise max_history"
+    )
+    assert (told in said) == (n_biases > 3)
