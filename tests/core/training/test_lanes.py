@@ -34,7 +34,8 @@ LOOP = TrainingConfig(batch_size=2 * LEAST_SAMPLES, n_epoch=2, num_threads=2, em
 
 @pytest.fixture(autouse=True)
 def _machine_of_others_too(monkeypatch):
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")
