@@ -35,6 +35,7 @@ from din_core.sources.record_rows import (
     without_blanks,
     without_marks,
 )
+from din_core.sources.unseen import may_have_unseen, rows_with_unseen
 
 BLOCK_BYTES = 1 << 21
 WINDOW_BYTES = 1 << 12
@@ -124,7 +125,16 @@ class _Reader(RecordReader):
         if places := self.escaped(block):
             lines = np.unique(np.searchsorted(starts, places, "right") - 1)
             escaped = (np.intersect1d(lines, good) + first_line).tolist()
-        return Rows(good + first_line, values, bad, enclosed=enclosed, escaped=escaped), len(starts)
+        unseen = rows_with_unseen(values) if may_have_unseen(block) else []
+        rows = Rows(
+            good + first_line,
+            values,
+            bad,
+            enclosed=enclosed,
+            escaped=escaped,
+            unseen=(good[unseen] + first_line).tolist(),
+        )
+        return rows, len(starts)
 
 
 def _is_utf8(block: bytes) -> bool:

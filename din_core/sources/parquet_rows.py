@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from din_core.sources.errors import SourceError
 from din_core.sources.places import Place
 from din_core.sources.record_rows import Rows, may_have_marks, without_blanks, without_marks
+from din_core.sources.unseen import rows_with_unseen
 
 _BATCH_ROWS = 1 << 17
 
@@ -77,7 +78,8 @@ def read_parquet(
             )
             for name, column in wanted.items()
         }
-        yield Rows(np.arange(line, line + batch.num_rows, dtype=np.int64), values)
+        lines = np.arange(line, line + batch.num_rows, dtype=np.int64)
+        yield Rows(lines, values, unseen=lines[rows_with_unseen(values)].tolist())
         line += batch.num_rows
 
 

@@ -147,7 +147,7 @@ class _Telling:
     def __init__(self, part: Part) -> None:
         self._part, self._texts = part, set[str]()
         self._rows = self._continued = self._enclosed = 0
-        self._swallowed, self._escaped = list[int](), list[int]()
+        self._swallowed, self._escaped, self._unseen = list[int](), list[int](), list[int]()
         self.begin, self.extent, self.sha256 = part.begin, Extent(0, 0), ""
 
     def add(self, rows: Rows) -> None:
@@ -155,6 +155,7 @@ class _Telling:
         self._continued += rows.continued
         self._swallowed += rows.swallowed
         self._escaped += rows.escaped
+        self._unseen += rows.unseen
         self._enclosed += rows.enclosed
         for name, values in rows.values.items():
             if name not in self._texts and canonical_integers(values) is None:
@@ -175,6 +176,8 @@ class _Telling:
             enclosed=self._enclosed,
             escaped=len(self._escaped),
             first_escaped=next(iter(self._escaped), 0),
+            unseen=len(self._unseen),
+            first_unseen=next(iter(self._unseen), 0),
             sha256=self.sha256,
         )
 

@@ -66,6 +66,8 @@ class Told:
         enclosed: Values that are kept with the quotes around them.
         escaped: Rows that seem to escape a quote by a backslash.
         first_escaped: Line of the first of them, likewise.
+        unseen: Rows with a value that ends in a character nobody sees.
+        first_unseen: Line of the first of them, likewise.
         sha256: Hash of the file's content, '' where another part gives it.
         error: Why the source cannot be used, '' where it can.
     """
@@ -82,6 +84,8 @@ class Told:
     enclosed: int = 0
     escaped: int = 0
     first_escaped: int = 0
+    unseen: int = 0
+    first_unseen: int = 0
     sha256: str = ""
     error: str = ""
 

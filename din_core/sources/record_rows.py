@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from din_core.sources.csv_header import BOM, Header
 from din_core.sources.records import Record, RecordRules
+from din_core.sources.unseen import rows_with_unseen
 
 NOT_CLOSED = "a quote is opened and not closed"
 NOT_UTF_8 = "not UTF-8"
@@ -45,6 +46,7 @@ class Rows:
         swallowed: Lines of the good rows that take in a line which looks like a row itself.
         enclosed: Values that are kept with the quotes around them.
         escaped: Lines of the good rows that seem to escape a quote by a backslash.
+        unseen: Lines of the good rows with a value that ends in a character nobody sees.
     """
 
     lines: npt.NDArray[np.int64]
@@ -54,6 +56,7 @@ class Rows:
     swallowed: list[int] = field(default_factory=list[int])
     enclosed: int = 0
     escaped: list[int] = field(default_factory=list[int])
+    unseen: list[int] = field(default_factory=list[int])
 
 
 @dataclass
@@ -76,7 +79,14 @@ class Walk:
         values = {name: without_marks(without_blanks(array)) for name, array in arrays.items()}
         lines = np.asarray(self.lines, dtype=np.int64)
         return Rows(
-            lines, values, self.bad, self.continued, self.swallowed, self.enclosed, self.escaped
+            lines,
+            values,
+            self.bad,
+            self.continued,
+            self.swallowed,
+            self.enclosed,
+            self.escaped,
+            unseen=lines[rows_with_unseen(values)].tolist(),
         )
 
 

@@ -218,6 +218,7 @@ class StagedParquet(StagedSource):
             doubts_of_file.count_swallowed(told.swallowed, begin + told.first_swallowed)
             doubts_of_file.count_escaped(told.escaped, begin + told.first_escaped)
             doubts_of_file.count_enclosed(told.enclosed)
+            doubts_of_file.count_unseen(told.unseen, begin + told.first_unseen)
             texts |= set(told.texts)
         return Staged(
             tuple(digests[number] for number in range(len(self._layout.files))),
