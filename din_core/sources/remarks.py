@@ -22,7 +22,19 @@ _DATES_AS_NUMBERS = {
     "years": (1_900, 2_100),
     "days of a spreadsheet": (32_874, 73_415),
     "months": (190_001, 210_012),
+    "days since the year 1": (693_596, 767_009),
+    "Julian days": (2_415_020, 2_488_434),
     "dates": (19_000_101, 21_001_231),
+}
+# What counts from another year, from 1990 to 2100. Read as since 1970, all of it is 1974, 1990 or
+# the 24th century.
+_TIMES_OF_OTHER_CALENDARS = {
+    "microseconds since 1601, as browsers count them,": (
+        12_275_625_600_000_000,
+        15_746_918_400_000_000,
+    ),
+    "ticks of Windows": (122_756_256_000_000_000, 157_469_184_000_000_000),
+    "ticks of .NET": (627_667_488_000_000_000, 662_380_416_000_000_000),
 }
 # What is a date in digits, by how many there are; with twelve and more, what is recognised is
 # milliseconds. (A number has no zero before it: 829 is as long as 1111.)
@@ -98,6 +110,10 @@ def _like_dates(first: int, last: int) -> Iterator[tuple[str, str]]:
     for what, (low, high) in _DATES_AS_NUMBERS.items():
         if low <= first and last <= high:
             yield what, "YYYY-MM-DD"
+            return
+    for what, (low, high) in _TIMES_OF_OTHER_CALENDARS.items():
+        if low <= first and last <= high:
+            yield what, "YYYY-MM-DD HH:MM:SS"
             return
     form, what = _MOMENTS_AS_NUMBERS.get(len(str(last)), ("", ""))
     digits = [str(number).zfill(len(str(last))) for number in (first, last)]

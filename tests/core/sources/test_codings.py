@@ -365,16 +365,23 @@ def test_way_out_fits_the_reason_where_no_row_can_be_used(con, tmp_path, row, wa
         (["2024050113", "2024063000"], "dates with hours"),
         (["202405011305", "202406300059"], "dates with hours and minutes"),
         (["20240501130559", "20240630005900"], "dates with a time of day"),
+        (["736330", "738642.5"], "days since the year 1"),
+        (["2451544.5", "2460432"], "Julian days"),
+        (["13359081600000000", "13359081600000001"], "microseconds since 1601, as browsers count"),
+        (["133590816000000000", "133590816000000001"], "ticks of Windows"),
+        (["638500000000000000", "638500000000000001"], "ticks of .NET"),
         (["0", "43900"], None),
         (["14102124", "14103023"], None),  # there is no hour 24
         (["1714521600", "2024050113"], None),
         (["1714521600000", "1714521600001"], None),
+        (["1714521600000000", "1714521600000001"], None),
+        (["1714521600000000000", "1714521600000000001"], None),
     ],
 )
 def test_numbers_that_look_like_dates_are_warned_of(con, tmp_path, times, what):
     notes = ingested(con, log(tmp_path / "log.csv", times=times)).source.notes
     assert [
-        f"from {times[0].split('.')[0]} to {times[1]} look like {what} and" in note
+        f"from {times[0].split('.')[0]} to {times[1].split('.')[0]} look like {what}" in note
         for note in notes
     ] == ([True] if what else [])
 
