@@ -69,7 +69,8 @@ class Lanes:
         A lane that is done with a share takes the next one that nobody has.
 
         Raises:
-            Exception: What a failing share raised, when no lane works any more.
+            Exception: What a failing share raised, when no lane works any more. Nobody begins
+                another share after it.
         """
         if self._pool is None:
             return [work(share) for share in shares]
@@ -77,8 +78,12 @@ class Lanes:
         done: dict[int, R] = {}
 
         def work_along() -> None:
-            for number, share in left:
-                done[number] = work(share)
+            try:
+                for number, share in left:
+                    done[number] = work(share)
+            finally:
+                for _ in left:  # after an error
+                    pass
 
         others = [self._pool.submit(work_along) for _ in shares[1 : self.number]]
         try:
