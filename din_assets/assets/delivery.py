@@ -33,20 +33,25 @@ from din_core.tables.lineage import lineage
 )
 def architecture_graph(making: Making) -> Made:
     """Draw the modules and the graph of the latest model."""
-    from din_core.serving import pictures, saved_models
+    from din_core.serving import images, pictures, saved_models
     from din_core.serving.architecture import overview
 
     model = saved_models.load_model(making.artifact("din_model")).model
-    of_modules = overview.save_overview(model, making.folder / "din_overview", dpi=300)
-    graph = pictures.architecture_graph(model, making.folder / "din", dpi=300)
+    graph, of_modules = images.draw_all(
+        {
+            making.folder / "din": (pictures.graph_source(model), images.SMALL),
+            making.folder / "din_overview": (overview.overview_source(model), images.DETAILED),
+        },
+        dpi=300,
+    )
     return Made(
         version=artifacts.digest(
             pictures.canonical_graph(graph.svg.read_bytes())
             + pictures.canonical_graph(of_modules.svg.read_bytes())
         ),
         metadata={
-            "overview": picture(of_modules.preview(1000, 1000, 128), "modules of the network"),
-            "graph": picture(graph.preview(), "computation graph of the network"),
+            "overview": picture(of_modules.preview, "modules of the network"),
+            "graph": picture(graph.preview, "computation graph of the network"),
         },
     )
 

@@ -7,8 +7,11 @@ import math
 import re
 import struct
 import zlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import graphviz
 from PIL.PngImagePlugin import PngImageFile
@@ -26,6 +29,24 @@ class PictureError(DinError, RuntimeError):
     """A picture cannot be drawn on this machine; the message says what to install."""
 
 
+class PreviewSize(NamedTuple):
+    """How large a small picture may be.
+
+    Attributes:
+        width: Most pixels across.
+        height: Most pixels down.
+        colours: Different ones that are left.
+    """
+
+    width: int
+    height: int
+    colours: int
+
+
+SMALL = PreviewSize(480, 640, 32)
+DETAILED = PreviewSize(1000, 1000, 128)
+
+
 @dataclass(frozen=True)
 class DrawnGraph:
     """A graph that lies in two files.
@@ -33,56 +54,61 @@ class DrawnGraph:
     Attributes:
         png: The PNG, for print.
         svg: The SVG.
-        source: The graph in Graphviz's language.
+        preview: A PNG of some 30 kB, for a data URI in the UI.
     """
 
     png: Path
     svg: Path
-    source: str
-
-    def preview(self, width: int = 480, height: int = 640, colours: int = 32) -> bytes:
-        """Draw it small, for a data URI in the UI.
-
-        It is drawn anew: making the PNG for print smaller takes five times as long.
-
-        Args:
-            width: Most pixels across.
-            height: Most pixels down.
-            colours: Different ones that are left.
-
-        Returns:
-            A PNG of some 30 kB.
-
-        Raises:
-            PictureError: Graphviz is not installed.
-        """
-        across, up = _size_in_points(self.svg.read_bytes())
-        fits = _POINTS_PER_INCH * min(width / across, height / up)
-        # Twice as large, so that making it smaller smooths it.
-        png = rendered(self.source, "png", dpi=max(1, min(300, round(2 * fits))))
-        return thumbnail(png, width, height, colours)
+    preview: bytes
 
 
-def draw(source: str, path_stem: Path | str, dpi: int = 300) -> DrawnGraph:
-    """Draw a graph as PNG and as SVG.
+def draw_all(sources: Mapping[Path, tuple[str, PreviewSize]], dpi: int = 300) -> list[DrawnGraph]:
+    """Draw graphs as PNG and as SVG, side by side: each waits for programs of its own.
 
     Args:
-        source: A ``digraph`` with a line ``  graph [``.
-        path_stem: Files without their endings; the directory is made where it does not exist.
-        dpi: Resolution of the PNG.
+        sources: Files without their endings, to a ``digraph`` with a line ``  graph [`` and the
+            size of its preview. Directories are made where they do not exist.
+        dpi: Resolution of the PNGs for print.
+
+    Returns:
+        The graphs in their order.
 
     Raises:
         PictureError: Graphviz is not installed.
     """
-    stem = Path(path_stem)
+    with ThreadPoolExecutor(thread_name_prefix="graphviz") as threads:
+        drawn = [
+            threads.submit(draw, source, stem, size, dpi)
+            for stem, (source, size) in sources.items()
+        ]
+    return [each.result() for each in drawn]
+
+
+def draw(source: str, stem: Path, size: PreviewSize = SMALL, dpi: int = 300) -> DrawnGraph:
+    """Draw a graph as PNG and as SVG.
+
+    Args:
+        source: A ``digraph`` with a line ``  graph [``.
+        stem: Files without their endings; the directory is made where it does not exist.
+        size: Of the preview.
+        dpi: Resolution of the PNG for print.
+
+    Raises:
+        PictureError: Graphviz is not installed.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
     png, svg = (stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg"))
     as_svg = rendered(source, "svg", dpi)
-    whole = _padded_to_whole_pixels(source, _size_in_points(as_svg), dpi)
+    across, up = _size_in_points(as_svg)
+    whole = _padded_to_whole_pixels(source, (across, up), dpi)
     for path, content in ((svg, as_svg), (png, rendered(whole, "png", dpi))):
         with replacing(path) as temporary:
             temporary.write_bytes(content)
-    return DrawnGraph(png, svg, source)
+    # Drawn anew: making the PNG for print smaller takes five times as long. Twice as large, so that
+    # making it smaller smooths it.
+    fits = _POINTS_PER_INCH * min(size.width / across, size.height / up)
+    small = rendered(source, "png", dpi=max(1, min(300, round(2 * fits))))
+    return DrawnGraph(png, svg, thumbnail(small, *size))
 
 
 def _padded_to_whole_pixels(source: str, size: tuple[float, float], dpi: int) -> str:

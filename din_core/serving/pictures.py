@@ -24,11 +24,10 @@ from din_core.escaping import dot_label
 from din_core.network.layers.attention import plain_formula
 from din_core.serving.autograd_graph import make_dot
 from din_core.serving.graphs.random_inputs import random_inputs
-from din_core.serving.images import draw, rendered
+from din_core.serving.images import rendered
 
 if TYPE_CHECKING:
     from din_core.network.models import ClickModel
-    from din_core.serving.images import DrawnGraph
     from din_core.training.reports import EpochReport
 
 # Operations that only hand a parameter on; drawing them doubles the picture and tells nothing.
@@ -39,30 +38,10 @@ _NODE = re.compile(
 _EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$")
 
 
-def architecture_graph(model: ClickModel, path_stem: Path | str, dpi: int = 300) -> DrawnGraph:
-    """Draw the computation graph of one small batch, from the parameters down to the prediction.
-
-    Parameters are blue and carry their names, operations grey, the prediction green. The plain
-    formula is drawn, in evaluation mode; the model is left as it is.
-
-    Args:
-        model: The network.
-        path_stem: Files without their endings; the directory is made where it does not exist.
-        dpi: Resolution of the PNG.
-
-    Returns:
-        The graph as PNG and as SVG.
-
-    Raises:
-        PictureError: Graphviz is not installed.
-    """
-    return draw(graph_source(model), path_stem, dpi)
-
-
 def save_graph(
     model: ClickModel, path: Path | str, dpi: int = 300, *, source: str | None = None
 ) -> None:
-    """Draw the computation graph into one file; see :func:`architecture_graph`.
+    """Draw the computation graph of one small batch into a file; see :func:`graph_source`.
 
     Args:
         model: The network.
@@ -88,8 +67,11 @@ def graph_source(
 ) -> str:
     """The graph in Graphviz's language, equal for equal networks.
 
+    It goes from the parameters down to the prediction. Parameters are blue and carry their names,
+    operations grey, the prediction green. It is that of the plain formula, in evaluation mode.
+
     Args:
-        model: The network.
+        model: The network; it is left as it is.
         inputs: Padded inputs to draw it for, as :meth:`ClickModel.forward` takes them; ``None``
             makes some. Only their number shows, at the probability.
         name: Name of the graph; by default that of the model's class.

@@ -317,19 +317,22 @@ def _write_hash(model: Any, target: Path) -> None:
 
 def stand_in_for_the_drawn_network(patch: pytest.MonkeyPatch) -> None:
     """Files that depend on the model, in the place of its drawings; nothing is made smaller."""
-    from din_core.serving import images, pictures
+    from din_core.serving import images, pictures, saved_models
     from din_core.serving.architecture import overview
 
-    def architecture_graph(model: Any, target: Path, dpi: int) -> images.DrawnGraph:
-        files = target.with_suffix(".png"), target.with_suffix(".svg")
-        for file in files:
-            _write_hash(model, file)
-        return images.DrawnGraph(*files, source="")
+    def source(model: Any) -> str:
+        return saved_models.tensors_hash(model.state_dict())
 
-    patch.setattr(pictures, "architecture_graph", architecture_graph)
+    def draw(source: str, stem: Path, *_: Any) -> images.DrawnGraph:
+        files = stem.with_suffix(".png"), stem.with_suffix(".svg")
+        for file in files:
+            file.write_text(source)
+        return images.DrawnGraph(*files, preview=b"")
+
+    patch.setattr(pictures, "graph_source", source)
     patch.setattr(pictures, "canonical_graph", lambda svg: svg)
-    patch.setattr(overview, "save_overview", architecture_graph)
-    patch.setattr(images.DrawnGraph, "preview", lambda *_: b"")
+    patch.setattr(overview, "overview_source", source)
+    patch.setattr(images, "draw", draw)
     patch.setattr(images, "thumbnail", lambda png, *size, **options: b"")
 
 

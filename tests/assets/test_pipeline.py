@@ -296,7 +296,7 @@ def test_published_tables_have_no_index_which_clients_of_duckdb_1_0_could_not_op
     "failing",
     [
         # A step that fails, as the line below.
-        pytest.param("pictures.architecture_graph", marks=pytest.mark.thorough),
+        pytest.param("images.draw", marks=pytest.mark.thorough),
         "graphs.index_graph.export_onnx",
     ],
 )

@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING
 from din_core.escaping import dot_heading, dot_label
 from din_core.serving.architecture.flow import flow_of
 from din_core.serving.architecture.folding import folded
-from din_core.serving.images import draw
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from din_core.network.models import ClickModel
     from din_core.serving.architecture.flow import Flow, Kind, Step
-    from din_core.serving.images import DrawnGraph
 
 _COLOURS: dict[Kind, str] = {
     "input": "white",
@@ -40,31 +36,14 @@ _LABELLED = ("input", "table")
 _HISTORY, _OTHER = "#b45f06", "grey30"
 
 
-def save_overview(model: ClickModel, path_stem: Path | str, dpi: int = 300) -> DrawnGraph:
-    """Draw the network's modules, and what flows between them.
+def overview_source(model: ClickModel) -> str:
+    """The network's modules, and what flows between them, in Graphviz's language.
 
     Args:
         model: The network; it is left as it is.
-        path_stem: Files without their endings; the directory is made where it does not exist.
-        dpi: Resolution of the PNG.
 
     Returns:
-        The picture as PNG and as SVG.
-
-    Raises:
-        PictureError: Graphviz is not installed.
-    """
-    return draw(overview_source(model), path_stem, dpi)
-
-
-def overview_source(model: ClickModel) -> str:
-    """The picture in Graphviz's language, equal for equal networks.
-
-    Args:
-        model: The network.
-
-    Returns:
-        A ``digraph``.
+        A ``digraph``, equal for equal networks.
     """
     flow = folded(flow_of(model))
     n_parameters = sum(each.numel() for each in model.parameters())

@@ -15,9 +15,10 @@ from din_core.config import BaseModelConfig, DINConfig, PNNConfig
 from din_core.network.features import Normalization, SequenceFeature, SparseFeature
 from din_core.network.models import DIN, ClickModel, build_model
 from din_core.network.vocabulary import Vocabulary
+from din_core.serving import images
 from din_core.serving.architecture.flow import flow_of
 from din_core.serving.architecture.folding import MOST, folded
-from din_core.serving.architecture.overview import overview_source, save_overview
+from din_core.serving.architecture.overview import overview_source
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 VOCABULARY = Vocabulary(n_users=3, n_items=4, item_attributes={"cate_idx": 2})
@@ -194,7 +195,9 @@ NAMES = ['a"b', "back\\slash", "<b>&amp;", "{x|y}", "zwei\nZeilen", "→\x1b[2J"
 @pytest.mark.parametrize("name", NAMES)
 def test_any_column_name_can_be_drawn(name, tmp_path):
     vocabulary = Vocabulary(n_users=3, n_items=4, user_attributes={name: 2})
-    save_overview(build(DINConfig(**SMALL, **UNIT), vocabulary), tmp_path / "overview")
+    images.draw(
+        overview_source(build(DINConfig(**SMALL, **UNIT), vocabulary)), tmp_path / "overview"
+    )
     drawn = ElementTree.parse(tmp_path / "overview.svg").iter("{http://www.w3.org/2000/svg}text")
     expected = re.sub(r"[\n\x1b]", lambda found: {"\n": "\\n", "\x1b": "\\x1b"}[found[0]], name)
     assert expected in [text.text for text in drawn]
@@ -202,7 +205,8 @@ def test_any_column_name_can_be_drawn(name, tmp_path):
 
 @needs_dot
 def test_picture_is_png_at_300_dpi_and_svg(tmp_path):
-    drawn = save_overview(build(BaseModelConfig(**SMALL)), tmp_path / "new" / "din_overview")
+    source = overview_source(build(BaseModelConfig(**SMALL)))
+    drawn = images.draw(source, tmp_path / "new" / "din_overview")
     assert (drawn.png.name, drawn.svg.name) == ("din_overview.png", "din_overview.svg")
     with Image.open(drawn.png) as picture:
         assert picture.info["dpi"] == pytest.approx((300, 300), abs=1)

@@ -21,8 +21,9 @@ WIDE = (
 @needs_dot
 @pytest.mark.parametrize("limits", [(300, 400), (1000, 20), (120, 4000)])
 def test_preview_fills_what_it_may_and_keeps_the_proportions(tmp_path, limits):
-    drawn = images.draw(WIDE, tmp_path / "new" / "wide", dpi=100)
-    with Image.open(drawn.png) as large, Image.open(io.BytesIO(drawn.preview(*limits))) as small:
+    size = images.PreviewSize(*limits, colours=32)
+    drawn = images.draw(WIDE, tmp_path / "new" / "wide", size, dpi=100)
+    with Image.open(drawn.png) as large, Image.open(io.BytesIO(drawn.preview)) as small:
         assert small.width <= limits[0]
         assert small.height <= limits[1]
         # Of one side at least it takes all there is, but for rounding.
@@ -32,11 +33,25 @@ def test_preview_fills_what_it_may_and_keeps_the_proportions(tmp_path, limits):
         assert any(r > 200 and g < 60 and b < 60 for _, (r, g, b) in colours)
 
 
-def test_preview_of_what_graphviz_did_not_draw_says_so(tmp_path):
-    svg = tmp_path / "other.svg"
-    svg.write_text("<svg/>")
+def test_a_picture_without_a_size_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "rendered", lambda *_: b"<svg/>")
     with pytest.raises(ValueError, match="without a viewBox"):
-        images.DrawnGraph(tmp_path / "other.png", svg, WIDE).preview()
+        images.draw(WIDE, tmp_path / "other")
+
+
+@needs_dot
+def test_graphs_drawn_side_by_side_are_those_drawn_alone_and_in_their_order(tmp_path):
+    sources = {
+        tmp_path / "wide": (WIDE, images.SMALL),
+        tmp_path / "high": (WIDE.replace("=LR", "=TB"), images.DETAILED),
+    }
+    both = images.draw_all(sources, dpi=50)
+    for drawn, (stem, (source, size)) in zip(both, sources.items(), strict=True):
+        alone = images.draw(source, tmp_path / "alone" / stem.name, size, dpi=50)
+        assert drawn.png == stem.with_suffix(".png")
+        assert drawn.png.read_bytes() == alone.png.read_bytes()
+        assert drawn.svg.read_bytes() == alone.svg.read_bytes()
+        assert drawn.preview == alone.preview
 
 
 @pytest.mark.parametrize(("size", "expected"), [((4000, 1000), (400, 100)), ((90, 60), (90, 60))])

@@ -43,7 +43,7 @@ def epoch(number, loss, auc):
 
 @needs_dot
 def test_graph_is_drawn_as_png_at_300_dpi_and_as_svg(tmp_path):
-    drawn = pictures.architecture_graph(make_model(), tmp_path / "new" / "din", dpi=300)
+    drawn = images.draw(pictures.graph_source(make_model()), tmp_path / "new" / "din", dpi=300)
     png, svg = drawn.png, drawn.svg
     assert (png.name, svg.name) == ("din.png", "din.svg")
     with Image.open(png) as picture:
@@ -56,7 +56,7 @@ def test_graph_is_drawn_as_png_at_300_dpi_and_as_svg(tmp_path):
 @needs_dot
 @pytest.mark.parametrize("dpi", [50, 99, 300])
 def test_a_png_ends_where_its_last_pixels_do(dpi, tmp_path):
-    drawn = images.draw('digraph {\n  graph [label="x"]\n  a -> b\n}\n', tmp_path / "ab", dpi)
+    drawn = images.draw('digraph {\n  graph [label="x"]\n  a -> b\n}\n', tmp_path / "ab", dpi=dpi)
     with Image.open(drawn.png) as picture:
         assert picture.mode == "RGB"  # no pixel is half covered, so none is transparent
         in_points = [each * 72 / dpi for each in picture.size]
@@ -66,8 +66,8 @@ def test_a_png_ends_where_its_last_pixels_do(dpi, tmp_path):
 
 @needs_dot
 def test_equal_networks_give_equal_pictures(tmp_path):
-    first = pictures.architecture_graph(make_model(0), tmp_path / "a", dpi=50)
-    second = pictures.architecture_graph(make_model(1), tmp_path / "b", dpi=50)
+    first = images.draw(pictures.graph_source(make_model(0)), tmp_path / "a", dpi=50)
+    second = images.draw(pictures.graph_source(make_model(1)), tmp_path / "b", dpi=50)
     assert first.png.read_bytes() == second.png.read_bytes()
     assert pictures.canonical_graph(first.svg.read_bytes()) == pictures.canonical_graph(
         second.svg.read_bytes()
@@ -132,7 +132,7 @@ def test_drawing_leaves_the_model_as_it_was():
 def test_missing_graphviz_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(images.PictureError, match="apt-get install graphviz"):
-        pictures.architecture_graph(make_model(), tmp_path / "din")
+        images.draw_all({tmp_path / "din": (pictures.graph_source(make_model()), images.SMALL)})
     assert list(tmp_path.iterdir()) == []
 
 
