@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Steps whose batches are gathered together: alone, each would cost twenty operations of its own.
+#: Steps whose batches are gathered together, at most: each alone costs twenty operations.
 _STEPS = 8
+#: Positions that these have, about, at most: where a batch has more, it is gathered alone.
+_POSITIONS = 1 << 19
 
 
 class PlanReader:
@@ -83,17 +85,22 @@ def batches(
     if device.type != "cpu":
         yield from map(reader.batch, shares)
         return
-    for some in one_ahead(reader.batches, _adjacent(shares)):
+    for some in one_ahead(reader.batches, _adjacent(shares, plan.n_positions)):
         yield from some
 
 
-def _adjacent(shares: Iterable[slice]) -> Iterator[list[slice]]:
+def _adjacent(
+    shares: Iterable[slice], n_positions: Callable[[slice], int]
+) -> Iterator[list[slice]]:
     """Put shares together that follow on one another, some at a time."""
     together: list[slice] = []
+    most = 1
     for each in shares:
-        if together and (len(together) == _STEPS or each.start != together[-1].stop):
+        if together and (len(together) == most or each.start != together[-1].stop):
             yield together
             together = []
+        if not together:  # they are drawn at random: one is as long as the next
+            most = max(1, min(_STEPS, _POSITIONS // max(1, n_positions(each))))
         together.append(each)
     if together:
         yield together

@@ -131,7 +131,8 @@ class Learner:
         with self.model.embedding.gathered_rows(gathered, self._row_kernel):
             losses, of_shares = zip(*self._lanes.map(work, inverse.shares(n_lanes)), strict=True)
         gradients = distributed.sum_gradients(leaves, list(zip(*of_shares, strict=True)))
-        of_dense, of_rows = gradients[: len(self._dense_weights)], gradients[-len(gathered) :]
+        n_dense = len(self._dense_weights)
+        of_dense, of_rows = gradients[:n_dense], gradients[n_dense:]
         for group in self._dense.param_groups:
             group["lr"] = learning_rate
         self._rows.learning_rate = learning_rate

@@ -14,9 +14,16 @@ from tests.core.training_logs import planted_log
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize(
+    ("world_size", "positions", "at_once"),
+    # The shares of one process of two do not follow on one another.
+    [(1, 1 << 19, 8), (1, 50, 2), (1, 1, 1), (2, 1 << 19, 1)],
+)
 @pytest.mark.parametrize("first", [0, 3])
-def test_batches_gathered_together_are_those_gathered_one_by_one(world_size, first, monkeypatch):
+def test_batches_gathered_together_are_those_gathered_one_by_one(
+    world_size, positions, at_once, first, monkeypatch
+):
+    monkeypatch.setattr(feed, "_POSITIONS", positions)
     data = planted_log(n_users=20)
     plan = EpochPlanner(data, TrainingConfig()).plan(0)
     steps = plan.steps(7, world_size, rank=world_size - 1)
@@ -37,5 +44,5 @@ def test_batches_gathered_together_are_those_gathered_one_by_one(world_size, fir
                 of_key = found if key is None else found[key]
                 assert of_key.dtype == each.dtype
                 assert torch.equal(of_key, each), (name, key)
-    # The shares of one process of two do not follow on one another.
-    assert (len(gathered) < len(shares) / 4) == (world_size == 1)
+    n_gathered = [len(of["user"]) for of in gathered]
+    assert max(n_gathered) == at_once * 7
