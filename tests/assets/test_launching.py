@@ -44,7 +44,7 @@ from tests.assets.test_spark_engine import TABLES
 #: So long that only what the test does ends it.
 ENDLESS = {"n_epoch": 100_000, "earlystop_patience": 100_000, "checkpoint_seconds": 0.001}
 #: Long enough for a test to do something meanwhile.
-LONG = ENDLESS | {"n_epoch": 12, "batch_size": 128}
+LONG = ENDLESS | {"n_epoch": 6, "batch_size": 128}
 BASE_MODEL = "select score from base_model_predictions order by user_idx, position, k"
 pytestmark = pytest.mark.timeout(PATIENCE)
 
