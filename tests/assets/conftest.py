@@ -22,8 +22,11 @@ from din_assets.making import versions
 from din_assets.runs import engines
 from din_assets.starting.run_start import RunStore
 from din_core import store
+from din_core.machine import limits
 from din_core.store import ledger, sql_files
 from din_core.store.kept_instance import kept_instance
+from din_core.tables import column_lineage
+from din_core.tables.lineage import tables
 
 SMALL_RUN: dict[str, Any] = {
     "ops": {
@@ -142,8 +145,59 @@ def _code_that_nobody_edits() -> Iterator[None]:
     look, sql = versions.stamps, sql_files.SQL_ROOT
     looked = functools.cache(look)
     with pytest.MonkeyPatch.context() as patch:
-        # Tests that edit SQL do so in a copy.
-        patch.setattr(versions, "stamps", lambda *of: (looked if sql in of else look)(*of))
+        for where in (versions, tables):
+            # Tests that edit SQL do so in a copy.
+            patch.setattr(where, "stamps", lambda *of: (looked if sql in of else look)(*of))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_core() -> Iterator[None]:
+    """Have one core, as each worker has, and look once for how much memory there is.
+
+    A query of a few rows takes a fifth less processor time on one thread than where two share it,
+    and each connection looks for both.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        have_one_core(patch)
+        yield
+
+
+def have_one_core(patch: pytest.MonkeyPatch) -> None:
+    """Do so; whoever says where to look is told what is there."""
+    cores, memory = limits.cores, functools.cache(limits.memory)
+    patch.setattr(limits, "cores", lambda **where: cores(**where) if where else 1)
+    patch.setattr(limits, "memory", memory)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _queries_that_are_read_once() -> Iterator[None]:
+    """Read once where the columns of a query come from: runs ask it for every table and view."""
+    read, known = column_lineage.column_sources, {}
+
+    def read_once(
+        con: duckdb.DuckDBPyConnection, query: str, columns_of: Mapping[str, list[str]]
+    ) -> Mapping[str, Any]:
+        asked = query, tuple(sorted((name, *columns) for name, columns in columns_of.items()))
+        if asked not in known:
+            known[asked] = read(con, query, columns_of)
+        return known[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(column_lineage, "column_sources", read_once)
+        yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _graphs_that_are_made_once() -> Iterator[None]:
+    """Make each exported graph once; the runs that all tests share make it twice, as others do.
+
+    That one which comes out otherwise is refused is shown by tests/core/serving/graphs.
+    """
+    from din_core.serving.graphs import writing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "_same_twice", lambda _, make: make())
         yield
 
 
@@ -171,7 +225,8 @@ def _history_that_stays_connected() -> Iterator[None]:
     """Record events in memory on the connection that holds them, not on a new one for each.
 
     A new one also asks for a journal, which is on no disk, each time. Another thread than the one
-    that made the history may not use its connection, and has new ones.
+    that made the history may not use its connection, and has new ones. Which tables there are, of
+    all histories the same, is asked with most events.
     """
     from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage as Events
 
@@ -190,9 +245,48 @@ def _history_that_stays_connected() -> Iterator[None]:
         with self._db_lock, self._held_conn.begin():
             yield self._held_conn
 
+    tables: dict[str, bool] = {}
+
+    def has_table(self: Any, name: str) -> bool:
+        if name not in tables:
+            tables[name] = look(self, name)
+        return tables[name]
+
+    look = Events.has_table
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Events, "__init__", making)
         patch.setattr(Events, "_connect", connected)
+        patch.setattr(Events, "has_table", has_table)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _history_that_packs_nothing() -> Iterator[None]:
+    """Keep the descriptions of jobs and their steps in a history in memory as they are.
+
+    To write them down and compress them, as for a disk, takes a tenth of the time of a small run.
+    """
+    from dagster._core.storage.runs.in_memory import InMemoryRunStorage as Runs
+    from dagster._core.storage.runs.schema import SnapshotsTable
+
+    def add(self: Any, snapshot_id: str, snapshot_obj: Any, snapshot_type: Any) -> str:
+        vars(self).setdefault("_described", {})[snapshot_id] = snapshot_obj
+        row = {
+            "snapshot_id": snapshot_id,
+            "snapshot_body": b"",
+            "snapshot_type": snapshot_type.value,
+        }
+        with self.connect() as connection:
+            connection.execute(SnapshotsTable.insert().values(**row))
+        return snapshot_id
+
+    def get(self: Any, snapshot_id: str) -> Any:
+        return vars(self).get("_described", {}).get(snapshot_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Runs, "_add_snapshot", add)
+        patch.setattr(Runs, "_get_snapshot", get)
+        patch.setattr(Runs, "_has_snapshot_id", lambda *asked: get(*asked) is not None)
         yield
 
 
