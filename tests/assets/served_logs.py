@@ -8,7 +8,7 @@ import random
 import duckdb
 import pytest
 
-from din_assets.making import artifact_assets
+from din_core.evaluation import pictures as pictures_of_figures
 from din_core.serving import pictures
 from tests.assets.conftest import (
     Pipeline,
@@ -53,7 +53,7 @@ def run_on_labels(folder):
     log = write_rows(folder / HOSTILE_FILE, *labelled_rows(), header=HEADER)
     with pytest.MonkeyPatch.context() as patch, run_history() as instance:
         # These curves have names of ours only.
-        patch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
+        patch.setattr(pictures_of_figures, "figure_png", lambda _: b"")
         patch.setattr(pictures, "training_curve", lambda _: b"")
         pipeline = Pipeline(folder / "data", instance)
         pipeline.config["ops"]["interactions"] = {

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from din_assets.making import artifact_assets
 from tests.assets.conftest import failure_of, up_to, write_rows
 
 
@@ -108,15 +107,15 @@ def test_page_of_the_figures_shows_pictures_and_rivals(finished):
 
 
 def test_figures_are_those_of_an_independent_computation(finished):
-    from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
-
-    label, score = zip(
-        *finished.query("select label, score from predictions order by all"), strict=True
-    )
+    rows = finished.query("select label, score from predictions order by score desc")
+    label, score = (np.asarray(column) for column in zip(*rows, strict=True))
     figures = dict(finished.query("select metric, value from current_metrics"))
-    assert figures["auc"] == pytest.approx(roc_auc_score(label, score))
-    assert figures["logloss"] == pytest.approx(log_loss(label, score))
-    assert figures["pr_auc"] == pytest.approx(average_precision_score(label, score))
+    above = score[label == 1][:, None] - score[label == 0]
+    assert figures["auc"] == pytest.approx((above > 0).mean() + 0.5 * (above == 0).mean())
+    assert figures["logloss"] == pytest.approx(-np.log(np.where(label, score, 1 - score)).mean())
+    # The precision at the score of each positive, with all that have the same score.
+    precisions = [label[score >= each].mean() for each in score[label == 1]]
+    assert figures["pr_auc"] == pytest.approx(np.mean(precisions))
     by_slice = finished.query(
         "select slice, sum(samples) from metrics_by_slice group by slice order by slice"
     )
@@ -126,10 +125,10 @@ def test_figures_are_those_of_an_independent_computation(finished):
     ]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_another_model_is_compared_with_the_one_before_whose_results_are_not_mistaken_for_its_own(
-    finished, pipeline, monkeypatch
+    finished, pipeline
 ):
-    monkeypatch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
     shutil.copytree(finished.home, pipeline.home)
     before = pipeline.versions()["din_model"]
     previous = (
@@ -166,8 +165,8 @@ def test_figures_before_their_inputs_say_what_to_make_first(finished, pipeline):
     assert message.startswith("'test_auc' is made from test_rankings, not materialized yet")
 
 
-def test_model_is_compared_with_the_base_model_where_asked(finished, pipeline, monkeypatch):
-    monkeypatch.setattr(artifact_assets, "shown_of_evaluation", lambda _: {})
+@pytest.mark.usefixtures("without_pictures")
+def test_model_is_compared_with_the_base_model_where_asked(finished, pipeline):
     shutil.copytree(finished.home, pipeline.home)
     rivals = "select distinct rival from comparisons order by 1"
     assert pipeline.query(rivals) == [("item_cooccurrence",), ("popularity",)]
@@ -188,7 +187,8 @@ def test_model_is_compared_with_the_base_model_where_asked(finished, pipeline, m
     # A model that is a BaseModel itself has none beside it; the next run does without.
     options = copy.deepcopy(pipeline.config)
     options["ops"]["din_model"]["config"] = {
-        "model": "base_model", "embed_dim": 4, "mlp_dims": [8], "n_epoch": 1, "num_threads": 1,
+        "model": "base_model", "embed_dim": 4, "mlp_dims": [8], "n_epoch": 1, "batch_size": 256,
+        "num_threads": 1,
     }  # fmt: skip
     message = failure_of(pipeline.run("din_model", "base_model_predictions", config=options))
     assert "din_model is a BaseModel" in message
