@@ -12,7 +12,7 @@ from din_core import store
 from din_core.store import kept_instance, ledger
 from din_core.tables import recorded_choices
 from din_core.training.checkpoints import CHECKPOINT_FILE
-from tests.assets.conftest import failure_of, write_rows
+from tests.assets.conftest import failure_of, up_to, write_rows
 
 BELOW_THE_MODEL = (
     "architecture_graph", "onnx_model", "test_predictions", "test_rankings",
@@ -97,14 +97,22 @@ DELIVERED = {
 def test_a_model_that_was_trained_but_not_kept_is_not_trained_again_and_ends_as_any_run(
     finished, pipeline, monkeypatch, left_out
 ):
-    """The same source, code and configuration give the same versions."""
+    """The same tables, code and configuration give the same versions.
+
+    So do the same source, code and configuration: test_exactness.py.
+    """
 
     def pulled_plug(*_, **__):
         raise RuntimeError("somebody pulled the plug")
 
+    shutil.copytree(finished.home, pipeline.home, symlinks=True)
+    shutil.rmtree(pipeline.home / "artifacts")
+    tables = [name for name in up_to("din_model", "drift") if name != "din_model"]
+    with duckdb.connect(str(pipeline.home / "pipeline.duckdb")) as con:
+        con.execute("delete from ledger where asset not in (select unnest(?))", [tables])
     with monkeypatch.context() as patch:
         patch.setattr("din_core.store.artifacts.commit", pulled_plug)
-        assert not pipeline.run().success
+        assert not pipeline.run("din_model").success
     state = pipeline.home / "checkpoints" / "din_model" / CHECKPOINT_FILE
     assert state.exists()
     assert "din_model" not in pipeline.versions()
