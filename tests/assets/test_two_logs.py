@@ -58,10 +58,10 @@ def synthetic(log: str, n_users: int) -> dict[str, Any]:
     return {f"{log}__interactions": {"config": {"synthetic": shape}}}
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with run_history() as instance:
-        yield Shop(tmp_path, instance)
+        yield Shop(tmp_path_factory.mktemp("shop"), instance)
 
 
 def test_two_logs_are_made_in_one_run_and_keep_apart(shop):
