@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from din_assets.command import cli
+from din_assets.runs import last_run
 from din_core.store import sql_files
-from tests.assets.conftest import failure_of, write_rows
+from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
 
 KNOWN = ("interactions", "rejected_rows", "source_files", "known_ids")
 ITEMS = ("attributes", "items")
@@ -31,6 +35,28 @@ def read(pipeline):
         }
 
     return run
+
+
+@pytest.fixture(scope="module")
+def first_load(tmp_path_factory):
+    """A folder with a log of two rows, and the home after it was read once."""
+    folder = tmp_path_factory.mktemp("first_load")
+    path = write_rows(folder / "log.csv", "1,9,1,1", "1,8,2,1")
+    with run_history() as instance:
+        options = {"interactions": {"config": {"path": str(path)}}}
+        assert Pipeline(folder / "data", instance).start(*KNOWN, config={"ops": options}).success
+    return folder
+
+
+@pytest.fixture
+def loaded(first_load, pipeline, read, tmp_path):
+    """The log in the test's folder, as if it had been read once from there; its path."""
+    shutil.copytree(first_load / "data", pipeline.home)
+    path = Path(shutil.copy(first_load / "log.csv", tmp_path))
+    remembered = pipeline.home / last_run.FILE
+    remembered.write_text(remembered.read_text().replace(str(first_load), str(tmp_path)))
+    pipeline.config["ops"]["interactions"]["config"] = {"path": str(path)}
+    return path
 
 
 def indices(pipeline, vocabulary="item"):
@@ -79,11 +105,9 @@ def test_another_path_is_another_log_unless_told_otherwise(pipeline, read, tmp_p
     assert table == [(4, 1), (9, 2), (3, 3)]
 
 
-def test_failed_check_of_the_ids_leaves_them_as_they_were(pipeline, read, tmp_path, monkeypatch):
-    log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
-    read(log)
+def test_failed_check_of_the_ids_leaves_them_as_they_were(pipeline, loaded, monkeypatch):
     before = pipeline.query("from known_ids")
-    write_rows(log, "1,9,1,1", "1,8,2,1", "1,3,3,1")
+    write_rows(loaded, "1,9,1,1", "1,8,2,1", "1,3,3,1")
     right, render = "coalesce(last_indices.last_idx, 0) + new_ids.place", sql_files.render
 
     def render_wrong(name, **options):
@@ -97,49 +121,45 @@ def test_failed_check_of_the_ids_leaves_them_as_they_were(pipeline, read, tmp_pa
     assert indices(pipeline) == {8: 1, 9: 2, 3: 3}
 
 
-def test_compact_forgets_and_the_next_run_numbers_anew(
-    pipeline, read, tmp_path, monkeypatch, capsys
-):
+def test_compact_of_no_ids_says_so(pipeline, monkeypatch, capsys):
     monkeypatch.setenv("DIN_HOME", str(pipeline.home))
     assert cli.main(["vocabulary", "compact"]) == 0
     assert "knows no ids: nothing to forget" in capsys.readouterr().out
-    log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
-    read(log)
-    write_rows(log, "1,9,1,1", "1,3,3,1")
-    read(log)
+
+
+def test_compact_forgets_and_the_next_run_numbers_anew(pipeline, read, loaded, monkeypatch, capsys):
+    monkeypatch.setenv("DIN_HOME", str(pipeline.home))
+    write_rows(loaded, "1,9,1,1", "1,3,3,1")
+    read(loaded)
     assert indices(pipeline) == {8: 1, 9: 2, 3: 3}
     assert cli.main(["vocabulary", "compact"]) == 0
     out = capsys.readouterr().out
     # A user, three items, a category; item 8 left with its row.
     assert "5 known ids are forgotten, 1 of them no longer in the log" in out
     assert "where an id gets another index, trains the model again" in out
-    read(log)
+    read(loaded)
     assert indices(pipeline) == {3: 1, 9: 2}
 
 
 # Ids that are forgotten end as without a past, in test_exactness.py, the same indices included.
 @pytest.mark.thorough
 def test_ids_that_get_the_same_indices_after_they_were_forgotten_change_nothing(
-    pipeline, read, tmp_path, monkeypatch
+    pipeline, read, loaded, monkeypatch
 ):
     monkeypatch.setenv("DIN_HOME", str(pipeline.home))
-    log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
-    read(log)
     assert pipeline.run(*ITEMS).success
     before = pipeline.versions()
     assert cli.main(["vocabulary", "compact"]) == 0
-    read(log)
+    read(loaded)
     assert pipeline.run(*ITEMS).success
     after = pipeline.versions()
     assert {name for name in before if before[name] != after[name]} <= {"known_ids"}
 
 
-def test_a_vocabulary_that_starts_anew_is_told_once(pipeline, read, tmp_path, capsys, caplog):
+def test_a_vocabulary_that_starts_anew_is_told_once(pipeline, read, loaded, capsys, caplog):
     pipeline.config["loggers"] = {"console": {"config": {"log_level": "WARNING"}}}
-    log = write_rows(tmp_path / "log.csv", "1,9,1,1", "1,8,2,1")
-    read(log)
-    write_rows(log, "u1,9,1,1", "u1,8,2,1")
-    read(log)
+    write_rows(loaded, "u1,9,1,1", "u1,8,2,1")
+    read(loaded)
     anew = "the ids of the vocabulary 'user' were integers and are text now"
     [told] = [line for line in capsys.readouterr().err.splitlines() if anew in line]
     assert told.startswith("WARNING known_ids: ")
