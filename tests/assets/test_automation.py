@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import functools
 import re
+import shutil
 import time
 
 import dagster as dg
@@ -33,19 +34,29 @@ def at_rest(monkeypatch):
     monkeypatch.setattr(looks.time, "time", lambda: now() + 3600)
 
 
-@pytest.fixture
-def incoming(tmp_path):
-    folder = tmp_path / "incoming"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of every test: definitions, of which there are then one, hold a path in it."""
+    return tmp_path_factory.mktemp("automation")
+
+
+def emptied(folder):
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    write_rows(folder / "2026-11-01.csv", *ROWS)
     return folder
 
 
 @pytest.fixture
-def store(tmp_path, incoming) -> RunStore:
+def incoming(folder):
+    incoming = emptied(folder / "incoming")
+    write_rows(incoming / "2026-11-01.csv", *ROWS)
+    return incoming
+
+
+@pytest.fixture
+def store(folder, incoming) -> RunStore:
     """A store whose last run read the folder's files."""
-    home = tmp_path / "data"
-    home.mkdir()
+    home = emptied(folder / "data")
     last_run.write(home / last_run.FILE, {"interactions": {"path": str(incoming / "*.csv")}})
     return RunStore(home=str(home))
 
