@@ -95,7 +95,6 @@ class Machine:
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
         return done.stdout + done.stderr
 
-
     def does_together(self, *commands: str) -> str:
         """Run programs one after the other in one process, which imports Dagster once."""
         lines = " ".join(map(shlex.quote, commands))
