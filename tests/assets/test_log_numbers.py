@@ -144,7 +144,9 @@ def test_a_logged_negative_is_counted_for_its_own_moment(tmp_path, monkeypatch):
     monkeypatch.setattr("din_core.serving.graphs.writing.MOST_IDS", 10)
     chance = random.Random(5)
     shown = [
-        f"{user},{item},{moment * 40 * DAY},{int(place == 0)},{item % 4},b{item % 3}"
+        # Every other user is shown one of the items a week after the one that is taken.
+        f"{user},{item},{(moment * 40 + 7 * (place == 2) * (user % 2)) * DAY},{int(place == 0)},"
+        f"{item % 4},b{item % 3}"
         for user in range(20)
         for moment in range(6)
         for place, item in enumerate(chance.sample(range(25), 3))
@@ -161,4 +163,5 @@ def test_a_logged_negative_is_counted_for_its_own_moment(tmp_path, monkeypatch):
         result = pipeline.run(*up_to("bundle"))
         assert result.success, failure_of(result)
         [made] = result.asset_materializations_for_node("bundle")
-        assert made.metadata["compared_samples"].value == 60
+        # Of a user's last moment: three, or the item that is shown after the last one taken.
+        assert made.metadata["compared_samples"].value == 10 * 3 + 10 * 1
