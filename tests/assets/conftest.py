@@ -190,9 +190,9 @@ def _queries_that_are_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="package", autouse=True)
 def _graphs_that_are_made_once() -> Iterator[None]:
-    """Make each exported graph once; the runs that all tests share make it twice, as others do.
+    """Make each exported graph once, and not once more to see whether it comes out the same.
 
-    That one which comes out otherwise is refused is shown by tests/core/serving/graphs.
+    It does, and others are refused: tests/core/serving/graphs/test_writing.py.
     """
     from din_core.serving.graphs import writing
 
