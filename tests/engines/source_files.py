@@ -21,6 +21,76 @@ BARE = {"item_attribute_cols": ()}
 # To judge times of text takes an engine longest: where others are shown, times are integers.
 # Files, options, and how many of the rows are used, rejected, dropped as equal to an earlier one.
 LOGS = {
+    # Many of the kinds below at once, which do not disturb each other: an engine plans a query for
+    # longer than it takes such rows through it.
+    "ids, attributes and numbers of every kind": (
+        {
+            "a.csv": "user_id,item_id,time,number,text,largest,beyond,"
+            '"a.b `c` ""d""",missing,price\n'
+            "007,1,1,1.5,é,9223372036854775807,9223372036854775808,x,x,-0\n"
+            "7,1.0,2,2,True,-9223372036854775808,9.223372036854775807e+18,,,$5\n"
+            "+7,1e+16,3,3.0,false,1,-9223372036854775807,x,y,1e400\n"
+            "7.0,-7.0,4,4,1d,,,,,3.5e38\n"
+            "1e3,1,5,5,x,2,2,x,z,0.1\n"
+            "1e3,2,6,6, x ,3,3,x,,\n"
+            "a,2,7,7,y,3,3,x,,True\n"
+            "b,2,8,8,y,3,3,x,,NaN\n"
+            "c,2,9,9,y,3,3,x,,.5\n"
+            "d,2,10,10,y,3,3,x,,1e-320\n"
+            "e,2,11,11,y,3,3,x,,1d\n"
+        },
+        {
+            "item_attribute_cols": (
+                "number", "text", "largest", "beyond", 'a.b `c` "d"', "missing",
+            ),
+            "context_dense_cols": ("price",),
+        },
+        (11, 0, 0),
+    ),
+    "words for nothing among numbers, a NUL byte far down": (
+        {
+            "a.csv": b"user_id,item_id,time,cate_id\n1.0,1,1,NA\nNULL,2,2,5\n2,#N/A,3,5.0\n"
+            b"2,1,-4,5\n" + b"\n" * 4096 + b"1,2,\x003,4\n"
+        },
+        {},
+        (1, 4, 0),
+    ),
+    "labels, milliseconds, one time of another unit": (
+        {
+            "a.csv": "user_id,item_id,time,label\n1,1,1569951049541,True\n1,2,1569951049000,no\n"
+            "1,3,1569951049542,1.0\n1,4,1569951049543,maybe\n1,5,1569951049544,1d\n"
+            + "1,1,1569951049545,0\n" * 200 + "1,2,1500000000,1\n"
+        },
+        BARE,
+        (203, 3, 0),
+    ),
+    "fractions of nanoseconds, most cut off": (
+        {
+            "a.csv": "user_id,item_id,time\n1,1,1.6E+18\n1,2,1.60E+18\n"
+            "2,1,1569951049541123456.75\n"
+        },
+        BARE,
+        (3, 0, 0),
+    ),
+    "every reason, quotes, equal rows, several files": (
+        {
+            "a/log.csv": b"user_id,item_id,time,cate_id\n1,2,3,4\n,2,3,4\n1,,3,4\n1,2,,4\n"
+            b'1,2,x,4\n1,2,-3,4\n1,2,3\n1,2,3,4,5\n1,"2,3,4\n1,2,3,\xff\n1,2\r9,3,4\n',
+            "b/log.csv": 'time;cate_id;item_id;user_id\n7;a;1;2\n8;;2;3\n7;a;1;2\n7.0;a;1;2\n'
+            '8;;2;3\n9;"x";"a, ""b""";"1"\n200;;"c\nd";2\n',
+        },
+        {"drop_duplicates": True},
+        (5, 10, 3),
+    ),
+    "several files, one compressed": (
+        {
+            "b/log.csv.gz": gzip.compress(PLAIN.encode()),
+            "a/log.csv": "time;cate_id;item_id;user_id\n7;a;1;2\n8;b;2;3\n",
+        },
+        {},
+        (5, 0, 0),
+    ),
+    # One kind at a time.
     "plain": ({"a.csv": PLAIN}, {}, (3, 0, 0)),
     "quoted": (
         {"a.csv": 'user_id,item_id,time,cate_id\n"1","a, ""b""",100,"x"\n2,"c\nd",200,\n'},
@@ -90,15 +160,7 @@ LOGS = {
         BARE,
         (4, 0, 0),
     ),
-    "eighteen digits": (
-        {
-            "a.csv": "user_id,item_id,time\n1,1,5.123456789012345678\n1,2,0.000000000000000001\n"
-            "1,3,99999999999.999999999999999999\n1,4,7\n1,5,0.12345678901234567850\n"
-        },
-        BARE,
-        (5, 0, 0),
-    ),
-    "ISO times and numbers with exponents": (
+    "ISO times, numbers with exponents and with eighteen digits": (
         {
             "a.csv": "user_id,item_id,time\n1,1,2020-02-29\n1,2,2020-02-29T10:11:12Z\n"
             "1,3,2020-02-29 10:11\n1,4,2020-02-29T10:11:12+01:00\n1,5,2020-02-29 10:11:12 -0130\n"
@@ -109,9 +171,11 @@ LOGS = {
             "2,7,1e99\n2,8,-1.5e-3\n2,9,5.e0\n2,10,123.456789e2\n2,11,5e-19\n"
             "3,1,20200229T101112Z\n3,2,20200229T1011+0130\n3,3,20200229 10:11:12.5\n"
             "3,4,20200230T1011\n3,5,20200229T2411\n"
+            "4,1,5.123456789012345678\n4,2,0.000000000000000001\n"
+            "4,3,99999999999.999999999999999999\n4,4,7\n4,5,0.12345678901234567850\n"
         },
         {**BARE, "time_unit": "s"},
-        (21, 8, 0),
+        (26, 8, 0),
     ),
     "milliseconds": (
         {"a.csv": "user_id,item_id,time\n1,1,1569951049541\n1,2,1569951049000\n"},
@@ -224,7 +288,7 @@ LOGS = {
         {},
         (4, 0, 0),
     ),
-    "Parquet of durations, infinite numbers and nothing": (
+    "Parquet of durations and moments, infinite numbers and nothing": (
         {
             "a.parquet": parquet(
                 {
@@ -234,9 +298,18 @@ LOGS = {
                     "cate_id": ["a", "b", r"\N"],
                     "price": [float("inf"), 2.0, 2.5],
                 }
-            )
+            ),
+            "b.parquet": parquet(
+                {
+                    "user_id": [1, 2, 3, 4],
+                    "item_id": [1.0, 2.5, 3.0, 4.0],
+                    "time": pa.array([1_500_000_000_123_456, 0, 7, 8], pa.timestamp("us")),
+                    "cate_id": ["a", None, "", "b, c"],
+                    "price": [1, 2, 3, 4],
+                }
+            ),
         },
         {"item_dense_cols": ("price",)},
-        (2, 1, 0),
+        (6, 1, 0),
     ),
 }  # fmt: skip

@@ -88,7 +88,9 @@ def refused(engine, ours, theirs, path, **config):
     return str(caught.value)
 
 
+AT_ONCE = "every reason, quotes, equal rows, several files"
 SHAPES = (
+    AT_ONCE,
     "quoted",
     "two characters between values",
     "several files",
@@ -102,17 +104,37 @@ SHAPES = (
 # and around files is read by the same Python on a cluster, and shown in tests/core/sources.
 THOROUGH = {
     **dict.fromkeys(SHAPES, "test_parts_of_a_few_bytes_make_the_same_tables"),
-    "plain": "ids as text; texts missing here and there",
+    **dict.fromkeys(
+        (
+            "plain",
+            "empty attributes",
+            "texts missing here and there",
+            "ids as floats",
+            "ids as text",
+            "the largest numbers",
+            "numbers",
+            "a column with an odd name",
+        ),
+        "ids, attributes and numbers of every kind",
+    ),
     "tab-separated, quotes that mean nothing": "tests/core/sources/test_quoting.py",
     "gzip": "test_a_source_at_a_url_is_read_as_one_in_a_folder",
+    "several files, one compressed": "test_a_source_at_a_url_is_read_as_one_in_a_folder",
     "bzip2 by its bytes": "gzip, at a URL",
-    "empty attributes": "texts missing here and there; a column with an odd name",
-    "true and false": "ids as text; labels",
-    "within a second": "ISO times and numbers with exponents; eighteen digits",
-    "milliseconds": "fractions of nanoseconds",
-    "words for nothing among text, exponents": "words for nothing among numbers; ids as text",
+    "true and false": "text of ids, attributes and numbers; labels",
+    "within a second": "ISO times, numbers with exponents and with eighteen digits",
+    "milliseconds": "labels, milliseconds, one time of another unit",
+    "fractions of nanoseconds": "fractions of nanoseconds, most cut off",
+    "times whose digits were cut off": "fractions of nanoseconds, most cut off",
+    "one time of another unit": "labels, milliseconds, one time of another unit",
+    "words for nothing among numbers": "the same with a NUL byte",
+    "a NUL byte far down": "words for nothing among numbers, a NUL byte far down",
+    "words for nothing among text, exponents": "words for nothing among numbers; ids, attributes",
+    "labels": "labels, milliseconds, one time of another unit",
+    "labels that Java takes for numbers": "labels, milliseconds, one time of another unit",
     "labels of both signs": "labels; chosen labels",
     "Parquet of integers": "test_a_source_at_a_url_is_read_as_one_in_a_folder",
+    "Parquet": "Parquet of durations and moments, infinite numbers and nothing",
 }
 
 
@@ -128,14 +150,12 @@ def test_a_cluster_makes_the_same_tables_as_one_machine(engine, ours, theirs, tm
     assert account["duplicates_dropped"] == dropped
 
 
-# Separators and line ends are Python's business, wherever a part is read: test_parts.py, and
+# The first shows all of them at once, but for separators and line ends. Those are Python's
+# business, wherever a part is read: test_parts.py, and
 # test_parts_that_begin_amiss_for_the_second_time_are_read_beside_others.
-OF_PARTS = {"two characters between values", "a mark, Windows line ends, blank lines"}
-
-
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.thorough] if n in OF_PARTS else []) for n in SHAPES],
+    [pytest.param(n, marks=[pytest.mark.thorough] if n != AT_ONCE else []) for n in SHAPES],
 )
 def test_parts_of_a_few_bytes_make_the_same_tables(
     engine, ours, theirs, tmp_path, monkeypatch, name
@@ -182,9 +202,10 @@ def shared_objects(request, objects):
 @pytest.mark.parametrize(
     "name",
     [
-        "several files",
-        "gzip",
+        "several files, one compressed",
         "Parquet of integers",
+        pytest.param("several files", marks=pytest.mark.thorough),
+        pytest.param("gzip", marks=pytest.mark.thorough),
         # Times of Parquet: test_a_cluster_makes_the_same_tables_as_one_machine.
         pytest.param("Parquet", marks=pytest.mark.thorough),
         # Every reason: test_parts_of_a_few_bytes_make_the_same_tables.
