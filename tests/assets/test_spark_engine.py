@@ -203,7 +203,7 @@ def test_a_run_of_another_home_takes_no_tables_away(pipeline, tmp_path, monkeypa
     assert pipeline.run("interactions", "known_ids").success
     versions, home = pipeline.versions(), pipeline.home
     pipeline.home = tmp_path / "other"
-    said = failure_of(pipeline.run("interactions", "known_ids"))
+    said = failure_of(pipeline.run("interactions"))
     assert "were made for another folder of results" in said
     # The folder may move: it stays the one that they were made for.
     pipeline.home = home.rename(tmp_path / "moved")
@@ -214,7 +214,7 @@ def test_a_run_of_another_home_takes_no_tables_away(pipeline, tmp_path, monkeypa
 def test_the_way_out_of_a_lost_file_that_tables_go_on_from_leads_out(on_spark):
     versions, names = on_spark.versions(), ("interactions", "known_ids")
     shutil.rmtree(on_spark.home / "tables" / "known_ids")
-    said = failure_of(on_spark.run(*names))
+    said = failure_of(on_spark.run("known_ids"))
     assert "a file of the table 'known_ids' is gone" in said
     assert "move pipeline.duckdb away" in said
     (on_spark.home / "pipeline.duckdb").rename(on_spark.home / "away")
