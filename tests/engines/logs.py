@@ -143,6 +143,18 @@ def fractional_texts():
 
 def together(*logs):
     """One log of several, each with users, items and files of its own, and what it says of them."""
+    return _joined(
+        *(
+            {
+                **log,
+                **{n: [each + 1000 * number for each in log[n]] for n in ("user_id", "item_id")},
+            }
+            for number, log in enumerate(logs)
+        )
+    )
+
+
+def _joined(*logs):
     columns = dict.fromkeys(name for log in logs for name in log)
     merged = {name: [] for name in ("file", "line", *columns)}
     for number, log in enumerate(logs):
@@ -151,8 +163,6 @@ def together(*logs):
         for name, values in merged.items():
             values.extend(said.get(name, [None] * n_rows))
         merged["file"][-n_rows:] = [f"{number}{file}" for file in said["file"]]
-        for name in ("user_id", "item_id"):
-            merged[name][-n_rows:] = [each + 1000 * number for each in said[name]]
     return merged
 
 
@@ -166,13 +176,25 @@ def described():
     return together(disagreeing(), numbers())
 
 
+def described_texts():
+    """Ids of text at tied times within a second, beside attributes and numbers of all kinds."""
+    log = described()
+    n_rows = len(log["user_id"])
+    times = fractions()["time"]
+    ids = {name: [f"{each} {name}" for each in log[name]] for name in ("user_id", "item_id")}
+    return _joined(
+        {**log, **ids, "time": [times[(3 * place) % 8] for place in range(n_rows)]},
+        fractional_texts(),
+    )
+
+
 def lists_with_numbers():
     """Impressions shown at once and one by one, some of them with numbers of their own."""
     return together(lists(), impressions(), labelled_numbers())
 
 
 CASES = {
-    # The first seven show between them each kind of log, sampler, split and option that there is.
+    # The first six show between them each kind of log, sampler, split and option that there is.
     "alone": (alone, {}),
     "tiny, same category": (
         tiny,
@@ -187,6 +209,24 @@ CASES = {
             "sampling_seed": 0,
         },
     ),
+    "described texts, temporal at given times, last event only": (
+        described_texts,
+        {
+            "negatives_per_positive": 2,
+            "max_history": 1,
+            "split": "temporal",
+            "val_from": 5.25,
+            "test_from": 5.5,
+            "min_interactions": 2,
+            "sampling_seed": LARGEST,
+        },
+    ),
+    "lists with numbers": (lists_with_numbers, {"max_history": 2}),
+    "lists with numbers, temporal": (
+        lists_with_numbers,
+        {"max_history": 3, "split": "temporal", "min_interactions": 1},
+    ),
+    # One kind at a time.
     "described, temporal at quantiles": (
         described,
         {
@@ -201,12 +241,6 @@ CASES = {
         fractional_texts,
         {"split": "temporal", "val_from": 5.25, "test_from": 5.5, "max_history": 1},
     ),
-    "lists with numbers": (lists_with_numbers, {"max_history": 2}),
-    "lists with numbers, temporal": (
-        lists_with_numbers,
-        {"max_history": 3, "split": "temporal", "min_interactions": 1},
-    ),
-    # One kind at a time.
     "ties": (ties, {"negatives_per_positive": 3}),
     "heavy, uniform": (heavy, {"negatives_per_positive": 3, "max_history": 50}),
     "heavy, popularity, last event only": (
