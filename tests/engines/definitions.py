@@ -20,7 +20,7 @@ def largest_definition(tree):
     for name, query in [*queries, ("", tree)]:
         sizes[name] = {}
         for select in query.find_all(exp.Select):
-            given = _given(select, sizes)
+            given, is_computed = _given(select, sizes), _has_to_be_computed(select)
             defined = {}
             for column in select.expressions:
                 if column.is_star:
@@ -32,7 +32,7 @@ def largest_definition(tree):
                 largest = max(largest, (_size(condition, given), f"{name}: where"))
             for column, size in defined.items():
                 largest = max(largest, (size, f"{name}.{column}"))
-                kept = 1 if _has_to_be_computed(select) else size
+                kept = 1 if is_computed else size
                 sizes[name][column] = max(sizes[name].get(column, 1), kept)
     return largest
 
@@ -52,5 +52,6 @@ def _has_to_be_computed(select):
 
 
 def _size(expression, given):
-    columns = [node.name for node in expression.find_all(exp.Column)]
-    return sum(1 for _ in expression.walk()) + sum(given.get(name, 1) for name in columns)
+    nodes = list(expression.walk())
+    columns = [node.name for node in nodes if isinstance(node, exp.Column)]
+    return len(nodes) + sum(given.get(name, 1) for name in columns)
