@@ -74,7 +74,8 @@ def findings(spark, con, name, context):
         # test_a_check_finds_the_same_rows asks each check of these tables.
         pytest.param(False, 1, "leave_one_out", marks=pytest.mark.thorough),
         (True, 3, "leave_one_out"),
-        (True, 1, "temporal"),
+        # No check but samples_every_split and samples_no_leak asks for both.
+        pytest.param(True, 1, "temporal", marks=pytest.mark.thorough),
         (False, 3, "temporal"),
     ],
 )
