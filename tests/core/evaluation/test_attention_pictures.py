@@ -118,21 +118,28 @@ def test_weights_are_shown_by_unit_and_said_to_be_shares_or_none(tmp_path):
     assert "attention weight, a share of 1" in said
 
 
-def test_the_picture_of_weights_has_nothing_of_the_changes_drawn_before_it(drawn, tmp_path):
-    def weights(folder, *changes):
+def test_equal_rows_are_equal_pictures_whatever_was_drawn_before(drawn, tmp_path):
+    def pictures(folder, *changes):
         joint = {"attention_weight_cate": 0.25, "attention_weight_item": 0.25}
         rows = [event("u", 0, place, "c", "d", each, **joint) for place, each in enumerate(changes)]
         (tmp_path / folder).mkdir()
-        png = drawn(rows, tmp_path / folder)["weights"]
-        return png.read_bytes(), png.with_suffix(".svg").read_bytes()
+        return {
+            name: (png.read_bytes(), png.with_suffix(".svg").read_bytes())
+            for name, png in drawn(rows, tmp_path / folder).items()
+        }
 
-    # The changes have other colours, another range, and other numbers at their scale.
-    assert weights("a", 0.5, -0.25) == weights("b", 12_345.0, -98_765.0)
+    one = pictures("one", 0.5, -0.25)
+    # The changes have other colours, another range, and other numbers at their scale. The picture
+    # of weights has nothing of them.
+    different = pictures("different", 12_345.0, -98_765.0)
+    assert different["weights"] == one["weights"]
+    assert different["changes"] != one["changes"]
+    assert pictures("equal", 0.5, -0.25) == one
 
 
-def test_model_without_attention_has_no_picture_of_weights(drawn, tmp_path):
+def test_model_without_attention_has_no_picture_of_weights():
     rows = [event("u", 0, 1, "c", "d", 0.5) | dict.fromkeys(WEIGHTS)]
-    assert list(drawn(rows, tmp_path)) == ["changes", "categories"]
+    assert [name for name, _ in attention_pictures._figures(rows)] == ["changes", "categories"]
 
 
 def test_cell_of_two_categories_is_the_mean_change(tmp_path):
@@ -146,14 +153,13 @@ def test_cell_of_two_categories_is_the_mean_change(tmp_path):
     assert {"a", "unknown", "cate_id of the event", "cate_id of the candidate"} <= set(said)
 
 
-def test_items_without_attributes_have_no_picture_of_categories(drawn, tmp_path):
+def test_items_without_attributes_have_no_picture_of_categories(tmp_path):
     rows = [event("u", 0, 1, "c", "d", 0.5)]
     for row in rows:
         for name in ("hist_cate_id", "target_cate_id", "attention_weight_cate"):
             del row[name]
-    pictures = drawn(rows, tmp_path)
-    assert list(pictures) == ["changes", "weights"]
-    assert "item 1" in texts(pictures["changes"])
+    assert [name for name, _ in attention_pictures._figures(rows)] == ["changes", "weights"]
+    assert "item 1" in said_by(rows, tmp_path, "changes")
 
 
 def test_users_whose_answers_hang_on_their_history_are_shown_with_their_latest_events(tmp_path):
@@ -178,20 +184,6 @@ def test_any_id_can_be_drawn(drawn, tmp_path):
     shown = [attention_pictures._short(name) for name in names]
     assert set(shown) <= set(texts(tmp_path / "categories.png"))
     assert all(f"{each} / {each}" in texts(tmp_path / "changes.png") for each in shown)
-
-
-def test_equal_rows_are_equal_pictures(drawn, tmp_path):
-    rows = [event("u", 0, place, "c", "d", 0.5) for place in (1, 2)]
-    one, other = (drawn(rows, tmp_path / name) for name in _made(tmp_path, "one", "other"))
-    for name, png in one.items():
-        assert png.read_bytes() == other[name].read_bytes()
-        assert png.with_suffix(".svg").read_bytes() == other[name].with_suffix(".svg").read_bytes()
-
-
-def _made(tmp_path, *names):
-    for name in names:
-        (tmp_path / name).mkdir()
-    return names
 
 
 def test_empty_table_gives_no_picture(con, tmp_path):
