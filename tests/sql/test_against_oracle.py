@@ -57,13 +57,13 @@ def assert_equal_to_the_oracle(con, log):
         assert found[table] == expected[table], table
 
 
-@settings(max_examples=settings.default.max_examples * 2 // 3)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(logs())
 def test_every_table_equals_the_oracle(con, log):
     assert_equal_to_the_oracle(con, log)
 
 
-@settings(max_examples=settings.default.max_examples * 2 // 3)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(lists_shown_at_once())
 def test_every_table_of_lists_shown_at_once_equals_the_oracle(con, log):
     assert_equal_to_the_oracle(con, log)

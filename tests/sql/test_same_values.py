@@ -100,7 +100,7 @@ def tables_of(con, path):
     return found, source, config
 
 
-@settings(max_examples=max(4, settings.default.max_examples // 4))
+@settings(max_examples=max(4, settings.default.max_examples // 6))
 @given(frames())
 def test_text_parquet_and_frames_agree_with_the_values(con, tmp_path_factory, drawn):
     frame, rows = drawn
