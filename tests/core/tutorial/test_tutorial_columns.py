@@ -57,13 +57,18 @@ def each_of(cases, alike):
     ]
 
 
-@pytest.mark.parametrize("ids", each_of(IDS, ALIKE))
+def expected_of(ids):
+    """What LOG gives with these ids of users; where one is missing, another one is the second."""
+    if None in ids:
+        return [(split, min(user, 2), *rest) for split, user, *rest in EXPECTED]
+    return EXPECTED
+
+
+# The quick ones beside times: test_ids_and_times_of_any_type.
+@pytest.mark.parametrize("ids", each_of(IDS, IDS))
 def test_ids_of_any_type_are_told_apart(ids):
     got = positives(generate(LOG.assign(user=pd.Series(ids, dtype=object)), shuffle=False))
-    if None in ids:  # user 20 is not there, and user 30 is the second
-        assert got == [(split, min(user, 2), *rest) for split, user, *rest in EXPECTED]
-    else:
-        assert got == EXPECTED
+    assert got == expected_of(ids)
 
 
 TYPES = {
@@ -107,13 +112,29 @@ TIMES = {
 
 
 # Numbers of all kinds hold fractions and decimals, and moments of both zones dates and stamps.
-@pytest.mark.parametrize(
-    "times",
-    each_of(TIMES, {"fractions", "time stamps", "dates", "integers as text beside integers"}),
-)
+TIMES_ALIKE = {"fractions", "time stamps", "dates", "integers as text beside integers"}
+
+
+# The quick ones beside ids: test_ids_and_times_of_any_type.
+@pytest.mark.parametrize("times", each_of(TIMES, TIMES))
 def test_the_exact_time_decides_the_order(times):
     log = LOG.assign(when=pd.Series(times, dtype=object))
     assert positives(generate(log, shuffle=False)) == EXPECTED
+
+
+# One frame shows types of ids and of times, which are staged column by column.
+@pytest.mark.parametrize(
+    ("ids", "times"),
+    [
+        pytest.param(IDS[name], TIMES[time], id=f"{name}, {time}")
+        for name, time in zip(
+            sorted(IDS.keys() - ALIKE), sorted(TIMES.keys() - TIMES_ALIKE), strict=True
+        )
+    ],
+)
+def test_ids_and_times_of_any_type(ids, times):
+    as_objects = {"user": pd.Series(ids, dtype=object), "when": pd.Series(times, dtype=object)}
+    assert positives(generate(LOG.assign(**as_objects), shuffle=False)) == expected_of(ids)
 
 
 A_SECOND = 1_700_000_000

@@ -69,7 +69,7 @@ def test_columns_are_those_of_torch_rechub_in_their_order():
             "hist_cate",
             "target_cate",
         ]
-    without = generate_seq_feature(LOG, "user", "item", "when")
+    without = generate_seq_feature(LOG, "user", "item", "when", None)
     assert list(without[0].columns) == ["label", "target_item_id", "user", "hist_item_id"]
 
 
@@ -197,34 +197,38 @@ def test_expected_is_what_the_plain_frame_gives():
     assert positives(of_the_log(shuffle=False)) == EXPECTED
 
 
-# None, an infinity, pandas' NA and a decimal; NaT and NaN are nothing to pandas as NA is.
+# NaT and NaN are nothing to pandas as NA is.
+NO_TIMES = (None, float("inf"), pd.NA, Decimal("NaN"))
+
+
 @pytest.mark.parametrize(
     "missing",
     [
-        pytest.param(pd.NaT, marks=pytest.mark.thorough),
-        None,
-        pytest.param(float("nan"), marks=pytest.mark.thorough),
-        float("inf"),
-        pd.NA,
-        Decimal("NaN"),
+        NO_TIMES,
+        *(
+            pytest.param((each,), marks=pytest.mark.thorough)
+            for each in (*NO_TIMES, pd.NaT, float("nan"))
+        ),
     ],
     ids=repr,
 )
-def test_a_row_without_a_time_is_left_out_with_a_warning(missing, caplog):
+def test_rows_without_a_time_or_a_user_are_left_out_with_a_warning(missing, caplog):
     late = LOG.head(1).assign(item="f")
     log = pd.concat(
-        [LOG.astype({"when": object}), late.assign(when=pd.Series([missing], dtype=object))]
+        [
+            LOG.astype({"when": object}),
+            *(late.assign(when=pd.Series([each], dtype=object)) for each in missing),
+            LOG.head(2).assign(user=None),
+        ]
     )
-    frames = generate(log, shuffle=False)
+    with caplog.at_level(logging.WARNING):
+        frames = generate(log, shuffle=False)
     assert positives(frames) == EXPECTED
-    assert "1 of 9 rows were left out: empty time (1)" in caplog.text
+    n_bad = len(missing) + 2
+    assert f"{n_bad} of {8 + n_bad} rows were left out: " in caplog.text
+    assert f"empty time ({len(missing)})" in caplog.text
+    assert "empty user_id (2)" in caplog.text
     assert "time_col='when'" in caplog.text
-
-
-def test_a_row_without_a_user_is_left_out_with_a_warning(caplog):
-    nobody = LOG.head(2).assign(user=None)
-    assert positives(generate(pd.concat([LOG, nobody]), shuffle=False)) == EXPECTED
-    assert "2 of 10 rows were left out: empty user_id (2)" in caplog.text
 
 
 def test_columns_without_names_are_named_by_number():
@@ -248,33 +252,25 @@ def test_one_attribute_may_be_named_as_it_is(attribute):
     assert list(frames[0])[-2:] == ["hist_cate", "target_cate"]
 
 
-def test_no_attribute_is_none():
-    assert len(list(generate_seq_feature(LOG, *COLUMNS.values(), None)[0])) == 4
-
-
-# `position`, a column of the tables, and `item_id`, one of the log, show the kinds.
+# `position` and `split`, columns of the tables, and `item_id`, one of the log, show the kinds.
 @pytest.mark.parametrize(
-    "name",
+    ("user", "attribute"),
     [
-        "position",
-        "item_id",
+        ("position", "split"),
+        ("item_id", "cate"),
         *(
-            pytest.param(each, marks=pytest.mark.thorough)
-            for each in ("split", "time", "user_idx", "file", "k")
+            pytest.param(*each, marks=pytest.mark.thorough)
+            for each in (("split", "position"), ("time", "user_idx"), ("user_idx", "time"),
+                         ("file", "k"), ("k", "file"))
         ),
     ],
-)
-def test_names_of_the_tables_own_columns_are_free(name):
-    as_user = generate_seq_feature(
-        LOG.rename(columns={"user": name}), name, "item", "when", shuffle=False
-    )
-    assert positives(as_user) == EXPECTED
-    assert list(as_user[0])[2] == name
-    if name != "item_id":
-        as_attribute = generate_seq_feature(
-            LOG.rename(columns={"cate": name}), **COLUMNS, item_attribute_cols=[name]
-        )
-        assert list(as_attribute[0])[-2:] == [f"hist_{name}", f"target_{name}"]
+)  # fmt: skip
+def test_names_of_the_tables_own_columns_are_free(user, attribute):
+    log = LOG.rename(columns={"user": user, "cate": attribute})
+    frames = generate_seq_feature(log, user, "item", "when", [attribute], shuffle=False)
+    assert positives(frames) == EXPECTED
+    assert list(frames[0])[2] == user
+    assert list(frames[0])[-2:] == [f"hist_{attribute}", f"target_{attribute}"]
 
 
 def test_the_index_does_not_matter():
@@ -286,12 +282,12 @@ def test_the_index_does_not_matter():
 @pytest.mark.parametrize(
     "spelling",
     [
-        "int64",
+        # It shows that values are not turned in place, beside the times, which are int64.
         object,
-        # Columns that pandas keeps otherwise; `object` shows that values are not turned in place.
+        # Columns that pandas keeps otherwise.
         *(
             pytest.param(each, marks=pytest.mark.thorough)
-            for each in ("category", "float64", "Int64")
+            for each in ("int64", "category", "float64", "Int64")
         ),
     ],
 )
