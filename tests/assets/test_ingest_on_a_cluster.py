@@ -52,9 +52,12 @@ def test_the_assets_are_the_same_on_either_engine(pipeline, tmp_path):
     assert (account["interactions"].value, account["rejected"].value) == (3, 1)
 
 
-def test_a_source_that_is_refused_leaves_what_was_read_before(pipeline, tmp_path):
+def test_a_source_that_is_refused_leaves_what_was_read_and_another_log_starts_its_ids_anew(
+    pipeline, tmp_path
+):
+    names = (*TABLES, "known_ids")
     write_rows(tmp_path / "log.csv", *ROWS)
-    assert read(pipeline, tmp_path / "log.csv").success
+    assert read(pipeline, tmp_path / "log.csv", selection=names).success
     before = pipeline.versions()
     write_rows(tmp_path / "log.csv", "1,10,-3,1")
     result = read(pipeline, tmp_path / "log.csv")
@@ -62,12 +65,8 @@ def test_a_source_that_is_refused_leaves_what_was_read_before(pipeline, tmp_path
     assert pipeline.versions() == before
     assert pipeline.query("select user_id from interactions order by line") == [(1,), (2,), (2,)]
 
-
-def test_another_log_starts_its_ids_anew(pipeline, tmp_path):
-    write_rows(tmp_path / "log.csv", *ROWS)
     write_rows(tmp_path / "other.csv", "7,70,1,1", "7,60,2,1")
-    for name in ("log.csv", "other.csv"):
-        assert read(pipeline, tmp_path / name, selection=(*TABLES, "known_ids")).success
+    assert read(pipeline, tmp_path / "other.csv", selection=names).success
     items = "select value, idx from known_ids where vocabulary = 'item' order by idx"
     assert pipeline.query(items) == [("60", 1), ("70", 2)]
 

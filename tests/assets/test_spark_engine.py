@@ -115,14 +115,6 @@ def test_an_earlier_version_holds_until_the_new_one_passed_its_checks(on_spark, 
     assert len(list((on_spark.home / "tables" / "users").iterdir())) == 1
 
 
-def test_what_a_killed_run_wrote_goes_with_the_next_change(on_spark):
-    leftover = on_spark.home / "tables" / "events" / "0123456789ab"
-    leftover.mkdir()
-    (leftover / "part-0.parquet").write_bytes(b"PAR1")
-    assert on_spark.run("events").success
-    assert not leftover.exists()
-
-
 def settled(pipeline):
     """Begin a run that makes nothing; return what it says."""
     said = []
@@ -144,7 +136,7 @@ def killed_before_the_swap(pipeline):
         manifest = pipeline.home / "tables" / MANIFEST
         before, config = manifest.read_bytes(), copy.deepcopy(pipeline.config)
         config["ops"]["negatives"] = {"config": {"sampling_seed": 7}}
-        assert pipeline.run("negatives", "samples", config=config).success
+        assert pipeline.run("negatives", config=config).success
         manifest.write_bytes(before)
         shutil.copytree(pipeline.home, after, symlinks=True)
     return pipeline.query("from negatives order by all")
@@ -154,7 +146,7 @@ def test_a_run_reads_earlier_tables_and_the_next_brings_the_manifest_up_to_it(on
     before = on_spark.versions()
     expected = killed_before_the_swap(on_spark)
     after = on_spark.versions()
-    assert {name for name in TABLES if after[name] != before[name]} == {"negatives", "samples"}
+    assert {name for name in TABLES if after[name] != before[name]} == {"negatives"}
     (said,) = settled(on_spark)
     assert "manifest.json was behind the pipeline's database" in said
     assert settled(on_spark) == []
@@ -164,13 +156,19 @@ def test_a_run_reads_earlier_tables_and_the_next_brings_the_manifest_up_to_it(on
 
 # A manifest that is there is looked at by the test before.
 @pytest.mark.parametrize("is_lost", [pytest.param(False, marks=pytest.mark.thorough), True])
-def test_no_version_that_the_database_reads_is_swept_away(on_spark, is_lost, monkeypatch):
+def test_what_a_killed_run_wrote_goes_with_the_next_change_and_not_what_the_database_reads(
+    on_spark, is_lost, monkeypatch
+):
     expected, held = killed_before_the_swap(on_spark), root_of(on_spark).manifest()
     if is_lost:
         (on_spark.home / "tables" / MANIFEST).unlink()
+    leftover = on_spark.home / "tables" / "events" / "0123456789ab"
+    leftover.mkdir()
+    (leftover / "part-0.parquet").write_bytes(b"PAR1")
     # As where the root could not be reached when the run began.
     monkeypatch.setattr(RunStore, "_settle_tables", lambda _: [])
     assert on_spark.run("users").success
+    assert not leftover.exists()
     assert on_spark.query("from negatives order by all") == expected
     assert on_spark.query("select count(*) from samples")[0][0] > 0
     assert root_of(on_spark).manifest().tables.keys() == held.tables.keys()
@@ -188,13 +186,13 @@ def test_tables_below_another_place_are_read_there_and_said(on_spark, tmp_path, 
     monkeypatch.setenv("DIN_TABLES", str(tmp_path / "other"))
     (said,) = settled(on_spark)
     assert "user_sequences, users of the pipeline's database lie elsewhere than below" in said
-    assert on_spark.run("negatives", "samples").success
+    assert on_spark.run("negatives").success
     assert on_spark.versions() == versions
     # What was read is there, too, so that a reader of the root has it.
     with reading.open_tables(str(tmp_path / "other")) as con:
-        assert con.execute("from samples order by all").fetchall() == on_spark.query(
-            "from samples order by all"
-        )
+        for name in ("negatives", "events", "user_sequences"):
+            query = f"from {name} order by all"
+            assert con.execute(query).fetchall() == on_spark.query(query), name
 
 
 def test_a_run_of_another_home_takes_no_tables_away(pipeline, tmp_path, monkeypatch):
@@ -270,7 +268,7 @@ def test_engines_take_over_from_each_other(on_spark):
         "select table_type from information_schema.tables where table_name = 'events'"
     ) == [("BASE TABLE",)]
     on_spark.engine = "spark"
-    assert on_spark.run("negatives", "samples").success
+    assert on_spark.run("negatives").success
     assert on_spark.versions() == versions
 
 
