@@ -88,6 +88,10 @@ def refused(engine, ours, theirs, path, **config):
     return str(caught.value)
 
 
+LABELS_AND_WORDS = (
+    "labels, words for nothing among numbers, milliseconds, another unit, a NUL byte far down"
+)
+AT_URL = "several files, one compressed, one of Parquet"
 AT_ONCE = "every reason, quotes, equal rows, several files"
 SHAPES = (
     AT_ONCE,
@@ -119,22 +123,24 @@ THOROUGH = {
     ),
     "tab-separated, quotes that mean nothing": "tests/core/sources/test_quoting.py",
     "gzip": "test_a_source_at_a_url_is_read_as_one_in_a_folder",
-    "several files, one compressed": "test_a_source_at_a_url_is_read_as_one_in_a_folder",
+    AT_URL: "test_a_source_at_a_url_is_read_as_one_in_a_folder",
     "bzip2 by its bytes": "gzip, at a URL",
     "true and false": "text of ids, attributes and numbers; labels",
-    "within a second": "ISO times, numbers with exponents and with eighteen digits",
-    "milliseconds": "labels, milliseconds, one time of another unit",
+    "times as text": "the same beside times in Parquet",
+    "durations and moments in Parquet": "the same beside times as text",
+    "within a second": "times as text, durations and moments",
+    "milliseconds": LABELS_AND_WORDS,
     "fractions of nanoseconds": "fractions of nanoseconds, most cut off",
     "times whose digits were cut off": "fractions of nanoseconds, most cut off",
-    "one time of another unit": "labels, milliseconds, one time of another unit",
-    "words for nothing among numbers": "the same with a NUL byte",
-    "a NUL byte far down": "words for nothing among numbers, a NUL byte far down",
+    "one time of another unit": LABELS_AND_WORDS,
+    "words for nothing among numbers": LABELS_AND_WORDS,
+    "a NUL byte far down": LABELS_AND_WORDS,
     "words for nothing among text, exponents": "words for nothing among numbers; ids, attributes",
-    "labels": "labels, milliseconds, one time of another unit",
-    "labels that Java takes for numbers": "labels, milliseconds, one time of another unit",
+    "labels": LABELS_AND_WORDS,
+    "labels that Java takes for numbers": LABELS_AND_WORDS,
     "labels of both signs": "labels; chosen labels",
     "Parquet of integers": "test_a_source_at_a_url_is_read_as_one_in_a_folder",
-    "Parquet": "Parquet of durations and moments, infinite numbers and nothing",
+    "Parquet": "times as text, durations and moments",
 }
 
 
@@ -202,8 +208,8 @@ def shared_objects(request, objects):
 @pytest.mark.parametrize(
     "name",
     [
-        "several files, one compressed",
-        "Parquet of integers",
+        AT_URL,
+        pytest.param("Parquet of integers", marks=pytest.mark.thorough),
         pytest.param("several files", marks=pytest.mark.thorough),
         pytest.param("gzip", marks=pytest.mark.thorough),
         # Times of Parquet: test_a_cluster_makes_the_same_tables_as_one_machine.
