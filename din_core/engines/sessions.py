@@ -83,6 +83,10 @@ def session(
             spark = _connected(_channel(remote))
         else:
             spark = _connected(_channel_without_token(stack.enter_context(_sail())))
+            # So that an answer can be taken up again where a connection broke, the client would
+            # acknowledge each part of it. This connection does not leave the process.
+            client: Any = spark.client
+            client.disable_reattachable_execute()
         stack.callback(_close, spark)
         # From the first question on: a worker answers it, be it only for the version.
         spark.registerProgressHandler(Standstill(called(remote), warn))

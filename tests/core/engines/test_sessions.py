@@ -285,6 +285,24 @@ def test_sail_at_an_address_is_told_what_sail_in_this_process_is():
     assert settings["spark.sql.ansi.enabled"] == "false"
 
 
+def test_no_part_of_an_answer_is_acknowledged_within_this_process(monkeypatch):
+    acknowledged = []
+    answers = reattach.ExecutePlanResponseReattachableIterator
+    release = answers._release_all
+
+    def released(self):
+        acknowledged.append(self)
+        release(self)
+
+    monkeypatch.setattr(answers, "_release_all", released)
+    with sessions.session() as spark:
+        assert spark.sql("select 1 as a").collect()[0].a == 1
+        assert not acknowledged
+        spark.client.enable_reattachable_execute()  # as at an address
+        assert spark.sql("select 1 as a").collect()[0].a == 1
+        assert acknowledged
+
+
 def test_a_token_that_is_for_a_cluster_does_not_keep_sail_out(monkeypatch):
     monkeypatch.setenv("SPARK_CONNECT_AUTHENTICATE_TOKEN", "for a cluster")
     with sessions.session() as spark:
