@@ -336,16 +336,23 @@ def test_a_file_that_changes_before_its_rejected_rows_are_fetched_is_refused(
     assert store.relations(theirs) == {}
 
 
-def test_a_row_that_may_have_swallowed_others_is_named_by_its_line(
+def test_a_row_that_may_be_meant_otherwise_is_named_by_its_line(
     engine, ours, theirs, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(parts, "PART_BYTES", 12)
     swallowing = '1,"2\n9,9,9\n3",3\n'
-    written(tmp_path, {"a.csv": f"user_id,item_id,time\n1,1,1\n2,2,2\n{swallowing * 2}"})
+    no_break = "3\u00a0,3,3\n"
+    text = f"user_id,item_id,time\n1,1,1\n2,2,2\n{swallowing * 2}{no_break}"
+    written(tmp_path, {"a.csv": text})
     source = SourceConfig(path=str(tmp_path / "a.csv"), **BARE)
-    (said,) = on_cluster(engine, theirs, source).source.notes
-    assert "a.csv: 2 rows (the first in line 4) take in lines that look like rows" in said
-    assert ingest(ours, source).source.notes == (said,)
+    said = on_cluster(engine, theirs, source).source.notes
+    assert [note.split(")")[0] for note in said] == [
+        "a.csv: 2 rows (the first in line 4",
+        "a.csv: 1 rows (the first in line 10",
+    ]
+    assert "take in lines that look like rows" in said[0]
+    assert "a character nobody sees" in said[1]
+    assert ingest(ours, source).source.notes == said
 
 
 def test_the_session_is_left_as_it_was(engine, spark, theirs, tmp_path):
