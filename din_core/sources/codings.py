@@ -164,6 +164,22 @@ class Summary:
         )
 
 
+def said_of_units(n_numbers: int, n_others: int, unit: Unit, other: Unit, example: str) -> str:
+    """Say of which units numbers as times are.
+
+    Args:
+        n_numbers: How many they are.
+        n_others: How many are not of the unit that most are of.
+        unit: That one.
+        other: The unit that most of the others are of.
+        example: One of those.
+    """
+    return (
+        f"of {n_numbers} numbers {n_numbers - n_others} are {UNIT_NAMES[unit]} by their size and "
+        f"{n_others} are not, most of those {UNIT_NAMES[other]} ({example})"
+    )
+
+
 def survey(rows: StagedSource, source: SourceConfig, context: IngestContext) -> Codings:
     """Choose how ``time`` and ``label`` are read.
 

@@ -73,8 +73,8 @@ class Doubts:
             where = "line" if self._header is not None else "row"
             found.append(
                 f"{self._name}: {self._unseen:,} rows (the first in {where} {self._first_unseen}) "
-                "have an id or attribute that begins or ends with a character nobody sees, such as "
-                "a no-break space (U+00A0); it is another one than that without. Remove such "
-                "characters if they mean nothing"
+                "have a value that begins or ends with a character nobody sees, such as a no-break "
+                "space (U+00A0): as an id it is another one than without. Remove such characters "
+                "if they mean nothing"
             )
         return found

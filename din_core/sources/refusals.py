@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from din_core.config import SourceConfig
 from din_core.sources.accounts import Rejection
-from din_core.sources.codings import FEW_LABELS, FEW_TIMES, UNIT_NAMES, Summary
+from din_core.sources.codings import FEW_LABELS, FEW_TIMES, Summary, said_of_units
 from din_core.sources.errors import SourceError
 from din_core.sources.record_rows import NOT_UTF_8
 
@@ -41,12 +41,16 @@ def refuse_ambiguous(
     """
     codings = summary.codings
     if codings.n_other_units * FEW_TIMES > codings.n_numbers:
+        said = said_of_units(
+            codings.n_numbers,
+            codings.n_other_units,
+            codings.unit,
+            codings.other_unit,
+            examples.get(codings.other_unit_reason, ""),
+        )
         raise SourceError(
-            f"{source.path}: time_col '{source.time_col}' mixes units: of {codings.n_numbers} "
-            f"numbers {codings.n_numbers - codings.n_other_units} are {codings.unit_name} by their "
-            f"size and {codings.n_other_units} are not, most of those "
-            f"{UNIT_NAMES[codings.other_unit]} ({examples.get(codings.other_unit_reason, '')}); "
-            "write all of them in one unit, or name the unit with time_unit=s, ms, us or ns"
+            f"{source.path}: time_col '{source.time_col}' mixes units: {said}; write all of them "
+            "in one unit, or name the unit with time_unit=s, ms, us or ns"
         )
     if list_labels is not None:
         where = f"{source.path}: label_col '{source.label_col or 'label'}'"

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from din_core.sources import SourceError
-from din_core.sources.codings import BANDS, FEW_TIMES, UNIT_NAMES
+from din_core.sources.codings import BANDS, FEW_TIMES, said_of_units
 
 _log = logging.getLogger(__name__)
 
@@ -126,11 +126,7 @@ def _of_one_unit(numbers: npt.NDArray[Any], where: str) -> npt.NDArray[np.bool_]
     n_other = int(np.count_nonzero(is_other))
     if n_other:
         example = numbers[is_other & (of_number == other)][0]
-        said = (
-            f"of {len(numbers)} numbers {len(numbers) - n_other} are {UNIT_NAMES[units[unit]]} by "
-            f"their size and {n_other} are not, most of those {UNIT_NAMES[units[other]]} "
-            f"({example:.15g})"
-        )
+        said = said_of_units(len(numbers), n_other, units[unit], units[other], f"{example:.15g}")
         if n_other * FEW_TIMES > len(numbers):
             raise SourceError(
                 f"{where} mixes units: {said}; write all of them in one unit, or as moments, which "

@@ -11,7 +11,7 @@ from tests.core.tutorial.tutorial_logs import LOG, generate
 
 BARE = {"item_attribute_cols": ()}
 NO_BREAK = "\u00a0"
-SAID = "rows (the first in {} {}) have an id or attribute that begins or ends with a character nobo"
+SAID = "rows (the first in {} {}) have a value that begins or ends with a character nobody sees"
 
 
 @pytest.mark.parametrize("quoted", ["", '"a,b"'])  # whole blocks at once, and row by row
