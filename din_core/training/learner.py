@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from din_core.config import TrainingConfig
     from din_core.network.batch import Batch
     from din_core.network.hardware import ChosenPrecision
-    from din_core.network.kernels import RowKernel
+    from din_core.network.kernels import NetworkKernel, RowKernel
     from din_core.network.models import ClickModel
     from din_core.training.regularization import Counts
 
@@ -45,6 +45,8 @@ class Learner:
         lanes: Threads for shares of a step, of a model whose samples are independent; by default
             the caller's own.
         row_kernel: Looks up and moves embedding rows; by default torch does, step by step.
+        network_kernel: Computes loss and gradients of the model; by default torch does, operation
+            by operation.
         new_rows: Of a model whose weights come from another one, the rows that do not, by table.
 
     Attributes:
@@ -61,10 +63,12 @@ class Learner:
         static_size: bool | None = None,
         lanes: Lanes | None = None,
         row_kernel: RowKernel | None = None,
+        network_kernel: NetworkKernel | None = None,
         new_rows: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.model = model
         self._row_kernel = row_kernel
+        self._network_kernel = network_kernel
         self._lanes = lanes or Lanes(1)
         assert self._lanes.number == 1 or model.samples_are_independent
         self.tables = dict(model.embedding.tables())
@@ -123,6 +127,10 @@ class Learner:
         self.model.train()
 
         def work(share: Batch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+            if self._network_kernel is not None:
+                found = self._network_kernel(gathered, share, n_samples)
+                if found is not None:
+                    return found
             with autocast(self._precision, self._device):
                 loss = self.model.loss(share) / n_samples
             return loss.detach(), torch.autograd.grad(loss, leaves, allow_unused=True)

@@ -134,6 +134,7 @@ def train(
                 placement.precision,
                 lanes=placement.lanes,
                 row_kernel=placement.row_kernel,
+                network_kernel=placement.network_kernel,
                 new_rows=None if taken_over is None else taken_over.new_rows,
             )
             run = _Run(training_config, log, learner, placement, checkpoints, taken_over)

@@ -18,7 +18,14 @@ import torch
 from din_core.machine.freed_memory import keep_freed_memory
 from din_core.machine.spinning import may_spin
 from din_core.network.hardware import ChosenPrecision, choose_device, choose_precision
-from din_core.network.kernels import RowKernel, available, faster_precision, use_fused_units
+from din_core.network.kernels import (
+    NetworkKernel,
+    RowKernel,
+    available,
+    faster_precision,
+    network_kernel,
+    use_fused_units,
+)
 from din_core.network.layers.dice import synchronize_statistics
 from din_core.training import distributed
 from din_core.training.lanes import Lanes, number_of_lanes
@@ -42,6 +49,7 @@ class Placement:
         is_fused: Whether the activation units run as compiled kernels.
         unit_precision: What such units compute products in.
         row_kernel: Looks up and moves embedding rows, where kernels are compiled; or ``None``.
+        network_kernel: Computes loss and gradients, where it applies to the model; or ``None``.
         lanes: Threads for shares of a step.
     """
 
@@ -51,6 +59,7 @@ class Placement:
     is_fused: bool
     unit_precision: ChosenPrecision
     row_kernel: RowKernel | None
+    network_kernel: NetworkKernel | None
     lanes: Lanes
 
     def circumstances(self, program_version: str) -> dict[str, Any]:
@@ -66,6 +75,7 @@ class Placement:
             "fused": self.is_fused,
             "unit_precision": self.unit_precision,
             "row_kernel": self.row_kernel is not None,
+            "network_kernel": self.network_kernel is not None,
             "threads": self.n_threads,
             "lanes": self.lanes.number,
             "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -103,6 +113,7 @@ def placed(
     of_units = faster_precision(precision, kernel_cache) if is_available else precision
     is_fused = compiles and use_fused_units(model, of_units, kernel_cache) > 0
     row_kernel = RowKernel(kernel_cache) if is_available else None
+    of_network = network_kernel(model, precision, kernel_cache) if is_fused else None
     # Shares of a step run side by side where its samples have nothing in common. Threads that may
     # spin meet after each operation in less time than such shares wait for Python's lock.
     number = 1
@@ -110,6 +121,8 @@ def placed(
         number = number_of_lanes(config.batch_size, n_threads)
     lanes = Lanes(number, n_threads // number)
     try:
-        yield Placement(device, n_threads, precision, is_fused, of_units, row_kernel, lanes)
+        yield Placement(
+            device, n_threads, precision, is_fused, of_units, row_kernel, of_network, lanes
+        )
     finally:
         lanes.close()

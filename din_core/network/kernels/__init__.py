@@ -9,23 +9,31 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
 from din_core.network.kernels.build import KernelUnavailableError, load
 from din_core.network.kernels.fused import FusedKernel, KernelPrecision, why_plain
 from din_core.network.kernels.rows import RowKernel
+from din_core.network.kernels.whole_network import NetworkKernel, why_by_operation
 from din_core.network.layers.attention import ActivationUnit
+
+if TYPE_CHECKING:
+    from din_core.network.models.din import DIN
 
 __all__ = [
     "FusedKernel",
     "KernelPrecision",
     "KernelUnavailableError",
+    "NetworkKernel",
     "RowKernel",
     "available",
     "faster_precision",
     "multiplies_in_bfloat16",
+    "network_kernel",
     "use_fused_units",
+    "why_by_operation",
     "why_not",
 ]
 
@@ -103,3 +111,26 @@ def use_fused_units(
         else:
             logger.info("an activation unit runs by the plain formula: %s", reason)
     return fused
+
+
+def network_kernel(
+    model: nn.Module, precision: KernelPrecision = "float32", cache_dir: Path | None = None
+) -> NetworkKernel | None:
+    """Make the kernel that computes a whole network, or log why it is computed by operations.
+
+    Args:
+        model: One whose units run fused.
+        precision: What the final MLP multiplies in.
+        cache_dir: Folder of compiled kernels; ``~/.cache/din_core`` by default.
+
+    Returns:
+        The kernel; ``None`` where it does not apply.
+
+    Raises:
+        KernelUnavailableError: The kernels cannot run here; see :func:`why_not`.
+    """
+    reason = why_by_operation(model)
+    if reason is not None:
+        logger.info("the network is computed operation by operation: %s", reason)
+        return None
+    return NetworkKernel(cast("DIN", model), precision, cache_dir)

@@ -1,10 +1,11 @@
 // The C interface of the kernels: number format and activation become types here.
 //
-// Built on the user's machine by build.py and called through ctypes by activation_unit.py and
-// rows.py, which own all memory. A result is always written completely or added to zeros of the
+// Built on the user's machine by build.py and called through ctypes by activation_unit.py,
+// rows.py and whole_network.py, which own all memory. A result is always written completely or added to zeros of the
 // caller.
 #include "backward.hpp"
 #include "forward.hpp"
+#include "network.hpp"
 #include "row_adam.hpp"
 #include "rows.hpp"
 
@@ -97,6 +98,25 @@ int64_t din_look_up(const LookUp* l, const float* const* rows, float* out) {
 
 void din_look_up_gradients(const LookUp* l, const float* d_out, float* const* d_rows) {
     look_up_gradients(*l, d_out, d_rows);
+}
+
+// Bytes that a pass through a network needs beside its results.
+int64_t din_network_bytes(const Network* n, const Torch* torch) {
+    return with_pass(*n, *torch, nullptr, [](auto&, Room& room) { return room.used; });
+}
+
+// Loss and gradients: 1 where it was done, 0 where a place is outside its table, -1 where torch has
+// refused a product.
+int64_t din_network(const Network* n, const Torch* torch, void* memory, double* loss) {
+    try {
+        return with_pass(*n, *torch, memory, [&](auto& pass, Room&) -> int64_t {
+            if (!pass.is_inside()) return 0;
+            *loss = pass.run();
+            return 1;
+        });
+    } catch (const TorchFailed&) {
+        return -1;
+    }
 }
 
 int64_t din_distinct(int64_t n, const int64_t* ids, int64_t n_marks, int32_t* marks, int64_t* rows,

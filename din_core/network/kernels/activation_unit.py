@@ -63,6 +63,7 @@ class _Unit(ctypes.Structure):
                 "w2",
                 "w3",
                 "b3",
+                "biases",
             )
         ),
         ("layer1", _Layer),

@@ -42,6 +42,8 @@ _SOURCES = (
     "backward.hpp",
     "candidates.hpp",
     "hidden_gradients.hpp",
+    "mlp.hpp",
+    "network.hpp",
     "positions.hpp",
     "row_adam.hpp",
     "rows.hpp",

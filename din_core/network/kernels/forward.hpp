@@ -49,7 +49,8 @@ void moments(const Unit& u, double* sum_x, double* sum_xx) {
         for (int64_t j = 0; j < i; ++j) sum_xx[i * width + j] = sum_xx[j * width + i];
 }
 
-// First pass: z2 of every position, stored as z2 - centre, and the sums of it and of its square.
+// First pass: z2 of every position, stored as z2 - centre, and for Dice the sums of it and of its
+// square.
 // With `find_centre`, it becomes the mean over the first chunk: close to the mean, so
 // that neither the storage in bfloat16 nor the variance from sums loses digits.
 template <class F, bool DICE>
@@ -125,6 +126,7 @@ void hidden(const Unit& u, float* centre, bool find_centre, typename F::Unit* z2
     for_shares(u, make_work, [&](Work& work, int64_t share, int64_t begin, int64_t end) {
         run(work, begin, end, sums[share]);
     });
+    if (!DICE) return;
     for (const Sums& s : sums) s.add_to(sums2);
 }
 
@@ -148,7 +150,7 @@ void pool(const Unit& u, const typename F::Unit* z2, float* scores, float* poole
             }
             for (int64_t i = 0; i < n; ++i) {
                 const int64_t p = first + i;
-                scores[p] = sum(weighted[i]) + *u.b3;
+                scores[p] = sum(weighted[i]) + *u.b3 + (u.biases ? u.biases[p] : 0);
                 const float* h = u.history + p * u.dim;
                 float* to = pooled + u.segment_ids[p] * u.dim;
                 for (int64_t d = 0; d < u.dim; ++d) to[d] += scores[p] * h[d];

@@ -49,6 +49,7 @@ struct Unit {
     const int64_t* segment_ids;
     const float* input_mean;  // subtracted from x: about the batch mean for Dice in training
     const float *w1, *w2, *w3, *b3;
+    const float* biases;  // added to the score of each position, or null
     Layer layer1, layer2;
 
     int64_t width1() const { return round_up(hidden1, WIDTH_STEP); }

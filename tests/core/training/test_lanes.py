@@ -200,20 +200,37 @@ def test_a_training_on_two_lanes_is_the_same_each_time(planted, fused, monkeypat
 def test_compiled_kernels_train_as_the_plain_formulas_do(planted, monkeypatch):
     """One epoch of a few steps, before rounding has had time to grow."""
     monkeypatch.setattr(placement, "WORTH_COMPILING", 0)
-    calls = []
-    distinct = kernels.RowKernel.distinct
-    monkeypatch.setattr(
-        kernels.RowKernel, "distinct", lambda *of: calls.append(of) or distinct(*of)
-    )
+    calls = set()
+    for kernel, name in ((kernels.RowKernel, "distinct"), (kernels.NetworkKernel, "__call__")):
+        method = getattr(kernel, name)
+        monkeypatch.setattr(
+            kernel, name, lambda *of, _of=kernel, _do=method: calls.add(_of) or _do(*of)
+        )
     config = dataclasses.replace(LOOP, n_epoch=1)
     plain = loop.train(RELU, dataclasses.replace(config, fused=False), planted)
     assert not calls
     fused = loop.train(RELU, config, planted)
-    assert calls
+    assert calls == {kernels.RowKernel, kernels.NetworkKernel}
     assert (plain.activation_unit, fused.activation_unit) == ("plain", "fused")
     for ours, theirs in zip(fused.history, plain.history, strict=True):
         assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-4)
         assert ours.val_logloss == pytest.approx(theirs.val_logloss, rel=1e-3)
+
+
+@pytest.mark.skipif(not kernels.available(), reason="no kernels on this machine")
+def test_a_state_of_operations_is_not_taken_up_in_one_call(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr(placement, "WORTH_COMPILING", 0)
+    config = dataclasses.replace(LOOP, n_epoch=1)
+
+    def trained_epochs():
+        epochs = []
+        loop.train(RELU, config, planted, checkpoint_dir=tmp_path, on_epoch=epochs.append)
+        return len(epochs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(placement, "network_kernel", lambda *_: None)
+        assert (trained_epochs(), trained_epochs()) == (1, 0)
+    assert (trained_epochs(), trained_epochs()) == (1, 0)
 
 
 @pytest.mark.skipif(not kernels.available(), reason="no kernels on this machine")

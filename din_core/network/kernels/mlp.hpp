@@ -1,0 +1,252 @@
+// The final MLP with the log loss, forward and backward, for the samples of one call.
+//
+// Products of matrices are torch's: it has programs for every processor, packed operands and tiles
+// of bfloat16 (AMX). They are called through the C interface that torch has for compiled models
+// (torch/csrc/inductor/aoti_torch/c/shim.h), so that no header of torch is needed and a build takes
+// seconds. Numbers of a layer are float or bfloat16, what is added up is float or double.
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+#include <vector>
+
+#include "vectors.hpp"
+
+namespace {
+
+typedef void* TensorHandle;
+
+// What is called of torch. Each function returns 0 where it has worked.
+struct Torch {
+    int32_t (*from_blob)(void*, int64_t, const int64_t*, const int64_t*, int64_t, int32_t, int32_t,
+                         int32_t, TensorHandle*);
+    int32_t (*release)(TensorHandle);
+    int32_t (*mm_out)(TensorHandle, TensorHandle, TensorHandle);
+    int32_t (*addmm_out)(TensorHandle, TensorHandle, TensorHandle, TensorHandle, float, float);
+    int64_t float32, bfloat16, cpu;  // torch's numbers for the types and the device
+};
+
+struct TorchFailed {};
+
+void require(int32_t error) {
+    if (error != 0) throw TorchFailed();
+}
+
+// bfloat16 is the upper half of a float.
+struct Half {
+    uint16_t bits;
+};
+INLINE float wide(float x) { return x; }
+INLINE float wide(Half x) {
+    const uint32_t bits = (uint32_t)x.bits << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+INLINE void narrow(float value, float& to) { to = value; }
+INLINE void narrow(float value, Half& to) {  // to the nearest, ties to even
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    to.bits = (uint16_t)(value == value ? rounded : 0x7fc0);
+}
+
+// Memory of the caller, handed out piece by piece. Without a beginning it only counts.
+struct Room {
+    uintptr_t begin;
+    int64_t used = 0;
+    explicit Room(void* memory) : begin(reinterpret_cast<uintptr_t>(memory)) {}
+    template <class T>
+    T* take(int64_t n) {
+        T* piece = reinterpret_cast<T*>(begin + used);
+        used += round_up(n * (int64_t)sizeof(T), 64);
+        return piece;
+    }
+};
+
+// A tensor of torch in memory of ours: [rows, columns], or a vector of `columns` where rows is 0.
+struct View {
+    const Torch& torch;
+    TensorHandle handle = nullptr;
+    template <class N>
+    View(const Torch& t, const N* data, int64_t rows, int64_t columns, bool transposed = false)
+        : torch(t) {
+        const int64_t type = std::is_same<N, float>::value ? t.float32 : t.bfloat16;
+        const int64_t sizes[] = {transposed ? columns : rows, transposed ? rows : columns};
+        const int64_t strides[] = {transposed ? 1 : columns, transposed ? columns : 1};
+        const int64_t skipped = rows ? 0 : 1;
+        require(t.from_blob(const_cast<N*>(data), 2 - skipped, sizes + skipped, strides + skipped,
+                            0, (int32_t)type, (int32_t)t.cpu, 0, &handle));
+    }
+    ~View() { torch.release(handle); }
+    View(const View&) = delete;
+    View& operator=(const View&) = delete;
+};
+
+// A linear layer and what follows it: PReLU with a slope per channel, or ReLU where there are none.
+struct DenseLayer {
+    int64_t inputs, outputs;
+    const float *weight, *bias, *slopes;
+    float *d_weight, *d_bias, *d_slopes;
+};
+
+// Hidden layers and the output, [1, inputs]. N is the type of numbers that are multiplied.
+template <class N>
+struct MLP {
+    static constexpr bool ROUNDS = !std::is_same<N, float>::value;
+    const Torch& torch;
+    const DenseLayer* layers;
+    int64_t hidden, samples;
+    std::vector<N*> x, z;  // inputs of each layer and of the output; z is x where ReLU has been
+    std::vector<const N*> weight, bias;
+    N *dz, *dx, *d_weight;  // dx at last: of the first input
+    float* d_logit;
+
+    MLP(const Torch& t, const DenseLayer* all_layers, int64_t n_hidden, int64_t n_samples,
+        Room& room)
+        : torch(t), layers(all_layers), hidden(n_hidden), samples(n_samples) {
+        int64_t widest = layers[0].inputs, largest = 0;
+        x.push_back(room.take<N>(samples * widest));
+        for (int64_t l = 0; l < hidden; ++l) {
+            const DenseLayer& layer = layers[l];
+            widest = std::max(widest, layer.outputs);
+            largest = std::max(largest, layer.inputs * layer.outputs);
+            x.push_back(room.take<N>(samples * layer.outputs));
+            z.push_back(layer.slopes ? room.take<N>(samples * layer.outputs) : x.back());
+            if constexpr (ROUNDS) {
+                weight.push_back(room.take<N>(layer.inputs * layer.outputs));
+                bias.push_back(room.take<N>(layer.outputs));
+            } else {
+                weight.push_back(layer.weight);
+                bias.push_back(layer.bias);
+            }
+        }
+        dz = room.take<N>(samples * widest);
+        dx = room.take<N>(samples * widest);
+        d_weight = ROUNDS ? room.take<N>(largest) : nullptr;
+        d_logit = room.take<float>(samples);
+    }
+
+    // From x[0] to the loss, summed over samples and divided by `n_of_step`; d_logit on the way.
+    double forward(const float* label, double n_of_step) {
+        for (int64_t l = 0; l < hidden; ++l) {
+            const DenseLayer& layer = layers[l];
+            if constexpr (ROUNDS) {
+                round(layer.weight, const_cast<N*>(weight[l]), layer.inputs * layer.outputs);
+                round(layer.bias, const_cast<N*>(bias[l]), layer.outputs);
+            }
+            const View to(torch, z[l], samples, layer.outputs);
+            const View from(torch, x[l], samples, layer.inputs);
+            const View w(torch, weight[l], layer.outputs, layer.inputs, true);
+            const View b(torch, bias[l], 0, layer.outputs);
+            require(torch.addmm_out(to.handle, b.handle, from.handle, w.handle, 1, 1));
+            for (int64_t s = 0; s < samples; ++s) {
+                const N* from_z = z[l] + s * layer.outputs;
+                N* to_a = x[l + 1] + s * layer.outputs;
+                if (layer.slopes)
+                    for (int64_t c = 0; c < layer.outputs; ++c) {
+                        const float value = wide(from_z[c]);
+                        narrow(value > 0 ? value : layer.slopes[c] * value, to_a[c]);
+                    }
+                else
+                    for (int64_t c = 0; c < layer.outputs; ++c) {
+                        const float value = wide(from_z[c]);
+                        narrow(value < 0 ? 0 : value, to_a[c]);  // NaN stays NaN
+                    }
+            }
+        }
+        const DenseLayer& output = layers[hidden];
+        double loss = 0;
+        for (int64_t s = 0; s < samples; ++s) {
+            const N* a = x[hidden] + s * output.inputs;
+            float logit = 0;
+            V in_lanes = all(0);
+            int64_t c = 0;
+            for (; c + LANES <= output.inputs; c += LANES)
+                in_lanes = multiply_add(several(a + c), load(output.weight + c), in_lanes);
+            for (; c < output.inputs; ++c) logit += wide(a[c]) * output.weight[c];
+            logit += sum(in_lanes) + *output.bias;
+            const float below = std::exp(-std::fabs(logit));
+            loss += (1 - label[s]) * logit + std::log1p(below) + std::max(-logit, 0.f);
+            const float probability = (logit >= 0 ? 1 : below) / (1 + below);
+            d_logit[s] = (float)((probability - label[s]) / n_of_step);
+        }
+        return loss / n_of_step;
+    }
+
+    // Gradients of all layers; that of x[0] is then in dx.
+    void backward() {
+        const DenseLayer& output = layers[hidden];
+        std::memset(output.d_weight, 0, output.inputs * sizeof(float));
+        *output.d_bias = 0;
+        for (int64_t s = 0; s < samples; ++s) {
+            const N* a = x[hidden] + s * output.inputs;
+            *output.d_bias += d_logit[s];
+            for (int64_t c = 0; c < output.inputs; ++c)
+                output.d_weight[c] += d_logit[s] * wide(a[c]);
+        }
+        for (int64_t l = hidden - 1; l >= 0; --l) {
+            const DenseLayer& layer = layers[l];
+            through_activation(l);
+            const View d(torch, dz, samples, layer.outputs);
+            const View d_transposed(torch, dz, samples, layer.outputs, true);
+            const View from(torch, x[l], samples, layer.inputs);
+            const View w(torch, weight[l], layer.outputs, layer.inputs);
+            const View to(torch, dx, samples, layer.inputs);
+            if constexpr (ROUNDS) {
+                const int64_t n = layer.inputs * layer.outputs;
+                const View to_weight(torch, d_weight, layer.outputs, layer.inputs);
+                require(torch.mm_out(to_weight.handle, d_transposed.handle, from.handle));
+                for (int64_t i = 0; i < n; ++i) layer.d_weight[i] = wide(d_weight[i]);
+            } else {
+                const View to_weight(torch, layer.d_weight, layer.outputs, layer.inputs);
+                require(torch.mm_out(to_weight.handle, d_transposed.handle, from.handle));
+            }
+            require(torch.mm_out(to.handle, d.handle, w.handle));
+        }
+    }
+
+  private:
+    // dz of a layer, from dx of the following one or from d_logit.
+    void through_activation(int64_t l) {
+        const DenseLayer &layer = layers[l], &output = layers[hidden];
+        const int64_t width = layer.outputs;
+        const bool is_last = l + 1 == hidden;
+        std::memset(layer.d_bias, 0, width * sizeof(float));
+        if (layer.slopes) std::memset(layer.d_slopes, 0, width * sizeof(float));
+        for (int64_t s = 0; s < samples; ++s) {
+            const N *from_z = z[l] + s * width, *da = dx + s * width;
+            N* to = dz + s * width;
+            const float d = d_logit[s];
+            const auto d_of = [&](int64_t c) {
+                return is_last ? d * output.weight[c] : wide(da[c]);
+            };
+            if (layer.slopes)
+                for (int64_t c = 0; c < width; ++c) {
+                    const float value = wide(from_z[c]), g = d_of(c);
+                    const float through = value > 0 ? g : layer.slopes[c] * g;
+                    layer.d_bias[c] += through;
+                    layer.d_slopes[c] += value > 0 ? 0 : g * value;
+                    narrow(through, to[c]);
+                }
+            else
+                for (int64_t c = 0; c < width; ++c) {
+                    const float through = wide(from_z[c]) > 0 ? d_of(c) : 0;
+                    layer.d_bias[c] += through;
+                    narrow(through, to[c]);
+                }
+        }
+    }
+
+    static void round(const float* from, N* to, int64_t n) {
+        for (int64_t i = 0; i < n; ++i) narrow(from[i], to[i]);
+    }
+    static INLINE V several(const float* from) { return load(from); }
+    static INLINE V several(const Half* from) {
+        float part[LANES];
+        for (int i = 0; i < LANES; ++i) part[i] = wide(from[i]);
+        return load(part);
+    }
+};
+
+}  // namespace

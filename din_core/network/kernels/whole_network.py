@@ -1,0 +1,364 @@
+"""Loss and gradients of a whole Deep Interest Network in one call, instead of some two hundred.
+
+What belongs here: the bridge from a :class:`din_core.network.models.DIN` and a batch to
+``network.hpp``, and the sentence that says why a network is computed operation by operation. Lanes
+need it: between two operations of torch a thread holds Python's lock, and the others wait.
+
+:meth:`din_core.network.models.click_model.ClickModel.loss` is the reference that tests hold the
+kernel to. Shapes: B samples, P positions, U rows at hand, D embedding width.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from din_core.network.features import DenseFeature
+from din_core.network.kernels import build
+from din_core.network.kernels.fused import FusedKernel, KernelPrecision, why_plain
+from din_core.network.kernels.scratch import Scratch
+from din_core.network.layers.dice import Dice
+from din_core.network.models.din import DIN
+
+if TYPE_CHECKING:
+    from din_core.network.batch import Batch
+    from din_core.network.features import Feature
+    from din_core.network.layers.attention import ActivationUnit
+
+
+class NetworkKernel:
+    """A network's loss and gradients, compiled for this processor.
+
+    Args:
+        model: One that :func:`why_by_operation` has nothing to say about.
+        precision: ``bfloat16`` multiplies in the final MLP in it. Each unit's kernel has its own.
+        cache_dir: Folder of compiled kernels; ``~/.cache/din_core`` by default.
+
+    Raises:
+        KernelUnavailableError: As :func:`din_core.network.kernels.build.load`.
+    """
+
+    def __init__(
+        self, model: DIN, precision: KernelPrecision = "float32", cache_dir: Path | None = None
+    ) -> None:
+        self._library = build.load(cache_dir)
+        self._library.din_network_bytes.restype = ctypes.c_int64
+        self._library.din_network.restype = ctypes.c_int64
+        self._torch = _functions_of_torch()
+        self._model = model
+        self._bfloat16 = precision == "bfloat16"
+        self._scratch = Scratch()
+        names = {id(table): name for name, table in model.embedding.tables()}
+        self._table_of = {
+            feature.name: names[id(model.embedding.table(feature))]
+            for feature in model.embedding.features
+        }
+        of_tables = {id(table.weight) for _, table in model.embedding.tables()}
+        self._weights = [each for each in model.parameters() if id(each) not in of_tables]
+        # Where the gradient of each weight begins among those of all.
+        self._sizes = [each.numel() for each in self._weights]
+        self._begins: dict[int, int] = {}
+        begin = 0
+        for weight in self._weights:
+            self._begins[id(weight)] = begin
+            begin += weight.numel()
+
+    def __call__(
+        self, rows: Mapping[str, Tensor], batch: Batch, n_samples: int
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        """Compute loss and gradients, as ``(model.loss(batch) / n_samples).backward()`` does.
+
+        Args:
+            rows: By table, the rows at hand, float32 ``[U, D]``.
+            batch: With labels and with places among those rows in place of ids.
+            n_samples: What the loss is divided by.
+
+        Returns:
+            The loss, and the gradients of all weights outside tables, in the model's order, then
+            those of the rows; ``None`` where the batch has no sample or next to no position.
+
+        Raises:
+            IndexError: A place that is no row at hand.
+        """
+        if batch.n_samples == 0 or len(batch.segment_ids) < 2:
+            return None
+        assert batch.label is not None
+        flat = torch.empty(sum(self._sizes))
+        of_rows = {name: torch.empty_like(each, requires_grad=False) for name, each in rows.items()}
+        call = _Call(self._model, self._table_of, rows, of_rows, batch)
+        weights = _Weights(flat.data_ptr(), self._begins)
+        network = _Network(
+            batch.n_samples,
+            len(batch.segment_ids),
+            torch.get_num_threads(),
+            self._bfloat16,
+            self._model.product_inputs,
+            len(rows),
+            len(self._model.groups),
+            len(self._model.context_features),
+            len(self._model.mlp.layers),
+            n_samples,
+            call.at(batch.segment_ids),
+            call.at(batch.label),
+            call.array(_Table, call.tables()),
+            call.array(_Attention, call.attentions(weights)),
+            call.array(_Context, call.contexts()),
+            call.array(_DenseLayer, _layers(self._model, weights)),
+        )
+        of = (ctypes.byref(network), ctypes.byref(self._torch))
+        memory = self._scratch.lease((self._library.din_network_bytes(*of),), torch.uint8)
+        loss = ctypes.c_double()
+        done = self._library.din_network(
+            *of, ctypes.c_void_p(memory.tensor.data_ptr()), ctypes.byref(loss)
+        )
+        if done == 0:
+            raise IndexError(
+                f"a place is outside the rows at hand, {[len(each) for each in rows.values()]} of "
+                "them"
+            )
+        if done < 0:
+            raise RuntimeError("torch has refused a product of the final MLP; it says why above")
+        parts = flat.split(self._sizes)
+        of_weights = (
+            part.view(weight.shape) for part, weight in zip(parts, self._weights, strict=True)
+        )
+        return torch.tensor(loss.value), (*of_weights, *of_rows.values())
+
+
+def why_by_operation(model: nn.Module) -> str | None:
+    """Why a network is computed operation by operation, or ``None`` where the kernel applies."""
+    if type(model) is not DIN:  # a subclass may interact in another way
+        return f"it is a {type(model).__name__}"
+    for each in model.units:
+        unit = cast("ActivationUnit", each)
+        if not isinstance(unit.kernel, FusedKernel):
+            return "an activation unit runs by the plain formula"
+        if (reason := why_plain(unit)) is not None:
+            return f"of an activation unit: {reason}"
+        if isinstance(unit.mlp.activations[0], Dice):
+            return "Dice takes its statistics over the batch"
+    if not len(model.mlp.layers):
+        return "its final MLP has no hidden layer"
+    if not all(isinstance(each, nn.PReLU | nn.ReLU) for each in model.mlp.activations):
+        return "the activation of its final MLP is none of prelu, relu"
+    if model.mlp.dropout.p:
+        return "it has dropout"
+    if not all(each.is_contiguous() and each.dtype == torch.float32 for each in model.parameters()):
+        return "its parameters are not float32 and contiguous"
+    try:
+        _functions_of_torch()
+    except AttributeError as error:
+        return f"this version of torch lacks what it calls ({error})"
+    return None
+
+
+class _Torch(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("from_blob", "release", "mm_out", "addmm_out")),
+        *((name, ctypes.c_int64) for name in ("float32", "bfloat16", "cpu")),
+    ]
+
+
+@functools.cache
+def _functions_of_torch() -> _Torch:
+    """Find what ``mlp.hpp`` calls of torch.
+
+    Raises:
+        AttributeError: A function that this version of torch lacks.
+    """
+    library = ctypes.CDLL(torch._C.__file__)  # pyright: ignore[reportPrivateUsage] (it leads to all libraries of torch)
+    functions = (
+        getattr(library, f"aoti_torch_{name}")
+        for name in ("create_tensor_from_blob", "delete_tensor_object", "mm_out", "addmm_out")
+    )
+    numbers = (
+        getattr(library, f"aoti_torch_{name}")()
+        for name in ("dtype_float32", "dtype_bfloat16", "device_type_cpu")
+    )
+    return _Torch(*(ctypes.cast(each, ctypes.c_void_p) for each in functions), *numbers)
+
+
+class _Table(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("rows", "width")),
+        *((name, ctypes.c_void_p) for name in ("weight", "gradient")),
+    ]
+
+
+class _Feature(ctypes.Structure):
+    _fields_ = [("table", ctypes.c_int64), ("places", ctypes.c_void_p)]
+
+
+_OF_UNIT = ("w1", "b1", "alpha1", "w2", "b2", "alpha2", "w3", "b3", "biases")
+
+
+class _Attention(ctypes.Structure):
+    _fields_ = [
+        *(
+            (name, ctypes.c_int64)
+            for name in ("features", "dim", "hidden1", "hidden2", "bfloat16", "n_biases")
+        ),
+        *((name, ctypes.c_void_p) for name in ("targets", "histories")),
+        *((name, ctypes.c_void_p) for name in _OF_UNIT),
+        *((f"d_{name}", ctypes.c_void_p) for name in _OF_UNIT),
+    ]
+
+
+class _Context(ctypes.Structure):
+    _fields_ = [
+        ("width", ctypes.c_int64),
+        ("feature", _Feature),
+        ("numbers", ctypes.c_void_p),
+    ]
+
+
+class _DenseLayer(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("inputs", "outputs")),
+        *((name, ctypes.c_void_p) for name in ("weight", "bias", "slopes")),
+        *((name, ctypes.c_void_p) for name in ("d_weight", "d_bias", "d_slopes")),
+    ]
+
+
+class _Network(ctypes.Structure):
+    _fields_ = [
+        *(
+            (name, ctypes.c_int64)
+            for name in ("samples", "positions", "threads", "bfloat16", "with_products")
+        ),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("n_tables", "n_attentions", "n_contexts", "n_hidden")
+        ),
+        ("n_of_step", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("segment_ids", "label")),
+        *((name, ctypes.c_void_p) for name in ("tables", "attentions", "contexts", "layers")),
+    ]
+
+
+class _Weights:
+    """Addresses of weights and of their gradients."""
+
+    def __init__(self, begin: int, begins: Mapping[int, int]) -> None:
+        self._begin = begin
+        self._begins = begins
+
+    def of(self, *weights: Tensor | None) -> list[int | None]:
+        """Addresses of some weights, then of their gradients."""
+        return [
+            *(None if each is None else each.data_ptr() for each in weights),
+            *(
+                None if each is None else self._begin + each.itemsize * self._begins[id(each)]
+                for each in weights
+            ),
+        ]
+
+
+class _Call:
+    """What a call needs of a batch, kept alive while it runs."""
+
+    def __init__(
+        self,
+        model: DIN,
+        table_of: Mapping[str, str],
+        rows: Mapping[str, Tensor],
+        of_rows: Mapping[str, Tensor],
+        batch: Batch,
+    ) -> None:
+        self._model, self._rows, self._of_rows, self._batch = model, rows, of_rows, batch
+        self._number = {name: number for number, name in enumerate(rows)}
+        self._table_of = table_of
+        self._alive: list[Any] = []
+
+    def at(self, tensor: Tensor) -> int:
+        """Address of a tensor's numbers, one behind the other."""
+        tensor = tensor.contiguous()
+        self._alive.append(tensor)
+        return tensor.data_ptr()
+
+    def array(self, kind: type[ctypes.Structure], each: Sequence[ctypes.Structure]) -> int:
+        """Address of structures, one behind the other."""
+        array = (kind * len(each))(*each)
+        self._alive.append(array)
+        return ctypes.addressof(array)
+
+    def tables(self) -> list[_Table]:
+        """The rows at hand."""
+        return [
+            _Table(*each.shape, self.at(each), self._of_rows[name].data_ptr())
+            for name, each in self._rows.items()
+        ]
+
+    def attentions(self, weights: _Weights) -> list[_Attention]:
+        """The units with what they read."""
+        found: list[_Attention] = []
+        for module, (histories, targets) in zip(self._model.units, self._model.groups, strict=True):
+            unit = cast("ActivationUnit", module)
+            first, second = (cast("nn.Linear", layer) for layer in unit.mlp.layers)
+            slopes = [_slopes(activation) for activation in unit.mlp.activations]
+            output, biases = unit.mlp.output, unit.position_bias
+            single, sequences = self._batch.sparse, self._batch.sequences
+            found.append(
+                _Attention(
+                    len(histories),
+                    unit.embed_dim,
+                    first.out_features,
+                    second.out_features,
+                    cast("FusedKernel", unit.kernel).bfloat16,
+                    0 if biases is None else len(biases),
+                    self.array(_Feature, [self._feature(each, single) for each in targets]),
+                    self.array(_Feature, [self._feature(each, sequences) for each in histories]),
+                    *weights.of(
+                        first.weight,
+                        first.bias,
+                        slopes[0],
+                        second.weight,
+                        second.bias,
+                        slopes[1],
+                        output.weight,
+                        output.bias,
+                        biases,
+                    ),
+                )
+            )
+        return found
+
+    def contexts(self) -> list[_Context]:
+        """What belongs to no history."""
+        found: list[_Context] = []
+        for feature in self._model.context_features:
+            values = self._batch.sparse[feature.name]
+            if isinstance(feature, DenseFeature):
+                numbers = self.at(self._model.dense(feature, values))
+                found.append(_Context(feature.dim, _Feature(), numbers))
+            else:
+                looked_up = self._feature(feature, self._batch.sparse)
+                found.append(_Context(feature.dim, looked_up, None))
+        return found
+
+    def _feature(self, feature: Feature, places: Mapping[str, Tensor]) -> _Feature:
+        table = self._number[self._table_of[feature.name]]
+        return _Feature(table, self.at(places[feature.name].long()))
+
+
+def _layers(model: DIN, weights: _Weights) -> list[_DenseLayer]:
+    """The layers of the final MLP, and the output."""
+    hidden = [cast("nn.Linear", layer) for layer in model.mlp.layers]
+    slopes = [*(_slopes(activation) for activation in model.mlp.activations), None]
+    return [
+        _DenseLayer(
+            layer.in_features, layer.out_features, *weights.of(layer.weight, layer.bias, slope)
+        )
+        for layer, slope in zip([*hidden, model.mlp.output], slopes, strict=True)
+    ]
+
+
+def _slopes(activation: nn.Module) -> Tensor | None:
+    """Slope per channel below the corner; ``None`` for ReLU."""
+    return activation.weight if isinstance(activation, nn.PReLU) else None
