@@ -37,7 +37,7 @@ FLAGS = (
     "-shared",
 )
 _SOURCES = (
-    "activation_unit.cpp",
+    "library.cpp",
     "forward.hpp",
     "backward.hpp",
     "candidates.hpp",
@@ -100,7 +100,7 @@ def load(cache_dir: Path | None = None) -> ctypes.CDLL:
             # What is loaded stays in memory when its file is gone.
             folder = Path(passing.enter_context(tempfile.TemporaryDirectory(prefix="din_core_")))
             logger.info("compiled kernels cannot be kept (%s); building them anew", error)
-        library = folder / f"activation_unit-{_fingerprint(compiler)}.so"
+        library = folder / f"kernels-{_fingerprint(compiler)}.so"
         if not os.path.lexists(library):
             compile_library(compiler, library)
         _require_ours(library)

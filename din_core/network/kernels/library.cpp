@@ -1,8 +1,8 @@
 // The C interface of the kernels: number format and activation become types here.
 //
-// Built on the user's machine by build.py and called through ctypes by activation_unit.py,
-// rows.py and whole_network.py, which own all memory. A result is always written completely or added to zeros of the
-// caller.
+// Built on the user's machine by build.py and called through ctypes by activation_unit.py, rows.py
+// and whole_network.py, which own all memory. A result is always written completely or added to
+// zeros of the caller.
 #include "backward.hpp"
 #include "forward.hpp"
 #include "network.hpp"
