@@ -5,13 +5,14 @@ Runs in a process of its own (:mod:`benchmarks.side`) and imports what it needs.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.training_sides import ours_training
+from benchmarks.training_sides import LIBGOMPS_OWN, ours_training
 
 if TYPE_CHECKING:
     from benchmarks.clock import Clock
@@ -23,11 +24,16 @@ def ours_beside(clock: Clock, neighbours: int, as_before: bool, **training: Any)
     Args:
         clock: Of this process.
         neighbours: How many processes compute all the time.
-        as_before: Let torch's threads meet after every operation and spin there, without lanes.
+        as_before: Let torch's threads share each operation and spin after it, without lanes.
         **training: Arguments of :func:`benchmarks.training_sides.ours_training`.
     """
+    if as_before:
+        os.environ["GOMP_SPINCOUNT"] = LIBGOMPS_OWN  # read with torch, which comes now
+        from din_core.training import placement
+
+        placement.number_of_lanes = lambda *_: 1
     with _busy(neighbours):
-        return ours_training(clock, spinning=as_before, **training)
+        return ours_training(clock, **training)
 
 
 @contextmanager

@@ -40,8 +40,8 @@ ABOUT_STEPS = (
 )
 ABOUT_BUSY = (
     "Samples per second of the second epoch on the log of `training_best`, float32, two threads. "
-    "As it was: torch's threads met after every operation and spun as long as libgomp pleases. A "
-    "fair share is the quiet rate times the cores over all threads that want one."
+    "As it was: threads shared each operation, without lanes, and spun as long as libgomp "
+    "pleases. A fair share is the quiet rate times the cores over all threads that want one."
 )
 ABOUT_SERVING = (
     "One thread of onnxruntime, float32, random weights; a history of 50 events unless said "

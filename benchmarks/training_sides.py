@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from benchmarks.clock import Clock
 
 _MATRIX = 2_048
-_LIBGOMPS_OWN = "300000"  # turns that threads spin where nobody says anything
+#: Turns that threads spin where nobody says anything.
+LIBGOMPS_OWN = "300000"
 
 
 def ours_training(
@@ -43,7 +44,7 @@ def ours_training(
         spinning: Let threads spin as long as libgomp pleases, as those of the other side do.
     """
     if spinning:
-        os.environ["GOMP_SPINCOUNT"] = _LIBGOMPS_OWN  # read with torch, which is not imported yet
+        os.environ["GOMP_SPINCOUNT"] = LIBGOMPS_OWN  # read with torch, which is not imported yet
     import statistics
 
     from din_core import store

@@ -10,8 +10,7 @@ environment before.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Container, Mapping, MutableMapping
+from collections.abc import Container, MutableMapping
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +18,6 @@ SETTING = "GOMP_SPINCOUNT"
 TURNS = "1000"
 #: Whoever has set one of these has decided.
 _DECIDED_BY = (SETTING, "OMP_WAIT_POLICY")
-#: Turns that stand for leave to spin; libgomp's own number is 300,000.
-_MANY_TURNS = 100_000
-_TURNS_AS_WRITTEN = re.compile(
-    r"\s*(?:infinit[ey]|\+?(?P<number>[0-9]+)\s*(?P<times>[kmgt]?))\s*", re.IGNORECASE
-)
-_TIMES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _too_late = False
 
 
@@ -42,23 +35,6 @@ def limit_spinning(environment: MutableMapping[str, str], loaded: Container[str]
         _too_late = True
     else:
         environment[SETTING] = TURNS
-
-
-def may_spin(environment: Mapping[str, str]) -> bool:
-    """Say whether threads were given leave to spin, as on a machine that nobody else uses.
-
-    Settings are read as libgomp reads them.
-
-    Args:
-        environment: Of this process, ``os.environ``.
-    """
-    if SETTING not in environment:
-        return environment.get("OMP_WAIT_POLICY", "").strip().lower() == "active"
-    turns = _TURNS_AS_WRITTEN.fullmatch(environment[SETTING])
-    if turns is None:
-        return False
-    is_endless = turns["number"] is None
-    return is_endless or int(turns["number"]) * _TIMES[turns["times"].lower()] >= _MANY_TURNS
 
 
 def say_if_too_late() -> None:

@@ -6,7 +6,6 @@ of what makes two runs alike (:meth:`Placement.circumstances`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from din_core.machine.freed_memory import keep_freed_memory
-from din_core.machine.spinning import may_spin
 from din_core.network.hardware import ChosenPrecision, choose_device, choose_precision
 from din_core.network.kernels import (
     NetworkKernel,
@@ -114,11 +112,9 @@ def placed(
     is_fused = compiles and use_fused_units(model, of_units, kernel_cache) > 0
     row_kernel = RowKernel(kernel_cache) if is_available else None
     of_network = network_kernel(model, precision, kernel_cache) if is_fused else None
-    # Shares of a step run side by side where its samples have nothing in common. Threads that may
-    # spin meet after each operation in less time than such shares wait for Python's lock.
-    number = 1
-    if device.type == "cpu" and model.samples_are_independent and not may_spin(os.environ):
-        number = number_of_lanes(config.batch_size, n_threads)
+    # Shares of a step run side by side where its samples have nothing in common.
+    on_cpu, apart = device.type == "cpu", model.samples_are_independent
+    number = number_of_lanes(config.batch_size, n_threads) if on_cpu and apart else 1
     lanes = Lanes(number, n_threads // number)
     try:
         yield Placement(

@@ -33,12 +33,6 @@ RELU = DINConfig(
 LOOP = TrainingConfig(batch_size=2 * LEAST_SAMPLES, n_epoch=2, num_threads=2, embedding_l2=1e-3)
 
 
-@pytest.fixture(autouse=True)
-def _machine_of_others_too(monkeypatch):
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture(scope="module")
 def planted():
     return planted_log()
@@ -252,29 +246,6 @@ def test_units_have_the_precision_that_is_faster_and_a_state_of_another_is_not_t
     # The state of a finished run stays, so the same run has nothing left to train.
     assert [trained_epochs(each) for each in ("float32", "float32", "bfloat16")] == [1, 0, 1]
     assert chosen == ["float32", "float32", "bfloat16"]
-
-
-def test_threads_that_may_spin_share_each_operation_and_go_on_from_no_checkpoint_of_lanes(
-    planted, tmp_path, monkeypatch
-):
-    config = dataclasses.replace(LOOP, n_epoch=1)
-    cuts, epochs = [], []
-    shares = Batch.shares
-    monkeypatch.setattr(Batch, "shares", lambda batch, n: cuts.append(n) or shares(batch, n))
-
-    def trained(turns):
-        cuts.clear(), epochs.clear()
-        monkeypatch.setenv("GOMP_SPINCOUNT", turns)
-        loop.train(RELU, config, planted, checkpoint_dir=tmp_path, on_epoch=epochs.append)
-        return max(cuts, default=0), len(epochs)
-
-    # The state of a finished run stays, so the same run has nothing left to train.
-    assert [trained(turns) for turns in ("1000", "1000", "300000", "300000")] == [
-        (2, 1),
-        (0, 0),
-        (1, 1),
-        (0, 0),
-    ]
 
 
 def test_lanes_are_closed_where_the_run_cannot_begin(planted, monkeypatch):
