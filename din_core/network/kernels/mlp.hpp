@@ -141,12 +141,13 @@ struct MLP {
             const View b(torch, bias[l], 0, layer.outputs);
             require(torch.addmm_out(to.handle, b.handle, from.handle, w.handle, 1, 1));
             for (int64_t s = 0; s < samples; ++s) {
-                const N* from_z = z[l] + s * layer.outputs;
+                const N* from_z = z[l] + s * layer.outputs;  // the very numbers of `to_a` for ReLU
                 N* to_a = x[l + 1] + s * layer.outputs;
-                if (layer.slopes)
+                const float* slopes = layer.slopes;
+                if (slopes)
                     for (int64_t c = 0; c < layer.outputs; ++c) {
-                        const float value = wide(from_z[c]);
-                        narrow(value > 0 ? value : layer.slopes[c] * value, to_a[c]);
+                        const float value = wide(from_z[c]), below = slopes[c] * value;
+                        narrow(value > 0 ? value : below, to_a[c]);
                     }
                 else
                     for (int64_t c = 0; c < layer.outputs; ++c) {
@@ -180,10 +181,11 @@ struct MLP {
         std::memset(output.d_weight, 0, output.inputs * sizeof(float));
         *output.d_bias = 0;
         for (int64_t s = 0; s < samples; ++s) {
-            const N* a = x[hidden] + s * output.inputs;
-            *output.d_bias += d_logit[s];
-            for (int64_t c = 0; c < output.inputs; ++c)
-                output.d_weight[c] += d_logit[s] * wide(a[c]);
+            const N* __restrict a = x[hidden] + s * output.inputs;
+            float* __restrict d_weight = output.d_weight;
+            const float d = d_logit[s];
+            *output.d_bias += d;
+            for (int64_t c = 0; c < output.inputs; ++c) d_weight[c] += d * wide(a[c]);
         }
         for (int64_t l = hidden - 1; l >= 0; --l) {
             const DenseLayer& layer = layers[l];
@@ -211,31 +213,42 @@ struct MLP {
     void through_activation(int64_t l) {
         const DenseLayer &layer = layers[l], &output = layers[hidden];
         const int64_t width = layer.outputs;
-        const bool is_last = l + 1 == hidden;
         std::memset(layer.d_bias, 0, width * sizeof(float));
         if (layer.slopes) std::memset(layer.d_slopes, 0, width * sizeof(float));
         for (int64_t s = 0; s < samples; ++s) {
-            const N *from_z = z[l] + s * width, *da = dx + s * width;
-            N* to = dz + s * width;
             const float d = d_logit[s];
-            const auto d_of = [&](int64_t c) {
-                return is_last ? d * output.weight[c] : wide(da[c]);
-            };
-            if (layer.slopes)
-                for (int64_t c = 0; c < width; ++c) {
-                    const float value = wide(from_z[c]), g = d_of(c);
-                    const float through = value > 0 ? g : layer.slopes[c] * g;
-                    layer.d_bias[c] += through;
-                    layer.d_slopes[c] += value > 0 ? 0 : g * value;
-                    narrow(through, to[c]);
-                }
+            const float* of_output = output.weight;
+            const N* da = dx + s * width;
+            if (l + 1 == hidden)
+                through_activation(layer, s, z[l], [=](int64_t c) { return d * of_output[c]; });
             else
-                for (int64_t c = 0; c < width; ++c) {
-                    const float through = wide(from_z[c]) > 0 ? d_of(c) : 0;
-                    layer.d_bias[c] += through;
-                    narrow(through, to[c]);
-                }
+                through_activation(layer, s, z[l], [=](int64_t c) { return wide(da[c]); });
         }
+    }
+
+    // The same for a sample, given the gradient of what the layer hands on.
+    template <class D>
+    INLINE void through_activation(const DenseLayer& layer, int64_t s, const N* z_of_all,
+                                   const D& d_a) {
+        const int64_t width = layer.outputs;
+        const N* __restrict from = z_of_all + s * width;
+        const float* __restrict slopes = layer.slopes;
+        N* __restrict to = dz + s * width;
+        float *__restrict d_bias = layer.d_bias, *__restrict d_slopes = layer.d_slopes;
+        if (slopes)
+            for (int64_t c = 0; c < width; ++c) {
+                const float value = wide(from[c]), g = d_a(c), below = slopes[c] * g;
+                const float through = value > 0 ? g : below, of_slope = g * value;
+                d_bias[c] += through;
+                d_slopes[c] += value > 0 ? 0 : of_slope;
+                narrow(through, to[c]);
+            }
+        else
+            for (int64_t c = 0; c < width; ++c) {
+                const float g = d_a(c), through = wide(from[c]) > 0 ? g : 0;
+                d_bias[c] += through;
+                narrow(through, to[c]);
+            }
     }
 
     static void round(const float* from, N* to, int64_t n) {

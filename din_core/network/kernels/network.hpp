@@ -293,22 +293,12 @@ struct NetworkPass {
             }
             for (const auto& each : attended) {
                 const int64_t dim = each->dim, at = s * dim;
-                float* d_t = each->d_target + at;
-                if (!n.with_products) {
-                    std::memset(d_t, 0, dim * sizeof(float));
-                    continue;
+                if (n.with_products) {
+                    through_products(*each, at, from);
+                    from += 3 * dim;
+                } else {
+                    std::memset(each->d_target + at, 0, dim * sizeof(float));
                 }
-                const float *interest = each->pooled + at, *sum = each->sums + at;
-                const float* t = each->target + at;
-                float *d_interest = each->d_pooled + at, *d_sum = each->d_sums + at;
-                const N *of_first = from, *of_sum = from + dim, *of_second = from + 2 * dim;
-                for (int64_t d = 0; d < dim; ++d) {
-                    const float first = wide(of_first[d]), second = wide(of_second[d]);
-                    d_interest[d] += first * t[d];
-                    d_sum[d] = wide(of_sum[d]) + second * t[d];
-                    d_t[d] = first * interest[d] + second * sum[d];
-                }
-                from += 3 * dim;
             }
             for (const auto& each : attended) {
                 float* d_t = each->d_target + s * each->dim;
@@ -324,6 +314,21 @@ struct NetworkPass {
                 }
                 from += context.width;
             }
+        }
+    }
+
+    // From the gradients of interest * t, sum and sum * t of a sample to those of the three.
+    static void through_products(const AttentionPass& of, int64_t at, const N* __restrict from) {
+        const int64_t dim = of.dim;
+        const float *__restrict interest = of.pooled + at, *__restrict sum = of.sums + at;
+        const float* __restrict t = of.target + at;
+        float *__restrict d_interest = of.d_pooled + at, *__restrict d_sum = of.d_sums + at;
+        float* __restrict d_t = of.d_target + at;
+        for (int64_t d = 0; d < dim; ++d) {
+            const float first = wide(from[d]), second = wide(from[2 * dim + d]);
+            d_interest[d] += first * t[d];
+            d_sum[d] = wide(from[dim + d]) + second * t[d];
+            d_t[d] = first * interest[d] + second * sum[d];
         }
     }
 };
