@@ -310,16 +310,17 @@ class RowAdam:
 
     def _update(self, name: str, rows: _Rows) -> None:
         """Adam's step for rows at hand."""
-        w, (m, v), gradient = rows.weight, rows.moments.unbind(1), added_up(rows.gradients)
+        w, gradients = rows.weight, rows.gradients
         if self.penalty is not None:
-            gradient = gradient + self.penalty(name, rows.index, w)
+            gradients = [*gradients, self.penalty(name, rows.index, w)]
         if self._kernel is not None:
             state = self.state[name]
             table = (self.tables[name].weight, state["moments"], state["last_step"])
             self._kernel.update(
-                rows.index, w, rows.moments, gradient, table, self._progress(), _CONSTANTS
+                rows.index, w, rows.moments, gradients, table, self._progress(), _CONSTANTS
             )
             return
+        (m, v), gradient = rows.moments.unbind(1), added_up(gradients)
         if self._l2:
             gradient = gradient.add(w, alpha=self._l2)
         m.lerp_(gradient, 1 - BETA_1)

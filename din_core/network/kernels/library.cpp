@@ -126,9 +126,9 @@ int64_t din_distinct(int64_t n, const int64_t* ids, int64_t n_marks, int32_t* ma
 
 void din_advance(const AdamRows* rows, const int32_t* last_step) { advance(*rows, last_step); }
 
-void din_update(const AdamRows* rows, const float* gradient, float* table, float* table_moments,
-                int32_t* last_step) {
-    update(*rows, gradient, table, table_moments, last_step);
+void din_update(const AdamRows* rows, const float* const* parts, int64_t n_parts, float* table,
+                float* table_moments, int32_t* last_step) {
+    update(*rows, parts, n_parts, table, table_moments, last_step);
 }
 
 void din_catch_up(int64_t rows, int64_t width, const int64_t* index, const float* weight,

@@ -86,18 +86,26 @@ void advance(const AdamRows& a, const int32_t* last_step) {
     }
 }
 
-// Adam's step for rows at hand, into their tables.
-void update(const AdamRows& a, const float* gradient, float* table, float* table_moments,
-            int32_t* last_step) {
+// Adam's step for rows at hand, into their tables. Their gradient is the sum of one or more parts,
+// in their order.
+void update(const AdamRows& a, const float* const* parts, int64_t n_parts, float* table,
+            float* table_moments, int32_t* last_step) {
     const int64_t width = a.width;
     const double n = (double)std::max<int64_t>(a.n_steps, 1);
     const float step = (float)(a.learning_rate / (1 - std::pow(a.beta_1, n)));
     const float root_correction = (float)std::sqrt(1 - std::pow(a.beta_2, n));
     const float take_m = (float)(1 - a.beta_1), take_v = (float)(1 - a.beta_2);
     const float keep_v = (float)a.beta_2, l2 = (float)a.l2, eps = (float)a.eps;
+    const Buffer<float> sum(width);
     for (int64_t r = 0; r < a.rows; ++r) {
         const float *w = a.weight + r * width, *m = a.moments + 2 * r * width, *v = m + width;
-        const float* g = gradient + r * width;
+        const float* g = parts[0] + r * width;
+        if (n_parts > 1) {
+            std::copy(g, g + width, sum.get());
+            for (int64_t part = 1; part < n_parts; ++part)
+                for (int64_t d = 0; d < width; ++d) sum[d] += parts[part][r * width + d];
+            g = sum.get();
+        }
         float* to = table + a.index[r] * width;
         float *to_m = table_moments + 2 * a.index[r] * width, *to_v = to_m + width;
         for (int64_t d = 0; d < width; ++d) {

@@ -125,7 +125,7 @@ class RowKernel:
         index: Tensor,
         weight: Tensor,
         moments: Tensor,
-        gradient: Tensor,
+        gradients: Sequence[Tensor],
         table: tuple[Tensor, Tensor, Tensor],
         progress: Progress,
         constants: AdamConstants,
@@ -136,14 +136,16 @@ class RowKernel:
             index: Of the rows at hand, ``[U]``.
             weight: ``[U, D]``.
             moments: ``[U, 2, D]``.
-            gradient: ``[U, D]``.
+            gradients: What adds up to theirs, in this order, ``[U, D]`` each.
             table: Weights ``[V, D]``, moments ``[V, 2, D]`` and last steps int32 ``[V]``, changed.
             progress: Where training is, this step included.
             constants: Adam's.
         """
         rows = _adam_rows(index, weight, moments, progress, constants)
-        gradient = gradient.contiguous()
-        self._library.din_update(ctypes.byref(rows), _at(gradient), *map(_at, table))
+        parts = [each.contiguous() for each in gradients]
+        self._library.din_update(
+            ctypes.byref(rows), _addresses(parts), ctypes.c_int64(len(parts)), *map(_at, table)
+        )
 
     def catch_up(
         self, index: Tensor, weight: Tensor, average: Tensor, log: Tensor, log_product: float

@@ -127,6 +127,20 @@ def test_a_penalty_on_gathered_rows_is_taken_in():
     torch.testing.assert_close(weight.double(), expected, rtol=1e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("n_parts", [1, 2, 3])
+def test_the_parts_of_a_gradient_are_added_up(n_parts):
+    def moved(kernel):
+        torch.manual_seed(5)
+        table = nn.Embedding(9, 5)
+        optimizer = RowAdam({"t": table}, 0.1, kernel=kernel)
+        for _ in range(3):
+            optimizer.take({"t": torch.arange(1, 9)})
+            optimizer.step({"t": [torch.randn(8, 5) for _ in range(n_parts)]})
+        return table.weight.detach()
+
+    torch.testing.assert_close(moved(RowKernel()), moved(None))
+
+
 def test_a_row_that_missed_no_step_is_taken_as_it_is():
     torch.manual_seed(3)
     table = nn.Embedding(3, 4)
