@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from din_core.config import LogNumber, TrainingConfig
     from din_core.inputs.flat_log import TrainingData
     from din_core.network.batch import Batch
+    from din_core.network.kernels import NetworkKernel
     from din_core.network.models import ClickModel
     from din_core.network.vocabulary import Vocabulary
     from din_core.training.regularization import Counts
@@ -92,7 +93,9 @@ class Supply(Protocol):
         """
         ...
 
-    def validate(self, model: ClickModel, n_threads: int) -> ValidationFigures:
+    def validate(
+        self, model: ClickModel, n_threads: int, kernel: NetworkKernel | None
+    ) -> ValidationFigures:
         """Measure a model on the validation samples; the same in every process."""
         ...
 
@@ -162,9 +165,11 @@ class _WholeSupply:
     def epoch(self, number: int) -> _WholeEpoch:
         return _WholeEpoch(self, self.planner.plan(number))
 
-    def validate(self, model: ClickModel, n_threads: int) -> ValidationFigures:
+    def validate(
+        self, model: ClickModel, n_threads: int, kernel: NetworkKernel | None
+    ) -> ValidationFigures:
         samples = self.data.samples["val"]
-        scores = score(model, self.gatherer, samples, self.device, n_threads)
+        scores = score(model, self.gatherer, samples, self.device, n_threads, kernel)
         return ValidationFigures.of(samples.label, scores)
 
 

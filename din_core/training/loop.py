@@ -216,7 +216,7 @@ class _Run:
     def _close_epoch(self, epoch: Epoch, training_seconds: float) -> None:
         """Measure the weights, keep them if they are the best, and go on to the next epoch."""
         model, place = self.learner.model, self.placement
-        val = self.supply.validate(model, place.n_threads)
+        val = self.supply.validate(model, place.n_threads, place.network_kernel)
         if val.n_broken:
             raise TrainingOptionsError(
                 f"epoch {self.epoch + 1}: {val.n_broken} of {val.n_samples} validation scores are "

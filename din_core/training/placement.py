@@ -47,7 +47,7 @@ class Placement:
         is_fused: Whether the activation units run as compiled kernels.
         unit_precision: What such units compute products in.
         row_kernel: Looks up and moves embedding rows, where kernels are compiled; or ``None``.
-        network_kernel: Computes loss and gradients, where it applies to the model; or ``None``.
+        network_kernel: Computes the model, where it applies to it; or ``None``.
         lanes: Threads for shares of a step.
     """
 

@@ -15,6 +15,7 @@ from din_core.training.lanes import lanes, number_of_lanes
 
 if TYPE_CHECKING:
     from din_core.inputs.flat_log import Samples, SplitName, TrainingData
+    from din_core.network.kernels import NetworkKernel
     from din_core.network.models import ClickModel
 
 #: Bounds the memory of a step: positions are at most this times max_history.
@@ -63,6 +64,7 @@ def score(
     samples: Samples,
     device: torch.device,
     n_threads: int | None = None,
+    kernel: NetworkKernel | None = None,
 ) -> npt.NDArray[np.float32]:
     """Compute the probabilities of samples; the model is left in evaluation mode.
 
@@ -72,6 +74,7 @@ def score(
         samples: N samples.
         device: Where the model is.
         n_threads: Threads on a processor; by default as many as there are cores.
+        kernel: Computes the model; by default torch does, operation by operation.
 
     Returns:
         float32 ``[N]``.
@@ -88,7 +91,8 @@ def score(
         with torch.inference_mode():
             n_positions = int(positions_before[last] - positions_before[first])
             batch = gatherer.gather_samples(part, n_positions)
-            return torch.sigmoid(model.logits(batch).float())
+            found = None if kernel is None else kernel.logits(batch)
+            return torch.sigmoid(model.logits(batch).float() if found is None else found)
 
     with lanes(number, n_threads // number) as opened:
         scores = opened.map(scores_from, range(0, len(samples), size))

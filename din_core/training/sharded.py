@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from din_core.engines.parquet_tables import ParquetRoot
     from din_core.inputs.flat_log import Int64, SplitName, TrainingData
     from din_core.network.batch import Batch
+    from din_core.network.kernels import NetworkKernel
     from din_core.network.models import ClickModel
     from din_core.training.regularization import Counts
     from din_core.training.reports import EpochReport, TrainedModel
@@ -189,7 +190,9 @@ class _ShardSupply:
     def epoch(self, number: int) -> _ShardEpoch:
         return _ShardEpoch(self, number)
 
-    def validate(self, model: ClickModel, n_threads: int) -> ValidationFigures:
+    def validate(
+        self, model: ClickModel, n_threads: int, kernel: NetworkKernel | None
+    ) -> ValidationFigures:
         """Score the validation samples of some shards; the first process sees all scores."""
         sizes, n_ranks = [each.facts.n_val for each in self.summaries], distributed.world_size()
         own = streams.deal(sizes, n_ranks, n_ranks, seed=0, epoch=0).shards[distributed.rank()]
@@ -197,7 +200,7 @@ class _ShardSupply:
         for data in _read(self.shards, ("val",), own):
             samples = data.samples["val"]
             gatherer = BatchGatherer(data, self.device, self.log_numbers)
-            scores = score(model, gatherer, samples, self.device, n_threads)
+            scores = score(model, gatherer, samples, self.device, n_threads, kernel)
             scored.append(torch.as_tensor(np.column_stack([samples.label, scores])))
         everything = distributed.rows_at_first(torch.cat(scored).to(self.device))
         figures = ValidationFigures(0)

@@ -105,8 +105,8 @@ int64_t din_network_bytes(const Network* n, const Torch* torch) {
     return with_pass(*n, *torch, nullptr, [](auto&, Room& room) { return room.used; });
 }
 
-// Loss and gradients: 1 where it was done, 0 where a place is outside its table, -1 where torch has
-// refused a product.
+// A pass: 1 where it was done, 0 where a place is outside its table, -1 where torch has refused a
+// product.
 int64_t din_network(const Network* n, const Torch* torch, void* memory, double* loss) {
     try {
         return with_pass(*n, *torch, memory, [&](auto& pass, Room&) -> int64_t {

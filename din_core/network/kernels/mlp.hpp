@@ -100,7 +100,6 @@ struct MLP {
     std::vector<N*> x, z;  // inputs of each layer and of the output; z is x where ReLU has been
     std::vector<const N*> weight, bias;
     N *dz, *dx, *d_weight;  // dx at last: of the first input
-    float* d_logit;
 
     MLP(const Torch& t, const DenseLayer* all_layers, int64_t n_hidden, int64_t n_samples,
         Room& room)
@@ -124,11 +123,10 @@ struct MLP {
         dz = room.take<N>(samples * widest);
         dx = room.take<N>(samples * widest);
         d_weight = ROUNDS ? room.take<N>(largest) : nullptr;
-        d_logit = room.take<float>(samples);
     }
 
-    // From x[0] to the loss, summed over samples and divided by `n_of_step`; d_logit on the way.
-    double forward(const float* label, double n_of_step) {
+    // From x[0] to the log-odds.
+    void forward(float* logits) {
         for (int64_t l = 0; l < hidden; ++l) {
             const DenseLayer& layer = layers[l];
             if constexpr (ROUNDS) {
@@ -157,26 +155,33 @@ struct MLP {
             }
         }
         const DenseLayer& output = layers[hidden];
-        double loss = 0;
         for (int64_t s = 0; s < samples; ++s) {
             const N* a = x[hidden] + s * output.inputs;
-            float logit = 0;
+            float rest = 0;
             V in_lanes = all(0);
             int64_t c = 0;
             for (; c + LANES <= output.inputs; c += LANES)
                 in_lanes = multiply_add(several(a + c), load(output.weight + c), in_lanes);
-            for (; c < output.inputs; ++c) logit += wide(a[c]) * output.weight[c];
-            logit += sum(in_lanes) + *output.bias;
-            const float below = std::exp(-std::fabs(logit));
-            loss += (1 - label[s]) * logit + std::log1p(below) + std::max(-logit, 0.f);
-            const float probability = (logit >= 0 ? 1 : below) / (1 + below);
-            d_logit[s] = (float)((probability - label[s]) / n_of_step);
+            for (; c < output.inputs; ++c) rest += wide(a[c]) * output.weight[c];
+            logits[s] = rest + sum(in_lanes) + *output.bias;
         }
-        return loss / n_of_step;
     }
 
-    // Gradients of all layers; that of x[0] is then in dx.
-    void backward() {
+    // The log loss, summed over samples and divided by `n_of_step`; the gradient takes the place of
+    // the log-odds.
+    double loss(const float* label, double n_of_step, float* logits) {
+        double total = 0;
+        for (int64_t s = 0; s < samples; ++s) {
+            const float logit = logits[s], below = std::exp(-std::fabs(logit));
+            total += (1 - label[s]) * logit + std::log1p(below) + std::max(-logit, 0.f);
+            const float probability = (logit >= 0 ? 1 : below) / (1 + below);
+            logits[s] = (float)((probability - label[s]) / n_of_step);
+        }
+        return total / n_of_step;
+    }
+
+    // Gradients of all layers, given that of the log-odds; that of x[0] is then in dx.
+    void backward(const float* d_logit) {
         const DenseLayer& output = layers[hidden];
         std::memset(output.d_weight, 0, output.inputs * sizeof(float));
         *output.d_bias = 0;
@@ -189,7 +194,7 @@ struct MLP {
         }
         for (int64_t l = hidden - 1; l >= 0; --l) {
             const DenseLayer& layer = layers[l];
-            through_activation(l);
+            through_activation(l, d_logit);
             const View d(torch, dz, samples, layer.outputs);
             const View d_transposed(torch, dz, samples, layer.outputs, true);
             const View from(torch, x[l], samples, layer.inputs);
@@ -209,8 +214,8 @@ struct MLP {
     }
 
   private:
-    // dz of a layer, from dx of the following one or from d_logit.
-    void through_activation(int64_t l) {
+    // dz of a layer, from dx of the following one or from that of the log-odds.
+    void through_activation(int64_t l, const float* d_logit) {
         const DenseLayer &layer = layers[l], &output = layers[hidden];
         const int64_t width = layer.outputs;
         std::memset(layer.d_bias, 0, width * sizeof(float));

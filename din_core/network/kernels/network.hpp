@@ -1,5 +1,5 @@
-// Loss and gradients of a Deep Interest Network for some samples, in one call: look-ups, activation
-// units, products, final MLP, and all of it backward.
+// A Deep Interest Network for some samples, in one call: look-ups, activation units, products, final
+// MLP, and all of it backward.
 //
 // What belongs here: how the parts are put together, as DIN.interact of
 // din_core/network/models/din.py does; it is the reference. Notation: B samples, P positions, D
@@ -45,7 +45,8 @@ struct Network {
     int64_t n_tables, n_attentions, n_contexts, n_hidden;
     double n_of_step;
     const int64_t* segment_ids;
-    const float* label;
+    const float* label;  // null where the log-odds are all that is asked for
+    float* logits;
     const Table* tables;
     const Attention* attentions;
     const Context* contexts;
@@ -231,11 +232,14 @@ struct NetworkPass {
         return true;
     }
 
+    // The log-odds; and where there are labels the loss, and all gradients. 0 without labels.
     double run() {
         for (const auto& each : attended) each->forward();
         gather();
-        const double loss = mlp.forward(n.label, n.n_of_step);
-        mlp.backward();
+        mlp.forward(n.logits);
+        if (!n.label) return 0;
+        const double loss = mlp.loss(n.label, n.n_of_step, n.logits);
+        mlp.backward(n.logits);
         for (int64_t t = 0; t < n.n_tables; ++t)
             std::memset(n.tables[t].gradient, 0,
                         n.tables[t].rows * n.tables[t].width * sizeof(float));

@@ -1,4 +1,4 @@
-"""Loss and gradients of a whole Deep Interest Network in one call, instead of some two hundred.
+"""A whole Deep Interest Network in one call, forward and backward, instead of some two hundred.
 
 What belongs here: the bridge from a :class:`din_core.network.models.DIN` and a batch to
 ``network.hpp``, and the sentence that says why a network is computed operation by operation. Lanes
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 
 class NetworkKernel:
-    """A network's loss and gradients, compiled for this processor.
+    """A network's log-odds, loss and gradients, compiled for this processor.
 
     Args:
         model: One that :func:`why_by_operation` has nothing to say about.
-        precision: ``bfloat16`` multiplies in the final MLP in it. Each unit's kernel has its own.
+        precision: What the final MLP multiplies in while training. Each unit's kernel has its own.
         cache_dir: Folder of compiled kernels; ``~/.cache/din_core`` by default.
 
     Raises:
@@ -86,30 +86,68 @@ class NetworkKernel:
         Raises:
             IndexError: A place that is no row at hand.
         """
-        if batch.n_samples == 0 or len(batch.segment_ids) < 2:
-            return None
         assert batch.label is not None
+        if not _takes(batch):
+            return None
         flat = torch.empty(sum(self._sizes))
         of_rows = {name: torch.empty_like(each, requires_grad=False) for name, each in rows.items()}
-        call = _Call(self._model, self._table_of, rows, of_rows, batch)
         weights = _Weights(flat.data_ptr(), self._begins)
+        call = _Call(self._model, self._table_of, rows, of_rows, batch)
+        loss = self._run(call, weights, torch.empty(batch.n_samples), batch.label, n_samples)
+        parts = flat.split(self._sizes)
+        of_weights = (
+            part.view(weight.shape) for part, weight in zip(parts, self._weights, strict=True)
+        )
+        return torch.tensor(loss), (*of_weights, *of_rows.values())
+
+    def logits(self, batch: Batch) -> Tensor | None:
+        """Compute log-odds in float32, as ``model.logits(batch)`` does without gradients.
+
+        Args:
+            batch: With the ids that the tables are looked up by.
+
+        Returns:
+            ``[B]``; ``None`` as above.
+
+        Raises:
+            IndexError: An id outside its table.
+        """
+        if not _takes(batch):
+            return None
+        rows = {name: table.weight.detach() for name, table in self._model.embedding.tables()}
+        logits = torch.empty(batch.n_samples)
+        call = _Call(self._model, self._table_of, rows, {}, batch)
+        self._run(call, _Weights(None, self._begins), logits)
+        return logits
+
+    def _run(
+        self,
+        call: _Call,
+        weights: _Weights,
+        logits: Tensor,
+        label: Tensor | None = None,
+        n_samples: int = 1,
+    ) -> float:
+        """Run a pass; return the loss where there are labels, whose gradients overwrite logits."""
+        model, batch = self._model, call.batch
         network = _Network(
             batch.n_samples,
             len(batch.segment_ids),
             torch.get_num_threads(),
-            self._bfloat16,
-            self._model.product_inputs,
-            len(rows),
-            len(self._model.groups),
-            len(self._model.context_features),
-            len(self._model.mlp.layers),
+            self._bfloat16 and label is not None,
+            model.product_inputs,
+            len(call.rows),
+            len(model.groups),
+            len(model.context_features),
+            len(model.mlp.layers),
             n_samples,
             call.at(batch.segment_ids),
-            call.at(batch.label),
+            None if label is None else call.at(label),
+            logits.data_ptr(),
             call.array(_Table, call.tables()),
             call.array(_Attention, call.attentions(weights)),
             call.array(_Context, call.contexts()),
-            call.array(_DenseLayer, _layers(self._model, weights)),
+            call.array(_DenseLayer, _layers(model, weights)),
         )
         of = (ctypes.byref(network), ctypes.byref(self._torch))
         memory = self._scratch.lease((self._library.din_network_bytes(*of),), torch.uint8)
@@ -118,17 +156,16 @@ class NetworkKernel:
             *of, ctypes.c_void_p(memory.tensor.data_ptr()), ctypes.byref(loss)
         )
         if done == 0:
-            raise IndexError(
-                f"a place is outside the rows at hand, {[len(each) for each in rows.values()]} of "
-                "them"
-            )
+            sizes = [len(each) for each in call.rows.values()]
+            raise IndexError(f"a place is outside the rows at hand, {sizes} of them")
         if done < 0:
             raise RuntimeError("torch has refused a product of the final MLP; it says why above")
-        parts = flat.split(self._sizes)
-        of_weights = (
-            part.view(weight.shape) for part, weight in zip(parts, self._weights, strict=True)
-        )
-        return torch.tensor(loss.value), (*of_weights, *of_rows.values())
+        return loss.value
+
+
+def _takes(batch: Batch) -> bool:
+    """Whether there is a sample, and more than one position."""
+    return batch.n_samples > 0 and len(batch.segment_ids) > 1
 
 
 def why_by_operation(model: nn.Module) -> str | None:
@@ -237,15 +274,15 @@ class _Network(ctypes.Structure):
             for name in ("n_tables", "n_attentions", "n_contexts", "n_hidden")
         ),
         ("n_of_step", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("segment_ids", "label")),
+        *((name, ctypes.c_void_p) for name in ("segment_ids", "label", "logits")),
         *((name, ctypes.c_void_p) for name in ("tables", "attentions", "contexts", "layers")),
     ]
 
 
 class _Weights:
-    """Addresses of weights and of their gradients."""
+    """Addresses of weights and of their gradients, which without a beginning have none."""
 
-    def __init__(self, begin: int, begins: Mapping[int, int]) -> None:
+    def __init__(self, begin: int | None, begins: Mapping[int, int]) -> None:
         self._begin = begin
         self._begins = begins
 
@@ -254,7 +291,9 @@ class _Weights:
         return [
             *(None if each is None else each.data_ptr() for each in weights),
             *(
-                None if each is None else self._begin + each.itemsize * self._begins[id(each)]
+                None
+                if each is None or self._begin is None
+                else self._begin + each.itemsize * self._begins[id(each)]
                 for each in weights
             ),
         ]
@@ -271,7 +310,8 @@ class _Call:
         of_rows: Mapping[str, Tensor],
         batch: Batch,
     ) -> None:
-        self._model, self._rows, self._of_rows, self._batch = model, rows, of_rows, batch
+        self.rows, self.batch = rows, batch
+        self._model, self._of_rows = model, of_rows
         self._number = {name: number for number, name in enumerate(rows)}
         self._table_of = table_of
         self._alive: list[Any] = []
@@ -291,8 +331,12 @@ class _Call:
     def tables(self) -> list[_Table]:
         """The rows at hand."""
         return [
-            _Table(*each.shape, self.at(each), self._of_rows[name].data_ptr())
-            for name, each in self._rows.items()
+            _Table(
+                *each.shape,
+                self.at(each),
+                self._of_rows[name].data_ptr() if name in self._of_rows else None,
+            )
+            for name, each in self.rows.items()
         ]
 
     def attentions(self, weights: _Weights) -> list[_Attention]:
@@ -303,7 +347,7 @@ class _Call:
             first, second = (cast("nn.Linear", layer) for layer in unit.mlp.layers)
             slopes = [_slopes(activation) for activation in unit.mlp.activations]
             output, biases = unit.mlp.output, unit.position_bias
-            single, sequences = self._batch.sparse, self._batch.sequences
+            single, sequences = self.batch.sparse, self.batch.sequences
             found.append(
                 _Attention(
                     len(histories),
@@ -333,12 +377,12 @@ class _Call:
         """What belongs to no history."""
         found: list[_Context] = []
         for feature in self._model.context_features:
-            values = self._batch.sparse[feature.name]
+            values = self.batch.sparse[feature.name]
             if isinstance(feature, DenseFeature):
                 numbers = self.at(self._model.dense(feature, values))
                 found.append(_Context(feature.dim, _Feature(), numbers))
             else:
-                looked_up = self._feature(feature, self._batch.sparse)
+                looked_up = self._feature(feature, self.batch.sparse)
                 found.append(_Context(feature.dim, looked_up, None))
         return found
 

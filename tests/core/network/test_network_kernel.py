@@ -162,6 +162,16 @@ def test_bfloat16_differs_by_its_rounding():
     assert not torch.allclose(ours[-1].double(), reference[-1], rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("position_bias", [0, 4])
+def test_scores_are_those_of_the_operations_and_always_float32(precision, position_bias):
+    network, batch = make_network("prelu", position_bias=position_bias), make_batch()
+    logits = kernels.network_kernel(network, precision).logits(batch)
+    with torch.inference_mode(), plain_formula(network.double()):
+        expected = network.logits(batch)
+    assert_close([logits], [expected], 1e-5)
+
+
 def test_the_samples_of_a_step_can_be_cut_into_shares():
     network, batch = make_network(), make_batch()
     whole = in_one_call(network, batch)
@@ -185,6 +195,7 @@ def test_batches_with_next_to_no_position_are_left_to_torch(lengths):
     network = make_network()
     kernel = kernels.network_kernel(network)
     assert kernel(rows_at_hand(network), make_batch(lengths), 10) is None
+    assert kernel.logits(make_batch(lengths)) is None
 
 
 @pytest.mark.parametrize("certainty", [-1e4, 1e4])
@@ -215,6 +226,8 @@ def test_a_place_that_is_no_row_at_hand_is_refused(name, place):
     {**batch.sparse, **batch.sequences}[name][3] = place
     with pytest.raises(IndexError, match=r"outside the rows at hand, \[40, 12, 9, 30, 12\]"):
         in_one_call(network, batch)
+    with pytest.raises(IndexError, match="outside the rows at hand"):
+        kernels.network_kernel(network).logits(batch)
 
 
 def test_places_in_narrower_numbers_are_read_as_they_are():
