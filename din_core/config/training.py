@@ -82,8 +82,9 @@ class TrainingConfig:
     )
     fused: bool = option(
         True,
-        "Use compiled kernels (for the activation unit, and for embedding rows) where a C++ "
-        "compiler is at hand and there are 200,000 training samples or more over all epochs.",
+        "Use compiled kernels (for activation units, embedding rows, and a whole DIN of ReLU or "
+        "PReLU) where a C++ compiler is at hand and there are 200,000 training samples or more "
+        "over all epochs.",
     )
     num_threads: int = option(
         0,
