@@ -81,13 +81,13 @@ class NetworkKernel:
 
         Returns:
             The loss, and the gradients of all weights outside tables, in the model's order, then
-            those of the rows; ``None`` where the batch has no sample or next to no position.
+            those of the rows; ``None`` where the batch has no sample or next to no position, or
+            where something is wrong with it: torch says what.
 
         Raises:
             IndexError: A place that is no row at hand.
         """
-        assert batch.label is not None
-        if not _takes(batch):
+        if batch.label is None or batch.label.shape != (batch.n_samples,) or not self._takes(batch):
             return None
         flat = torch.empty(sum(self._sizes))
         of_rows = {name: torch.empty_like(each, requires_grad=False) for name, each in rows.items()}
@@ -112,7 +112,7 @@ class NetworkKernel:
         Raises:
             IndexError: An id outside its table.
         """
-        if not _takes(batch):
+        if not self._takes(batch):
             return None
         rows = {name: table.weight.detach() for name, table in self._model.embedding.tables()}
         logits = torch.empty(batch.n_samples)
@@ -141,8 +141,8 @@ class NetworkKernel:
             len(model.context_features),
             len(model.mlp.layers),
             n_samples,
-            call.at(batch.segment_ids),
-            None if label is None else call.at(label),
+            call.at(batch.segment_ids.long()),
+            None if label is None else call.at(label.float()),
             logits.data_ptr(),
             call.array(_Table, call.tables()),
             call.array(_Attention, call.attentions(weights)),
@@ -162,10 +162,36 @@ class NetworkKernel:
             raise RuntimeError("torch has refused a product of the final MLP; it says why above")
         return loss.value
 
+    def _takes(self, batch: Batch) -> bool:
+        """Whether there are samples and positions, and each has its inputs.
 
-def _takes(batch: Batch) -> bool:
-    """Whether there is a sample, and more than one position."""
-    return batch.n_samples > 0 and len(batch.segment_ids) > 1
+        The library reads as many of them as there are, and does not count.
+        """
+        model, of_samples, of_positions = self._model, batch.sparse, batch.sequences
+        histories = {history.name for history in model.history_features}
+        numbers = [each.name for each in model.context_features if isinstance(each, DenseFeature)]
+        return (
+            batch.n_samples > 0
+            and len(batch.segment_ids) > 1
+            and all(
+                _are_places(of_positions.get(each), len(batch.segment_ids)) for each in histories
+            )
+            and all(
+                _are_places(of_samples.get(each), batch.n_samples)
+                for each in self._table_of.keys() - histories
+            )
+            and all(
+                each in of_samples and len(of_samples[each]) == batch.n_samples for each in numbers
+            )
+        )
+
+
+def _are_places(places: Tensor | None, number: int) -> bool:
+    return (
+        places is not None
+        and places.shape == (number,)
+        and places.dtype in (torch.int64, torch.int32)
+    )
 
 
 def why_by_operation(model: nn.Module) -> str | None:

@@ -241,6 +241,42 @@ def test_places_in_narrower_numbers_are_read_as_they_are():
         assert torch.equal(ours, expected)
 
 
+def test_numbers_of_another_type_are_read_as_they_are():
+    network, batch = make_network(), make_batch()
+    of_others = dataclasses.replace(
+        batch, segment_ids=batch.segment_ids.int(), label=batch.label.double()
+    )
+    for ours, expected in zip(
+        in_one_call(network, of_others), in_one_call(network, batch), strict=True
+    ):
+        assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("name", ["item", "user", "price", "items", "label"])
+def test_inputs_that_some_samples_lack_are_left_to_torch(name):
+    network, batch = make_network(), make_batch()
+    inputs = {**batch.sparse, **batch.sequences, "label": batch.label}
+    for wrong in ([] if name == "label" else [None]) + [inputs[name][:-1]]:
+        changed = {**inputs, name: wrong}
+        changed = {key: each for key, each in changed.items() if each is not None}
+        cut = dataclasses.replace(
+            batch,
+            sparse={key: changed[key] for key in batch.sparse if key in changed},
+            sequences={key: changed[key] for key in batch.sequences if key in changed},
+            label=changed["label"],
+        )
+        assert kernels.network_kernel(network)(rows_at_hand(network), cut, 100) is None
+
+
+@pytest.mark.parametrize("name", ["item", "items"])
+def test_places_that_are_no_integers_are_left_to_torch(name):
+    network, batch = make_network(), make_batch()
+    for inputs in (batch.sparse, batch.sequences):
+        if name in inputs:
+            inputs[name] = inputs[name].double()
+    assert kernels.network_kernel(network)(rows_at_hand(network), batch, 100) is None
+
+
 class Subclass(DIN):
     """Might interact in another way."""
 
