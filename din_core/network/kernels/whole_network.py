@@ -89,16 +89,17 @@ class NetworkKernel:
         """
         if batch.label is None or batch.label.shape != (batch.n_samples,) or not self._takes(batch):
             return None
-        flat = torch.empty(sum(self._sizes))
-        of_rows = {name: torch.empty_like(each, requires_grad=False) for name, each in rows.items()}
+        flat = torch.empty(sum(self._sizes), dtype=torch.float32)
+        of_rows = {name: torch.empty(each.shape, dtype=each.dtype) for name, each in rows.items()}
         weights = _Weights(flat.data_ptr(), self._begins)
         call = _Call(self._model, self._table_of, rows, of_rows, batch)
-        loss = self._run(call, weights, torch.empty(batch.n_samples), batch.label, n_samples)
+        logits = torch.empty(batch.n_samples, dtype=torch.float32)
+        loss = self._run(call, weights, logits, batch.label, n_samples)
         parts = flat.split(self._sizes)
         of_weights = (
             part.view(weight.shape) for part, weight in zip(parts, self._weights, strict=True)
         )
-        return torch.tensor(loss), (*of_weights, *of_rows.values())
+        return torch.tensor(loss, dtype=torch.float32), (*of_weights, *of_rows.values())
 
     def logits(self, batch: Batch) -> Tensor | None:
         """Compute log-odds in float32, as ``model.logits(batch)`` does without gradients.
@@ -115,7 +116,7 @@ class NetworkKernel:
         if not self._takes(batch):
             return None
         rows = {name: table.weight.detach() for name, table in self._model.embedding.tables()}
-        logits = torch.empty(batch.n_samples)
+        logits = torch.empty(batch.n_samples, dtype=torch.float32)
         call = _Call(self._model, self._table_of, rows, {}, batch)
         self._run(call, _Weights(None, self._begins), logits)
         return logits

@@ -277,6 +277,26 @@ def test_places_that_are_no_integers_are_left_to_torch(name):
     assert kernels.network_kernel(network)(rows_at_hand(network), batch, 100) is None
 
 
+def test_rows_may_lie_in_any_order():
+    network, batch = make_network(), make_batch()
+    turned = {name: each.t().contiguous().t() for name, each in rows_at_hand(network).items()}
+    _, ours = kernels.network_kernel(network)(turned, batch, 100)
+    for found, expected in zip(ours, in_one_call(network, batch)[1:], strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_the_type_that_torch_makes_tensors_of_does_not_matter():
+    network, batch = make_network(), make_batch()
+    expected = in_one_call(network, batch)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = in_one_call(network, batch)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for ours, theirs in zip(found[1:], expected[1:], strict=True):
+        assert torch.equal(ours, theirs)
+
+
 class Subclass(DIN):
     """Might interact in another way."""
 
