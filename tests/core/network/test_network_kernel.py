@@ -220,10 +220,11 @@ def test_nan_is_passed_on(precision, where):
 
 
 @pytest.mark.parametrize("name", ["item", "shop", "user", "items", "cates"])
-@pytest.mark.parametrize("place", [-1, 40])
-def test_a_place_that_is_no_row_at_hand_is_refused(name, place):
+@pytest.mark.parametrize("is_below", [True, False])
+def test_a_place_that_is_no_row_at_hand_is_refused(name, is_below):
     network, batch = make_network(), make_batch()
-    {**batch.sparse, **batch.sequences}[name][3] = place
+    n_rows = {each.name: each.vocab_size for each in (*TARGETS, *HISTORIES, CONTEXT[0])}
+    {**batch.sparse, **batch.sequences}[name][3] = -1 if is_below else n_rows[name]
     with pytest.raises(IndexError, match=r"outside the rows at hand, \[40, 12, 9, 30, 12\]"):
         in_one_call(network, batch)
     with pytest.raises(IndexError, match="outside the rows at hand"):
