@@ -24,6 +24,7 @@ from din_core.network.kernels import build
 from din_core.network.kernels.fused import FusedKernel, KernelPrecision, why_plain
 from din_core.network.kernels.scratch import Scratch
 from din_core.network.layers.dice import Dice
+from din_core.network.layers.mlp import MLP
 from din_core.network.models.din import DIN
 
 if TYPE_CHECKING:
@@ -215,11 +216,26 @@ def why_by_operation(model: nn.Module) -> str | None:
         return "it has dropout"
     if not all(each.is_contiguous() and each.dtype == torch.float32 for each in model.parameters()):
         return "its parameters are not float32 and contiguous"
+    if not all(each.requires_grad for each in model.parameters()):
+        return "some of its parameters have no gradient"
+    if len(list(model.named_parameters(remove_duplicate=False))) > len(list(model.parameters())):
+        return "some of its layers share their parameters"
+    mlps = [module for module in model.modules() if isinstance(module, MLP)]
+    if not all(_has_a_slope_per_channel(each) for each in mlps):
+        return "a prelu has one slope for all channels"
     try:
         _functions_of_torch()
     except AttributeError as error:
         return f"this version of torch lacks what it calls ({error})"
     return None
+
+
+def _has_a_slope_per_channel(mlp: MLP) -> bool:
+    widths = (cast("nn.Linear", layer).out_features for layer in mlp.layers)
+    return all(
+        slopes is None or len(slopes) == width
+        for slopes, width in zip(map(_slopes, mlp.activations), widths, strict=True)
+    )
 
 
 class _Torch(ctypes.Structure):

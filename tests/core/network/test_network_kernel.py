@@ -320,6 +320,24 @@ def of_a_subclass():
     return network
 
 
+def with_a_frozen_layer():
+    network = make_network()
+    network.mlp.layers[0].weight.requires_grad_(False)
+    return network
+
+
+def with_two_layers_in_one():
+    network = make_network(dims=(40, 40, 40))
+    network.mlp.layers[2].weight = network.mlp.layers[1].weight
+    return network
+
+
+def with_one_slope(path):
+    network = make_network("prelu")
+    network.get_submodule(path)[1] = torch.nn.PReLU()
+    return network
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -330,6 +348,10 @@ def of_a_subclass():
         (plain_units, "a unit runs by the plain formula"),
         (in_float64, "its parameters are not float32"),
         (of_a_subclass, "it is a Subclass"),
+        (with_a_frozen_layer, "some of its parameters have no gradient"),
+        (with_two_layers_in_one, "some of its layers share their parameters"),
+        (lambda: with_one_slope("mlp.activations"), "a prelu has one slope for all channels"),
+        (lambda: with_one_slope("units.0.mlp.activations"), "one slope for all channels"),
     ],
 )
 def test_networks_it_was_not_made_for_are_computed_by_operations(make, reason, caplog):
