@@ -146,7 +146,8 @@ def test_float32_equals_the_operations_in_float64(
     assert_close(ours, by_operation(network, batch), 2e-5)
 
 
-@pytest.mark.parametrize("dims", [(1,), (17, 16, 3)])
+# The last ones are wider than what goes into the first.
+@pytest.mark.parametrize("dims", [(1,), (17, 16, 3), (3, 300, 9), (300,)])
 def test_any_number_of_hidden_layers(dims):
     network, batch = make_network("prelu", dims=dims), make_batch([2, 1, 0, 5])
     assert_close(in_one_call(network, batch), by_operation(network, batch), 2e-5)
@@ -170,6 +171,18 @@ def test_scores_are_those_of_the_operations_and_always_float32(precision, positi
     with torch.inference_mode(), plain_formula(network.double()):
         expected = network.logits(batch)
     assert_close([logits], [expected], 1e-5)
+
+
+@pytest.mark.skipif(
+    not kernels.multiplies_in_bfloat16(), reason="this processor has no products in bfloat16"
+)
+def test_units_multiply_in_a_precision_of_their_own():
+    network, batch = make_network("prelu", product_inputs=True), make_batch()
+    exact = in_one_call(network, batch)
+    kernels.use_fused_units(network, "bfloat16")
+    rounded = in_one_call(network, batch)
+    assert_close(rounded, exact, 0.05)
+    assert not torch.allclose(rounded[-1], exact[-1], rtol=1e-5, atol=0)
 
 
 def test_the_samples_of_a_step_can_be_cut_into_shares():
@@ -212,10 +225,12 @@ def test_a_loss_without_bounds_stays_finite(certainty):
 @pytest.mark.parametrize(
     "where", ["mlp.layers.0.weight", "mlp.output.bias", "units.0.mlp.output.bias"]
 )
-def test_nan_is_passed_on(precision, where):
+# Rounding must not carry into the sign of the one whose bits are all set.
+@pytest.mark.parametrize("bits", [0x7FC00000, -1])
+def test_nan_is_passed_on(precision, where, bits):
     network = make_network()
     with torch.no_grad():
-        network.get_parameter(where).view(-1)[0] = torch.nan
+        network.get_parameter(where).view(torch.int32).view(-1)[0] = bits
     assert in_one_call(network, make_batch(), precision=precision)[0].isnan()
 
 
