@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import logging
@@ -211,6 +212,28 @@ def test_batches_with_next_to_no_position_are_left_to_torch(lengths):
     assert kernel.logits(make_batch(lengths)) is None
 
 
+def test_labels_may_lie_between_0_and_1():
+    network, batch = make_network(), make_batch()
+    batch = dataclasses.replace(batch, label=torch.linspace(0, 1, batch.n_samples))
+    assert_close(in_one_call(network, batch), by_operation(network, batch), 2e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("product_inputs", [True, False])
+def test_nothing_is_read_before_it_is_written(product_inputs, precision):
+    network = make_network("prelu", product_inputs=product_inputs, position_bias=4)
+    batch = make_batch()
+    kernels.use_fused_units(network, precision)
+    expected = in_one_call(network, batch, precision=precision)
+    torch.use_deterministic_algorithms(True)  # new memory is NaN
+    try:
+        found = in_one_call(network, batch, precision=precision)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("certainty", [-1e4, 1e4])
 def test_a_loss_without_bounds_stays_finite(certainty):
     network, batch = make_network(), make_batch()
@@ -386,10 +409,49 @@ def test_another_torch_may_lack_what_is_called(monkeypatch, caplog):
     assert "lacks what it calls (undefined symbol: aoti_torch_mm_out)" in caplog.text
 
 
-def test_what_torch_refuses_is_an_error(monkeypatch):
+@pytest.fixture
+def functions(monkeypatch):
+    """A copy of what is called of torch, to be changed."""
+    copied = whole_network._Torch.from_buffer_copy(whole_network._functions_of_torch())
+    monkeypatch.setattr(whole_network, "_functions_of_torch", lambda: copied)
+    return copied
+
+
+def refuse_products(functions):
     refusing = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 3)(lambda *_: 1)
-    functions = whole_network._Torch.from_buffer_copy(whole_network._functions_of_torch())
     functions.mm_out = ctypes.cast(refusing, ctypes.c_void_p)
-    monkeypatch.setattr(whole_network, "_functions_of_torch", lambda: functions)
+    return refusing  # whoever calls it keeps it alive
+
+
+def test_what_torch_refuses_is_an_error(functions):
+    _refusing = refuse_products(functions)
     with pytest.raises(RuntimeError, match="torch has refused a product of the final MLP"):
         in_one_call(make_network(), make_batch())
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_all_tensors_of_a_call_are_given_back(functions, is_refused):
+    calls = {"from_blob": 0, "release": 0}
+
+    def counting(name, *types):
+        kind = ctypes.CFUNCTYPE(ctypes.c_int32, *types)
+        function = kind(getattr(functions, name))
+
+        def call(*of):
+            calls[name] += 1
+            return function(*of)
+
+        counted = kind(call)
+        setattr(functions, name, ctypes.cast(counted, ctypes.c_void_p))
+        return counted
+
+    number, address, small = ctypes.c_int64, ctypes.c_void_p, ctypes.c_int32
+    shape = (address, number, address, address, number)
+    _alive = [
+        counting("from_blob", *shape, small, small, small, address),
+        counting("release", address),
+        refuse_products(functions) if is_refused else None,
+    ]
+    with pytest.raises(RuntimeError) if is_refused else contextlib.nullcontext():
+        in_one_call(make_network(), make_batch())
+    assert calls["from_blob"] == calls["release"] > 0
