@@ -364,6 +364,25 @@ def with_a_frozen_layer():
     return network
 
 
+def with_weights_by_columns():
+    network = make_network()
+    weight = network.mlp.layers[0].weight
+    weight.data = weight.detach().t().contiguous().t()
+    return network
+
+
+def with_softmax_in_a_fused_unit():
+    network = make_network()
+    network.units[0].use_softmax = True
+    return network
+
+
+def with_another_activation():
+    network = make_network()
+    network.mlp.activations[0] = torch.nn.Sigmoid()
+    return network
+
+
 def with_two_layers_in_one():
     network = make_network(dims=(40, 40, 40))
     network.mlp.layers[2].weight = network.mlp.layers[1].weight
@@ -386,6 +405,9 @@ def with_one_slope(path):
         (plain_units, "a unit runs by the plain formula"),
         (in_float64, "its parameters are not float32"),
         (of_a_subclass, "it is a Subclass"),
+        (with_weights_by_columns, "its parameters are not float32 and contiguous"),
+        (with_softmax_in_a_fused_unit, "of a unit: its weights go through a softmax"),
+        (with_another_activation, "its final MLP is none of prelu, relu"),
         (with_a_frozen_layer, "some of its parameters have no gradient"),
         (with_two_layers_in_one, "some of its layers share their parameters"),
         (lambda: with_one_slope("mlp.activations"), "a prelu has one slope for all channels"),
