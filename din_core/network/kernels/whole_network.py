@@ -1,8 +1,8 @@
 """A whole Deep Interest Network in one call, forward and backward, instead of some two hundred.
 
-What belongs here: the bridge from a :class:`din_core.network.models.DIN` and a batch to
-``network.hpp``, and the sentence that says why a network is computed operation by operation. Lanes
-need it: between two operations of torch a thread holds Python's lock, and the others wait.
+What belongs here: the call of ``network.hpp`` for a :class:`din_core.network.models.DIN` and a
+batch, and the sentence that says why a network is computed operation by operation. Lanes need it:
+between two operations of torch a thread holds Python's lock, and the others wait.
 
 :meth:`din_core.network.models.click_model.ClickModel.loss` is the reference that tests hold the
 kernel to. Shapes: B samples, P positions, U rows at hand, D embedding width.
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from din_core.network.features import DenseFeature
 from din_core.network.kernels import build
 from din_core.network.kernels.fused import FusedKernel, KernelPrecision, why_plain
+from din_core.network.kernels.network_description import Description, Weights, slopes_of
 from din_core.network.kernels.scratch import Scratch
 from din_core.network.layers.dice import Dice
 from din_core.network.layers.mlp import MLP
@@ -29,7 +30,6 @@ from din_core.network.models.din import DIN
 
 if TYPE_CHECKING:
     from din_core.network.batch import Batch
-    from din_core.network.features import Feature
     from din_core.network.layers.attention import ActivationUnit
 
 
@@ -92,10 +92,11 @@ class NetworkKernel:
             return None
         flat = torch.empty(sum(self._sizes), dtype=torch.float32)
         of_rows = {name: torch.empty(each.shape, dtype=each.dtype) for name, each in rows.items()}
-        weights = _Weights(flat.data_ptr(), self._begins)
-        call = _Call(self._model, self._table_of, rows, of_rows, batch)
+        weights = Weights(flat.data_ptr(), self._begins)
+        description = Description(self._model, self._table_of, rows, of_rows, batch)
         logits = torch.empty(batch.n_samples, dtype=torch.float32)
-        loss = self._run(call, weights, logits, batch.label, n_samples)
+        network = description.of(weights, logits, batch.label, n_samples, bfloat16=self._bfloat16)
+        loss = self._run(network, rows)
         parts = flat.split(self._sizes)
         of_weights = (
             part.view(weight.shape) for part, weight in zip(parts, self._weights, strict=True)
@@ -118,39 +119,12 @@ class NetworkKernel:
             return None
         rows = {name: table.weight.detach() for name, table in self._model.embedding.tables()}
         logits = torch.empty(batch.n_samples, dtype=torch.float32)
-        call = _Call(self._model, self._table_of, rows, {}, batch)
-        self._run(call, _Weights(None, self._begins), logits)
+        description = Description(self._model, self._table_of, rows, {}, batch)
+        self._run(description.of(Weights(None, self._begins), logits), rows)
         return logits
 
-    def _run(
-        self,
-        call: _Call,
-        weights: _Weights,
-        logits: Tensor,
-        label: Tensor | None = None,
-        n_samples: int = 1,
-    ) -> float:
-        """Run a pass; return the loss where there are labels, whose gradients overwrite logits."""
-        model, batch = self._model, call.batch
-        network = _Network(
-            batch.n_samples,
-            len(batch.segment_ids),
-            torch.get_num_threads(),
-            self._bfloat16 and label is not None,
-            model.product_inputs,
-            len(call.rows),
-            len(model.groups),
-            len(model.context_features),
-            len(model.mlp.layers),
-            n_samples,
-            call.at(batch.segment_ids.long()),
-            None if label is None else call.at(label.float()),
-            logits.data_ptr(),
-            call.array(_Table, call.tables()),
-            call.array(_Attention, call.attentions(weights)),
-            call.array(_Context, call.contexts()),
-            call.array(_DenseLayer, _layers(model, weights)),
-        )
+    def _run(self, network: ctypes.Structure, rows: Mapping[str, Tensor]) -> float:
+        """Run a pass over a network; return the loss where labels are given."""
         of = (ctypes.byref(network), ctypes.byref(self._torch))
         memory = self._scratch.lease((self._library.din_network_bytes(*of),), torch.uint8)
         loss = ctypes.c_double()
@@ -158,7 +132,7 @@ class NetworkKernel:
             *of, ctypes.c_void_p(memory.tensor.data_ptr()), ctypes.byref(loss)
         )
         if done == 0:
-            sizes = [len(each) for each in call.rows.values()]
+            sizes = [len(each) for each in rows.values()]
             raise IndexError(f"a place is outside the rows at hand, {sizes} of them")
         if done < 0:
             raise RuntimeError("torch has refused a product of the final MLP; it says why above")
@@ -234,7 +208,7 @@ def _has_a_slope_per_channel(mlp: MLP) -> bool:
     widths = (cast("nn.Linear", layer).out_features for layer in mlp.layers)
     return all(
         slopes is None or len(slopes) == width
-        for slopes, width in zip(map(_slopes, mlp.activations), widths, strict=True)
+        for slopes, width in zip(map(slopes_of, mlp.activations), widths, strict=True)
     )
 
 
@@ -262,190 +236,3 @@ def _functions_of_torch() -> _Torch:
         for name in ("dtype_float32", "dtype_bfloat16", "device_type_cpu")
     )
     return _Torch(*(ctypes.cast(each, ctypes.c_void_p) for each in functions), *numbers)
-
-
-class _Table(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in ("rows", "width")),
-        *((name, ctypes.c_void_p) for name in ("weight", "gradient")),
-    ]
-
-
-class _Feature(ctypes.Structure):
-    _fields_ = [("table", ctypes.c_int64), ("places", ctypes.c_void_p)]
-
-
-_OF_UNIT = ("w1", "b1", "alpha1", "w2", "b2", "alpha2", "w3", "b3", "biases")
-
-
-class _Attention(ctypes.Structure):
-    _fields_ = [
-        *(
-            (name, ctypes.c_int64)
-            for name in ("features", "dim", "hidden1", "hidden2", "bfloat16", "n_biases")
-        ),
-        *((name, ctypes.c_void_p) for name in ("targets", "histories")),
-        *((name, ctypes.c_void_p) for name in _OF_UNIT),
-        *((f"d_{name}", ctypes.c_void_p) for name in _OF_UNIT),
-    ]
-
-
-class _Context(ctypes.Structure):
-    _fields_ = [
-        ("width", ctypes.c_int64),
-        ("feature", _Feature),
-        ("numbers", ctypes.c_void_p),
-    ]
-
-
-class _DenseLayer(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in ("inputs", "outputs")),
-        *((name, ctypes.c_void_p) for name in ("weight", "bias", "slopes")),
-        *((name, ctypes.c_void_p) for name in ("d_weight", "d_bias", "d_slopes")),
-    ]
-
-
-class _Network(ctypes.Structure):
-    _fields_ = [
-        *(
-            (name, ctypes.c_int64)
-            for name in ("samples", "positions", "threads", "bfloat16", "with_products")
-        ),
-        *(
-            (name, ctypes.c_int64)
-            for name in ("n_tables", "n_attentions", "n_contexts", "n_hidden")
-        ),
-        ("n_of_step", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("segment_ids", "label", "logits")),
-        *((name, ctypes.c_void_p) for name in ("tables", "attentions", "contexts", "layers")),
-    ]
-
-
-class _Weights:
-    """Addresses of weights and of their gradients, which without a beginning have none."""
-
-    def __init__(self, begin: int | None, begins: Mapping[int, int]) -> None:
-        self._begin = begin
-        self._begins = begins
-
-    def of(self, *weights: Tensor | None) -> list[int | None]:
-        """Addresses of some weights, then of their gradients."""
-        return [
-            *(None if each is None else each.data_ptr() for each in weights),
-            *(
-                None
-                if each is None or self._begin is None
-                else self._begin + each.itemsize * self._begins[id(each)]
-                for each in weights
-            ),
-        ]
-
-
-class _Call:
-    """What a call needs of a batch, kept alive while it runs."""
-
-    def __init__(
-        self,
-        model: DIN,
-        table_of: Mapping[str, str],
-        rows: Mapping[str, Tensor],
-        of_rows: Mapping[str, Tensor],
-        batch: Batch,
-    ) -> None:
-        self.rows, self.batch = rows, batch
-        self._model, self._of_rows = model, of_rows
-        self._number = {name: number for number, name in enumerate(rows)}
-        self._table_of = table_of
-        self._alive: list[Any] = []
-
-    def at(self, tensor: Tensor) -> int:
-        """Address of a tensor's numbers, one behind the other."""
-        tensor = tensor.contiguous()
-        self._alive.append(tensor)
-        return tensor.data_ptr()
-
-    def array(self, kind: type[ctypes.Structure], each: Sequence[ctypes.Structure]) -> int:
-        """Address of structures, one behind the other."""
-        array = (kind * len(each))(*each)
-        self._alive.append(array)
-        return ctypes.addressof(array)
-
-    def tables(self) -> list[_Table]:
-        """The rows at hand."""
-        return [
-            _Table(
-                *each.shape,
-                self.at(each),
-                self._of_rows[name].data_ptr() if name in self._of_rows else None,
-            )
-            for name, each in self.rows.items()
-        ]
-
-    def attentions(self, weights: _Weights) -> list[_Attention]:
-        """The units with what they read."""
-        found: list[_Attention] = []
-        for module, (histories, targets) in zip(self._model.units, self._model.groups, strict=True):
-            unit = cast("ActivationUnit", module)
-            first, second = (cast("nn.Linear", layer) for layer in unit.mlp.layers)
-            slopes = [_slopes(activation) for activation in unit.mlp.activations]
-            output, biases = unit.mlp.output, unit.position_bias
-            single, sequences = self.batch.sparse, self.batch.sequences
-            found.append(
-                _Attention(
-                    len(histories),
-                    unit.embed_dim,
-                    first.out_features,
-                    second.out_features,
-                    cast("FusedKernel", unit.kernel).bfloat16,
-                    0 if biases is None else len(biases),
-                    self.array(_Feature, [self._feature(each, single) for each in targets]),
-                    self.array(_Feature, [self._feature(each, sequences) for each in histories]),
-                    *weights.of(
-                        first.weight,
-                        first.bias,
-                        slopes[0],
-                        second.weight,
-                        second.bias,
-                        slopes[1],
-                        output.weight,
-                        output.bias,
-                        biases,
-                    ),
-                )
-            )
-        return found
-
-    def contexts(self) -> list[_Context]:
-        """What belongs to no history."""
-        found: list[_Context] = []
-        for feature in self._model.context_features:
-            values = self.batch.sparse[feature.name]
-            if isinstance(feature, DenseFeature):
-                numbers = self.at(self._model.dense(feature, values))
-                found.append(_Context(feature.dim, _Feature(), numbers))
-            else:
-                looked_up = self._feature(feature, self.batch.sparse)
-                found.append(_Context(feature.dim, looked_up, None))
-        return found
-
-    def _feature(self, feature: Feature, places: Mapping[str, Tensor]) -> _Feature:
-        table = self._number[self._table_of[feature.name]]
-        return _Feature(table, self.at(places[feature.name].long()))
-
-
-def _layers(model: DIN, weights: _Weights) -> list[_DenseLayer]:
-    """The layers of the final MLP, and the output."""
-    hidden = [cast("nn.Linear", layer) for layer in model.mlp.layers]
-    slopes = [*(_slopes(activation) for activation in model.mlp.activations), None]
-    return [
-        _DenseLayer(
-            layer.in_features, layer.out_features, *weights.of(layer.weight, layer.bias, slope)
-        )
-        for layer, slope in zip([*hidden, model.mlp.output], slopes, strict=True)
-    ]
-
-
-def _slopes(activation: nn.Module) -> Tensor | None:
-    """Slope per channel below the corner; ``None`` for ReLU."""
-    return activation.weight if isinstance(activation, nn.PReLU) else None
