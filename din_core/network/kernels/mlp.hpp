@@ -138,21 +138,7 @@ struct MLP {
             const View w(torch, weight[l], layer.outputs, layer.inputs, true);
             const View b(torch, bias[l], 0, layer.outputs);
             require(torch.addmm_out(to.handle, b.handle, from.handle, w.handle, 1, 1));
-            for (int64_t s = 0; s < samples; ++s) {
-                const N* from_z = z[l] + s * layer.outputs;  // the very numbers of `to_a` for ReLU
-                N* to_a = x[l + 1] + s * layer.outputs;
-                const float* slopes = layer.slopes;
-                if (slopes)
-                    for (int64_t c = 0; c < layer.outputs; ++c) {
-                        const float value = wide(from_z[c]), below = slopes[c] * value;
-                        narrow(value > 0 ? value : below, to_a[c]);
-                    }
-                else
-                    for (int64_t c = 0; c < layer.outputs; ++c) {
-                        const float value = wide(from_z[c]);
-                        narrow(value < 0 ? 0 : value, to_a[c]);  // NaN stays NaN
-                    }
-            }
+            activate(l);
         }
         const DenseLayer& output = layers[hidden];
         for (int64_t s = 0; s < samples; ++s) {
@@ -214,6 +200,26 @@ struct MLP {
     }
 
   private:
+    // x of the layer that follows, from z, which is the same memory for ReLU.
+    void activate(int64_t l) {
+        const float* slopes = layers[l].slopes;
+        const int64_t width = layers[l].outputs;
+        for (int64_t s = 0; s < samples; ++s) {
+            const N* from = z[l] + s * width;
+            N* to = x[l + 1] + s * width;
+            if (slopes)
+                for (int64_t c = 0; c < width; ++c) {
+                    const float value = wide(from[c]), below = slopes[c] * value;
+                    narrow(value > 0 ? value : below, to[c]);
+                }
+            else
+                for (int64_t c = 0; c < width; ++c) {
+                    const float value = wide(from[c]);
+                    narrow(value < 0 ? 0 : value, to[c]);  // NaN stays NaN
+                }
+        }
+    }
+
     // dz of a layer, from dx of the following one or from that of the log-odds.
     void through_activation(int64_t l, const float* d_logit) {
         const DenseLayer &layer = layers[l], &output = layers[hidden];
