@@ -79,12 +79,13 @@ def alone(definitions: dg.Definitions) -> dg.Definitions:
 
     Steps run one after another in one process, also those of a run without a job: the database has
     one writer, and torch is imported once. A terminal shows failures as sentences. The
-    process looks for garbage less often.
+    process looks for garbage less often, and not when it ends.
 
     Args:
         definitions: What it has.
     """
     garbage.collect_seldom()
+    garbage.leave_at_end()
     console.use_by_default()
     uncaught.explain_uncaught()
     return dg.Definitions.merge(

@@ -1,4 +1,4 @@
-"""A process of ours looks for garbage seldom, and ``din`` ends without looking once more."""
+"""A process of ours looks for garbage seldom, and ends without looking once more."""
 
 import gc
 import subprocess
@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from din_assets.runs import garbage
+from tests import forks
 
 _ENDS = """
 import gc, sys
@@ -44,3 +45,18 @@ def test_a_process_that_ends_leaves_its_garbage(before, said):
     program = _ENDS.format(before=before)
     ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
     assert (ended.returncode, ended.stderr) == (0, said)
+
+
+_ENDS_AS_CODE_LOCATION = """
+import atexit, gc
+import dagster as dg
+from din_assets.definitions import alone
+
+alone(dg.Definitions())
+atexit._run_exitfuncs()
+pipe.send(gc.get_freeze_count())
+"""
+
+
+def test_a_code_location_of_ours_alone_ends_so_as_well():
+    assert forks.answer(_ENDS_AS_CODE_LOCATION) > 100_000
