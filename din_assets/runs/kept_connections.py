@@ -118,7 +118,19 @@ class EventLog(sqlite_event_log.SqliteEventLogStorage):
 
     def __init__(self, base_dir: str) -> None:
         self._engines = Engines()
+        self._tables_there: set[str] = set()
         super().__init__(base_dir)
+
+    def has_table(self, table_name: str) -> bool:
+        """Say whether the log has a table, which Dagster asks for each event, on a new connection.
+
+        Args:
+            table_name: The table. One that was there once is taken to be there: no version of
+                Dagster takes one out.
+        """
+        if table_name not in self._tables_there and super().has_table(table_name):
+            self._tables_there.add(table_name)
+        return table_name in self._tables_there
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Generator[sa.Connection]:

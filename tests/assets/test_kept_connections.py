@@ -7,6 +7,7 @@ import sqlite3
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 
 from din_assets.runs import kept_connections
 from din_assets.runs.history_errors import RunHistoryError
@@ -42,6 +43,20 @@ def test_no_engine_is_made_for_a_further_event_of_a_run(history, monkeypatch):
         history.store_event(event(number))
     assert made == []
     assert len(history.get_logs_for_run("a-run")) == 5
+
+
+def test_a_table_is_looked_for_until_it_is_there(history, monkeypatch):
+    asked = []
+    create = sqlite_event_log.create_engine
+    monkeypatch.setattr(
+        sqlite_event_log, "create_engine", lambda *a, **k: asked.append(a) or create(*a, **k)
+    )
+    assert [history.has_table("asset_event_tags") for _ in range(3)] == [True] * 3
+    assert len(asked) == 1
+    assert not history.has_table("later")
+    with history.index_connection() as connection:
+        connection.execute(sa.text("create table later (x integer)"))
+    assert history.has_table("later")
 
 
 @pytest.mark.parametrize("kept", [False, True])
