@@ -43,6 +43,7 @@ OTHERS = frozenset(
         "safetensors",
         "sqlglot",
         "starlette",
+        "tensorboard",
         "yaml",
     )
 )

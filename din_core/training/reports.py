@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from din_core.network.layers.attention import ActivationUnit
+from din_core.training.event_files import EventFile
 
 if TYPE_CHECKING:
     from din_core.inputs.log_facts import LogFacts
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Below this many validation samples an AUC says little.
 FEW_SAMPLES = 1_000
+_IN_EVENTS = ("train_loss", "val_auc", "val_logloss", "samples_per_second")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,17 +208,11 @@ def event_writer(directory: Path | str | None) -> Generator[Callable[[EpochRepor
     if directory is None:
         yield lambda _report: None
         return
-    from torch.utils.tensorboard import SummaryWriter
+    with EventFile(directory) as events:
 
-    writer = SummaryWriter(str(directory))
+        def write(report: EpochReport) -> None:
+            figures = {name: getattr(report, name) for name in _IN_EVENTS}
+            known = {name: value for name, value in figures.items() if value is not None}
+            events.write(known, report.epoch)
 
-    def write(report: EpochReport) -> None:
-        for name in ("train_loss", "val_auc", "val_logloss", "samples_per_second"):
-            value = getattr(report, name)
-            if value is not None:
-                writer.add_scalar(name, value, report.epoch)
-
-    try:
         yield write
-    finally:
-        writer.close()
