@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from din_core import store
+from din_core.arrow_without_pandas import numbers
 from din_core.evaluation import explanations
 from din_core.evaluation.meaning_of_weights import meaning_of_weights
 from din_core.inputs import times
@@ -91,9 +92,8 @@ def _rows(
     # Positions of a user count from 1, in the rows of the log from the user's first one.
     begins = samples.start - data.user_offsets[samples.user - 1] + 1
     place = np.arange(len(sample)) - explanation.offsets[sample]
-    nothing = np.full(len(sample), None)
     weights = {
-        f"attention_weight_{stem}": explanation.weights.get(f"hist_{index}", nothing)
+        f"attention_weight_{stem}": explanation.weights.get(f"hist_{index}")
         for stem, index in [("item", "item_idx"), *((a.stem, a.index_name) for a in attributes)]
     }
     columns = {
@@ -108,4 +108,10 @@ def _rows(
         "weights_are_shares": (np.full(len(sample), weights_are_shares), pa.bool_()),
         **{name: (values, pa.float64()) for name, values in weights.items()},
     }
-    return pa.table({name: pa.array(values, kind) for name, (values, kind) in columns.items()})
+    nothing: Any = pa.nulls(len(sample), pa.float64())
+    return pa.table(
+        {
+            name: nothing if values is None else numbers(values, kind)
+            for name, (values, kind) in columns.items()
+        }
+    )

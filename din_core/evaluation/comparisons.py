@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from din_core.arrow_without_pandas import as_numpy
 from din_core.evaluation import intervals
 from din_core.evaluation.intervals import Interval
 from din_core.evaluation.scored_rows import ScoredRows
@@ -124,7 +125,7 @@ def read_rivals(con: duckdb.DuckDBPyConnection, rows: ScoredRows) -> dict[str, S
         rows: The test samples.
     """
     table = con.sql(sql_files.render("rival_predictions")).to_arrow_table()
-    columns = {name: table[name].to_numpy() for name in table.column_names}
+    columns = {name: as_numpy(table[name]) for name in table.column_names}
     found: dict[str, Scores] = {}
     ours = (rows.samples.user_idx, rows.position, rows.k)
     for rival in dict.fromkeys(columns["rival"].tolist()):

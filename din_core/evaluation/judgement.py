@@ -17,6 +17,7 @@ import duckdb
 import numpy as np
 
 from din_core import metrics
+from din_core.arrow_without_pandas import as_numpy
 from din_core.config import EvaluationConfig
 from din_core.evaluation import comparisons, intervals, scored_rows, slices, verdict
 from din_core.evaluation.comparisons import Comparison
@@ -275,7 +276,7 @@ def _of_slices(rows: ScoredRows, draws: UserDraws) -> Iterator[Figure]:
 
 def _of_ranks(con: duckdb.DuckDBPyConnection) -> Iterator[Figure | Comparison]:
     table = con.sql(sql_files.render("ranked_test_positives")).to_arrow_table()
-    columns: dict[str, Any] = {name: table[name].to_numpy() for name in table.column_names}
+    columns: dict[str, Any] = {name: as_numpy(table[name]) for name in table.column_names}
     for candidates in dict.fromkeys(columns["candidates"].tolist()):
         chosen = columns["candidates"] == candidates
         user_idx, rank = columns["user_idx"][chosen], columns["rank"][chosen]

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from din_core import store
+from din_core.arrow_without_pandas import no_rows, table_of
 from din_core.evaluation.comparisons import Comparison
 from din_core.evaluation.intervals import Interval
 from din_core.evaluation.judgement import Evaluation, Figure
@@ -141,13 +142,13 @@ def write_metrics(
         con,
         "metrics",
         kept_metrics=kept_metrics,
-        new_metrics=pa.Table.from_pylist(figures, _METRICS),
+        new_metrics=table_of(figures, _METRICS),
     )
     _create(
         con,
         "comparisons",
         kept_comparisons=kept_comparisons,
-        new_comparisons=pa.Table.from_pylist(beside, _COMPARISONS),
+        new_comparisons=table_of(beside, _COMPARISONS),
     )
     meaning = evaluation.meaning
     row = {
@@ -162,7 +163,7 @@ def write_metrics(
     _create(
         con,
         "evaluated_model",
-        new_evaluated_model=pa.Table.from_pylist([row], _EVALUATED_MODEL),
+        new_evaluated_model=table_of([row], _EVALUATED_MODEL),
     )
 
 
@@ -202,7 +203,7 @@ def _kept(con: duckdb.DuckDBPyConnection, name: str, columns: Any) -> Any:
     What that one did not know is NULL, and a figure without a slice is one of the whole split.
     """
     if name not in store.relations(con):
-        return columns.empty_table()
+        return no_rows(columns)
     table = con.table(name).to_arrow_table()
     n_rows = table.num_rows
     found = [

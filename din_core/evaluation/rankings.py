@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from din_core.arrow_without_pandas import numbers, texts
 from din_core.config import RankingConfig
 from din_core.inputs.batches import BatchGatherer
 from din_core.metrics.ranking import rank_of_positive
@@ -129,13 +130,13 @@ def _ranked(
     )
     return pa.table(
         {
-            "user_idx": pa.array(positives.user),
-            "position": pa.array(positives.position),
-            "candidates": pa.array([name] * len(positives), pa.string()),
-            "target_item_idx": pa.array(positives.item),
-            "n_candidates": pa.array(n_candidates.astype(np.int64)),
-            "rank": pa.array(rank),
-            "popularity_rank": pa.array(popularity_rank),
+            "user_idx": numbers(positives.user),
+            "position": numbers(positives.position),
+            "candidates": texts([name] * len(positives)),
+            "target_item_idx": numbers(positives.item),
+            "n_candidates": numbers(n_candidates.astype(np.int64)),
+            "rank": numbers(rank),
+            "popularity_rank": numbers(popularity_rank),
         }
     )
 

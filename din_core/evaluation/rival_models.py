@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from din_core import store
+from din_core.arrow_without_pandas import no_rows, texts
 from din_core.config import (
     BaseModelConfig,
     LaunchConfig,
@@ -52,7 +53,7 @@ def keep_previous(con: duckdb.DuckDBPyConnection) -> None:
     """
     made = ledger.entries(con)
     before, relations = made.get("test_predictions"), store.relations(con)
-    kept = _SCORES.empty_table()
+    kept = no_rows(_SCORES)
     same_samples = ledger.changed_inputs(made, "test_predictions") in ([], [_MODEL])
     if before is not None and "test_predictions" in relations and same_samples:
         version = before.inputs.get(_MODEL)
@@ -141,12 +142,12 @@ def write_base_model(
 
 def write_no_base_model(con: duckdb.DuckDBPyConnection) -> None:
     """Make ``base_model_predictions`` without a row: nothing was trained."""
-    _create(con, "base_model_predictions", base_model_scores=_SCORES.empty_table())
+    _create(con, "base_model_predictions", base_model_scores=no_rows(_SCORES))
 
 
 def _scores(version: str, rows: Any) -> Any:
     n_rows = rows.num_rows
-    columns = [pa.array([version] * n_rows, pa.string())]
+    columns = [texts([version] * n_rows)]
     columns += [rows[name].cast(_SCORES.field(name).type) for name in _SCORES.names[1:]]
     return pa.table(columns, schema=_SCORES)
 

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from din_core.arrow_without_pandas import as_numpy
 from din_core.metrics import ScoredSamples
 from din_core.metrics.scored_samples import Floats
 from din_core.store import sql_files
@@ -70,9 +71,7 @@ def read(con: duckdb.DuckDBPyConnection) -> ScoredRows:
         for_table="test_predictions",
     )
     query = sql_files.render("scored_test_samples", **context.variables())
-    rows: dict[str, Any] = {
-        name: column.to_numpy() for name, column in _columns(con, query).items()
-    }
+    rows: dict[str, Any] = {name: as_numpy(column) for name, column in _columns(con, query).items()}
     return ScoredRows(
         samples=ScoredSamples(rows["label"], rows["score"], rows["user_idx"]),
         user_id=rows["user_id"],
@@ -105,7 +104,7 @@ def cooccurrence(
     one_user_in = max(1, len(np.unique(users)) // _MAX_USERS)
     asked = users % one_user_in == 0
     query = sql_files.render("item_cooccurrence", one_user_in=one_user_in)
-    rows = {name: column.to_numpy() for name, column in _columns(con, query).items()}
+    rows = {name: as_numpy(column) for name, column in _columns(con, query).items()}
     place = np.full(len(of), np.nan)
     strength = np.asarray(rows["strength"], dtype=np.int64)
     both = np.stack([strength, np.asarray(of.popularity, dtype=np.int64)[asked]], axis=1)

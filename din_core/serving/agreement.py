@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from din_core.arrow_without_pandas import as_numpy
 from din_core.errors import DinError
 from din_core.serving.ranker import Ranker
 from din_core.store import sql_files
@@ -77,7 +78,7 @@ def require_agreement(con: duckdb.DuckDBPyConnection, folder: Path) -> tuple[flo
     with_times = bool(ranker.bundle.log_numbers)
     rows = rows_to_ask(con, context, with_times=with_times, max_rows=_MAX_ROWS)
     scores = ranker.score(rows)
-    difference = float(np.abs(scores - rows["score"].to_numpy()).max(initial=0.0))
+    difference = float(np.abs(scores - as_numpy(rows["score"])).max(initial=0.0))
     if not difference <= TOLERANCE:
         raise BundleDiffersError(
             f"the bundle's score of a test sample differs from the table predictions by "

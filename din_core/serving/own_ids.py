@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from din_core import store
+from din_core import arrow_without_pandas, store
 from din_core.errors import DinError
 from din_core.inputs import times
 from din_core.inputs.batches import BatchGatherer
@@ -157,10 +157,8 @@ def _joined(
     attribute: str | None = None,
 ) -> Indices:
     """Look the values of a table up in the file of the same name beside the model."""
-    from pyarrow import parquet
-
-    reader: Any = parquet  # pyarrow has no types
-    con.register("own", reader.read_table(folder / vocabularies.FOLDER / f"{table}.parquet"))
+    file = folder / vocabularies.FOLDER / f"{table}.parquet"
+    con.register("own", arrow_without_pandas.read_parquet(file))
     of_attribute = "" if attribute is None else "and own.attribute = now.attribute"
     asked = "true" if attribute is None else "now.attribute = $1"
     try:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from din_core import manifests, store
+from din_core.arrow_without_pandas import as_numpy, no_rows, read_parquet
 from din_core.serving import saved_models, vocabularies
 from din_core.serving.publication import history
 from din_core.serving.publication.history import SHORT
@@ -183,12 +184,9 @@ def _too_good(version: str, counted: Sequence[Mapping[str, Any]]) -> str:
 
 def _asked(con: duckdb.DuckDBPyConnection, query: str, before: Path | None) -> Any:
     """Answer a query on the tables and the reach of a model, which may have none."""
-    from pyarrow import parquet
-
-    reader: Any = parquet  # pyarrow has no types
     file = None if before is None else before / REACH_FILE
-    is_there = file is not None and file.is_file()
-    con.register(_GIVEN, reader.read_table(file) if is_there else _REACH.empty_table())
+    known = no_rows(_REACH) if file is None or not file.is_file() else read_parquet(file)
+    con.register(_GIVEN, known)
     try:
         return con.sql(sql_files.render(query)).to_arrow_table()
     finally:
@@ -217,7 +215,7 @@ def _matched(known: Any, now: Any, size: int) -> Int64:
     compute: Any = pyarrow.compute  # pyarrow has no types
     rows = np.zeros(size + 1, dtype=np.int64)
     place = compute.index_in(now["id"], value_set=known["id"])
-    is_known = place.is_valid().to_numpy(zero_copy_only=False)
-    found = known["idx"].take(place.drop_null()).to_numpy()
-    rows[now["idx"].to_numpy()[is_known]] = found
+    is_known = as_numpy(place.is_valid())
+    found = as_numpy(known["idx"].take(place.drop_null()))
+    rows[as_numpy(now["idx"])[is_known]] = found
     return rows

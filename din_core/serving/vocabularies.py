@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from din_core import store
+from din_core import arrow_without_pandas, store
 from din_core.store.sql_files import quote
 from din_core.tables.attributes import Attribute
 
@@ -76,12 +76,11 @@ def indices(folder: Path) -> dict[str, Any]:
         By index column, as ``item_idx`` or ``cate_idx``, a table of pyarrow with the columns
         ``idx`` and ``id``, ids as text; of those columns only that the model reads.
     """
-    from pyarrow import compute, parquet
+    from pyarrow import compute
 
-    reader: Any = parquet  # pyarrow has no types
-    choose: Any = compute
+    choose: Any = compute  # pyarrow has no types
     directory = folder / FOLDER
-    attributes = reader.read_table(directory / "attributes.parquet")
+    attributes = arrow_without_pandas.read_parquet(directory / "attributes.parquet")
     found: dict[str, Any] = {
         Attribute(name).index_name: _as_text(
             attributes.filter(choose.equal(attributes["attribute"], name)), "value_idx", "value"
@@ -91,7 +90,7 @@ def indices(folder: Path) -> dict[str, Any]:
     for table, what in (("items", "item"), ("users", "user")):
         if (file := directory / f"{table}.parquet").is_file():
             columns = f"{what}_idx", f"{what}_id"
-            found[columns[0]] = _as_text(reader.read_table(file, columns=[*columns]), *columns)
+            found[columns[0]] = _as_text(arrow_without_pandas.read_parquet(file, columns), *columns)
     return found
 
 

@@ -17,8 +17,8 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from din_core.arrow_without_pandas import filled
 from din_core.store import sql_files
 
 Words = npt.NDArray[np.uint64]
@@ -136,7 +136,7 @@ def _to_words(column: Any) -> list[tuple[Words, Nulls]]:
     if pa.types.is_string(column.type):
         return [(words, nulls) for words in _text_words(column)]
     if nulls is not None:
-        column = pc.fill_null(column, 0)
+        column = filled(column, 0)
     values = _as_numpy(column)
     if values.dtype.kind == "f" or values.dtype == np.uint64:
         return [(values.view(np.uint64), nulls)]
@@ -150,7 +150,7 @@ def _text_words(column: Any) -> tuple[Words, Words]:
     digests = [_md5(text) for text in encoded.dictionary.to_pylist()]
     # Last come the zeros of a NULL. A place in the dictionary would be another text in each batch.
     halves = np.frombuffer(b"".join([*digests, bytes(16)]), dtype="<u8").reshape(-1, 2)
-    chosen = _as_numpy(pc.fill_null(encoded.indices, len(digests)))
+    chosen = _as_numpy(filled(encoded.indices, len(digests)))
     return halves[chosen, 0], halves[chosen, 1]
 
 

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from din_core import store
+from din_core.arrow_without_pandas import texts
 from din_core.config import SourceConfig
 from din_core.store import sql_files
 from din_core.tables import sequences
@@ -114,9 +115,8 @@ def write(con: duckdb.DuckDBPyConnection, context: TemplateContext, source: Sour
                 (name, column, relation, its_column)
                 for relation, its_column in of_column or _NO_SOURCE
             ]
-    schema = pa.schema({column: pa.string() for column in _COLUMNS})
-    columns = zip(*rows, strict=True)
-    con.register("read_lineage", pa.table(dict(zip(_COLUMNS, columns, strict=True)), schema))
+    columns = [texts(each) for each in zip(*rows, strict=True)]
+    con.register("read_lineage", pa.table(columns, list(_COLUMNS)))
     try:
         return store.create_table(con, TABLE)
     finally:

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from din_core import store
+from din_core.arrow_without_pandas import no_rows
 from din_core.config import SequenceConfig
 from din_core.store import ledger
 from din_core.tables import recorded_choices, sequences
@@ -53,12 +54,12 @@ def _profile_before(con: duckdb.DuckDBPyConnection) -> Any:
     made = ledger.entries(con)
     profiled = made.get("drift")
     if profiled is None:
-        return _PROFILE.empty_table()
+        return no_rows(_PROFILE)
     same = profiled.inputs.get("interactions") == made["interactions"].data_version
     name = "previous_log_profile" if same else "log_profile"
     # One that another version of this program wrote says something else.
     if name not in store.relations(con) or [*store.column_types(con, name)] != _PROFILE.names:
-        return _PROFILE.empty_table()
+        return no_rows(_PROFILE)
     return con.table(name).to_arrow_table().cast(_PROFILE)
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from din_core.arrow_without_pandas import numbers
 from din_core.inputs.batches import BatchGatherer
 from din_core.network.hardware import default_threads
 from din_core.training.lanes import lanes, number_of_lanes
@@ -55,7 +56,7 @@ def as_rows(samples: Samples, scores: npt.NDArray[np.float32]) -> Any:
         "history_length": (samples.end - samples.start).astype(np.int32),
         "score": scores.astype(np.float64),
     }
-    return pa.table({name: pa.array(values) for name, values in columns.items()})
+    return pa.table({name: numbers(values) for name, values in columns.items()})
 
 
 def score(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from din_core.arrow_without_pandas import as_numpy
 from din_core.serving.bundle import contents, parquet_files
 from din_core.serving.bundle.contents import Bundle
 from din_core.serving.bundle.ids import Id, Ids, VocabularyIds, as_array
@@ -70,7 +71,7 @@ def _columns(bundle: Bundle, file: str, kind: str) -> dict[str, Column]:
         if name == f"{kind}_id":
             continue
         is_index = pa.types.is_integer(table.schema.field(name).type)
-        values = table[name].to_numpy()
+        values = as_numpy(table[name])
         dtype = np.int64 if is_index else np.float32
         columns[name] = np.concatenate([[0 if is_index else np.nan], values]).astype(dtype)
     return columns

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from din_core.arrow_without_pandas import as_numpy
 from din_core.serving.bundle import parquet_files
 from din_core.serving.bundle.contents import IdKind
 from din_core.serving.bundle.ids import Id, Ids, VocabularyIds, as_array, from_arrow
@@ -72,7 +73,7 @@ class Histories:
         They are there only where the bundle's model has ``log_numbers``.
         """
         times = self._of_one(user, TIMES)
-        return np.zeros(0) if times is None else times.to_numpy()
+        return np.zeros(0) if times is None else as_numpy(times)
 
     def of_several(self, users: Ids, column: str = ITEMS) -> Any:
         """Return the items of N users as an Arrow array of N lists, empty for who is not known.

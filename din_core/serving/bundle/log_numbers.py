@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from din_core.arrow_without_pandas import as_numpy, filled
 from din_core.errors import WrongRequestError
 from din_core.inputs.item_timeline import DAY, TRENDS, WINDOWS, ItemTimeline
 from din_core.serving.bundle import contents, parquet_files
@@ -71,12 +72,12 @@ class LogNumbers:
         self._log_end = bundle.log_end
         events = parquet_files.read(bundle.path(contents.ITEM_EVENTS))
         self._timeline = ItemTimeline(
-            events["item_idx"].to_numpy(), events["time"].to_numpy(), n_items
+            as_numpy(events["item_idx"]), as_numpy(events["time"]), n_items
         )
         if "same_category_events" in self.names:
             column = bundle.about["first_item_attribute"]
             rows = parquet_files.read(bundle.path(contents.ITEMS), [column])
-            category = rows[column].fill_null(0).to_numpy()
+            category = as_numpy(filled(rows[column], 0))
             self._category = np.concatenate([[0], category]).astype(np.int64)
 
     def moment(self, at: Moment | None) -> float:

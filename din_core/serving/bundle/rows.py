@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from din_core.arrow_without_pandas import as_numpy, filled, numbers
 from din_core.errors import WrongRequestError
 from din_core.serving.bundle.contents import Bundle, IdKind
 from din_core.serving.bundle.histories import TIMES
@@ -89,7 +90,7 @@ class Rows:
             if bundle.log_numbers:
                 moments = np.full(len(rows), bundle.log_end)
             if "time" in rows.column_names:
-                moments = rows["time"].fill_null(bundle.log_end).to_numpy()
+                moments = as_numpy(filled(rows["time"], bundle.log_end))
             padded = _rectangle(histories, bundle.padding)
             times = np.full(padded.shape, np.nan)
             if TIMES in rows.column_names:
@@ -98,7 +99,7 @@ class Rows:
                 users,
                 _filled(rows["target_item_id"], bundle.padding),
                 padded,
-                {name: rows[name].to_numpy() for name in self._context},
+                {name: as_numpy(rows[name]) for name in self._context},
                 moments,
                 times,
             )
@@ -127,6 +128,8 @@ def pair_columns(table: Any, bundle: Bundle) -> dict[str, Any]:
 
 
 def _table(table: Any) -> Any:
+    if isinstance(table, pa.Table):
+        return table
     try:
         return pa.table(table)
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -193,12 +196,12 @@ def _numbers(column: Any, name: str) -> Any:
     if _is(found, _TEXTS):
         raise WrongRequestError(f"column {name!r} holds {found}, and it is to hold numbers")
     try:
-        values = column.cast(pa.float64()).fill_null(float("nan")).to_numpy()
+        values = as_numpy(column.cast(pa.float64()))
     except pa.ArrowException:
         raise WrongRequestError(
             f"column {name!r} holds {found}, and it is to hold numbers"
         ) from None
-    return pa.array(finite_numbers(values, f"column {name!r}"))
+    return numbers(finite_numbers(values, f"column {name!r}"))
 
 
 def finite_numbers(values: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float32]:
@@ -224,7 +227,7 @@ def finite_numbers(values: npt.NDArray[np.float64], name: str) -> npt.NDArray[np
 
 def _filled(column: Any, nothing: Id) -> Ids:
     """A column of ids as a graph takes it, an id that nobody has where there is none."""
-    return column.fill_null(nothing).to_numpy()
+    return as_numpy(filled(column, nothing))
 
 
 def _seconds(column: Any) -> Any:
@@ -268,15 +271,15 @@ def _times(rows: Any, histories: Any, of: str) -> Any:
 def _lengths(lists: Any) -> npt.NDArray[np.int64]:
     if isinstance(lists, pa.ChunkedArray):
         return np.concatenate([np.zeros(0, np.int64), *map(_lengths, lists.chunks)])
-    return lists.value_lengths().fill_null(0).to_numpy().astype(np.int64)
+    return as_numpy(filled(lists.value_lengths(), 0)).astype(np.int64)
 
 
 def _rectangle(column: Any, padding: Id | float) -> npt.NDArray[Any]:
     """Lists as a rectangle: each list from the left, and padding behind it."""
     lists = column.combine_chunks()
-    lengths = lists.value_lengths().fill_null(0).to_numpy().astype(np.int64)
+    lengths = as_numpy(filled(lists.value_lengths(), 0)).astype(np.int64)
     dtype = object if isinstance(padding, str) else type(padding)
     rectangle = np.full((len(lists), int(lengths.max(initial=0))), padding, dtype)
     is_event = np.arange(rectangle.shape[1]) < lengths[:, None]
-    rectangle[is_event] = lists.flatten().fill_null(padding).to_numpy(zero_copy_only=False)
+    rectangle[is_event] = as_numpy(filled(lists.flatten(), padding))
     return rectangle

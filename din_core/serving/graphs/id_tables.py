@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from din_core.arrow_without_pandas import as_numpy, read_parquet
 from din_core.network.models import ClickModel
 from din_core.network.vocabulary import Vocabulary
 from din_core.serving.graphs.tracing import Array, ExportError
@@ -165,13 +166,10 @@ def read(vocabulary: Vocabulary, folder: Path, *, with_users: bool) -> tuple[IdT
 
 
 def _columns(path: Path, kind: str, n_rows: int) -> dict[str, Any]:
-    from pyarrow import parquet
-
-    reader: Any = parquet  # pyarrow has no types
     if not path.is_file():
         raise ExportError(f"{path}: no such file; it lies beside the model that it belongs to")
-    table = reader.read_table(path)
-    index = table.column(f"{kind}_idx").to_numpy()
+    table = read_parquet(path)
+    index = as_numpy(table.column(f"{kind}_idx"))
     if not np.array_equal(index, np.arange(1, n_rows + 1)):
         raise ExportError(
             f"{path}: {len(index)} rows, and the model knows {n_rows} {kind}s, numbered from 1; "
@@ -179,11 +177,11 @@ def _columns(path: Path, kind: str, n_rows: int) -> dict[str, Any]:
         )
     key = f"{kind}_id"
     columns: dict[str, Any] = {
-        name: table.column(name).to_numpy() for name in table.column_names if name != key
+        name: as_numpy(table.column(name)) for name in table.column_names if name != key
     }
     keys = table.column(key)
     is_text = str(keys.type) in ("string", "large_string")
-    columns[key] = keys.to_pylist() if is_text else keys.to_numpy().astype(np.int64)
+    columns[key] = keys.to_pylist() if is_text else as_numpy(keys).astype(np.int64)
     return columns
 
 

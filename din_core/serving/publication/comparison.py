@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from din_core import metrics, store
+from din_core.arrow_without_pandas import as_numpy
 from din_core.evaluation import intervals
 from din_core.evaluation.intervals import Interval
 from din_core.metrics import ScoredSamples
@@ -73,7 +74,7 @@ def with_latest(
         WrongRequestError: It cannot score these rows: ids of another type, or a column is missing.
     """
     rows, scores, one_user_in = _asked(con, folder, max_rows)
-    return _paired(rows, rows["score"].to_numpy(), scores, one_user_in)
+    return _paired(rows, as_numpy(rows["score"]), scores, one_user_in)
 
 
 def of_two(
@@ -151,7 +152,7 @@ def _asked(con: duckdb.DuckDBPyConnection, folder: Path, max_rows: int) -> tuple
 
 
 def _paired(rows: Any, ours: Any, theirs: Any, one_user_in: int) -> Paired:
-    label, user_idx = rows["label"].to_numpy(), rows["user_idx"].to_numpy()
+    label, user_idx = as_numpy(rows["label"]), as_numpy(rows["user_idx"])
     difference = intervals.of_difference(
         OF_A_MODEL["auc"],
         ScoredSamples(label, ours, user_idx),

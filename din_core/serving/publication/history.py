@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from din_core import store
+from din_core.arrow_without_pandas import no_rows, table_of
 from din_core.evaluation.intervals import Interval
 
 Action = Literal["published", "refused", "rolled back", "pinned", "unpinned"]
@@ -286,7 +287,7 @@ def _kept(con: duckdb.DuckDBPyConnection, name: str, columns: Any) -> Any:
     A column that it lacks is NULL.
     """
     if name not in store.relations(con):
-        return columns.empty_table()
+        return no_rows(columns)
     table = con.table(name).to_arrow_table()
     found = [
         table[column.name].cast(column.type)
@@ -302,7 +303,7 @@ def _create(
 ) -> None:
     given = {
         f"kept_{name}": _kept(con, name, columns),
-        f"new_{name}": pa.Table.from_pylist(rows, columns),
+        f"new_{name}": table_of(rows, columns),
     }
     for relation, content in given.items():
         con.register(relation, content)
