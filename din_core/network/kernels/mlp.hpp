@@ -90,7 +90,8 @@ struct DenseLayer {
     float *d_weight, *d_bias, *d_slopes;
 };
 
-// Hidden layers and the output, [1, inputs]. N is the type of numbers that are multiplied.
+// Hidden layers and the output, [1, inputs]. N is the type of numbers that are multiplied. Log-odds
+// and their gradients are rounded to it as well, as by torch's autocast.
 template <class N>
 struct MLP {
     static constexpr bool ROUNDS = !std::is_same<N, float>::value;
@@ -99,6 +100,7 @@ struct MLP {
     int64_t hidden, samples;
     std::vector<N*> x, z;  // inputs of each layer and of the output; z is x where ReLU has been
     std::vector<const N*> weight, bias;
+    float* of_output;       // weights of the output, and its bias behind them
     N *dz, *dx, *d_weight;  // dx at last: of the first input
 
     MLP(const Torch& t, const DenseLayer* all_layers, int64_t n_hidden, int64_t n_samples,
@@ -120,6 +122,7 @@ struct MLP {
                 bias.push_back(layer.bias);
             }
         }
+        of_output = room.take<float>(layers[hidden].inputs + 1);
         dz = room.take<N>(samples * widest);
         dx = room.take<N>(samples * widest);
         d_weight = ROUNDS ? room.take<N>(largest) : nullptr;
@@ -140,16 +143,18 @@ struct MLP {
             require(torch.addmm_out(to.handle, b.handle, from.handle, w.handle, 1, 1));
             activate(l);
         }
-        const DenseLayer& output = layers[hidden];
+        const int64_t width = layers[hidden].inputs;
+        for (int64_t c = 0; c < width; ++c) of_output[c] = rounded(layers[hidden].weight[c]);
+        of_output[width] = rounded(*layers[hidden].bias);
         for (int64_t s = 0; s < samples; ++s) {
-            const N* a = x[hidden] + s * output.inputs;
+            const N* a = x[hidden] + s * width;
             float rest = 0;
             V in_lanes = all(0);
             int64_t c = 0;
-            for (; c + LANES <= output.inputs; c += LANES)
-                in_lanes = multiply_add(several(a + c), load(output.weight + c), in_lanes);
-            for (; c < output.inputs; ++c) rest += wide(a[c]) * output.weight[c];
-            logits[s] = rest + sum(in_lanes) + *output.bias;
+            for (; c + LANES <= width; c += LANES)
+                in_lanes = multiply_add(several(a + c), load(of_output + c), in_lanes);
+            for (; c < width; ++c) rest += wide(a[c]) * of_output[c];
+            logits[s] = rounded(rest + sum(in_lanes) + of_output[width]);
         }
     }
 
@@ -161,7 +166,7 @@ struct MLP {
             const float logit = logits[s], below = std::exp(-std::fabs(logit));
             total += (1 - label[s]) * logit + std::log1p(below) + std::max(-logit, 0.f);
             const float probability = (logit >= 0 ? 1 : below) / (1 + below);
-            logits[s] = (float)((probability - label[s]) / n_of_step);
+            logits[s] = rounded((float)((probability - label[s]) / n_of_step));
         }
         return total / n_of_step;
     }
@@ -222,16 +227,16 @@ struct MLP {
 
     // dz of a layer, from dx of the following one or from that of the log-odds.
     void through_activation(int64_t l, const float* d_logit) {
-        const DenseLayer &layer = layers[l], &output = layers[hidden];
+        const DenseLayer& layer = layers[l];
         const int64_t width = layer.outputs;
         std::memset(layer.d_bias, 0, width * sizeof(float));
         if (layer.slopes) std::memset(layer.d_slopes, 0, width * sizeof(float));
         for (int64_t s = 0; s < samples; ++s) {
             const float d = d_logit[s];
-            const float* of_output = output.weight;
+            const float* w = of_output;
             const N* da = dx + s * width;
             if (l + 1 == hidden)
-                through_activation(layer, s, z[l], [=](int64_t c) { return d * of_output[c]; });
+                through_activation(layer, s, z[l], [=](int64_t c) { return d * w[c]; });
             else
                 through_activation(layer, s, z[l], [=](int64_t c) { return wide(da[c]); });
         }
@@ -262,6 +267,11 @@ struct MLP {
             }
     }
 
+    static INLINE float rounded(float value) {
+        N number;
+        narrow(value, number);
+        return wide(number);
+    }
     static void round(const float* from, N* to, int64_t n) {
         for (int64_t i = 0; i < n; ++i) narrow(from[i], to[i]);
     }

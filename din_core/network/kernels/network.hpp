@@ -1,5 +1,5 @@
-// A Deep Interest Network for some samples, in one call: look-ups, activation units, products, final
-// MLP, and all of it backward.
+// A Deep Interest Network for some samples, in one call: look-ups, activation units, products, the
+// final MLP, and all of it backward.
 //
 // What belongs here: how the parts are put together, as DIN.interact of
 // din_core/network/models/din.py does; it is the reference. Notation: B samples, P positions, D
