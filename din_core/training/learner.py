@@ -15,10 +15,11 @@ from torch import Tensor
 from din_core.network.hardware import autocast
 from din_core.training import distributed
 from din_core.training.averaging import WeightEMA
+from din_core.training.dense_adam import dense_adam
 from din_core.training.lanes import Lanes, added_up, number_of_lanes
 from din_core.training.lookups import LookUps
-from din_core.training.optimizers import RowAdam, dense_adam
 from din_core.training.regularization import GatheredRowsL2, MiniBatchAware
+from din_core.training.row_adam import RowAdam
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Which rows of its tables a step looks up, each once, and where among them each look-up goes.
 
 A step reads the rows that it needs once, and looks up in what it has read. What is done with the
-rows is :mod:`din_core.training.optimizers`'s business. Shapes: V rows of a table, N look-ups in it
+rows is :mod:`din_core.training.row_adam`'s business. Shapes: V rows of a table, N look-ups in it
 by a step, U rows that they need.
 """
 

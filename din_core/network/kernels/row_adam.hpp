@@ -1,6 +1,6 @@
 // Adam on embedding rows at hand, and the average of their weights.
 //
-// din_core/training/optimizers.py and averaging.py have the formulas, in torch, and say what they
+// din_core.training.row_adam.py and averaging.py have the formulas, in torch, and say what they
 // are for; here a row is gone through once and not some forty times. What depends on the number of
 // missed steps alone is computed in double precision.
 #pragma once

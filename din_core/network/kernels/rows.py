@@ -3,7 +3,7 @@
 What belongs here: the bridge from tensors to ``rows.hpp`` and ``row_adam.hpp``. The plain formulas,
 which the kernel is tested against, are
 :meth:`din_core.network.layers.embedding.EmbeddingTables.side_by_side`,
-:class:`din_core.training.optimizers.RowAdam` and :class:`din_core.training.averaging.WeightEMA`.
+:class:`din_core.training.row_adam.RowAdam` and :class:`din_core.training.averaging.WeightEMA`.
 
 Shapes: N positions, V rows of a table, U of them at hand, D embedding width.
 """
@@ -25,7 +25,7 @@ from din_core.network.kernels import build
 
 @dataclass(frozen=True, kw_only=True)
 class AdamConstants:
-    """Constants of Adam on rows; see :mod:`din_core.training.optimizers`.
+    """Constants of Adam on rows; see :mod:`din_core.training.row_adam`.
 
     Attributes:
         beta_1: Decay of the first moment.

@@ -12,8 +12,8 @@ from din_core.network.kernels import RowKernel
 from din_core.network.layers.embedding import EmbeddingTables
 from din_core.training.averaging import WeightEMA
 from din_core.training.lookups import distinct_by_marks
-from din_core.training.optimizers import RowAdam
 from din_core.training.regularization import GatheredRowsL2
+from din_core.training.row_adam import RowAdam
 
 pytestmark = pytest.mark.skipif(
     not kernels.available(), reason=f"the plain formula runs here: {kernels.why_not()}"

@@ -6,7 +6,7 @@ from torch import nn
 
 from din_core.training.averaging import WeightEMA
 from din_core.training.lookups import LookUps
-from din_core.training.optimizers import RowAdam
+from din_core.training.row_adam import RowAdam
 
 
 class Net(nn.Module):

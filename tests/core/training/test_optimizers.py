@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from din_core.training.dense_adam import dense_adam
 from din_core.training.lanes import lanes
-from din_core.training.optimizers import RowAdam, dense_adam
 from din_core.training.regularization import GatheredRowsL2
+from din_core.training.row_adam import RowAdam
 
 
 def table(n_rows=6, dim=3, seed=0, scale=1.0):
