@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -62,13 +63,15 @@ class NetworkKernel:
         }
         of_tables = {id(table.weight) for _, table in model.embedding.tables()}
         self._weights = [each for each in model.parameters() if id(each) not in of_tables]
-        # Where the gradient of each weight begins among those of all.
         self._sizes = [each.numel() for each in self._weights]
-        self._begins: dict[int, int] = {}
-        begin = 0
-        for weight in self._weights:
-            self._begins[id(weight)] = begin
-            begin += weight.numel()
+        # Where the gradient of each weight begins among those of all.
+        begins = itertools.accumulate(self._sizes, initial=0)
+        self._begins = {id(each): begin for each, begin in zip(self._weights, begins, strict=False)}
+        self._histories = [history.name for history in model.history_features]
+        self._looked_up = self._table_of.keys() - self._histories
+        self._numbers = [
+            each.name for each in model.context_features if isinstance(each, DenseFeature)
+        ]
 
     def __call__(
         self, rows: Mapping[str, Tensor], batch: Batch, n_samples: int
@@ -143,21 +146,15 @@ class NetworkKernel:
 
         The library reads as many of them as there are, and does not count.
         """
-        model, of_samples, of_positions = self._model, batch.sparse, batch.sequences
-        histories = {history.name for history in model.history_features}
-        numbers = [each.name for each in model.context_features if isinstance(each, DenseFeature)]
+        of_samples, of_positions = batch.sparse, batch.sequences
+        n_samples, n_positions = batch.n_samples, len(batch.segment_ids)
         return (
-            batch.n_samples > 0
-            and len(batch.segment_ids) > 1
+            n_samples > 0
+            and n_positions > 1
+            and all(_are_places(of_positions.get(each), n_positions) for each in self._histories)
+            and all(_are_places(of_samples.get(each), n_samples) for each in self._looked_up)
             and all(
-                _are_places(of_positions.get(each), len(batch.segment_ids)) for each in histories
-            )
-            and all(
-                _are_places(of_samples.get(each), batch.n_samples)
-                for each in self._table_of.keys() - histories
-            )
-            and all(
-                each in of_samples and len(of_samples[each]) == batch.n_samples for each in numbers
+                each in of_samples and len(of_samples[each]) == n_samples for each in self._numbers
             )
         )
 
