@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -67,6 +68,36 @@ def test_bfloat16_differs_by_its_rounding():
     assert_close(ours, reference, 0.05)
     # It did not multiply in float32.
     assert not torch.allclose(ours[-1].double(), reference[-1], rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "in_float32", "in_bfloat16"),
+    [
+        (-3.0, 3.01, 0.01, 0.015625),
+        (-3.01, 3.0, -0.01, -0.015625),
+        (1.0, 0.005, 1.005, 1.0078125),
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_log_odds_and_their_gradient_are_rounded_as_by_autocast(
+    weight, bias, in_float32, in_bfloat16, precision
+):
+    """One sample, whose last hidden layer gives 1 to the output."""
+    network = make_network(dims=(1,))
+    with torch.no_grad():
+        network.mlp.layers[0].weight.zero_()
+        network.mlp.layers[0].bias.fill_(1.0)
+        network.mlp.output.weight.fill_(weight)
+        network.mlp.output.bias.fill_(bias)
+    batch = dataclasses.replace(make_batch([3]), label=torch.ones(1))
+    loss, *gradients = in_one_call(network, batch, 1, precision)
+    log_odds = in_float32 if precision == "float32" else in_bfloat16
+    assert float(loss) == pytest.approx(math.log1p(math.exp(-log_odds)), abs=1e-5)
+    expected = torch.tensor(-1 / (1 + math.exp(log_odds)))
+    if precision == "bfloat16":
+        expected = expected.bfloat16().float()
+    of_bias = gradients[-1 - len(rows_at_hand(network))]  # the last weight before the rows
+    assert float(of_bias) == pytest.approx(float(expected), abs=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
