@@ -6,6 +6,8 @@
 // of threads.
 #pragma once
 
+#include <algorithm>
+
 #include "vectors.hpp"
 
 namespace {
@@ -47,20 +49,28 @@ void look_up(const LookUp& l, const float* const* rows, float* out) {
     }
 }
 
-// d_rows of each table += d_out; each table is one thread's.
+// The rows that `places` names += the columns of d_out from `from` on.
+void add_to_rows(int64_t positions, const int64_t* places, int64_t width, const float* from,
+                 int64_t ld, float* d_rows) {
+    for (int64_t i = 0; i < positions; ++i, from += ld) {
+        float* to = d_rows + places[i] * width;
+        int64_t c = 0;
+        for (; c + LANES <= width; c += LANES) store(to + c, load(to + c) + load(from + c));
+        for (; c < width; ++c) to[c] += from[c];
+    }
+}
+
+// d_rows of each table += d_out. A table that several features share is one thread's, too, which
+// takes them in their order.
 void look_up_gradients(const LookUp& l, const float* d_out, float* const* d_rows) {
     const int64_t out_ld = l.width();
 #pragma omp parallel for num_threads((int)l.threads) if (l.threads > 1 && l.tables > 1)
     for (int64_t f = 0; f < l.tables; ++f) {
-        const int64_t width = l.widths[f];
+        if (std::find(d_rows, d_rows + f, d_rows[f]) != d_rows + f) continue;
         const float* from = d_out;
-        for (int64_t before = 0; before < f; ++before) from += l.widths[before];
-        for (int64_t i = 0; i < l.positions; ++i, from += out_ld) {
-            float* to = d_rows[f] + l.places[f][i] * width;
-            int64_t c = 0;
-            for (; c + LANES <= width; c += LANES) store(to + c, load(to + c) + load(from + c));
-            for (; c < width; ++c) to[c] += from[c];
-        }
+        for (int64_t g = 0; g < l.tables; from += l.widths[g++])
+            if (d_rows[g] == d_rows[f])
+                add_to_rows(l.positions, l.places[g], l.widths[g], from, out_ld, d_rows[g]);
     }
 }
 

@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from din_core.network import kernels
+from din_core.network.batch import Batch
+from din_core.network.features import SequenceFeature, SparseFeature
 from din_core.network.kernels import whole_network
 from din_core.network.layers.attention import plain_formula
+from din_core.network.models import DIN
 from tests.core.network.small_networks import (
     CONTEXT,
     HISTORIES,
@@ -183,6 +186,44 @@ def test_nan_is_passed_on(precision, where, bits):
     with torch.no_grad():
         network.get_parameter(where).view(torch.int32).view(-1)[0] = bits
     assert in_one_call(network, make_batch(), precision=precision)[0].isnan()
+
+
+def test_a_table_that_several_histories_share_gets_all_of_its_gradient():
+    """Whatever the number of threads: each adds to rows that no other one adds to."""
+    features = [SparseFeature("bought", 2, 16), SparseFeature("seen", 2, 16, "bought")]
+    histories = [
+        SequenceFeature(f"{each.name}_before", 2, 16, pooling="concat", shared_with=each.name)
+        for each in features
+    ]
+    torch.manual_seed(1)
+    network = DIN(
+        *([], histories, features),
+        {"dims": (20,), "activation": "relu"},
+        {"dims": (20, 12), "activation": "relu"},
+        attention="joint",
+        embedding_init_std=0.5,
+    )
+    kernels.use_fused_units(network)
+    lengths = torch.arange(1, 250)
+    segment_ids, n_samples = torch.repeat_interleave(lengths), len(lengths)
+    batch = Batch(
+        # All look up the same row, and so would meet there.
+        sparse={each.name: torch.ones(n_samples, dtype=torch.int64) for each in features},
+        sequences={each.name: torch.ones_like(segment_ids) for each in histories},
+        offsets=torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),
+        segment_ids=segment_ids,
+        label=torch.randint(2, (n_samples,)).float(),
+    )
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = in_one_call(network, batch)
+        assert_close(alone, by_operation(network, batch), 1e-3)  # one row is a long sum in float32
+        torch.set_num_threads(2)
+        for _ in range(20):
+            assert_close(in_one_call(network, batch), alone, 1e-5)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", ["item", "shop", "user", "items", "cates"])
