@@ -25,7 +25,7 @@ from jinja2 import FileSystemBytecodeCache
 
 from din_assets.runs import paths
 from din_assets.runs.run_history import RunHistory
-from tests.assets.conftest import SMALL_RUN
+from tests.assets.small_pipeline import SMALL_RUN
 from tests.assets.warm_processes import WarmProcess
 
 PATIENCE = 1200  # seconds for a run that waits for two others on a busy machine

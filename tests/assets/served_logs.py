@@ -10,12 +10,7 @@ import pytest
 
 from din_core.evaluation import pictures as pictures_of_figures
 from din_core.serving import pictures
-from tests.assets.conftest import (
-    Pipeline,
-    failure_of,
-    run_history,
-    write_rows,
-)
+from tests.assets.small_pipeline import Pipeline, failure_of, run_history, write_rows
 
 #: Names that mean something to Markdown, HTML, Graphviz or SQL; for test_hostile_names.py.
 HOSTILE_COLUMN = 'a"b|<i>'

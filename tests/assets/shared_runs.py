@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 from dagster._core.execution.execute_in_process_result import ExecuteInProcessResult
 
-from tests.assets.conftest import Pipeline, run_history
+from tests.assets.small_pipeline import Pipeline, run_history
 
 
 @contextlib.contextmanager

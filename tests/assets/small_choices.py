@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from din_assets.runs import last_run
-from tests.assets.conftest import write_rows
+from tests.assets.small_pipeline import write_rows
 
 ROWS = [f"u{user},i{item},{10 * item + user},c{item % 2}" for user in range(4) for item in range(5)]
 

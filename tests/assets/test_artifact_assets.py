@@ -14,7 +14,7 @@ from din_assets.runs.last_run import Settled
 from din_assets.runs.resources import HeldStore
 from din_core.errors import DinError
 from din_core.store import artifacts, ledger
-from tests.assets.conftest import failure_of, run_history
+from tests.assets.small_pipeline import failure_of, run_history
 
 
 class GreetingConfig(dg.Config):

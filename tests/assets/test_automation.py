@@ -20,7 +20,7 @@ from din_assets.starting.run_start import RunStore
 from din_core import sources
 from din_core.sources import looks
 from din_core.store import run_lock
-from tests.assets.conftest import Pipeline, write_rows
+from tests.assets.small_pipeline import Pipeline, write_rows
 
 ROWS = [f"u{user},i{item},{10 * item + user},c{item % 2}" for user in range(4) for item in range(5)]
 SOURCE = dg.AssetKey("interactions_csv")

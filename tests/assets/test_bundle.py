@@ -22,8 +22,8 @@ from din_core.errors import WrongRequestError
 from din_core.serving import score_files
 from din_core.serving.bundle import contents
 from din_core.serving.ranker import Ranker
-from tests.assets.conftest import failure_of
 from tests.assets.served_logs import current, rows_of
+from tests.assets.small_pipeline import failure_of
 
 
 def test_current_leads_to_the_version_of_the_ledger(made):

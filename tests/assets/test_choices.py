@@ -9,8 +9,8 @@ import pytest
 
 from din_assets.runs import choices, last_run, paths
 from din_assets.runs.last_run import ChoicesError
-from tests.assets.conftest import write_rows
 from tests.assets.small_choices import ROWS, config
+from tests.assets.small_pipeline import write_rows
 
 
 @pytest.fixture

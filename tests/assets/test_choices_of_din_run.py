@@ -12,8 +12,8 @@ from din_assets.command import cli
 from din_assets.command.refresh import RefreshFailedError, refresh
 from din_assets.runs import paths
 from din_core.config import OptionsError
-from tests.assets.conftest import write_rows
 from tests.assets.small_choices import ROWS, config, remembered, write_labelled
+from tests.assets.small_pipeline import write_rows
 
 
 @pytest.fixture

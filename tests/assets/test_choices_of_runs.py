@@ -7,8 +7,8 @@ import pytest
 
 from din_assets.runs import choices, last_run
 from din_core.config import OptionsError
-from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
 from tests.assets.small_choices import ROWS, config, remembered, write_labelled
+from tests.assets.small_pipeline import Pipeline, failure_of, run_history, write_rows
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import os
 import dagster as dg
 import pytest
 
-from tests.assets.conftest import Pipeline
 from tests.assets.places import Place
+from tests.assets.small_pipeline import Pipeline
 
 INGESTION = ("interactions", "rejected_rows", "source_files")
 UNTIL_EVENTS = (*INGESTION, "known_ids", "cates", "attributes", "users", "items", "events")

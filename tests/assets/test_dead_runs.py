@@ -16,8 +16,8 @@ from dagster._core.launcher import WorkerStatus
 from din_assets.runs import dead_runs
 from din_core.store import artifacts
 from tests import forks
-from tests.assets.conftest import Pipeline
 from tests.assets.places import Place
+from tests.assets.small_pipeline import Pipeline
 
 INGESTION = ("interactions", "rejected_rows", "source_files")
 

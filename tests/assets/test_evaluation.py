@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.assets.conftest import failure_of, up_to, write_rows
+from tests.assets.small_pipeline import failure_of, up_to, write_rows
 
 
 def check_of(result):

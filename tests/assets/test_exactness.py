@@ -32,7 +32,8 @@ from din_assets.runs import last_run
 from din_core import manifests, store
 from din_core.store import ledger
 from din_core.tables import known_ids
-from tests.assets.conftest import stand_in_for_delivery, write_rows
+from tests.assets.small_pipeline import write_rows
+from tests.assets.stand_ins import stand_in_for_delivery
 
 HEADER = "user_id,item_id,time,cate_id,brand,country"
 ROWS = [

@@ -9,7 +9,8 @@ import pytest
 
 from din_core.evaluation.meaning_of_weights import meaning_of_weights
 from din_core.store import database
-from tests.assets.conftest import failure_of, stand_in_for_the_index_graph
+from tests.assets.small_pipeline import failure_of
+from tests.assets.stand_ins import stand_in_for_the_index_graph
 from tests.assets.test_pipeline import materializations
 
 

@@ -27,8 +27,9 @@ from din_assets.command import cli
 from din_assets.command.refresh import refresh
 from din_core import store
 from din_core.store import artifacts, ledger
-from tests.assets.conftest import SMALL_RUN, Pipeline, run_history, stand_in_for_delivery
 from tests.assets.places import PATIENCE, Place, finish, kill
+from tests.assets.small_pipeline import SMALL_RUN, Pipeline, run_history
+from tests.assets.stand_ins import stand_in_for_delivery
 
 KILLS = int(os.environ.get("DIN_FAULT_KILLS", "1"))
 DRAWS = KILLS > 1

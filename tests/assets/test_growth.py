@@ -10,7 +10,7 @@ import pytest
 from din_assets.command import cli
 from din_assets.runs import last_run
 from din_core.store import sql_files
-from tests.assets.conftest import Pipeline, failure_of, run_history, write_rows
+from tests.assets.small_pipeline import Pipeline, failure_of, run_history, write_rows
 
 KNOWN = ("interactions", "rejected_rows", "source_files", "known_ids")
 ITEMS = ("attributes", "items")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.assets.conftest import failure_of, write_rows
+from tests.assets.small_pipeline import failure_of, write_rows
 
 TABLES = ("interactions", "rejected_rows", "source_files")
 ROWS = ("1,10,100,1", "2,20,200,2", "2,10,300,")

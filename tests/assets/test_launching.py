@@ -37,8 +37,8 @@ from din_core.training.launch import signs, supervision
 from din_core.training.launch.failures import WorkerError
 from din_core.training.launch.places import Place as WorkerPlace
 from tests import documents, forks
-from tests.assets.conftest import SMALL_RUN, Pipeline, failure_of, run_history
 from tests.assets.places import PATIENCE, Place, finish, wait_until
+from tests.assets.small_pipeline import SMALL_RUN, Pipeline, failure_of, run_history
 from tests.assets.test_spark_engine import TABLES
 
 #: So long that only what the test does ends it.

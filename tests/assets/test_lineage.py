@@ -17,7 +17,7 @@ from din_core.store import content_versions, sql_files
 from din_core.tables import lineage as lineages
 from din_core.tables.lineage import LineageError, lineage, relations_of
 from din_core.tables.lineage.plausible_contexts import plausible_contexts
-from tests.assets.conftest import Pipeline
+from tests.assets.small_pipeline import Pipeline
 
 MADE_BY_NAME = [each.op.name for each in EVIDENCE]
 

@@ -14,14 +14,8 @@ from din_assets.command import cli
 from din_core.config import LogNumber
 from din_core.serving import attach
 from din_core.serving.ranker import Ranker
-from tests.assets.conftest import (
-    Pipeline,
-    failure_of,
-    run_history,
-    stand_in_for_pictures,
-    up_to,
-    write_rows,
-)
+from tests.assets.small_pipeline import Pipeline, failure_of, run_history, up_to, write_rows
+from tests.assets.stand_ins import stand_in_for_pictures
 
 DAY = 86_400
 NAMES = list(get_args(LogNumber))

@@ -13,7 +13,7 @@ from din_assets.assets.publication import model_versions
 from din_assets.command import changes
 from din_assets.runs.resources import StoreResource
 from din_core.store import ledger
-from tests.assets.conftest import SMALL_RUN
+from tests.assets.small_pipeline import SMALL_RUN
 
 # MLflow's store uses what sqlalchemy 2.1 will drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")

@@ -15,7 +15,8 @@ from din_core.serving import Ranker
 from din_core.serving.bundle.contents import Bundle
 from din_core.serving.publication import comparison, history, judgement
 from din_core.serving.publication.decision import Case, decide
-from tests.assets.conftest import run_history, stand_in_for_the_graphs, write_rows
+from tests.assets.small_pipeline import run_history, write_rows
+from tests.assets.stand_ins import stand_in_for_the_graphs
 from tests.assets.two_models import (
     GOOD,
     OTHER,

@@ -10,7 +10,7 @@ import pytest
 from din_core import store
 from din_core.config import DINConfig, TrainingConfig
 from din_core.serving import fitting, saved_models
-from tests.assets.conftest import failure_of
+from tests.assets.small_pipeline import failure_of
 
 BELOW = (
     "din_model",

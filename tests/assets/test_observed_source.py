@@ -14,7 +14,7 @@ from din_assets.runs.resources import StoreResource
 from din_assets.starting.run_start import RunStore
 from din_core import sources
 from din_core.sources import looks
-from tests.assets.conftest import Pipeline, failure_of, write_rows
+from tests.assets.small_pipeline import Pipeline, failure_of, write_rows
 
 SOURCE = dg.AssetKey("interactions_csv")
 ROWS = [f"u{user},i{item},{10 * item + user},c{item % 2}" for user in range(4) for item in range(5)]

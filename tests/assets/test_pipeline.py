@@ -12,7 +12,7 @@ from din_core import store
 from din_core.store import kept_instance, ledger
 from din_core.tables import recorded_choices
 from din_core.training.checkpoints import CHECKPOINT_FILE
-from tests.assets.conftest import failure_of, up_to, write_rows
+from tests.assets.small_pipeline import failure_of, up_to, write_rows
 
 BELOW_THE_MODEL = (
     "architecture_graph", "onnx_model", "test_predictions", "test_rankings",

@@ -21,14 +21,9 @@ from din_assets.command.refresh import RefreshFailedError, refresh
 from din_assets.names import name_of
 from din_core.store import StoreError
 from din_core.tables.sequences import build_table
-from tests.assets.conftest import (
-    Pipeline,
-    failure_of,
-    run_history,
-    stand_in_for_delivery,
-    write_rows,
-)
 from tests.assets.refreshing import ROWS, Refreshing
+from tests.assets.small_pipeline import Pipeline, failure_of, run_history, write_rows
+from tests.assets.stand_ins import stand_in_for_delivery
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from din_assets.runs import paths
-from tests.assets.conftest import failure_of, up_to
+from tests.assets.small_pipeline import failure_of, up_to
 
 
 def folder_of(pipeline, asset):

@@ -6,7 +6,7 @@ from din_assets.assets import ingest
 from din_assets.making.place_of_options import with_place
 from din_assets.runs import choices
 from din_assets.runs.choices import ChoicesError
-from tests.assets.conftest import failure_of, write_rows
+from tests.assets.small_pipeline import failure_of, write_rows
 
 
 def config(**options):

@@ -18,7 +18,8 @@ from din_core.engines.parquet_tables import MANIFEST, ParquetRoot
 from din_core.inputs import training_data
 from din_core.inputs.flat_log import SPLITS
 from din_core.inputs.shards import Shards
-from tests.assets.conftest import Pipeline, failure_of, run_history, stand_in_for_delivery
+from tests.assets.small_pipeline import Pipeline, failure_of, run_history
+from tests.assets.stand_ins import stand_in_for_delivery
 
 TABLES = (
     "interactions", "known_ids", "users", "items", "attributes", "cates", "events",

@@ -25,8 +25,8 @@ from din_assets.starting import run_start
 from din_assets.starting.parts_of_run import own_part
 from din_core.config import OptionsError
 from tests.assets import interrupted_query
-from tests.assets.conftest import SMALL_RUN, failure_of
 from tests.assets.places import Place, finish, wait_until
+from tests.assets.small_pipeline import SMALL_RUN, failure_of
 
 LONG_TRAINING = copy.deepcopy(SMALL_RUN)
 LONG_TRAINING["ops"]["din_model"]["config"] |= {

@@ -11,7 +11,7 @@ import pytest
 from din_assets.definitions import build_defs
 from din_assets.runs import last_run
 from din_core.store import ledger
-from tests.assets.conftest import run_history
+from tests.assets.small_pipeline import run_history
 
 MADE = ["interactions", "rejected_rows", "known_ids", "users"]
 

@@ -9,7 +9,7 @@ from din_assets.command import changes, cli
 from din_assets.runs.resources import StoreResource
 from din_core import store
 from din_core.store import kept_instance
-from tests.assets.conftest import Pipeline, run_history
+from tests.assets.small_pipeline import Pipeline, run_history
 
 # One row per split, item, length or tenth: no sample may tell them.
 OF_ALL_USERS = (

@@ -14,8 +14,9 @@ import pytest
 from din_assets.command.refresh import refresh
 from din_core.serving import saved_models
 from din_core.store import ledger
-from tests.assets.conftest import Pipeline, run_history, stand_in_for_delivery, write_rows
 from tests.assets.places import PATIENCE, Place, finish
+from tests.assets.small_pipeline import Pipeline, run_history, write_rows
+from tests.assets.stand_ins import stand_in_for_delivery
 
 ROWS = [
     f"u{user},i{item},{100 * step + user},c{item % 4}"

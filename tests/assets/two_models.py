@@ -12,8 +12,8 @@ import duckdb
 from din_assets.command.refresh import refresh
 from din_core.serving.publication import history
 from din_core.store import artifacts, ledger
-from tests.assets.conftest import (
-    SMALL_RUN,
+from tests.assets.small_pipeline import SMALL_RUN
+from tests.assets.stand_ins import (
     stand_in_for_pictures,
     stand_in_for_the_graphs,
     stand_in_for_the_index_graph,

@@ -104,7 +104,7 @@ def _work(
     os.chdir(folder)
     os.environ.update(variables)
     if stands_in:  # imported as late as the definitions, which that module has
-        _named(f"tests.assets.conftest:{stands_in}")(pytest.MonkeyPatch())
+        _named(f"tests.assets.stand_ins:{stands_in}")(pytest.MonkeyPatch())
     if killed_at is not None:
         _kill_at(*killed_at)
     sys.argv = list(command)
