@@ -272,10 +272,7 @@ OF_A_MODEL = {"din_model", "test_predictions", "architecture_graph", "onnx_model
     ("edit", "models"),
     [
         (("din_core/network/models/pnn.py", " * ", " + "), {"pnn"}),
-        # The other way round, as the line above.
-        pytest.param(
-            ("din_core/network/models/din.py", " * ", " + "), {"din"}, marks=pytest.mark.thorough
-        ),
+        (("din_core/network/models/din.py", " * ", " + "), {"din"}),
         (("din_core/network/models/click_model.py", "index >= 0", "index > 0"), {"din", "pnn"}),
         # Both, as the line above.
         pytest.param(

@@ -87,6 +87,8 @@ class ClickModel(nn.Module, ABC):
 
     Attributes:
         title: The model's name for people.
+        in_one_call: Whether :class:`din_core.network.kernels.NetworkKernel` computes the class. A
+            subclass, which may interact in another way, says so for itself.
         history_features: Behaviour sequences.
         embedding: Every table that is looked up by id. What training reads of it are rows.
         dense: Numbers on their way to ``context``, normalised where their feature says so.
@@ -102,6 +104,7 @@ class ClickModel(nn.Module, ABC):
     """
 
     title: ClassVar[str]
+    in_one_call: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -60,6 +60,7 @@ class DIN(ClickModel):
     """
 
     title = "Deep Interest Network"
+    in_one_call = True
 
     def __init__(
         self,
