@@ -73,7 +73,7 @@ class Place:
 
     Attributes:
         home: The folder.
-        stands_in: A function of conftest.py that its warm processes call with a ``MonkeyPatch``
+        stands_in: A function of stand_ins.py that its warm processes call with a ``MonkeyPatch``
             before they begin; empty for none.
         processes: What was started.
     """

@@ -1,8 +1,10 @@
-"""Stand-ins for what takes seconds and decides nothing: drawings, graphs, a bundle."""
+"""Stand-ins for what takes seconds and decides nothing, such as drawings, and for time."""
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -89,6 +91,18 @@ def stand_in_for_the_graphs(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(graphs, "write_all", write_all)
     patch.setattr(agreement, "require_agreement", lambda *_: (0.0, 0))
+
+
+def stand_in_for_time(patch: pytest.MonkeyPatch) -> None:
+    """One moment for all that is judged: a report says when, to the minute, of earlier models."""
+    from din_core.serving.publication import history
+
+    class Stopped(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return datetime.datetime(2100, 1, 1, tzinfo=tz)
+
+    patch.setattr(history, "datetime", SimpleNamespace(datetime=Stopped, UTC=datetime.UTC))
 
 
 def _write_hash(model: Any, target: Path) -> None:

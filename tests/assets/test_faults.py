@@ -29,10 +29,12 @@ from din_core import store
 from din_core.store import artifacts, ledger
 from tests.assets.places import PATIENCE, Place, finish, kill
 from tests.assets.small_pipeline import SMALL_RUN, Pipeline, run_history
-from tests.assets.stand_ins import stand_in_for_delivery
+from tests.assets.stand_ins import stand_in_for_delivery, stand_in_for_time
 
 KILLS = int(os.environ.get("DIN_FAULT_KILLS", "1"))
 DRAWS = KILLS > 1
+#: Many runs one after another end in the same minute or not.
+STANDS_IN = stand_in_for_time if DRAWS else stand_in_for_delivery
 #: What the readers look at, and what publishes it.
 TABLES = "interactions,rejected_rows,events,user_sequences,warehouse"
 
@@ -63,7 +65,7 @@ def place(tmp_path: Path, finished: Pipeline) -> Iterator[Place]:
 
     Readers and runs that a failed test left running would slow every test after it.
     """
-    place = Place(tmp_path, stands_in="" if DRAWS else stand_in_for_delivery.__name__)
+    place = Place(tmp_path, stands_in=STANDS_IN.__name__)
     shutil.copytree(finished.home, place.data, symlinks=True)
     try:
         yield place
@@ -182,8 +184,7 @@ class Undisturbed:
         while len(self.contents) < number + 2:
             assert len(self.contents) == number + 1
             with pytest.MonkeyPatch.context() as patch:
-                if not DRAWS:
-                    stand_in_for_delivery(patch)
+                STANDS_IN(patch)
                 list(refresh(self.pipeline.instance, run_config=self._in_its_folder(config)))
             self.contents.append(published(self.pipeline.home))
         return self.contents[number], config, self.contents[number + 1]
@@ -267,7 +268,6 @@ def test_run_killed_in_a_table_or_between_two_of_its_records(
     for name, value in place.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(place.home)
-    if not DRAWS:
-        stand_in_for_delivery(monkeypatch)
+    STANDS_IN(monkeypatch)
     assert cli.main(arguments) == 0
     assert_as_undisturbed(place, after)

@@ -30,7 +30,7 @@ class WarmProcess:
         folder: Its working directory.
         variables: What it finds in its environment beside ours.
         killed_at: A call, as ``module:function``, and whether it is killed ``before`` or ``after``.
-        stands_in: A function of conftest.py that it calls with a ``MonkeyPatch`` before it begins.
+        stands_in: A function of stand_ins.py that it calls with a ``MonkeyPatch`` before it begins.
     """
 
     def __init__(
