@@ -46,6 +46,23 @@ class DoubtfulValues:
     rows: int
 
 
+@dataclass(frozen=True)
+class UnreadTimes:
+    """Times that are written in a way that is not read.
+
+    Attributes:
+        way: The way, by its name in ``unread_times.sql``.
+        first: The first of them.
+        place: Where it stands, as ``log.csv line 7``.
+        rows: How many rows have one.
+    """
+
+    way: str
+    first: str
+    place: str
+    rows: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadFile:
     """A file of a source as it was read.
@@ -172,6 +189,22 @@ def find_rejections(rows: StagedSource, judging: IngestContext) -> tuple[Rejecti
         counts[reason] = n_rows
     reasons = sorted(counts, key=lambda reason: (-counts[reason], reason))
     return tuple(Rejection(reason, counts[reason], tuple(examples[reason])) for reason in reasons)
+
+
+def find_unread_times(rows: StagedSource, judging: IngestContext) -> tuple[UnreadTimes, ...]:
+    """Return in which ways times are written that are not read, the most frequent way first.
+
+    Args:
+        rows: The rows of the source, some of them rejected for their time, which is text.
+        judging: What the templates of ``sql/ingest`` take.
+    """
+    with rows.rejected_alone():
+        found = rows.read("unread_times", judging)
+    ways = [
+        UnreadTimes(way, printable(time)[:40], f"{file} line {line}", n_rows)
+        for way, time, file, line, n_rows in found
+    ]
+    return tuple(sorted(ways, key=lambda each: (-each.rows, each.way)))
 
 
 def find_unreadable_numbers(rows: StagedSource, judging: IngestContext) -> dict[str, str]:

@@ -27,6 +27,7 @@ from din_core.sources.accounts import (
     SourceReport,
     find_doubtful_values,
     find_rejections,
+    find_unread_times,
     find_unreadable_numbers,
 )
 from din_core.sources.codings import summarise, survey
@@ -121,6 +122,9 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
     if not n_rows:
         raise SourceError(f"{where}: there is a header and no row below it; is the file complete?")
     refusals.refuse_other_encoding(where, rejections, n_rows)
+    refusals.refuse_half_of_times(
+        source, rejections, n_rows, lambda: find_unread_times(rows, judging)
+    )
     refusals.refuse_ambiguous(
         source,
         summary,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from din_core.config import SourceConfig
-from din_core.sources.accounts import Rejection
+from din_core.sources.accounts import Rejection, UnreadTimes
 from din_core.sources.codings import FEW_LABELS, FEW_TIMES, Summary, said_of_units
 from din_core.sources.errors import SourceError
 from din_core.sources.record_rows import NOT_UTF_8
@@ -77,9 +77,52 @@ def refuse_other_encoding(where: str, rejections: Sequence[Rejection], n_rows: i
         )
 
 
+_NO_TIME = "time is neither"
+# What `unread_times.sql` calls a way of writing times.
+_WAYS_OF_TIMES = {
+    "year_day_month": "years, days and months in this order, and if the others are, too, they are "
+    "read with day and month exchanged",
+    "twelve_hours": "hours of a 12-hour clock",
+    "slashes": "dates with slashes or dots",
+    "day_first": "dates that end in the year",
+    "month_names": "names of months",
+    "decimal_comma": "numbers with a decimal comma",
+}
+
+
+def refuse_half_of_times(
+    source: SourceConfig,
+    rejections: Sequence[Rejection],
+    n_rows: int,
+    find_ways: Callable[[], Sequence[UnreadTimes]],
+) -> None:
+    """Refuse a file with times of two ways of writing, instead of losing the rows of the one.
+
+    Args:
+        source: The source.
+        rejections: Why rows were rejected.
+        n_rows: Rows of the source.
+        find_ways: Gives the ways that are not read, where rows were rejected for their time.
+
+    Raises:
+        SourceError: More than one row, and more than 1 in 100, have times of one such way.
+    """
+    n_found = sum(each.rows for each in rejections if each.reason.startswith(_NO_TIME))
+    if n_found in (0, 1, n_rows) or n_found * FEW_TIMES <= n_rows:
+        return
+    for way in find_ways():
+        if way.rows > 1 and way.rows * FEW_TIMES > n_rows:
+            raise SourceError(
+                f"{source.path}: time_col '{source.time_col}' is written in more than one way: "
+                f"{way.rows} of {n_rows} times are not read (the first is '{way.first}', "
+                f"{way.place}): they are {_WAYS_OF_TIMES[way.way]}; write all of them as "
+                "2020-01-31 10:00:00, or as numbers since 1970"
+            )
+
+
 # The beginning of a reason, and what to do where no row can be used for it.
 _WAYS_OUT = {
-    "time is neither": "write times as 2020-01-31 10:00:00, or as numbers since 1970, or name "
+    _NO_TIME: "write times as 2020-01-31 10:00:00, or as numbers since 1970, or name "
     "another column with time_col",
     "negative time": "times count from 1970 on; name another column with time_col, or correct them",
     "expected ": "give the rows as many values as the header has names",

@@ -98,7 +98,7 @@ LOGS = {
             "c.parquet": MOMENTS,
         },
         {"item_dense_cols": ("price",), "time_unit": "s"},
-        (32, 9, 0),
+        (33, 8, 0),
     ),
     "fractions of nanoseconds, most cut off": (
         {
@@ -138,7 +138,7 @@ LOGS = {
     "times as text": (
         {"a.csv": "user_id,item_id,time\n" + TIMES_OF_TEXT},
         {**BARE, "time_unit": "s"},
-        (26, 8, 0),
+        (27, 7, 0),
     ),
     "durations and moments in Parquet": (
         {"a.parquet": DURATIONS, "b.parquet": MOMENTS},
@@ -231,6 +231,15 @@ LOGS = {
         {"a.csv": "user_id,item_id,time\n" + "1,1,1500000000\n" * 200 + "1,2,1500000000000\n"},
         BARE,
         (200, 1, 0),
+    ),
+    "months, days and hours of one digit": (
+        {
+            "a.csv": "user_id,item_id,time\n1,1,2024-5-1\n1,2,2024-5-11 9:30\n1,8,\n"
+            "1,3,2024-11-1T9:30:01.5Z\n1,4,2024-05-01 9:30:01+1\n1,5,2024-05-1 19:30-05\n"
+            "1,6,2024-5-\n1,7,2024-5-1T\n"
+        },
+        BARE,
+        (4, 4, 0),
     ),
     "words for nothing among numbers": (
         {"a.csv": "user_id,item_id,time,cate_id\n1.0,1,1,NA\nNULL,2,2,5\n2,#N/A,3,5.0\n2,1,-4,5\n"},

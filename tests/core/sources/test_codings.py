@@ -111,6 +111,48 @@ def test_one_number_as_a_time_is_no_date_without_hyphens(con, tmp_path):
     assert not ingested(con, log(tmp_path / "log.csv", times=["20171125"])).source.notes
 
 
+UNREAD = "they are years, days and months in this order, and if the others are, too, they are read"
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (
+            ["2024-31-01", "2024-05-02", "2024-28-02"],
+            f"(the first is '2024-31-01', {{0}}): {UNREAD}",
+        ),
+        (["2012/04/13", "2012-04-14", "13.4.2012"], "dates with slashes or dots"),
+        (["13-04-2012", "2012-04-14", "1-4-12 9:30"], "dates that end in the year"),
+        (["2012-04-13 9:30:00 AM", "2012-04-14", "2012-4-13 9:30PM"], "hours of a 12-hour clock"),
+        (["Tue Apr 03 18:00:06 +0000 2012", "7", "03-APR-12"], "names of months"),
+        (['"1511544071,5"', "1511544072", '"7,5"'], "numbers with a decimal comma"),
+    ],
+)
+def test_a_file_with_times_of_two_ways_of_writing_is_refused_and_not_halved(
+    con, tmp_path, times, said
+):
+    message = refused(con, log(tmp_path / "log.csv", times=times))
+    assert "time_col 'time' is written in more than one way: 2 of 3 times are not read" in message
+    assert said.format("log.csv line 2") in message
+    assert "write all of them as 2020-01-31 10:00:00" in message
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2012/04/13", "7", "8"],  # one alone
+        ["2012/04/13", "2024-31-01", "7"],  # one of each way
+        ["2012/04/13"] * 2 + ["2012-04-13"] * 198,  # 1 in 100
+        ["yesterday", "mayor 7", "7"],  # words
+        ["0000-00-00 00:00:00"] * 2 + ["2012-04-13"],  # nothing, as MySQL writes it
+    ],
+)
+def test_other_times_that_are_not_read_are_rejected_rows(con, tmp_path, times):
+    report = ingested(con, log(tmp_path / "log.csv", times=times))
+    assert 1 <= report.rejected <= 2
+    assert report.rejected + report.interactions == len(times)
+
+
 @pytest.mark.parametrize(
     "labels",
     [
