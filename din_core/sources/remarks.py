@@ -246,7 +246,7 @@ def emptied(columns: Sequence[str]) -> tuple[str, ...]:
         Sentences without the source's name.
     """
     return tuple(
-        f"'{name}' holds numbers, and words such as NULL, NA or nan: nothing stands there"
+        f"'{name}' holds numbers, and words such as NULL, nan or -: nothing stands there"
         for name in columns
     )
 

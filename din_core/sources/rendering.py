@@ -15,8 +15,8 @@ Unit = Literal["s", "ms", "us", "ns"]
 
 #: What programs write where nothing stands, as words that an id or a name could be as well.
 WORDS_FOR_NOTHING = (
-    "NULL", "null", "Null", "NaN", "nan", "NAN", "None", "NA", "N/A", "<NA>", "#N/A", "(null)",
-    "undefined",
+    "NULL", "null", "Null", "NaN", "nan", "NAN", "-nan", "NaT", "None", "none", "NONE", "nil",
+    "NA", "N/A", "n/a", "<NA>", "#N/A", "(null)", "undefined", "inf", "-inf", "-", "--", "?",
 )  # fmt: skip
 
 

@@ -246,6 +246,11 @@ LOGS = {
         {},
         (1, 3, 0),
     ),
+    "what logs write for nobody": (
+        {"a.csv": "user_id,item_id,time,cate_id\n1,-,1,?\n-,2,2,5\n-nan,2,3,5\n1,3,4,-inf\n"},
+        {},
+        (1, 3, 0),
+    ),
     "words for nothing among text, exponents": (
         {"a.csv": "user_id,item_id,time,cate_id\nNULL,1.5E+17,1,\\N\na,2,2,nan\na,3,3,b\n"},
         {},

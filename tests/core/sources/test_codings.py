@@ -5,12 +5,14 @@ import logging
 import re
 from decimal import Decimal
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from din_core.sources import codings
 from din_core.store import sql_files
+from din_core.tutorial import generate_seq_feature
 from tests.core.ingested_logs import ingested, refused, rejected, rows, write
 
 
@@ -315,9 +317,38 @@ def test_words_for_nothing_among_numbers_are_the_empty_value(con, tmp_path):
         (5, "empty item_id", "1,NULL,4,<NA>"),
     ]
     assert report.source.recognised == tuple(
-        f"'{name}' holds numbers, and words such as NULL, NA or nan: nothing stands there"
+        f"'{name}' holds numbers, and words such as NULL, nan or -: nothing stands there"
         for name in ("user_id", "item_id", "cate_id")
     )
+
+
+NOTHINGS = ["-", "?", "n/a", "none", "-nan", "inf", "-inf"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "frame"])
+def test_what_logs_write_for_nobody_is_no_user_among_numbers(con, tmp_path, caplog, kind):
+    users = ["1", *NOTHINGS, "2", "1.0"]
+    frame = pd.DataFrame({"user": users, "item": range(10), "time": range(10)})
+    if kind == "frame":
+        train, val, test = generate_seq_feature(frame, "user", "item", "time")
+        assert [len(train), len(val)] == [0, 0]
+        assert sorted(test["user"]) == [1, 1]
+        assert "7 of 10 rows were left out: empty user_id (7)" in caplog.text
+        return
+    path = tmp_path / f"log.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    names = {"user_col": "user", "item_col": "item", "item_attribute_cols": ()}
+    ingested(con, str(path), **names)
+    assert rows(con, "user_id, item_id") == [(1, 0), (2, 8), (1, 9)]
+    assert {reason for _, reason, _ in rejected(con)} == {"empty user_id"}
+
+
+def test_what_logs_write_for_nobody_is_warned_of_among_names(con, tmp_path):
+    lines = [f"{user},1,7" for user in ("ann", *NOTHINGS)]
+    text = "\n".join(["user_id,item_id,time", *lines])
+    report = ingested(con, write(tmp_path / "log.csv", text), item_attribute_cols=())
+    assert report.interactions == 8
+    assert sorted(note.split("'")[3] for note in report.source.notes) == sorted(NOTHINGS)
 
 
 def test_words_for_nothing_among_text_are_ids_and_warned_of(con, tmp_path):
