@@ -1,8 +1,9 @@
-"""Columns of Parquet whose floats are too large for whole numbers to stay apart in them.
+"""Columns whose floats are too large for whole numbers to stay apart in them.
 
-pandas makes floats of a column of integers with a gap. Beyond 2**53 (2**24 in 32 bits) neighbours
-are one number then: two users become one, and times lose their order. That was done before the file
-was written, and all that is left to see is the size of the numbers.
+pandas makes floats of a column of integers with a gap, and people make them smaller to save memory.
+Beyond 2**53 (2**24 in 32 bits, 2**11 in 16) neighbours are one number then: two users become one,
+and times lose their order. That was done before the file was written, and all that is left to see
+is the size of the numbers.
 """
 
 from __future__ import annotations
@@ -10,13 +11,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from din_core.sources.files import SourceFile
 from din_core.sources.parquet_rows import open_parquet
 
 # Bits of a float's whole numbers, by its width.
-_EXACT_BITS = {32: 24, 64: 53}
+_EXACT_BITS = {16: 11, 32: 24, 64: 53}
+
+
+def said_of_rounded(bits: int, kind: str, largest: float) -> str:
+    """Say what may have become of whole numbers in a column of floats; '' where they are exact.
+
+    Args:
+        bits: Width of a float.
+        kind: What its type is called.
+        largest: The largest size of the values.
+    """
+    exact = 2 ** _EXACT_BITS[bits]
+    if largest <= exact:
+        return ""
+    return (
+        f"is of type {kind}, where whole numbers are exact up to {exact:,}, and has "
+        f"{largest:,.0f}: different ids may have become one, and times lost their order; write it as an integer or "
+        "a string"
+    )
 
 
 def rounded_floats(file: SourceFile, columns: Iterable[str]) -> tuple[str, ...]:
@@ -38,25 +58,28 @@ def rounded_floats(file: SourceFile, columns: Iterable[str]) -> tuple[str, ...]:
         found: list[str] = []
         for name in columns:
             kind = schema.field(name).type
-            if not (pa.types.is_float32(kind) or pa.types.is_float64(kind)):
-                continue
-            exact = 2 ** _EXACT_BITS[kind.bit_width]
-            largest = _largest(metadata, places[name])
-            if largest > exact:
-                found.append(
-                    f"{file.name}: the column '{name}' is of type {kind}, where whole numbers are "
-                    f"exact up to {exact:,}, and has {largest:,.0f}: different ids may have become "
-                    "one, and times lost their order; write it as an integer or a string"
-                )
+            if pa.types.is_floating(kind):
+                largest = _largest(parquet, name, places[name])
+                if said := said_of_rounded(kind.bit_width, str(kind), largest):
+                    found.append(f"{file.name}: the column '{name}' {said}")
         return tuple(found)
 
 
-def _largest(metadata: Any, place: int) -> float:
-    """The largest size of a column's values, as far as its row groups say."""
+def _largest(parquet: Any, name: str, place: int) -> float:
+    """The largest size of a column's values, by its statistics or, without them, its values."""
     largest = 0.0
-    for group in range(metadata.num_row_groups):
-        told = metadata.row_group(group).column(place).statistics
+    for group in range(parquet.metadata.num_row_groups):
+        told = parquet.metadata.row_group(group).column(place).statistics
         if told is not None and told.has_min_max:
-            sizes = [abs(float(told.min)), abs(float(told.max))]
-            largest = max(largest, *(size for size in sizes if size < float("inf")), 0.0)
+            ends = [_number(told.min), _number(told.max)]
+        else:
+            values = parquet.read_row_group(group, columns=[name]).column(name)
+            ends = values.to_numpy().astype(np.float64)
+        sizes = np.abs(ends)
+        largest = float(np.max(sizes, initial=largest, where=np.isfinite(sizes)))
     return largest
+
+
+def _number(end: Any) -> float:
+    """What a statistic stands for; pyarrow gives those of 16 bits as they are written."""
+    return float(np.frombuffer(end, "<f2")[0]) if isinstance(end, bytes) else float(end)

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from din_core.sources import SourceError
 from din_core.sources.codings import BANDS, FEW_TIMES, said_of_units
+from din_core.sources.rounded_floats import said_of_rounded
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def time_column(values: pd.Series, where: str) -> Any:
             dtype=cast("Any", getattr(values.dtype, "numpy_dtype", values.dtype))
         )
         is_there &= np.isfinite(numbers)
+        _warn_of_rounded(numbers[is_there], where)
         is_there[is_there] = _of_one_unit(numbers[is_there], where)
         return _ranks(numbers, is_there)
     if values.dtype.kind in "mM":
@@ -108,6 +110,15 @@ def time_column(values: pd.Series, where: str) -> Any:
     is_finite[is_finite] = _of_one_unit(np.array(sizes), where)
     is_there[is_there] = is_finite
     return _ranks_of_objects(objects, is_there, _number)
+
+
+def _warn_of_rounded(numbers: npt.NDArray[Any], where: str) -> None:
+    """Warn of times that are floats too small to hold them: different ones are equal then."""
+    if numbers.dtype.kind == "f" and numbers.size:
+        largest = float(np.abs(numbers).max())
+        bits = numbers.dtype.itemsize * 8
+        if said := said_of_rounded(bits, numbers.dtype.name, largest):
+            _log.warning("%s %s", where, said)
 
 
 def _of_one_unit(numbers: npt.NDArray[Any], where: str) -> npt.NDArray[np.bool_]:

@@ -89,6 +89,18 @@ def test_the_type_of_a_column_does_not_matter(types):
     assert positives(generate(LOG.astype(types), shuffle=False)) == EXPECTED
 
 
+# What makes a frame smaller: in 16 bits whole numbers are exact to 2,048, in 32 to 16,777,216.
+@pytest.mark.parametrize(("kind", "exact"), [("float16", 2**11), ("float32", 2**24)])
+@pytest.mark.parametrize("column", ["user", "when"])
+def test_columns_that_floats_have_rounded_are_warned_of(column, kind, exact, caplog):
+    generate(LOG.assign(**{column: (LOG[column] + exact - 30).astype(kind)}))
+    assert not caplog.records
+    generate(LOG.assign(**{column: (LOG[column] + exact).astype(kind)}))
+    (said,) = caplog.messages
+    assert f"column '{column}' is of type " in said
+    assert f"exact up to {exact:,}" in said
+
+
 # The times 2 1 5 3 3 9 6 7 of LOG in other terms: the same order and the same tie.
 TIMES = {
     "fractions of a second": [1_500_000_000 + n / 1024 for n in SECONDS],
