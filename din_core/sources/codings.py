@@ -36,6 +36,9 @@ BANDS: Mapping[Unit, tuple[int, int]] = {
     "us": (10**14, 10**17 - 1),
     "ns": (10**17, 2**63 - 1),
 }
+# What most logs are of: 1990 to 2100, in seconds.
+_OUR_TIME = (631_152_000, 4_102_444_800)
+_LOOKED_AT = 10_000
 # `number_pattern` of sql/macros/source_values.jinja.
 _NUMBER = re.compile(r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$")
 #: One in so many may be of another kind than the rest: those rows alone are rejected.
@@ -80,6 +83,11 @@ class Codings:
     def unit_name(self) -> str:
         """As ``milliseconds``."""
         return UNIT_NAMES[self.unit]
+
+    def is_of_our_time(self, number: int) -> bool:
+        """Whether a time that is a number is from 1990 to 2100."""
+        first, end = (second * _PER_SECOND[self.unit] for second in _OUR_TIME)
+        return first <= number < end
 
     @property
     def other_unit_reason(self) -> str:
@@ -210,6 +218,28 @@ def survey(rows: StagedSource, source: SourceConfig, context: IngestContext) -> 
         n_other_labels=n_labels - n_known,
         has_both_signs=label != "chosen" and min(n_zeros, n_minus_ones) * FEW_LABELS > n_labels,
     )
+
+
+def time_numbers(rows: StagedSource, codings: Codings, context: IngestContext) -> dict[int, int]:
+    """Return times that are numbers, and how often each is, where the outermost are odd.
+
+    A single 0, or a date of the year 9999, hides what the others are: of a log with such a time
+    some thousand are looked at.
+
+    Args:
+        rows: The rows of the source.
+        codings: How ``time`` is read.
+        context: What the templates of ``sql/ingest`` take.
+
+    Returns:
+        Number above 0 to the rows that have it; empty where all are from 1990 to 2100.
+    """
+    ends = (codings.first_number, codings.last_number)
+    if all(end is None or codings.is_of_our_time(end) for end in ends):
+        return {}
+    every = max(1, codings.n_numbers // _LOOKED_AT)
+    counted = rows.read("time_numbers", context, every=every)
+    return dict(map(tuple[int, int], counted))
 
 
 def summarise(

@@ -30,7 +30,7 @@ from din_core.sources.accounts import (
     find_unread_times,
     find_unreadable_numbers,
 )
-from din_core.sources.codings import summarise, survey
+from din_core.sources.codings import summarise, survey, time_numbers
 from din_core.sources.content_hashes import content_hash
 from din_core.sources.errors import SourceError
 from din_core.sources.files import SourceFile, find_files
@@ -140,7 +140,13 @@ def _judge(source: SourceConfig, layout: Layout, rows: StagedSource) -> SourceRe
         notes += (f"{where}: quoting={source.quoting} changes nothing: Parquet has no quotes",)
     remarked = (
         *remarks.files_of_one_content([file.name for file in files], staged.digests),
-        *remarks.notes(source, layout.columns, layout.has_label, summary),
+        *remarks.notes(
+            source,
+            layout.columns,
+            layout.has_label,
+            summary,
+            time_numbers(rows, codings, judging),
+        ),
         *remarks.doubtful_values(find_doubtful_values(rows, judging, summary)),
         *unreadable,
     )

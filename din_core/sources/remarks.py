@@ -6,11 +6,18 @@ What is refused is in :mod:`~din_core.sources.refusals`.
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from din_core.config import SourceConfig
 from din_core.sources.accounts import DoubtfulValues
-from din_core.sources.codings import Summary, absent_labels, labels_in_other_case
+from din_core.sources.codings import (
+    FEW_TIMES,
+    Codings,
+    Summary,
+    absent_labels,
+    labels_in_other_case,
+)
 from din_core.sources.errors import SourceError
 
 # Columns that often say whether an impression was taken, under other names than `label`.
@@ -48,7 +55,11 @@ _MOMENTS_AS_NUMBERS = {
 
 
 def notes(
-    source: SourceConfig, columns: Sequence[str], has_label: bool, summary: Summary
+    source: SourceConfig,
+    columns: Sequence[str],
+    has_label: bool,
+    summary: Summary,
+    numbers: Mapping[int, int],
 ) -> tuple[str, ...]:
     """Say what looks as if it was meant otherwise.
 
@@ -57,6 +68,7 @@ def notes(
         columns: All columns of its header.
         has_label: Whether its rows are labelled impressions.
         summary: How its columns are written.
+        numbers: Times that are numbers, as :func:`~din_core.sources.codings.time_numbers` has them.
 
     Returns:
         Sentences without the source's name, each with the option to set.
@@ -77,16 +89,11 @@ def notes(
             "leave it out"
         )
     n_usable = summary.n_rows - summary.n_rejected
-    first, last = codings.first_number, codings.last_number
-    # One number alone may be anything, but not beside moments such as 20240501T130000Z.
-    if first is not None and last is not None and (first < last or codings.n_numbers < n_usable):
-        said = f"the times from {first} to {last}" if first < last else f"times such as {first}"
-        found += [
-            f"{said} look like {what} and are read as {codings.unit_name} since 1970: their order "
-            "may be right, published dates and the time between two are not; write them as "
-            f"{way_out}"
-            for what, way_out in _like_dates(first, last)
-        ]
+    found += [
+        f"{said} look like {what} and are read as {codings.unit_name} since 1970: their order may "
+        f"be right, published dates and the time between two are not; write them as {way_out}"
+        for said, what, way_out in _no_times(codings, n_usable, numbers)
+    ]
     found += [
         f"the column '{name}' holds text, and among it numbers both as '1' and as '1.0': these are "
         "different ids; write them alike"
@@ -103,6 +110,42 @@ def notes(
         if n_rows == n_usable
     ]
     return tuple(found)
+
+
+def _no_times(
+    codings: Codings, n_usable: int, numbers: Mapping[int, int]
+) -> Iterator[tuple[str, str, str]]:
+    """Say which times look like something else, what that is, and how to write it."""
+    first, last = codings.first_number, codings.last_number
+    # One number alone may be anything, but not beside moments such as 20240501T130000Z.
+    if first is None or last is None or (first == last and codings.n_numbers >= n_usable):
+        return
+    said = f"the times from {first} to {last}" if first < last else f"times such as {first}"
+    of_all = [(said, what, way_out) for what, way_out in _like_dates(first, last)]
+    yield from of_all or _hidden_no_times(codings, numbers)
+
+
+def _hidden_no_times(
+    codings: Codings, numbers: Mapping[int, int]
+) -> Iterator[tuple[str, str, str]]:
+    """The same, where the first or the last time is none, or where the others are times."""
+    rows, values = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    examples: dict[tuple[str, str], int] = {}
+    n_ours = 0
+    for number in sorted(numbers):
+        looks = next(_like_dates(number, number), None)
+        if looks is None:
+            n_ours += numbers[number] if codings.is_of_our_time(number) else 0
+            continue
+        rows[looks] += numbers[number]
+        values[looks] += 1
+        examples.setdefault(looks, number)
+    for looks, n_rows in rows.most_common(1):
+        n_all = sum(numbers.values())
+        is_most = n_rows * 10 >= n_all * 9
+        is_beside_times = n_rows * FEW_TIMES > n_all and (n_rows + n_ours) * 10 >= n_all * 9
+        if values[looks] > 1 and (is_most or is_beside_times):
+            yield f"times such as {examples[looks]}", *looks
 
 
 def _like_dates(first: int, last: int) -> Iterator[tuple[str, str]]:

@@ -34,8 +34,8 @@ def said_of_rounded(bits: int, kind: str, largest: float) -> str:
         return ""
     return (
         f"is of type {kind}, where whole numbers are exact up to {exact:,}, and has "
-        f"{largest:,.0f}: different ids may have become one, and times lost their order; write it as an integer or "
-        "a string"
+        f"{largest:,.0f}: different ids may have become one, and times lost their order; write it "
+        "as an integer or a string"
     )
 
 

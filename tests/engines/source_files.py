@@ -232,6 +232,11 @@ LOGS = {
         BARE,
         (200, 1, 0),
     ),
+    "dates without hyphens behind a zero": (
+        {"a.csv": "user_id,item_id,time\n1,1,0\n1,2,20240501.0\n1,3,20240502\n1,4,2024-5-3\n"},
+        BARE,
+        (4, 0, 0),
+    ),
     "months, days and hours of one digit": (
         {
             "a.csv": "user_id,item_id,time\n1,1,2024-5-1\n1,2,2024-5-11 9:30\n1,8,\n"

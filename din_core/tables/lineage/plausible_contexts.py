@@ -52,6 +52,7 @@ HANDED_TO_ONE: Mapping[str, Any] = {
     "millionths": 800_000,
     "load": 1,
     "most_labels": 7,
+    "every": 7,
     "one_user_in": 1,
     "max_rows": 10_000,
 }

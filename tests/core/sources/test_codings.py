@@ -460,6 +460,36 @@ def test_numbers_that_look_like_dates_are_warned_of(con, tmp_path, times, what):
 
 
 @pytest.mark.parametrize(
+    ("times", "what"),
+    [
+        (["0", "20240501", "20240502"], "dates"),  # nothing stands where 0 does
+        (["-1", "20240501", "20240502"], "dates"),
+        (["20240501", "20240502", "99991231"] + ["20240503"] * 7, "dates"),
+        (["0", "2024050113", "2024063000"], "dates with hours"),
+        (["1714521600", "1714521601", "20240501", "20240502"], "dates"),
+        (["1714521600"] * 200 + ["20240501", "20240502"], None),  # 1 in 100
+        (["0", "1400", "1900", "1950", "1960", "4000"], None),
+    ],
+)
+def test_numbers_that_look_like_dates_hide_behind_none_that_does_not(con, tmp_path, times, what):
+    notes = ingested(con, log(tmp_path / "log.csv", times=times)).source.notes
+    example = min(time for time in times if time.startswith("2024")) if what else ""
+    assert [f"times such as {example} look like {what} and are" in note for note in notes] == (
+        [True] if what else []
+    )
+
+
+def test_numbers_that_look_like_dates_are_found_in_a_part_of_a_large_log(
+    con, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(codings, "_LOOKED_AT", 10)
+    times = [str(20240501 + n % 30) for n in range(99)]
+    (note,) = ingested(con, log(tmp_path / "log.csv", times=["0", *times])).source.notes
+    # Lines 10, 20, 30 ...: the header is line 1, and 0 stands in line 2.
+    assert "times such as 20240508 look like dates" in note
+
+
+@pytest.mark.parametrize(
     ("times", "is_cut"),
     [
         (["1.6E+12"] * 3, True),
