@@ -72,6 +72,7 @@ _DECODED_BOMS = {
     b"\xfe\xff": "UTF-16BE",
 }
 _UTF_8_BOM = b"\xef\xbb\xbf"
+_MANY = 4  # one byte in so many
 
 
 def recognise(start: bytes, path: Place) -> tuple[Kind, str | None]:
@@ -128,7 +129,7 @@ def refuse_other_text(start: bytes, path: Place, *, compression: str | None) -> 
             f"{where}: this is {encoding}, and UTF-8 is expected; convert it, for example with "
             f"`iconv -f {encoding} -t UTF-8 {path.name} > utf8-{path.name}`"
         )
-    if b"\0" in start[:4096]:
+    if _is_binary(start[:4096]):
         raise SourceError(
             f"{where}: this is not text, it has a NUL byte (at {start.index(0)}); write the log as "
             "CSV in UTF-8, or as Parquet"
@@ -140,6 +141,12 @@ def refuse_other_text(start: bytes, path: Place, *, compression: str | None) -> 
             f"{where}: this is JSON ({_shown(content)}), no delimited text; convert it, for "
             f"example with `duckdb -c \"copy (from read_json('{path.name}')) to 'log.parquet'\"`"
         )
+
+
+def _is_binary(start: bytes) -> bool:
+    """Whether NUL bytes stand in the first line, or are many; a few further down cost their row."""
+    first_line = start.lstrip().partition(b"\n")[0]
+    return b"\0" in first_line or start.count(0) * _MANY > len(start)
 
 
 def _refuse(start: bytes, where: str, formats: tuple[tuple[bytes, str, str], ...]) -> None:

@@ -127,6 +127,9 @@ _WAYS_OUT = {
     "negative time": "times count from 1970 on; name another column with time_col, or correct them",
     "expected ": "give the rows as many values as the header has names",
     NOT_UTF_8: f"convert the file, {_ICONV}",
+    "a carriage return": "convert carriage returns to line feeds, for example with "
+    r"`tr '\r' '\n' < log.csv > log-lf.csv`",
+    "a NUL byte": "write the log again, as CSV in UTF-8 or as Parquet",
     "a quote": "close the quotes, or set quoting: none where they mean nothing",
 }
 

@@ -416,6 +416,8 @@ def test_text_in_another_encoding_is_refused_and_not_thinned_out(
         ("1,2,1900-01-01,a", "times count from 1970 on"),
         ("1,2,3,a,", "give the rows as many values as the header has names"),
         ('1,"2,3,a', "set quoting: none"),
+        ("1,2,3,a\r1,3,4,a\r1,4,5,a", r"with `tr '\r' '\n'"),
+        ("1,2\0,3,a", "write the log again"),
         (",2,3,a", "check which column is which"),
     ],
 )

@@ -20,7 +20,7 @@ import pyarrow.orc
 import pytest
 
 from din_core.sources import fingerprint
-from tests.core.ingested_logs import ingested, refused, rows, write
+from tests.core.ingested_logs import ingested, refused, rejected, rows, write
 
 LOG = "user_id,item_id,time,cate_id\n1,2,3,4\n5,6,7,8\n"
 
@@ -146,6 +146,7 @@ def database(connect, folder):
         (LOG.encode("utf-32"), "UTF-32LE", "iconv -f UTF-32LE -t UTF-8 log.csv >"),
         (LOG.encode("utf-32-be"), "UTF-32BE", "iconv -f UTF-32BE -t UTF-8 log.csv >"),
         (b"user_id,it\0em_id,time\n", "not text, it has a NUL byte (at 10)", "as CSV in UTF-8"),
+        (b"\nuser_id\n\0a\0b\0\0d\0e", "not text, it has a NUL byte (at 9)", "as CSV in UTF-8"),
     ],
     ids=lambda part: part if isinstance(part, str) else "file",
 )  # fmt: skip
@@ -156,6 +157,15 @@ def test_other_format_is_named_with_the_way_out(con, tmp_path, content, what, wa
     assert what in message
     assert way_out in message
     assert "_col=" not in message
+
+
+def test_a_nul_byte_below_the_header_costs_its_row(con, tmp_path):
+    path = write(
+        tmp_path / "log.csv", "user_id,item_id,time,cate_id\n1,2,3,4\n1,\0002,3,4\n1,3,4,4\n"
+    )
+    ingested(con, path)
+    assert rows(con) == [(1, 2, 3, 4), (1, 3, 4, 4)]
+    assert rejected(con) == [(3, "a NUL byte", r"1,\x002,3,4")]
 
 
 def test_advice_for_json_holds(tmp_path):
