@@ -83,6 +83,7 @@ _WAYS_OF_TIMES = {
     "year_day_month": "years, days and months in this order, and if the others are, too, they are "
     "read with day and month exchanged",
     "twelve_hours": "hours of a 12-hour clock",
+    "zone_names": "moments of a zone that is named: UTC and GMT are read, others as +01:00",
     "slashes": "dates with slashes or dots",
     "day_first": "dates that end in the year",
     "month_names": "names of months",

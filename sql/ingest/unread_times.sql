@@ -25,6 +25,8 @@ unread_times as (
                 then 'year_day_month'
             when regexp_matches(time, '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ].*[0-9] ?[AaPp][Mm]$')
                 then 'twelve_hours'
+            when regexp_matches(time, '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ].*[0-9].*[A-Za-z]{2}[^0-9]?$')
+                then 'zone_names'
             when regexp_matches(time, '^[0-9]{1,4}[/.][0-9]{1,2}[/.][0-9]{1,4}([T ,].*)?$')
                 then 'slashes'
             when regexp_matches(time, '^[0-9]{1,2}-[0-9]{1,2}-[0-9]{2,4}([T ,].*)?$')
