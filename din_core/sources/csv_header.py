@@ -283,9 +283,12 @@ def _explain_missing(
         advice.append(f"{wanted[name]}={value}")
     names = " and ".join(f"'{name}'" for name in missing)
     noun = "column" if len(missing) == 1 else "columns"
+    attributes = [name for name in wanted if wanted[name] == "item_attribute_cols"]
+    lacks_all = attributes and set(attributes) <= set(missing)
     return (
         f"{where}: the {noun} {names} {'is' if len(missing) == 1 else 'are'} not in the header "
         f"({shown}); name the right {noun} with {', '.join(advice)}"
+        f"{'; a log without attributes has item_attribute_cols=[]' if lacks_all else ''}"
     )
 
 

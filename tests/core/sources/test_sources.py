@@ -65,6 +65,17 @@ def test_missing_column_is_refused_with_the_closest_name_and_its_option(con, tmp
     assert report.interactions == 1
 
 
+def test_a_log_without_attributes_is_told_how_to_say_so(con, tmp_path):
+    path = write(tmp_path / "log.csv", "user_id,item_id,time\n1,2,3\n")
+    assert "a log without attributes has item_attribute_cols=[]" in refused(con, path)
+    ingested(con, path, item_attribute_cols=())
+    path = write(tmp_path / "log.csv", "user_id,item_id,time,cate_id\n1,2,3,4\n")
+    assert "item_attribute_cols=[]" not in refused(
+        con, path, item_attribute_cols=("cate_id", "brand")
+    )
+    assert "item_attribute_cols=[]" not in refused(con, path, user_attribute_cols=("age",))
+
+
 def test_a_column_that_another_option_has_found_is_not_suggested(con, tmp_path):
     path = write(tmp_path / "log.csv", "user_id,item_id,day,cate_id\n1,2,3,4\n")
     message = refused(con, path)
