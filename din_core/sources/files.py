@@ -27,6 +27,7 @@ from din_core.sources.globs import expand, once_each
 from din_core.sources.places import FileState, Place, RemotePath, find_remote, is_url, state_of
 from din_core.sources.xz_streams import XzStream
 
+_PACKED = {".gz", ".zst", ".bz2", ".xz", ".lz4"}
 _NO_FILES = {
     stat.S_IFIFO: "a pipe (FIFO)",
     stat.S_IFSOCK: "a socket",
@@ -135,7 +136,7 @@ def _inspect_remote(path: RemotePath, name: str) -> SourceFile:
 def _inspect(path: Path, name: str) -> SourceFile:
     if path.is_dir():
         raise SourceError(
-            f"{path}: this is a folder; name a file in it, or a glob as '{path / '*.csv'}'"
+            f"{path}: this is a folder; name a file in it, or a glob as '{path / _glob_of(path)}'"
         )
     try:
         str(path).encode()
@@ -160,6 +161,17 @@ def _inspect(path: Path, name: str) -> SourceFile:
             raise SourceError(why) from error
         raise SourceError(f"{path}: {error.strerror}; make the file readable") from error
     return _recognised(path, name, start, state)
+
+
+def _glob_of(folder: Path) -> str:
+    """Return a pattern for files such as the first one in a folder, or in those below it."""
+    for pattern in ("*", "**/*"):
+        with contextlib.suppress(OSError):
+            for path in folder.glob(pattern):
+                if path.is_file() and not path.name.startswith((".", "_")):
+                    is_packed = path.suffix in _PACKED and len(path.suffixes) > 1
+                    return pattern + "".join(path.suffixes[-2 if is_packed else -1 :])
+    return "*.csv"
 
 
 def _recognised(path: Place, name: str, start: bytes, state: FileState) -> SourceFile:

@@ -55,7 +55,8 @@ def read_layout(
     Args:
         files: The files.
         wanted: Name a column gets, to its name in the source and the option that names it.
-        label_col: Name of the label column; None wants ``label`` where the source has it, '' none.
+        label_col: Name of the label column; None wants ``label`` where the source has it and no
+            other option names it, '' none.
         quoting: Whether values of text files may be quoted.
         numbers: Those of ``wanted`` that are read as numbers.
 
@@ -85,8 +86,9 @@ def read_layout(
             )
         locate(columns, options, where=str(file.path))
         headers.append(header)
-    label = label_col or ("label" if label_col is None and "label" in first else None)
     names = {name: column for name, (column, _) in wanted.items()}
+    is_there = "label" in first and "label" not in names.values()  # it may be the item: a record's
+    label = label_col or ("label" if label_col is None and is_there else None)
     if label:
         names["label"] = label
     kinds = [_describe(file, header) for file, header in zip(files, headers, strict=True)]

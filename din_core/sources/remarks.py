@@ -77,6 +77,7 @@ def notes(
     codings = summary.codings
     if source.label_col is None and not has_label:
         taken = {name for names in source.described_columns().values() for name in names}
+        taken |= {source.user_col, source.item_col, source.time_col}
         found += [
             f"the column '{name}' is not read: if it says whether an impression was taken, name it "
             f"with label_col={name}; if not, label_col='' ends this warning"

@@ -281,6 +281,16 @@ def test_a_column_that_may_be_the_label_is_warned_of(con, tmp_path, caplog, name
     assert ingested(con, path, label_col="").source.notes == ()
 
 
+@pytest.mark.parametrize("option", ["user_col", "item_col"])
+def test_a_column_of_that_name_that_has_another_role_is_no_label(con, tmp_path, option):
+    role = {"user_col": "user_id", "item_col": "item_id"}[option]
+    text = "user_id,item_id,time,cate_id\n1,1,7,c\n0,0,8,c\n".replace(role, "label")
+    report = ingested(con, write(tmp_path / "log.csv", text), **{option: "label"})
+    assert not report.source.has_label
+    assert not report.source.notes
+    assert rows(con, role) == [(1,), (0,)]
+
+
 def test_positive_labels_without_a_label_are_refused(con, tmp_path):
     path = write(tmp_path / "log.csv", "user_id,item_id,time,cate_id\n1,2,3,4\n")
     assert "no column is read as the label" in refused(con, path, positive_labels=("1",))

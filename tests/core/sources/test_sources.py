@@ -32,6 +32,24 @@ def test_folder_is_refused_with_a_glob_to_use_instead(con, tmp_path):
     assert f"'{tmp_path}/*.csv'" in message
 
 
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("part-0.c000.snappy.parquet", "*.parquet"),
+        ("day=2024-05-01/part-0.parquet", "**/*.parquet"),
+        ("log.2024.csv.gz", "*.csv.gz"),
+        ("log", "*"),
+        ("_SUCCESS", "*.csv"),
+    ],
+)
+def test_glob_that_a_folder_is_refused_with_fits_its_files(con, tmp_path, file, pattern):
+    folder = tmp_path / "logs"
+    (folder / file).parent.mkdir(parents=True)
+    (folder / file).touch()
+    (folder / ".part-0.crc").touch()
+    assert f"a glob as '{folder}/{pattern}'" in refused(con, str(folder))
+
+
 def test_glob_without_match_is_refused(con, tmp_path):
     assert "no file matches this pattern" in refused(con, f"{tmp_path}/*.csv")
 
