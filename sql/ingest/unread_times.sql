@@ -25,7 +25,7 @@ unread_times as (
                 then 'year_day_month'
             when regexp_matches(time, '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ].*[0-9] ?[AaPp][Mm]$')
                 then 'twelve_hours'
-            when regexp_matches(time, '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ].*[0-9].*[A-Za-z]{2}[^0-9]?$')
+            when regexp_matches(time, '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ].*[0-9].*[A-Za-z]{2}.?$')
                 then 'zone_names'
             when regexp_matches(time, '^[0-9]{1,4}[/.][0-9]{1,2}[/.][0-9]{1,4}([T ,].*)?$')
                 then 'slashes'
@@ -35,7 +35,8 @@ unread_times as (
                 regexp_matches(time, '[0-9]')
                 and regexp_matches(
                     lower(time),
-                    '(^|[^a-z])(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*([^a-z]|$)'
+                    '(^|[^a-z])(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|'
+                    || 'sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?)([^a-z]|$)'
                 )
                 then 'month_names'
             when regexp_matches(time, '^[0-9]+,[0-9]+$')
