@@ -124,14 +124,20 @@ def point_to(version: Path) -> None:
 
 
 def pointed_to(root: Path, asset: str) -> str | None:
-    """Return the version that an asset's ``current`` leads to; None where there is none."""
+    """Return the version that an asset's ``current`` leads to.
+
+    None where there is none, and where it is damaged: what is not the name of something beside it
+    is no version.
+    """
     pointer = root / asset / CURRENT
     try:
         if pointer.is_symlink():
-            return pointer.readlink().as_posix()
-        return pointer.read_text(encoding="utf-8").strip()
+            version = pointer.readlink().as_posix()
+        else:
+            version = pointer.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
+    return None if version in ("", ".", "..") or "/" in version else version
 
 
 def sweep(root: Path) -> list[Path]:

@@ -37,7 +37,7 @@ def kept(con: duckdb.DuckDBPyConnection, root: Path, *, latest: int = 0) -> dict
             for artifact in each.artifacts.values():
                 _keep(found, artifact)
     if (pointed_to := artifacts.pointed_to(root, "bundle")) is not None:
-        _keep(found, f"bundle/{pointed_to}")
+        found.setdefault("bundle", set()).add(pointed_to)
     return found
 
 

@@ -145,6 +145,17 @@ def test_what_is_kept_is_published_pinned_pointed_to_or_among_the_latest_models(
     assert kept() == {"b3", "b9"}
 
 
+@pytest.mark.parametrize("damaged", ["", "."])
+def test_damaged_current_adds_nothing_to_what_is_kept(con, tmp_path, damaged):
+    """Nor an asset without a name, whose versions would be the folders of all assets."""
+    history.add(con, judged=[model(1)], decided=[decided(1, "published")])
+    before = retention.kept(con, tmp_path)
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "current").write_text(damaged)
+    assert retention.kept(con, tmp_path) == before
+    assert before["bundle"] == {"b1"}
+
+
 def test_column_that_an_earlier_version_did_not_have_is_null(con):
     history.add(con, judged=[model(1)])
     con.execute("alter table model_versions drop column libraries")

@@ -237,6 +237,17 @@ def test_nothing_is_pointed_to_before_the_first_version(tmp_path):
     assert artifacts.pointed_to(tmp_path, "bundle") is None
 
 
+@pytest.mark.parametrize("damaged", ["", "\n", ".", "..", "../din_model", "/elsewhere/bundle/v1"])
+@pytest.mark.parametrize("as_link", [True, False])
+def test_what_is_no_name_beside_it_is_not_pointed_to(tmp_path, damaged, as_link):
+    pointer = make_version(tmp_path, "v1").parent / "current"
+    if not as_link:
+        pointer.write_text(damaged)
+    elif damaged.strip():  # a link always leads somewhere
+        pointer.symlink_to(damaged)
+    assert artifacts.pointed_to(tmp_path, "bundle") is None
+
+
 class Reader:
     """Somebody who reads from a folder."""
 
