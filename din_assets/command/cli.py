@@ -7,6 +7,7 @@ that a command which needs neither Dagster nor torch starts without them.
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from din_assets.command import streams
 from din_assets.command.saying import say
-from din_assets.runs import garbage
+from din_assets.runs import garbage, variables
 from din_assets.runs.machine_errors import is_of_the_machine, of_the_disk
 from din_core.errors import DinError, WrongRequestError
 
@@ -84,6 +85,8 @@ def _answer(words: Sequence[str]) -> int:
             parser.print_help()
             return 2
         options = parser.parse_args(words)
+        for sentence in variables.without_effect(os.environ):
+            say(sentence)
         status: int = _module(_MODULES[options.command]).run(options)
     except SystemExit as end:  # argparse has helped, or refused
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -5,6 +5,7 @@ run would go by the defaults. Here it fails, before anything is read.
 """
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import duckdb
 
 from din_assets.making import acceptance, preset_files
-from din_assets.runs import choices, paths
+from din_assets.runs import choices, paths, variables
 from din_assets.runs.failures import as_dagster_failures
 from din_assets.runs.last_run import Settled, Source
 from din_assets.runs.resources import Asked, Log, StoreResource
@@ -58,12 +59,14 @@ def check(own: OwnPart, folder: Path, log: Log) -> None:
     Args:
         own: What of the run is ours.
         folder: Folder of all results.
-        log: Told of the options that are remembered.
+        log: Told of the options that are remembered, and of variables that nothing reads.
 
     Raises:
         dg.Failure: Its configuration, or what is remembered, names a step or an option that there
             is not, or a value out of range; or the source that it is to read is not there.
     """
+    for sentence in variables.without_effect(os.environ):
+        log.warning(sentence)
     with as_dagster_failures():
         refresh_config.check_names(own.config)
         asked = asked_for(own, folder)
