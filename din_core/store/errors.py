@@ -29,6 +29,23 @@ class StoreError(DinError):
     """A database file cannot be opened, written or published; the message says the way out."""
 
 
+def folder_in_place_of(*files: Path | str) -> StoreError | None:
+    """Say that a folder stands where a file belongs, as Docker makes one for a mount.
+
+    Args:
+        files: Files that are to be written.
+
+    Returns:
+        The error to raise; None where none of them is a folder.
+    """
+    for file in map(Path, files):
+        if file.is_dir():
+            return StoreError(
+                f"{file} is a folder, where a file belongs; move it away, and run again"
+            )
+    return None
+
+
 def explain(path: Path | str, error: duckdb.Error) -> StoreError:
     """Turn an engine's error about a file into a sentence with a way out.
 
@@ -55,7 +72,12 @@ def explain(path: Path | str, error: duckdb.Error) -> StoreError:
             f"{path}: this process has the file open already, once for reading and once for "
             "writing; close the other connection first"
         )
-    return damage(path, error) or shortage(path, error) or StoreError(f"{path}: {text}")
+    return (
+        damage(path, error)
+        or shortage(path, error)
+        or folder_in_place_of(path, f"{path}.wal")
+        or StoreError(f"{path}: {text}")
+    )
 
 
 def damage(path: Path | str, error: duckdb.Error) -> StoreError | None:

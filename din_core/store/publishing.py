@@ -19,7 +19,7 @@ import duckdb
 from din_core.atomic_files import replacing, sync
 from din_core.store import sql_files
 from din_core.store.database import connect, relations
-from din_core.store.errors import StoreError, explain
+from din_core.store.errors import StoreError, explain, folder_in_place_of
 from din_core.store.standalone_copy import Contents, copy_into, row_counts
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _work_prefix(target: Path) -> str:
 
 
 def _unwritable(target: Path, error: OSError) -> StoreError:
-    return StoreError(
+    return folder_in_place_of(target, _checksum_of(target)) or StoreError(
         f"{target}: not replaced, the file before stays as it was: {error.strerror or error}; "
         f"make room in {target.parent} or make it writable, and run again"
     )

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from din_core.store.errors import StoreError
+from din_core.store.errors import StoreError, folder_in_place_of
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,9 @@ def run_lock(
         except (FileExistsError, NotADirectoryError) as error:
             raise StoreError(f"{path.parent} is not a folder; {way_out}") from error
         except OSError as error:
-            raise StoreError(f"{path}: {error.strerror}; {way_out}") from error
+            raise folder_in_place_of(path) or StoreError(
+                f"{path}: {error.strerror}; {way_out}"
+            ) from error
         stack.enter_context(lock_file)
         holder = {"owner": owner, "pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
         _write(lock_file, json.dumps(holder))

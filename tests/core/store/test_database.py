@@ -135,6 +135,16 @@ def test_a_damaged_log_beside_the_file_ends_in_a_sentence(database):
         read_everything(database)
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path, read_only):
+    (tmp_path / "p.duckdb").mkdir()
+    with (
+        pytest.raises(store.StoreError, match=r"/p.duckdb is a folder, .* move it away"),
+        store.connect(tmp_path / "p.duckdb", read_only=read_only),
+    ):
+        pass
+
+
 def test_a_torn_file_that_a_query_reads_is_not_the_databases_damage(tmp_path):
     error = duckdb.IOException('IO Error: Could not read enough bytes from file "log.parquet": x')
     assert errors.damage(tmp_path / "p.duckdb", error) is None

@@ -164,6 +164,13 @@ def test_a_folder_that_cannot_be_written_is_named(pipeline, tmp_path):
         store.publish(pipeline, blocked / "warehouse.duckdb")
 
 
+@pytest.mark.parametrize("name", ["warehouse.duckdb", "warehouse.duckdb.sha256"])
+def test_a_folder_in_the_place_of_a_file_is_named(pipeline, tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(store.StoreError, match=rf"/{name} is a folder, .* move it away"):
+        store.publish(pipeline, tmp_path / "warehouse.duckdb")
+
+
 def test_nothing_to_publish_says_so(tmp_path):
     with pytest.raises(store.StoreError, match="nothing to publish"):
         store.publish(tmp_path / "none.duckdb", tmp_path / "warehouse.duckdb")

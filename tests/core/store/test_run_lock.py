@@ -71,6 +71,15 @@ def test_a_lock_that_cannot_be_written_is_named(tmp_path):
         pass
 
 
+def test_a_folder_in_the_place_of_the_lock_is_named(tmp_path):
+    (tmp_path / "l").mkdir()
+    with (
+        pytest.raises(store.StoreError, match=r"/l is a folder, .* move it away"),
+        store.run_lock(tmp_path / "l", owner="run 1"),
+    ):
+        pass
+
+
 def test_a_waiter_says_that_the_holder_is_suspended(tmp_path):
     holder = run_python(HOLD, tmp_path / "l")
     said, heard_twice, held = [], threading.Event(), threading.Event()
