@@ -20,9 +20,9 @@ _FILE_READ = re.compile(r'read enough bytes from file "(?P<path>.+?)"')
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 _DISK_TROUBLES = tuple(
-    os.strerror(code)
-    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES)
+    os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 )
+_REFUSALS = tuple(os.strerror(code) for code in (errno.EACCES, errno.EPERM, errno.EROFS))
 
 
 class StoreError(DinError):
@@ -103,7 +103,7 @@ def damage(path: Path | str, error: duckdb.Error) -> StoreError | None:
 
 
 def shortage(path: Path | str, error: duckdb.Error) -> StoreError | None:
-    """Recognise that the disk or the memory came to its end, which any statement can meet.
+    """Recognise what any statement can meet: no room, no memory, or a file that is not ours.
 
     Args:
         path: The database file.
@@ -117,6 +117,12 @@ def shortage(path: Path | str, error: duckdb.Error) -> StoreError | None:
         return StoreError(
             f"{path}: the disk cannot take more ({text}); make room there, or let DIN_HOME name a "
             "folder on another disk, and run again: what was committed stays"
+        )
+    if any(refusal in text for refusal in _REFUSALS):
+        return StoreError(
+            f"{path}: may not be opened or written ({text}); give this user the right to read and "
+            "write it and its folder, or let DIN_HOME name a folder of this user's, and run "
+            "again: what was committed stays"
         )
     if "Out of Memory Error" in text:
         return StoreError(

@@ -246,6 +246,17 @@ def test_disk_that_runs_full_meanwhile_is_explained(tmp_path):
         con.execute("from nothing")
 
 
+@pytest.mark.parametrize("refusal", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_file_of_another_user_is_told_as_such_and_not_as_a_full_disk(tmp_path, refusal):
+    message = f'IO Error: Cannot open file "p.duckdb": {os.strerror(refusal)}'
+    with (
+        pytest.raises(store.StoreError, match=r"p\.duckdb: may not be .* this user") as told,
+        store.connect(tmp_path / "p.duckdb"),
+    ):
+        raise duckdb.IOException(message)
+    assert "make room" not in str(told.value)
+
+
 def test_memory_limit_that_is_too_small_names_the_option(tmp_path):
     def sort_too_much():
         with store.connect(tmp_path / "p.duckdb", memory_limit="1MB") as con:
