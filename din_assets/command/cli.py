@@ -6,13 +6,14 @@ that a command which needs neither Dagster nor torch starts without them.
 """
 
 import argparse
+import difflib
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from din_assets.command import streams
 from din_assets.command.saying import say
@@ -84,7 +85,10 @@ def _answer(words: Sequence[str]) -> int:
         if not words:
             parser.print_help()
             return 2
-        options = parser.parse_args(words)
+        options, unknown = parser.parse_known_args(words)
+        if unknown:
+            # By the command, whose usage says what it takes. argparse would show that of `din`.
+            parser.of_commands[options.command].refuse(unknown)
         for sentence in variables.without_effect(os.environ):
             say(sentence)
         status: int = _module(_MODULES[options.command]).run(options)
@@ -111,6 +115,16 @@ def _answer(words: Sequence[str]) -> int:
 class _Parser(argparse.ArgumentParser):
     """A parser that fails where its help cannot be written, which argparse passes over."""
 
+    #: Of `din` alone: the parser of each command.
+    of_commands: "Mapping[str, _Parser]"
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """End with the usage, the words that are not known, and what the first option may mean."""
+        options = (word.partition("=")[0] for word in words if word.startswith("--"))
+        close = difflib.get_close_matches(next(options, ""), self._option_string_actions, n=1)
+        hint = f"; is {close[0]} meant?" if close else ""
+        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
+
     def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
         try:
             print(self.format_help(), end="", file=file)
@@ -123,7 +137,7 @@ class _Parser(argparse.ArgumentParser):
             raise DinError(streams.told(error)) from error
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> _Parser:
     parser = _Parser(
         prog="din",
         description=_DESCRIPTION,
@@ -136,6 +150,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     called = [_MODULES[word] for word in words[:1] if word in _MODULES]
     for module in called or dict.fromkeys(_MODULES.values()):
         _module(module).add_parser(commands)
+    parser.of_commands = commands.choices
     return parser
 
 

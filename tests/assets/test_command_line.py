@@ -177,6 +177,28 @@ def test_unknown_command_names_those_that_there_are(capsys):
     assert {"run", "refresh", "prune"} <= set(re.findall(r"\w+", said))
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("run log.csv", "din run: error: unrecognized arguments: log.csv\n"),
+        ("refresh --alll", "din run: error: unrecognized arguments: --alll; is --all meant?\n"),
+        (
+            "rank --user 3 --tpo 5",
+            "din rank: error: unrecognized arguments: --tpo 5; is --top meant?\n",
+        ),
+        ("rank --tpo=5", "din rank: error: unrecognized arguments: --tpo=5; is --top meant?\n"),
+    ],
+)
+def test_word_that_a_command_does_not_know_is_refused_with_those_that_it_knows(
+    capsys, line, sentence
+):
+    assert cli.main(line.split()) == 2
+    command = sentence.partition(":")[0]
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: {command} [-h]")
+    assert said.endswith(sentence)
+
+
 @pytest.fixture
 def _own_signals():
     """Put the handlers of signals back that a command replaces."""
