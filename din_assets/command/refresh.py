@@ -107,7 +107,7 @@ def _settle(
     """Decide what is gone by, and say where it comes from."""
     asked = choices.of_run(run_config, resource.folder, keeps_others=keeps_others)
     refresh_config.check_remembered(asked)
-    by = "DIN_CSV" if named is None else "the command line"
+    by = "DIN_CSV" if named is None else choices.COMMAND_LINE
     source = asked.source(named or paths.source_csv(), recorded, by=by)
     run_start.refuse_missing(source)
     notes = [f"source: {source.name} ({source.origin})", *source.warnings]

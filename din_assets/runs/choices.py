@@ -32,6 +32,8 @@ Config = TypeVar("Config", bound=dg.Config)
 
 #: The step that reads the source; its options say what the columns there are called.
 SOURCE_STEP = "interactions"
+#: Who names what is typed, as ``--csv`` is.
+COMMAND_LINE = "the command line"
 _SOURCE_OPTIONS = ("path", "amazon_category", "amazon_base_url")
 _WAYS = (
     f"name another source (din run --csv PATH, or DIN_CSV=PATH), or the synthetic log (din run "
@@ -77,7 +79,8 @@ class Choices:
         Args:
             named: The source that is named outside the configuration, or None.
             recorded: Options with which the present tables were read; None before the first run.
-            by: Who named it.
+            by: Who named it. The command line comes before the configuration, which may be that of
+                a whole log while a sample is tried, and the environment after it.
 
         Raises:
             ChoicesError: Two sources are named; the remembered one is gone; an option belongs to
@@ -88,11 +91,14 @@ class Choices:
         given = self.given.get(SOURCE_STEP, {})
         remembered = self.remembered.get(SOURCE_STEP, {})
         warnings: list[str] = []
-        if origin := _origin_in(given):
+        origin = _origin_in(given)
+        if named is not None and (origin is None or by == COMMAND_LINE):
+            if origin is not None and paths.resolve_source(named) != _path_in(options):
+                warnings.append(f"{origin} names {_name(options)}, too: it has no effect")
+            options, origin = _but_from(options, {"path": named}), by
+        elif origin is not None:
             if named is not None and paths.resolve_source(named) != _path_in(options):
                 warnings.append(f"{by} names {named}, too: it has no effect")
-        elif named is not None:
-            options, origin = _but_from(options, {"path": named}), by
         elif _origin_in(remembered):
             options, origin = _but_from(options, {**remembered, **given}), "the last run"
             _refuse_if_gone(options)

@@ -85,6 +85,22 @@ def test_two_sources_are_refused_or_told(home, log):
     assert source(home, config(interactions={"path": str(log)}), named=str(log)).warnings == ()
 
 
+def test_source_on_the_command_line_comes_before_that_of_a_file(home, log):
+    def typed(named, **options):
+        asked = choices.of_run(config(interactions=options), home)
+        return asked.source(named, None, by=choices.COMMAND_LINE)
+
+    sample = typed("/sample.csv", path=str(log), user_col="reviewer")
+    assert sample.options == {"path": "/sample.csv", "user_col": "reviewer"}
+    assert sample.origin == "the command line"
+    assert sample.warnings == (f"the run configuration names {log}, too: it has no effect",)
+    assert typed(str(log), path=str(log)).warnings == ()
+    [warning] = typed("synthetic", amazon_category="Beauty").warnings
+    assert (
+        warning == "the run configuration names Amazon Reviews 2014, Beauty, too: it has no effect"
+    )
+
+
 def test_remembered_file_that_is_gone_is_told(home, log):
     last_run.write(home / last_run.FILE, {"interactions": {"path": str(log)}})
     log.unlink()
