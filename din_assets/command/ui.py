@@ -13,6 +13,7 @@ from pathlib import Path
 from din_assets.command.saying import say
 from din_assets.command.subcommand import Commands
 from din_assets.runs.folders import project_root
+from din_core.errors import WrongRequestError
 
 _LOOK_SECONDS = 0.5
 _ENDED_AS_WISHED = (0, -signal.SIGINT, 128 + signal.SIGINT)
@@ -34,7 +35,17 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until the process is told to stop; the exit status is 1 where it ends before."""
+    """Serve until the process is told to stop; the exit status is 1 where it ends before.
+
+    Raises:
+        WrongRequestError: Something listens at the port already.
+    """
+    if _answers(arguments.port):
+        # Dagster would find that out itself, after its daemon has begun beside that of another UI.
+        raise WrongRequestError(
+            f"port {arguments.port} is in use, perhaps by this UI already: look at "
+            f"http://localhost:{arguments.port}, or name another one with --port"
+        )
     root = project_root()
     command = [
         *(sys.executable, "-m", "dagster", "dev", "--port", str(arguments.port)),
@@ -60,7 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
     # inherit that, and nothing but a kill would end them.
     for wish in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(wish, end)
-    is_free = not _answers(arguments.port)
     say(f"the UI is starting, which takes some seconds; Ctrl-C ends it (port {arguments.port})")
     # In a session of its own: Ctrl-C would reach each of Dagster's processes, also while they
     # start, and each would end in a stack. The first of them ends the others in their order.
@@ -70,8 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     begun.append(services)
     if wishes:  # while it was started
         services.send_signal(signal.SIGINT)
-    if is_free:
-        threading.Thread(target=_say_when_up, args=(services, arguments.port), daemon=True).start()
+    threading.Thread(target=_say_when_up, args=(services, arguments.port), daemon=True).start()
     status = services.wait()
     if not wishes:
         # Dagster ends with status 0 then, whatever happened.

@@ -247,6 +247,16 @@ def test_ui_in_the_background_can_be_ended_and_says_when_it_is_up(monkeypatch):
     assert told == [signal.SIGINT]
 
 
+def test_ui_is_not_begun_where_its_port_is_in_use(monkeypatch, capsys):
+    begun = []
+    monkeypatch.setattr(ui.subprocess, "Popen", begun.append)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert cli.main(["ui", "--port", str(port)]) == 2
+    assert f"port {port} is in use, perhaps by this UI already" in capsys.readouterr().err
+    assert begun == []
+
+
 @pytest.mark.usefixtures("_own_signals")
 @pytest.mark.parametrize(
     ("wish", "dagster_says", "status"),
@@ -254,7 +264,7 @@ def test_ui_in_the_background_can_be_ended_and_says_when_it_is_up(monkeypatch):
         (signal.SIGINT, 0, 0),
         (signal.SIGTERM, 128 + signal.SIGINT, 0),
         (signal.SIGTERM, 1, 1),
-        (None, 0, 1),  # so it ends where the port is in use
+        (None, 0, 1),  # so it ends where the port was taken meanwhile
     ],
 )
 def test_ui_that_ends_by_itself_failed(monkeypatch, capsys, wish, dagster_says, status):
