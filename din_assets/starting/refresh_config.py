@@ -52,6 +52,12 @@ def check(run_config: RunConfig, job: dg.JobDefinition, names: Names = PLAIN) ->
         RunConfigError: Something is wrong; the first such thing is named.
     """
     check_names(run_config)
+    for step in {each.op.name for each in catalogue.EVIDENCE} & {*(run_config.get("ops") or {})}:
+        key = names.key(step).to_user_string()
+        raise RunConfigError(
+            f"ops: {step} is made by name only, and its options are given there: dagster asset "
+            f"materialize --select {key} -m din_assets.evidence -c FILE"
+        )
     try:
         dg.validate_run_config(job, names.in_dagster(run_config))
     except dg.DagsterInvalidConfigError as error:

@@ -301,6 +301,10 @@ def test_successors_of_former_options_exist_and_the_former_do_not():
             {"execution": {"config": {"marker_to_close": 5}}},
             "execution: config: marker_to_close is 5, which Dagster does not take",
         ),
+        (
+            {"ops": {"ablation": {"config": {"quick": True}}}},
+            "ops: ablation is made by name only, and its options are given there: dagster asset",
+        ),
     ],
 )
 def test_what_is_no_run_configuration_is_refused_in_a_sentence(run_config, sentence):
