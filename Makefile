@@ -12,6 +12,12 @@ CONFIG ?=
 CSV ?=
 ARGS ?=
 
+# Recipes see what is given as environment variables, so another name may mean something to a program.
+NAMES := CSV PRESET CONFIG ARGS PORT BENCH PYTHON
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+$(foreach name,$(filter-out $(NAMES),$(GIVEN)),$(if $(findstring _,$(name)),,$(warning \
+    $(name) is no name of this Makefile and changes nothing here; there are $(NAMES))))
+
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed

@@ -148,11 +148,9 @@ def test_file_comes_on_top_of_a_preset(tmp_path):
     assert asked_for(None, "default").run_config["ops"] == {"din_model": {"config": {}}}
 
 
-@pytest.mark.parametrize(
-    "name", ["my log.csv", "it's.csv", 'say "hi".csv', "a$b$$c.csv", "`x`;*?.csv", "a#b,c(d.csv"]
-)
-def test_make_passes_a_name_on_as_it_is(tmp_path, name):
-    """With a stand-in for `din` that shows what it is called with."""
+@pytest.fixture
+def make(tmp_path):
+    """A function that calls make, with a stand-in for `din` that shows what it is called with."""
     place = tmp_path / "project"
     (place / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(paths.project_root() / "Makefile", place)
@@ -168,19 +166,39 @@ def test_make_passes_a_name_on_as_it_is(tmp_path, name):
         )
         shown.chmod(0o755)
     (place / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (place / "xa.csv").touch()  # what a shell would make of a pattern
     environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
 
-    def make(*arguments, **more):
-        done = subprocess.run(
+    def call(*arguments, **more):
+        return subprocess.run(
             ["make", "-s", *arguments], cwd=place, env=environment | more, capture_output=True,
             text=True, check=True,
         )  # fmt: skip
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "name", ["my log.csv", "it's.csv", 'say "hi".csv', "a$b$$c.csv", "`x`;*?.csv", "a#b,c(d.csv"]
+)
+def test_make_passes_a_name_on_as_it_is(make, name):
+    def shown(*arguments, **more):
+        done = make(*arguments, **more)
+        assert not done.stderr
         return done.stdout.strip()
 
-    (place / "xa.csv").touch()  # what a shell would make of a pattern
-    assert make("run", f"CSV={name}") == f"{['run', '--csv', name]} None"
-    assert make("run", CSV=name) == f"{['run', '--csv', name]} None"
-    assert make("run", f"CONFIG={name}") == f"{['run', '--config', name]} None"
-    assert make("run", "PRESET=best", "ARGS=--all") == "['run', '--preset', 'best', '--all'] None"
-    assert make("ui", f"CSV={name}") == f"['ui'] {name}"
-    assert make("ui", DIN_CSV=name) == f"['ui'] {name}"
+    assert shown("run", f"CSV={name}") == f"{['run', '--csv', name]} None"
+    assert shown("run", CSV=name) == f"{['run', '--csv', name]} None"
+    assert shown("run", f"CONFIG={name}") == f"{['run', '--config', name]} None"
+    assert shown("run", "PRESET=best", "ARGS=--all") == "['run', '--preset', 'best', '--all'] None"
+    assert shown("ui", f"CSV={name}") == f"['ui'] {name}"
+    assert shown("ui", DIN_CSV=name) == f"['ui'] {name}"
+    assert shown("run", f"DIN_CSV={name.replace('$', '$$')}") == f"['run'] {name}"
+
+
+@pytest.mark.parametrize("name", ["CVS", "csv", "FILE"])
+def test_make_says_of_a_name_that_it_does_not_know_that_it_changes_nothing(make, name):
+    done = make("run", f"{name}=log.csv")
+    assert (
+        f"{name} is no name of this Makefile and changes nothing here; there are CSV" in done.stderr
+    )
