@@ -46,6 +46,7 @@ FUNCTIONS: frozenset[str] = frozenset(
         "MD5",
         "MIN",
         "NULLIF",
+        "PAD",  # lpad(), of text that is no longer than asked for
         "POWER",
         "REGEXP_EXTRACT",
         "REGEXP_LIKE",  # regexp_matches()
