@@ -109,7 +109,8 @@ def refuse_half_of_times(
         SourceError: More than one row, and more than 1 in 100, have times of one such way.
     """
     n_found = sum(each.rows for each in rejections if each.reason.startswith(_NO_TIME))
-    if n_found in (0, 1, n_rows) or n_found * FEW_TIMES <= n_rows:
+    none_is_usable = sum(each.rows for each in rejections) == n_rows  # another refusal says why
+    if none_is_usable or n_found * FEW_TIMES <= n_rows:
         return
     for way in find_ways():
         if way.rows > 1 and way.rows * FEW_TIMES > n_rows:

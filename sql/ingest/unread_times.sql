@@ -69,4 +69,3 @@ select
     n_rows
 from counted
 qualify row_number() over (partition by way order by file, line) = 1
-order by n_rows desc, way asc
