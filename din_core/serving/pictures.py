@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Operations that only hand a parameter on; drawing them doubles the picture and tells nothing.
 _PASSED_THROUGH = frozenset({"AccumulateGrad", "TBackward0", "ToCopyBackward0"})
+# With it the graph of a usual network fits a page, and its letters can still be read there.
+_SCALE = 0.55
 _NODE = re.compile(
     r'^\s*(\d+) \[label=(?:"(?P<quoted>[^"]*)"|(?P<plain>\S+?))(?P<rest>[ \]].*)$', re.S
 )
@@ -126,10 +128,13 @@ def _digraph(statements: Sequence[str], names: Mapping[str, str], title: str, na
     number = {node: f"n{i}" for i, node in enumerate(n for n in labels if n not in source_of)}
     lines = [
         f"digraph {name} {{",
-        "  graph [ranksep=0.3 nodesep=0.15 fontname=monospace fontsize=14 labelloc=t",
+        f"  graph [ranksep={0.3 * _SCALE:.3f} nodesep={0.15 * _SCALE:.3f} fontname=monospace",
+        f"         fontsize={14 * _SCALE:.1f} labelloc=t",
         f"         label={dot_label(f'{title}: blue parameters, grey operations, green output')}]",
-        "  node [shape=box style=filled fillcolor=grey92 fontname=monospace fontsize=10",
-        "        height=0.2]",
+        "  node [shape=box style=filled fillcolor=grey92 fontname=monospace",
+        f"        fontsize={10 * _SCALE:.1f} height={0.2 * _SCALE:.3f} width={0.75 * _SCALE:.3f}",
+        f'        margin="{0.11 * _SCALE:.3f},{0.055 * _SCALE:.3f}" penwidth={_SCALE}]',
+        f"  edge [arrowsize={_SCALE} penwidth={_SCALE}]",
     ]
     for node, new in number.items():
         label, rest = labels[node]

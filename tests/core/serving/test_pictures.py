@@ -49,6 +49,8 @@ def test_graph_is_drawn_as_png_at_300_dpi_and_as_svg(tmp_path):
     with Image.open(png) as picture:
         assert picture.format == "PNG"
         assert picture.info["dpi"] == pytest.approx((300, 300), abs=1)
+        assert picture.width <= 8.27 * 300  # a page of A4
+        assert picture.height <= 11.69 * 300
     assert "units.0.mlp.layers.0.weight" in svg.read_text()
     assert sorted(path.name for path in tmp_path.glob("new/*")) == ["din.png", "din.svg"]
 
