@@ -32,8 +32,10 @@ def curves(evaluation: Evaluation) -> bytes:
     Returns:
         A PNG of 32 colours, below 40 kB.
     """
-    figure = Figure(figsize=(7.2, 3.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(7.2, 3.6), dpi=100)
     of_roc, of_reliability = figure.subplots(1, 2)
+    # Not layout="constrained", which draws everything twice: the axes are the same for every model.
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.14, top=0.92, wspace=0.2)
     rows = evaluation.rows
     _diagonal(of_roc)
     if rows is not None and evaluation.values.get("auc") is not None:
