@@ -88,7 +88,7 @@ def materialize_tables(
     retries = IO_RETRIES - context.retry_number if is_io else 0
     with as_dagster_failures(io_retries_left=retries), resource.settled.unless_refused(step):
         try:
-            with engine.transaction(), resource.transaction() as con:
+            with engine.transaction(), resource.transaction(reads_source=is_io) as con:
                 with inputs_named(con, names):
                     built = build(con)
                 for name in names:

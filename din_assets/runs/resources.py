@@ -16,6 +16,7 @@ from din_assets.runs.last_run import Settled
 from din_core import store
 from din_core.engines.engine import Engine
 from din_core.engines.errors import EngineError
+from din_core.machine import limits
 from din_core.store import artifacts
 from din_core.store.kept_instance import kept_instance
 from din_core.store.standalone_copy import Contents
@@ -76,7 +77,8 @@ class StoreResource(dg.ConfigurableResource):
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="DuckDB's threads; by default one for each core that the process may use.",
+        description="DuckDB's threads; by default one for each core that the process may use, or "
+        "one in all where no table has more than 20,000 rows.",
     )
 
     engine_name: engines.EngineName = Field(
@@ -263,37 +265,53 @@ class StoreResource(dg.ConfigurableResource):
             return [str(error)]
 
     @contextlib.contextmanager
-    def connection(self, *, read_only: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
-        """Open the pipeline's database for the length of a step."""
+    def connection(
+        self, *, read_only: bool = False, reads_source: bool = False
+    ) -> Generator[duckdb.DuckDBPyConnection]:
+        """Open the pipeline's database for the length of a step.
+
+        Args:
+            read_only: Open it for reading.
+            reads_source: Whether more is read than the tables, which say nothing of its size.
+        """
         # Also for DuckDB as the engine: an earlier run's tables may lie there.
         filesystem = engines.filesystem(self.tables_root)
-        with self._opened(self.pipeline_path, read_only, filesystem) as con:
+        threads = self.threads or (limits.cores() if reads_source else None)
+        with self._opened(self.pipeline_path, read_only, threads, filesystem) as con:
             yield con
 
     @contextlib.contextmanager
     def published(self) -> Generator[duckdb.DuckDBPyConnection]:
         """Open the analysts' file for reading."""
-        with self._opened(self.published_path, read_only=True) as con:
+        with self._opened(self.published_path, read_only=True, threads=self.threads) as con:
             yield con
 
     def _opened(
-        self, path: Path, read_only: bool, filesystem: "AbstractFileSystem | None" = None
+        self,
+        path: Path,
+        read_only: bool,
+        threads: int | None,
+        filesystem: "AbstractFileSystem | None" = None,
     ) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
         return store.connect(
             path,
             read_only=read_only,
             filesystem=filesystem,
             memory_limit=self.memory_limit,
-            threads=self.threads,
+            threads=threads,
             # Of both files the same: an instance that has spilled to one folder takes no other, so
             # that a run which looks at them in turn would make an instance each time.
             temp_directory=self.folder / "pipeline.tmp",
         )
 
     @contextlib.contextmanager
-    def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """Open the pipeline's database in a transaction: all of a step's changes, or none."""
-        with self.connection() as con, store.transaction(con):
+    def transaction(self, *, reads_source: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
+        """Open the pipeline's database in a transaction: all of a step's changes, or none.
+
+        Args:
+            reads_source: As of :meth:`connection`.
+        """
+        with self.connection(reads_source=reads_source) as con, store.transaction(con):
             yield con
 
     def publish(self, every_nth_user: int) -> Contents:

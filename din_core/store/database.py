@@ -40,7 +40,8 @@ def connect(
             this machine need none.
         memory_limit: DuckDB's limit, as ``"6GB"``; by default four fifths of the memory that this
             process may use. What does not fit goes to ``temp_directory``.
-        threads: DuckDB's threads; by default the cores that this process may use.
+        threads: DuckDB's threads; by default as many as are of use to a file's tables
+            (:mod:`din_core.store.threads`), and in memory the cores that this process may use.
         temp_directory: Where DuckDB spills; by default beside the file.
 
     Yields:
@@ -63,10 +64,9 @@ def connect(
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"{path.parent}: {error.strerror}") from error
-    settings = {
-        "memory_limit": memory_limit or default_memory_limit(),
-        "threads": str(threads or limits.cores()),
-    }
+    settings = {"memory_limit": memory_limit or default_memory_limit()}
+    if threads is not None or in_memory:
+        settings["threads"] = str(threads or limits.cores())
     if temp_directory is not None:
         settings["temp_directory"] = str(temp_directory)
     if not read_only:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import duckdb
 
-from din_core.store import sql_files
+from din_core.store import sql_files, threads
 
 # The catalogs that every instance has; a file of such a name gets an instance of its own.
 _TAKEN = ("memory", "system", "temp", "main")
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_THREADS = "threads"
 
 
 class _Instance:
@@ -98,6 +99,8 @@ class _Instance:
             root = self._for(settings)
             file, name = sql_files.literal(str(path)), sql_files.quote(path.stem)
             root.execute(f"attach {file} as {name}{' (read_only)' if read_only else ''}")
+            if _THREADS not in settings:
+                self._set(root, {_THREADS: str(threads.of_use(root, path.stem))})
         except duckdb.Error:
             self.close()
             raise
@@ -106,13 +109,13 @@ class _Instance:
 
     def _for(self, settings: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
         """Return the instance's own connection, under these settings."""
-        self._root = self._root or duckdb.connect()
+        self._root = self._root or _new_instance()
         try:
             self._set(self._root, settings)
         except duckdb.NotImplementedException:
             # One that has spilled takes no other folder for it.
             self.close()
-            self._root = duckdb.connect()
+            self._root = _new_instance()
             self._set(self._root, settings)
         return self._root
 
@@ -121,6 +124,11 @@ class _Instance:
             if self._settings.get(name) != value:
                 connection.execute(f"set {name} = {sql_files.literal(value)}")
                 self._settings[name] = value
+
+
+def _new_instance() -> duckdb.DuckDBPyConnection:
+    # By default it would start a thread for each core of the host.
+    return duckdb.connect(config={_THREADS: 1})
 
 
 def _is_plain(name: str) -> bool:
@@ -157,7 +165,8 @@ def opened(
     Args:
         path: The file, or ``":memory:"``, which is nobody else's.
         read_only: Whether it is opened for reading.
-        settings: Settings of the instance, by name.
+        settings: Settings of the instance, by name. Without ``threads`` it has as many as are of
+            use to the file.
 
     Raises:
         duckdb.Error: The file cannot be opened.
@@ -170,6 +179,9 @@ def opened(
         with contextlib.closing(duckdb.connect(str(path), read_only=read_only)) as connection:
             for name, value in settings.items():
                 connection.execute(f"set {name} = {sql_files.literal(value)}")
+            if _THREADS not in settings:
+                [(database,)] = connection.execute("select current_database()").fetchall()
+                connection.execute(f"set threads = {threads.of_use(connection, database)}")
             yield connection
         return
     failed = True

@@ -21,6 +21,7 @@ from din_core.store import sql_files
 from din_core.store.database import connect, relations
 from din_core.store.errors import StoreError, explain, folder_in_place_of
 from din_core.store.standalone_copy import Contents, copy_into, row_counts
+from din_core.store.threads import of_use
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -55,7 +56,7 @@ def publish(
             :mod:`din_core.store.standalone_copy`.
         filesystem: Where the Parquet files lie, as of :func:`din_core.store.connect`.
         memory_limit: DuckDB's limit while copying, as ``"6GB"``.
-        threads: DuckDB's threads while copying.
+        threads: DuckDB's threads while copying; by default as many as are of use.
 
     Returns:
         What the published file holds.
@@ -163,6 +164,8 @@ def _copy(
         temp_directory=built.parent / "spill",
     ) as con:
         con.execute(f"attach {sql_files.literal(str(source))} as pipeline (read_only)")
+        if threads is None:
+            con.execute(f"set threads = {of_use(con, 'pipeline')}")
         con.execute(
             f"attach {sql_files.literal(str(built))} as warehouse "
             f"(storage_version {sql_files.literal(_STORAGE_VERSION)})"
