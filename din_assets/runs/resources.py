@@ -20,6 +20,7 @@ from din_core.machine import limits
 from din_core.store import artifacts
 from din_core.store.kept_instance import kept_instance
 from din_core.store.standalone_copy import Contents
+from din_core.store.threads import FEW_ROWS
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -78,7 +79,7 @@ class StoreResource(dg.ConfigurableResource):
         default=None,
         ge=1,
         description="DuckDB's threads; by default one for each core that the process may use, or "
-        "one in all where no table has more than 20,000 rows.",
+        f"one in all where no table has more than {FEW_ROWS:,} rows, but for reading the log.",
     )
 
     engine_name: engines.EngineName = Field(

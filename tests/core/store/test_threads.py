@@ -7,7 +7,7 @@ import pytest
 
 from din_core import store
 from din_core.machine import limits
-from din_core.store import threads
+from din_core.store import publishing, threads
 from din_core.store.kept_instance import kept_instance
 
 CORES = 3
@@ -65,14 +65,14 @@ def test_what_is_asked_for_is_had_and_only_for_that_opening(path):
 
 
 def test_the_published_copy_is_made_with_as_many(tmp_path, monkeypatch):
-    asked, of_use = [], threads.of_use
+    found, copy_into = [], publishing.copy_into
 
-    def noted(con, database):
-        asked.append(database)
-        return of_use(con, database)
+    def noted(con, *arguments):
+        found.extend(con.execute("select current_setting('threads')").fetchone())
+        return copy_into(con, *arguments)
 
-    monkeypatch.setattr("din_core.store.publishing.of_use", noted)
+    monkeypatch.setattr(publishing, "copy_into", noted)
     make(tmp_path / "p.duckdb", "create table few as select 1 as a")
     for given in ({}, {"threads": 2}):
         store.publish(tmp_path / "p.duckdb", tmp_path / "w.duckdb", **given)
-    assert asked == ["pipeline"]
+    assert found == [1, 2]
